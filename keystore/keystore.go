@@ -1,0 +1,56 @@
+// Package keystore is where sessions rest: the OS keychain, an encrypted file where there is none, memory.
+package keystore
+
+import (
+	"context"
+	"errors"
+)
+
+// A Record is one session as it rests. Its two halves are replaced together: a
+// reader, or a crash, sees the old record whole or the new one whole.
+type Record struct {
+	Head []byte // small: what every `loopkey token` reads, in one read
+	Body []byte // the rest, read only to renew or to show
+}
+
+// A Store keeps records by name. Names are made by the caller of
+// [A-Za-z0-9._-], at most 128 characters. Writers of one name hold the
+// session's lock; readers need none.
+//
+// Every call is bounded in time, by ctx and by the store's own limit. Errors
+// wrap ErrNotFound, ErrUnavailable or ErrCorrupt.
+type Store interface {
+	// Head reads the head alone: one read of the keychain.
+	Head(ctx context.Context, name string) ([]byte, error)
+	// Load reads the whole record.
+	Load(ctx context.Context, name string) (Record, error)
+	// Save replaces the record.
+	Save(ctx context.Context, name string, r Record) error
+	// Delete removes the record and whatever a crash left beside it. Deleting what is not there is no error.
+	Delete(ctx context.Context, name string) error
+}
+
+var (
+	// ErrNotFound: there is no such record. Never said because the keychain could not be asked.
+	ErrNotFound = errors.New("no such session")
+	// ErrUnavailable: the keychain (or the file) can't be used; an *UnavailableError says why.
+	ErrUnavailable = errors.New("the keychain can't be used")
+	// ErrCorrupt: something is there that can't be decoded. It is left as it is.
+	ErrCorrupt = errors.New("the stored session can't be read")
+)
+
+// An UnavailableError says why a store can't be used, and what the person can do.
+type UnavailableError struct {
+	Why  string // no D-Bus session, the collection is locked, no answer in 10s …
+	Next string // what to do
+	Err  error  // may be nil; never holds a secret
+}
+
+func (e *UnavailableError) Error() string { return "the keychain can't be used: " + e.Why }
+
+func (e *UnavailableError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrUnavailable}
+	}
+	return []error{ErrUnavailable, e.Err}
+}

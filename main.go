@@ -1,0 +1,13 @@
+// Command loopkey logs a person in to an OpenID provider and keeps the session at hand for local tools.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/loopkey/loopkey/internal/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
