@@ -20,8 +20,8 @@ type Record struct {
 // Every call is bounded in time, by ctx and by the store's own limit. Errors
 // wrap ErrNotFound, ErrUnavailable or ErrCorrupt.
 type Store interface {
-	// Head reads the head alone: one read of the keychain.
-	Head(ctx context.Context, name string) ([]byte, error)
+	// Head reads the head: one read of the keychain. Body is nil unless that read brought it along.
+	Head(ctx context.Context, name string) (Record, error)
 	// Load reads the whole record.
 	Load(ctx context.Context, name string) (Record, error)
 	// Save replaces the record.

@@ -1,5 +1,10 @@
 package provider
 
+import (
+	"encoding/json"
+	"time"
+)
+
 // Claims are the claims about a person, as decoded from JSON (numbers as json.Number).
 type Claims map[string]any
 
@@ -11,3 +16,28 @@ func (c Claims) Text(name string) string {
 
 // Subject returns the sub claim.
 func (c Claims) Subject() string { return c.Text("sub") }
+
+// Time returns a claim that is a NumericDate (RFC 7519, section 2), or the zero time.
+func (c Claims) Time(name string) time.Time {
+	n, ok := c[name].(json.Number)
+	if !ok {
+		return time.Time{}
+	}
+	seconds, err := n.Float64()
+	if err != nil || seconds <= 0 || seconds > 1<<40 {
+		return time.Time{}
+	}
+	return time.Unix(int64(seconds), 0).UTC()
+}
+
+// All returns the claims with those of more that they lack.
+func (c Claims) All(more Claims) Claims {
+	all := make(Claims, len(c)+len(more))
+	for name, value := range more {
+		all[name] = value
+	}
+	for name, value := range c {
+		all[name] = value
+	}
+	return all
+}

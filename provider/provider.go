@@ -64,7 +64,8 @@ type Tokens struct {
 	SessionExpiry time.Time // the ID token's session_expiry claim where told; zero: not told
 	IDToken       Secret    // zero: none came, which only a renewal may do
 	IDTokenExpiry time.Time
-	Claims        Claims // of the ID token, then of UserInfo what the ID token lacks; nil when no ID token came
+	Claims        Claims // the ID token's; nil when none came
+	UserInfo      Claims // what UserInfo says that the ID token lacks; nil when it was not asked
 }
 
 // A DeviceCode is a device login that waits for the person (RFC 8628, section 3.2).

@@ -1,0 +1,82 @@
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Known says where a session came from: what a command needs to find it again
+// when no configuration names it. It holds no secret.
+type Known struct {
+	Profile           string `json:"profile"`
+	Issuer            string `json:"issuer"`
+	ClientID          string `json:"client_id"`
+	Auth0             bool   `json:"auth0,omitempty"`
+	AudienceParameter string `json:"audience_parameter,omitempty"`
+	Keystore          string `json:"keystore,omitempty"`
+	BaseURL           string `json:"base_url,omitempty"`
+}
+
+const knownSuffix = ".known.json"
+
+// Remember notes a session in stateDir after a login.
+func Remember(stateDir string, k Known) error {
+	data, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	name := Name(k.Profile, k.Issuer, k.ClientID)
+	f, err := os.CreateTemp(stateDir, name+".*.tmp") // 0600
+	if err != nil {
+		return fmt.Errorf("noting the session: %w", err)
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.Write(append(data, '\n')); err != nil {
+		_ = f.Close()
+		return fmt.Errorf("noting the session: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("noting the session: %w", err)
+	}
+	return os.Rename(f.Name(), filepath.Join(stateDir, name+knownSuffix))
+}
+
+// Forget takes back what Remember noted.
+func Forget(stateDir, name string) error {
+	if err := os.Remove(filepath.Join(stateDir, name+knownSuffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forgetting the session: %w", err)
+	}
+	return nil
+}
+
+// All lists the sessions that were remembered in stateDir, by name. What can't be read is left out.
+func All(stateDir string) ([]Known, error) {
+	entries, err := os.ReadDir(stateDir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the known sessions: %w", err)
+	}
+	var all []Known
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), knownSuffix)
+		if !ok || !entry.Type().IsRegular() {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(stateDir, entry.Name()))
+		if err != nil {
+			continue
+		}
+		var k Known
+		if json.Unmarshal(data, &k) == nil && Name(k.Profile, k.Issuer, k.ClientID) == name {
+			all = append(all, k)
+		}
+	}
+	slices.SortFunc(all, func(a, b Known) int {
+		return strings.Compare(a.Profile+"\x00"+a.Issuer+"\x00"+a.ClientID, b.Profile+"\x00"+b.Issuer+"\x00"+b.ClientID)
+	})
+	return all, nil
+}
