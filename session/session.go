@@ -125,19 +125,24 @@ type Request struct {
 // A provider that can't be reached leaves the session as it is.
 func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, error) {
 	asked := s.cfg.Now()
+	var out AccessToken
 	if !r.Force {
 		st, err := s.readFor(ctx, r)
 		if err != nil {
-			return AccessToken{}, err
+			return out, err
 		}
 		if err := st.alive(asked); err != nil {
-			return AccessToken{}, err
+			return out, err
 		}
-		if t := st.find(r); t != nil && t.good(asked, r.MinLifetime, st.RefreshToken == "" && st.whole) {
-			return t.handOut(), nil
+		if t := st.find(r); t != nil {
+			if t.good(asked, r.MinLifetime, st.RefreshToken == "" && st.whole) {
+				return t.handOut(), nil
+			}
+			if !t.expired(asked) {
+				out = t.handOut()
+			}
 		}
 	}
-	var out AccessToken
 	err := s.renew(ctx, renewal{
 		request: r,
 		enough: func(st *state) bool {
@@ -153,6 +158,9 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 			return false
 		},
 	})
+	if errors.Is(err, provider.ErrUnreachable) && !out.Token.IsZero() {
+		return out, nil // shorter than asked, but alive, and no better one can be had now
+	}
 	return out, err
 }
 

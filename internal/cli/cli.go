@@ -1,0 +1,150 @@
+// Package cli is loopkey's command line: the commands, a file each, and the one
+// table from errors to exit codes and advice.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/loopkey/loopkey/loopback"
+)
+
+// app is one run of loopkey: the outside world as it was given.
+type app struct {
+	args   []string
+	env    []string
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	flags  map[string]string // the configuration's flags that were set
+
+	isolated    bool                                           // the directory's .env is not read
+	openBrowser func(ctx context.Context, target string) error // nil: the person's own
+}
+
+// Main runs loopkey once and returns its exit code. It prints the answer on
+// stdout and everything else on stderr.
+func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what the first one could not
+	a := &app{args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr, flags: map[string]string{}}
+	err := a.root().ExecuteContext(ctx)
+	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
+		err = errInterrupted
+	}
+	return a.report(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "loopkey",
+		Short: "Log in through your browser, and hand local tools a fresh token",
+		Long: `loopkey logs you in to Auth0 (or any OpenID Connect provider) through your own
+browser, keeps the session in the OS keychain, and gives local tools a fresh
+token whenever they ask.`,
+		Example: `  loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3
+  curl -H "$(loopkey token -o header)" https://api.example.com/
+  loopkey demo`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		Version:       version(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetArgs(a.args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetVersionTemplate("loopkey {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
+	})
+	a.configFlags(root)
+	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.demo(), a.version())
+	return root
+}
+
+// configFlags are the flags of the configuration, which every command takes.
+func (a *app) configFlags(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.SortFlags = false
+	for _, f := range []struct{ name, short, value, usage string }{
+		{"domain", "", "DOMAIN", "Auth0 tenant, such as acme.eu.auth0.com"},
+		{"issuer", "", "URL", "issuer of any OpenID provider"},
+		{"client-id", "", "ID", "client ID of the application registered there"},
+		{"client-secret-file", "", "FILE", "file with the client secret; without one the client is public"},
+		{"audience", "", "API", "the API that the access token is for"},
+		{"scope", "", "SCOPES", "space-separated scopes (default \"openid profile email offline_access\")"},
+		{"base-url", "", "URL", "where the local server is (default http://localhost:3000)"},
+		{"profile", "p", "NAME", "profile of config.toml, and name of the session (default \"default\")"},
+		{"keystore", "", "KIND", "where the session rests: keychain, or file (encrypted)"},
+	} {
+		flags.VarP(&configFlag{set: a.flags, name: f.name, value: f.value}, f.name, f.short, f.usage)
+	}
+}
+
+// A configFlag notes its value only when it was given, so that the layers below can be told from it.
+type configFlag struct {
+	set         map[string]string
+	name, value string
+}
+
+func (f *configFlag) String() string { return "" }
+func (f *configFlag) Type() string   { return f.value }
+
+func (f *configFlag) Set(value string) error {
+	f.set[f.name] = value
+	return nil
+}
+
+// noArgs refuses arguments with the exit code of a usage error.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: %s takes no argument %q: see %s --help", errUsage, cmd.Name(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// say prints a line for the person: never part of the answer.
+func (a *app) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.stderr, format+"\n", args...)
+}
+
+// terminal returns the file behind a stream if it is a terminal.
+func terminal(stream any) (*os.File, bool) {
+	f, ok := stream.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil, false
+	}
+	return f, true
+}
+
+// lookup returns a variable of the environment that was given to Main.
+func (a *app) lookup(name string) string {
+	value := ""
+	for _, pair := range a.env {
+		if len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
+			value = pair[len(name)+1:]
+		}
+	}
+	return value
+}
+
+// browse opens a URL in the person's browser.
+func (a *app) browse(ctx context.Context, target string) error {
+	if a.openBrowser != nil {
+		return a.openBrowser(ctx, target)
+	}
+	return loopback.OpenBrowser(ctx, target)
+}

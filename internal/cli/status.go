@@ -1,0 +1,199 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+func (a *app) status() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:     "status",
+		Aliases: []string{"whoami"},
+		Short:   "Show who is logged in, and until when",
+		Long:    "Shows the session without asking the provider. Exits 3 when nobody is logged in.",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.runStatus(cmd.Context(), output)
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return cmd
+}
+
+func (a *app) runStatus(ctx context.Context, output string) error {
+	if output != "text" && output != "json" {
+		return fmt.Errorf("%w: --output is %q: it is text or json", errUsage, output)
+	}
+	acc, err := a.account(keychainLimitScript)
+	if err != nil {
+		return err
+	}
+	info, err := acc.session.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		err = a.answer("json", "", statusJSON(info))
+	} else {
+		err = a.printStatus(info)
+	}
+	if err != nil {
+		return err
+	}
+	if info.Over != nil {
+		return fmt.Errorf("profile %q: %w", info.Profile, info.Over)
+	}
+	return nil
+}
+
+// The documented form of `status -o json`: fields may be added, none renamed.
+type statusAnswer struct {
+	Profile        string              `json:"profile"`
+	Issuer         string              `json:"issuer"`
+	ClientID       string              `json:"client_id"`
+	Subject        string              `json:"subject"`
+	Name           string              `json:"name,omitempty"`
+	Email          string              `json:"email,omitempty"`
+	LoggedInAt     *time.Time          `json:"logged_in_at"`
+	RenewedAt      *time.Time          `json:"renewed_at,omitempty"`
+	Renewable      bool                `json:"renewable"`
+	RefreshExpires *time.Time          `json:"refresh_expires_at,omitempty"`
+	SessionExpires *time.Time          `json:"session_expires_at,omitempty"`
+	IDToken        *statusToken        `json:"id_token"`
+	AccessTokens   []statusAccessToken `json:"access_tokens"`
+	Claims         provider.Claims     `json:"claims"`
+}
+
+type statusToken struct {
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+type statusAccessToken struct {
+	Audience  string     `json:"audience"`
+	Scope     string     `json:"scope"`
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+func statusJSON(info session.Info) statusAnswer {
+	answer := statusAnswer{
+		Profile: info.Profile, Issuer: info.Issuer, ClientID: info.ClientID,
+		Subject: info.Subject, Name: info.Claims.Text("name"), Email: info.Claims.Text("email"),
+		LoggedInAt: utc(info.LoggedInAt), RenewedAt: utc(info.RenewedAt), Renewable: info.Renewable,
+		RefreshExpires: utc(info.RefreshExpiry), SessionExpires: utc(info.SessionExpiry),
+		AccessTokens: []statusAccessToken{}, Claims: info.Claims,
+	}
+	if !info.IDTokenExpiry.IsZero() {
+		answer.IDToken = &statusToken{utc(info.IDTokenExpiry)}
+	}
+	for _, t := range info.AccessTokens {
+		answer.AccessTokens = append(answer.AccessTokens, statusAccessToken{t.Audience, t.Scope, utc(t.Expiry)})
+	}
+	return answer
+}
+
+func (a *app) printStatus(info session.Info) error {
+	now := time.Now()
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	row := func(label, value string) {
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", label, provider.Printable(value))
+	}
+	row("User", person(info.Claims))
+	row("Subject", info.Subject)
+	row("Issuer", info.Issuer)
+	row("Client", info.ClientID)
+	row("Profile", info.Profile)
+	row("Logged in", moment(info.LoggedInAt, now))
+	if !info.IDTokenExpiry.IsZero() {
+		row("ID token", lifetime(info.IDTokenExpiry, now))
+	}
+	for _, t := range info.AccessTokens {
+		about := lifetime(t.Expiry, now)
+		if t.Audience != "" {
+			about += ", for " + t.Audience
+		}
+		row("Access token", about)
+		if t.Scope != "" {
+			row("  scope", t.Scope)
+		}
+	}
+	switch {
+	case info.Renewable && !info.RefreshExpiry.IsZero():
+		row("Renewable", "yes, until "+moment(info.RefreshExpiry, now))
+	case info.Renewable:
+		row("Renewable", "yes")
+	default:
+		row("Renewable", "no")
+	}
+	if !info.SessionExpiry.IsZero() {
+		row("Session ends", moment(info.SessionExpiry, now))
+	}
+	return w.Flush()
+}
+
+// person is how loopkey names a user: name and email, whatever of them the provider told, else the subject.
+func person(c provider.Claims) string {
+	name, email := c.Text("name"), c.Text("email")
+	switch {
+	case name != "" && email != "" && name != email:
+		return name + " <" + email + ">"
+	case name != "":
+		return name
+	case email != "":
+		return email
+	}
+	if nickname := c.Text("nickname"); nickname != "" {
+		return nickname
+	}
+	return c.Subject()
+}
+
+func moment(t, now time.Time) string {
+	if t.IsZero() {
+		return "unknown"
+	}
+	return t.Local().Format("2006-01-02 15:04:05 MST") + " (" + distance(t, now) + ")"
+}
+
+func lifetime(expiry, now time.Time) string {
+	switch {
+	case expiry.IsZero():
+		return "no expiry told"
+	case !expiry.After(now):
+		return "expired " + moment(expiry, now)
+	}
+	return "until " + moment(expiry, now)
+}
+
+// distance is the time between t and now in the largest two units that say something.
+func distance(t, now time.Time) string {
+	d, form := t.Sub(now), "in %s"
+	if d < 0 {
+		d, form = -d, "%s ago"
+	}
+	const day = 24 * time.Hour
+	var parts []string
+	add := func(n time.Duration, unit string) {
+		if n > 0 && len(parts) < 2 {
+			parts = append(parts, fmt.Sprintf("%d%s", n, unit))
+		}
+	}
+	add(d/day, "d")
+	add(d%day/time.Hour, "h")
+	add(d%time.Hour/time.Minute, "m")
+	if d < time.Hour {
+		add(d%time.Minute/time.Second, "s")
+	}
+	if len(parts) == 0 {
+		return "now"
+	}
+	return fmt.Sprintf(form, strings.Join(parts, " "))
+}

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loopkey/loopkey/session"
+)
+
+// tokenFlags say which token a command wants.
+type tokenFlags struct {
+	minLifetime time.Duration
+	force       bool
+	idToken     bool
+	output      string
+}
+
+func (a *app) token() *cobra.Command {
+	var f tokenFlags
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Print a fresh access token",
+		Long: `Prints the access token and a newline, nothing else. One that is still good costs
+the provider no request and the keychain one read; else it is renewed first, by
+one process at a time.`,
+		Example: `  curl -H "$(loopkey token -o header)" https://api.example.com/
+  loopkey token --audience https://other.example.com/ -o json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.runToken(cmd.Context(), f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.idToken, "id-token", false, "print the ID token instead")
+	flags.DurationVar(&f.minLifetime, "min-ttl", time.Minute, "renew a token that has less left")
+	flags.BoolVar(&f.force, "force-refresh", false, "renew even a good token")
+	flags.StringVarP(&f.output, "output", "o", "raw", "raw, json or header")
+	return cmd
+}
+
+func (a *app) runToken(ctx context.Context, f tokenFlags) error {
+	switch f.output {
+	case "raw", "json", "header":
+	default:
+		return fmt.Errorf("%w: --output is %q: it is raw, json or header", errUsage, f.output)
+	}
+	if f.minLifetime < 0 {
+		return fmt.Errorf("%w: --min-ttl is %s: it can't be negative", errUsage, f.minLifetime)
+	}
+	acc, err := a.account(keychainLimitScript)
+	if err != nil {
+		return err
+	}
+	if f.idToken {
+		token, expiry, err := acc.session.IDToken(ctx, f.minLifetime, f.force)
+		if err != nil {
+			return err
+		}
+		return a.answer(f.output, token.Reveal(), struct {
+			IDToken   string     `json:"id_token"`
+			ExpiresAt *time.Time `json:"expires_at"`
+		}{token.Reveal(), utc(expiry)})
+	}
+	token, err := acc.session.AccessToken(ctx, a.request(acc, f))
+	if err != nil {
+		return err
+	}
+	return a.answer(f.output, token.Token.Reveal(), struct {
+		AccessToken string     `json:"access_token"`
+		TokenType   string     `json:"token_type"`
+		ExpiresAt   *time.Time `json:"expires_at"`
+		Scope       string     `json:"scope"`
+		Audience    string     `json:"audience"`
+	}{token.Token.Reveal(), token.TokenType, utc(token.Expiry), token.Scope, token.Audience})
+}
+
+// request is what the flags and the configuration ask for. A configured scope is
+// the login's; only one that was given on this command line narrows the token.
+func (a *app) request(acc *account, f tokenFlags) session.Request {
+	return session.Request{
+		Audience: acc.config.Audience, Scope: a.flags["scope"], MinLifetime: f.minLifetime, Force: f.force,
+	}
+}
+
+// answer prints what was asked for, the only thing that loopkey prints on stdout.
+func (a *app) answer(output, token string, asJSON any) error {
+	var err error
+	switch output {
+	case "json":
+		encoder := json.NewEncoder(a.stdout)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(asJSON)
+	case "header":
+		_, err = fmt.Fprintf(a.stdout, "Authorization: Bearer %s\n", token)
+	default:
+		_, err = fmt.Fprintln(a.stdout, token)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	return nil
+}
+
+// utc is how times are printed: RFC 3339 in UTC, to the second; nil where there is none.
+func utc(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
+}

@@ -1,0 +1,4 @@
+package cli
+
+// ttyPath is the person's console, whatever stdin is.
+const ttyPath = "CONIN$"

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"go/build"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/loopkey/loopkey/"
+
+// mayImport holds the arrows between the rooms: configuration, provider, login,
+// session, keystore, then token or page. A new arrow is a decision, so it is made here.
+var mayImport = map[string][]string{
+	"provider":        {},
+	"keystore":        {},
+	"internal/config": {},
+	"internal/tenant": {},
+	"loopback":        {"provider"},
+	"session":         {"provider", "keystore"},
+	"webui":           {"provider", "session", "loopback"},
+	"internal/cli":    {"provider", "keystore", "internal/config", "internal/tenant", "loopback", "session", "webui"},
+	".":               {"internal/cli"},
+}
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		if name := d.Name(); path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules") {
+			return filepath.SkipDir
+		}
+		room := filepath.ToSlash(path)
+		pkg, err := build.ImportDir(path, 0)
+		if err != nil {
+			return nil //nolint:nilerr // a folder without Go files is no room
+		}
+		allowed, known := mayImport[room]
+		for _, path := range pkg.Imports {
+			target, ours := strings.CutPrefix(path, module)
+			if !ours {
+				continue
+			}
+			if !known {
+				t.Errorf("%s imports %s, but is no room of the house", room, target)
+			} else if !slices.Contains(allowed, target) {
+				t.Errorf("%s must not import %s", room, target)
+			}
+		}
+		seen[room] = true
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room := range mayImport {
+		if !seen[room] {
+			t.Errorf("the room %s is missing", room)
+		}
+	}
+}
