@@ -1,0 +1,63 @@
+package provider
+
+import (
+	"errors"
+	"strings"
+)
+
+// Next returns what the person can do about an error of this package, or "".
+func Next(err error) string {
+	if e, ok := errors.AsType[*RefusedError](err); ok {
+		return e.Next
+	}
+	if e, ok := errors.AsType[*untrusted](err); ok {
+		return e.next
+	}
+	if e, ok := errors.AsType[*AudienceError](err); ok {
+		return e.Next()
+	}
+	return ""
+}
+
+// adviceFor names the setting to change for what people run into most.
+func (p *Provider) adviceFor(e *RefusedError) string {
+	code, text := e.Code, strings.ToLower(e.Description)
+	has := func(parts ...string) bool {
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				return false
+			}
+		}
+		return true
+	}
+	app := "the application's settings at the provider"
+	if p.cfg.Auth0 {
+		app = "Dashboard → Applications → your app → Settings"
+	}
+	switch {
+	case has("callback url mismatch"), has("redirect_uri"):
+		return "add the callback URL to Allowed Callback URLs (" + app + ")"
+	case has("service not found"):
+		return "the API identifier is not registered: create it under Dashboard → Applications → APIs, or change --audience"
+	case has("organization"), has("org_id"):
+		return "check --organization, and that the user is a member of it and the application may use it"
+	case has("grant type", "not allowed"), code == "unauthorized_client":
+		return "switch on Authorization Code and Refresh Token under Advanced Settings → Grant Types (" + app + ")"
+	case code == "invalid_client", has("unauthorized") && code == "access_denied" && e.Status != 0:
+		if p.cfg.ClientSecret.IsZero() {
+			return "set the application type to Native, or give the client secret with --client-secret-file (" + app + ")"
+		}
+		return "check the client secret, or set the application type to Native and give none (" + app + ")"
+	case code == "consent_required", code == "interaction_required", code == "login_required":
+		return "log in again without --prompt none; loopkey login --prompt consent asks for consent"
+	case code == "access_denied":
+		return "the login was declined, or this user may not use the application"
+	case code == "invalid_scope":
+		return "ask for fewer scopes with --scope"
+	case code == "invalid_target":
+		return "check --audience: the provider does not know it, or does not allow it to this client"
+	case code == "invalid_grant":
+		return "run loopkey login again"
+	}
+	return ""
+}

@@ -1,0 +1,67 @@
+package provider
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A cached answer of the provider.
+type cached struct {
+	Raw     json.RawMessage `json:"raw,omitempty"`
+	Fetched time.Time       `json:"fetched,omitzero"`
+	MaxAge  time.Duration   `json:"max_age,omitempty"`
+}
+
+// A diskCache holds discovery and keys of one issuer. It is public knowledge,
+// but whoever could write it could name other keys: so it is ours alone to write.
+type diskCache struct {
+	Issuer    string `json:"issuer"`
+	Discovery cached `json:"discovery"`
+	Keys      cached `json:"keys"`
+}
+
+func (p *Provider) cachePath() string {
+	sum := sha256.Sum256([]byte(p.cfg.Issuer))
+	return filepath.Join(p.cfg.CacheDir, hex.EncodeToString(sum[:])+".json")
+}
+
+// cache returns what is known of the issuer, read from disk once. The mutex is held.
+func (p *Provider) cache() *diskCache {
+	if p.cached != nil {
+		return p.cached
+	}
+	p.cached = &diskCache{Issuer: p.cfg.Issuer}
+	if p.cfg.CacheDir == "" {
+		return p.cached
+	}
+	var c diskCache
+	raw, err := readOwn(p.cachePath(), 4*bodyLimit)
+	if err == nil && json.Unmarshal(raw, &c) == nil && c.Issuer == p.cfg.Issuer {
+		p.cached = &c
+	}
+	return p.cached
+}
+
+// store writes the cache. It saves requests and nothing else, so a disk that is full or read-only is no error.
+func (p *Provider) store() {
+	if p.cfg.CacheDir == "" || os.MkdirAll(p.cfg.CacheDir, 0o700) != nil {
+		return
+	}
+	raw, err := json.Marshal(p.cached)
+	if err != nil {
+		return
+	}
+	f, err := os.CreateTemp(p.cfg.CacheDir, "*.tmp") // 0600
+	if err != nil {
+		return
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(raw)
+	if closeErr := f.Close(); err == nil && closeErr == nil {
+		_ = os.Rename(f.Name(), p.cachePath())
+	}
+}

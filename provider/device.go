@@ -1,0 +1,84 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"time"
+)
+
+// StartDevice begins a device login (RFC 8628, section 3.1).
+func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*DeviceCode, error) {
+	m, err := p.metadata(ctx, forLogin)
+	if err != nil {
+		return nil, err
+	}
+	if m.DeviceEndpoint == "" {
+		return nil, ErrNoEndpoint
+	}
+	form := url.Values{"scope": {scope}, "client_id": {p.cfg.ClientID}}
+	if audience != "" {
+		form.Set(p.cfg.AudienceParameter, audience)
+	}
+	var a struct {
+		DeviceCode string          `json:"device_code"`
+		UserCode   string          `json:"user_code"`
+		URI        string          `json:"verification_uri"`
+		Complete   string          `json:"verification_uri_complete"`
+		ExpiresIn  json.RawMessage `json:"expires_in"`
+		Interval   int             `json:"interval"`
+	}
+	if _, err := p.post(ctx, m, m.DeviceEndpoint, form, &a); err != nil {
+		return nil, err
+	}
+	if a.DeviceCode == "" || a.UserCode == "" || a.URI == "" {
+		return nil, &untrusted{check: ErrMalformed, detail: "the device answer lacks a code or a URL"}
+	}
+	expiry, err := lifetime(a.ExpiresIn, p.now())
+	if err != nil || expiry.IsZero() {
+		expiry = p.now().Add(10 * time.Minute)
+	}
+	interval := 5 * time.Second // section 3.2
+	if a.Interval > 0 {
+		interval = time.Duration(min(a.Interval, 60)) * time.Second
+	}
+	return &DeviceCode{
+		UserCode: a.UserCode, VerificationURI: a.URI, VerificationURIComplete: a.Complete, Expiry: expiry, Interval: interval,
+		deviceCode: NewSecret(a.DeviceCode), scope: scope, audience: audience,
+	}, nil
+}
+
+// WaitDevice polls until the person has answered, at the pace that the provider asks for (RFC 8628, section 3.5).
+func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, error) {
+	m, err := p.metadata(ctx, forLogin)
+	if err != nil {
+		return nil, err
+	}
+	interval := d.Interval
+	for {
+		timer := time.NewTimer(interval)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		case <-timer.C:
+		}
+		t, err := p.login(ctx, m, url.Values{
+			"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.deviceCode.Reveal()}, "client_id": {p.cfg.ClientID},
+		}, d.scope, d.audience, idTokenExpectation{renewed: true})
+		refused, _ := errors.AsType[*RefusedError](err)
+		switch {
+		case refused != nil && refused.Code == "authorization_pending":
+		case refused != nil && refused.Code == "slow_down":
+			interval += 5 * time.Second
+		case errors.Is(err, ErrUnreachable) && ctx.Err() == nil:
+			interval *= 2 // section 3.5: back off
+		default:
+			return t, err
+		}
+		if p.now().After(d.Expiry) {
+			return nil, &RefusedError{Code: "expired_token", Description: "the code was not entered in time", Next: "run loopkey login --device again"}
+		}
+	}
+}

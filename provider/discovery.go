@@ -1,0 +1,172 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Metadata is what discovery says (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
+type Metadata struct {
+	Issuer                   string   `json:"issuer"`
+	AuthorizationEndpoint    string   `json:"authorization_endpoint"`
+	TokenEndpoint            string   `json:"token_endpoint"`
+	JWKSURI                  string   `json:"jwks_uri"`
+	UserInfoEndpoint         string   `json:"userinfo_endpoint"`
+	RevocationEndpoint       string   `json:"revocation_endpoint"`
+	EndSessionEndpoint       string   `json:"end_session_endpoint"`
+	DeviceEndpoint           string   `json:"device_authorization_endpoint"`
+	PAREndpoint              string   `json:"pushed_authorization_request_endpoint"`
+	PARRequired              bool     `json:"require_pushed_authorization_requests"`
+	IssInResponse            bool     `json:"authorization_response_iss_parameter_supported"`
+	IDTokenAlgorithms        []string `json:"id_token_signing_alg_values_supported"`
+	TokenEndpointAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+	CodeChallengeMethods     []string `json:"code_challenge_methods_supported"`
+}
+
+// asymmetric are the algorithms that a signature may have; never none, never HMAC.
+var asymmetric = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+func (m *Metadata) algorithms() []string {
+	if len(m.IDTokenAlgorithms) == 0 {
+		return []string{"RS256"}
+	}
+	var usable []string
+	for _, alg := range asymmetric {
+		if slices.Contains(m.IDTokenAlgorithms, alg) {
+			usable = append(usable, alg)
+		}
+	}
+	return usable
+}
+
+// freshness says how old discovery may be.
+type freshness int
+
+const (
+	forLogin   freshness = iota // as the provider's Cache-Control says, within bounds
+	forSession                  // a day: Auth0 says 15 seconds, and a renewal must cost one request
+)
+
+const (
+	leastFresh   = 5 * time.Minute
+	defaultFresh = time.Hour
+	mostFresh    = 24 * time.Hour
+	mostStale    = 7 * 24 * time.Hour // while the provider can't be reached
+)
+
+// maxAge is how long an answer may be kept (RFC 9111, section 5.2.2), within our bounds.
+func maxAge(h http.Header) time.Duration {
+	for _, directive := range strings.Split(strings.ToLower(h.Get("Cache-Control")), ",") {
+		directive = strings.TrimSpace(directive)
+		if directive == "no-store" || directive == "no-cache" {
+			return leastFresh
+		}
+		if value, ok := strings.CutPrefix(directive, "max-age="); ok {
+			if seconds, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil {
+				return min(max(time.Duration(min(seconds, 1<<30))*time.Second, leastFresh), mostFresh)
+			}
+		}
+	}
+	return defaultFresh
+}
+
+// Warm fetches discovery if there is none that is fresh.
+func (p *Provider) Warm(ctx context.Context) error {
+	_, err := p.metadata(ctx, forLogin)
+	return err
+}
+
+func (p *Provider) metadata(ctx context.Context, f freshness) (*Metadata, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.cache()
+	age := p.now().Sub(c.Discovery.Fetched)
+	limit := c.Discovery.MaxAge
+	if f == forSession {
+		limit = mostFresh
+	}
+	if c.Discovery.Raw != nil && age >= 0 && age < limit {
+		if m, err := p.parseMetadata(c.Discovery.Raw); err == nil {
+			return m, nil
+		}
+	}
+	m, err := p.discover(ctx)
+	if err != nil && f == forSession && c.Discovery.Raw != nil && age >= 0 && age < mostStale {
+		if old, parseErr := p.parseMetadata(c.Discovery.Raw); parseErr == nil {
+			return old, nil
+		}
+	}
+	return m, err
+}
+
+// discover fetches discovery. The mutex is held.
+func (p *Provider) discover(ctx context.Context) (*Metadata, error) {
+	target := strings.TrimSuffix(p.cfg.Issuer, "/") + "/.well-known/openid-configuration"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: issuer: %w", ErrConfig, err)
+	}
+	a, err := p.do(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if a.status != http.StatusOK {
+		return nil, &RefusedError{Status: a.status, Description: fmt.Sprintf("discovery at %s answered %d", req.URL.Host, a.status),
+			Next: "check --issuer (or --domain)"}
+	}
+	m, err := p.parseMetadata(a.body)
+	if err != nil {
+		return nil, err
+	}
+	c := p.cache()
+	c.Discovery = cached{Raw: a.body, Fetched: a.at, MaxAge: maxAge(a.header)}
+	p.store()
+	return m, nil
+}
+
+// parseMetadata believes a discovery document only if it names our issuer to the
+// letter (OpenID Connect Discovery 1.0, section 4.3).
+func (p *Provider) parseMetadata(raw []byte) (*Metadata, error) {
+	var m Metadata
+	if err := object(raw, &m); err != nil {
+		return nil, fmt.Errorf("%w: discovery is not the JSON that it should be", ErrMalformed)
+	}
+	if m.Issuer != p.cfg.Issuer {
+		return nil, &untrusted{ErrIssuer, fmt.Sprintf("the provider calls itself %q, not %q", Printable(m.Issuer), p.cfg.Issuer),
+			"if it is the right one, use --issuer " + Printable(m.Issuer)}
+	}
+	for name, endpoint := range map[string]*string{
+		"authorization_endpoint": &m.AuthorizationEndpoint, "token_endpoint": &m.TokenEndpoint, "jwks_uri": &m.JWKSURI,
+		"userinfo_endpoint": &m.UserInfoEndpoint, "revocation_endpoint": &m.RevocationEndpoint, "end_session_endpoint": &m.EndSessionEndpoint,
+		"device_authorization_endpoint": &m.DeviceEndpoint, "pushed_authorization_request_endpoint": &m.PAREndpoint,
+	} {
+		required := name == "authorization_endpoint" || name == "token_endpoint" || name == "jwks_uri"
+		if *endpoint == "" && !required {
+			continue
+		}
+		if err := p.checkEndpoint(*endpoint); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, name, err)
+		}
+	}
+	if len(m.algorithms()) == 0 {
+		return nil, &untrusted{ErrAlgorithm, "the provider signs ID tokens with no asymmetric algorithm", "set the application's JWT signature algorithm to RS256"}
+	}
+	return &m, nil
+}
+
+func (p *Provider) checkEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return fmt.Errorf("%q is no URL", Printable(endpoint))
+	}
+	if u.Scheme == "https" || u.Scheme == "http" && loopbackHost(u.Hostname()) && p.plain {
+		return nil
+	}
+	return fmt.Errorf("%q is not https", Printable(endpoint))
+}

@@ -1,0 +1,154 @@
+package provider
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// refetchPause keeps garbage key IDs from becoming a storm of requests.
+const refetchPause = 30 * time.Second
+
+// A keySet verifies signatures with the provider's keys; go-oidc asks it.
+type keySet struct {
+	p   *Provider
+	m   *Metadata
+	err error // why the last signature was not verified
+}
+
+// VerifySignature returns the payload of a JWS whose signature one of the provider's keys made.
+func (k *keySet) VerifySignature(ctx context.Context, jwt string) (payload []byte, err error) {
+	payload, k.err = k.verify(ctx, jwt)
+	return payload, k.err
+}
+
+func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
+	var algorithms []jose.SignatureAlgorithm
+	for _, alg := range k.m.algorithms() {
+		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
+	}
+	jws, err := jose.ParseSigned(jwt, algorithms)
+	if err != nil || len(jws.Signatures) != 1 {
+		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is not signed with an algorithm that the provider advertises (" + strings.Join(k.m.algorithms(), ", ") + ")"}
+	}
+	header := jws.Signatures[0].Protected
+	keys, fetched, err := k.p.keys(ctx, k.m, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	candidates := fitting(keys, header)
+	if payload, ok := verifyWith(jws, candidates); ok {
+		return payload, nil
+	}
+	// The key may be newer than what is known; with a known key ID and a wrong signature it is not.
+	if len(candidates) > 0 && header.KeyID != "" {
+		return nil, &untrusted{check: ErrSignature, detail: "no key of the provider made the token's signature"}
+	}
+	if keys, _, err = k.p.keys(ctx, k.m, fetched); err != nil {
+		return nil, err
+	}
+	if payload, ok := verifyWith(jws, fitting(keys, header)); ok {
+		return payload, nil
+	}
+	return nil, &untrusted{check: ErrSignature, detail: "no key of the provider made the token's signature"}
+}
+
+func verifyWith(jws *jose.JSONWebSignature, keys []jose.JSONWebKey) ([]byte, bool) {
+	for _, key := range keys {
+		if payload, err := jws.Verify(key.Key); err == nil {
+			return payload, true
+		}
+	}
+	return nil, false
+}
+
+// fitting are the keys that may have made a signature with this header.
+func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
+	var fit []jose.JSONWebKey
+	for _, key := range keys {
+		if header.KeyID != "" && key.KeyID != header.KeyID {
+			continue
+		}
+		if key.Algorithm != "" && key.Algorithm != header.Algorithm {
+			continue
+		}
+		var ok bool
+		switch public := key.Key.(type) {
+		case *rsa.PublicKey:
+			ok = strings.HasPrefix(header.Algorithm, "RS") || strings.HasPrefix(header.Algorithm, "PS")
+			ok = ok && public.N.BitLen() >= 2048
+		case *ecdsa.PublicKey:
+			ok = strings.HasPrefix(header.Algorithm, "ES")
+		case ed25519.PublicKey:
+			ok = header.Algorithm == "EdDSA"
+		}
+		if ok {
+			fit = append(fit, key)
+		}
+	}
+	return fit
+}
+
+// keys returns the provider's signing keys, fetched anew if the cache's are old or
+// no newer than after. It fetches no more than once in refetchPause.
+func (p *Provider) keys(ctx context.Context, m *Metadata, after time.Time) ([]jose.JSONWebKey, time.Time, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.cache()
+	age := p.now().Sub(c.Keys.Fetched)
+	fresh := c.Keys.Raw != nil && age >= 0 && age < max(c.Keys.MaxAge, leastFresh)
+	if !after.IsZero() && age >= refetchPause {
+		fresh = false
+	}
+	if fresh {
+		if keys, err := parseKeys(c.Keys.Raw); err == nil {
+			return keys, c.Keys.Fetched, nil
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.JWKSURI, nil)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	a, err := p.do(ctx, req)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if a.status != http.StatusOK {
+		return nil, time.Time{}, &RefusedError{Status: a.status, Description: "the provider does not give out its keys"}
+	}
+	keys, err := parseKeys(a.body)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	c.Keys = cached{Raw: a.body, Fetched: a.at, MaxAge: maxAge(a.header)}
+	p.store()
+	return keys, a.at, nil
+}
+
+// parseKeys reads a JWK set (RFC 7517, section 5): keys that are broken, not for signing or of unknown kinds are passed over.
+func parseKeys(raw []byte) ([]jose.JSONWebKey, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(raw, &set); err != nil || set.Keys == nil {
+		return nil, errors.Join(ErrMalformed, errors.New("the provider's key set is not the JSON that it should be"))
+	}
+	var keys []jose.JSONWebKey
+	for _, one := range set.Keys[:min(len(set.Keys), 100)] {
+		var key jose.JSONWebKey
+		if json.Unmarshal(one, &key) != nil || !key.Valid() || !key.IsPublic() || key.Use != "" && key.Use != "sig" {
+			continue
+		}
+		keys = append(keys, key)
+	}
+	return slices.Clip(keys), nil
+}

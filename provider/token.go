@@ -1,0 +1,244 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const maxToken = 64 << 10
+
+// tokenAnswer is a token response (RFC 6749, section 5.1; OpenID Connect Core 1.0, section 3.1.3.3).
+type tokenAnswer struct {
+	AccessToken       string          `json:"access_token"`
+	TokenType         string          `json:"token_type"`
+	ExpiresIn         json.RawMessage `json:"expires_in"`
+	RefreshToken      string          `json:"refresh_token"`
+	RefreshExpiresIn  json.RawMessage `json:"refresh_expires_in"`
+	RefreshExpiresIn2 json.RawMessage `json:"refresh_token_expires_in"`
+	Scope             string          `json:"scope"`
+	IDToken           string          `json:"id_token"`
+}
+
+// Exchange redeems an authorization code (RFC 6749, section 4.1.3; RFC 7636, section
+// 4.5) and verifies everything that comes.
+func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error) {
+	m, err := p.metadata(ctx, forLogin)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {x.Code.Reveal()},
+		"redirect_uri": {x.RedirectURI}, "code_verifier": {x.CodeVerifier.Reveal()},
+	}
+	if x.Audience != "" && p.cfg.AudienceParameter == "resource" { // RFC 8707, section 2.2
+		form.Set("resource", x.Audience)
+	}
+	return p.login(ctx, m, form, x.Scope, x.Audience, idTokenExpectation{nonce: x.Nonce, maxAge: x.MaxAge})
+}
+
+// login makes the token request of a login, which has to bring an ID token.
+func (p *Provider) login(ctx context.Context, m *Metadata, form url.Values, scope, audience string, want idTokenExpectation) (*Tokens, error) {
+	var a tokenAnswer
+	if _, err := p.post(ctx, m, m.TokenEndpoint, form, &a); err != nil {
+		return nil, err
+	}
+	t, err := p.tokens(&a, audience)
+	if err != nil {
+		return nil, err
+	}
+	if a.IDToken == "" {
+		return nil, &untrusted{ErrMalformed, "the answer holds no ID token", "is openid among the scopes?"}
+	}
+	want.accessToken = t.AccessToken
+	if err := p.believe(ctx, m, t, a.IDToken, want); err != nil {
+		return nil, err
+	}
+	if t.Scope == "" {
+		t.Scope = scope
+	}
+	return t, p.askUserInfo(ctx, m, t)
+}
+
+// Refresh makes exactly one token request (RFC 6749, section 6). A new ID token has
+// to be about the same person and authentication (OpenID Connect Core 1.0, section 12.2).
+func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, error) {
+	m, err := p.metadata(ctx, forSession)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {r.RefreshToken.Reveal()}}
+	if r.Scope != "" {
+		form.Set("scope", r.Scope)
+	}
+	if r.Audience != "" {
+		form.Set(p.cfg.AudienceParameter, r.Audience)
+	}
+	var a tokenAnswer
+	if _, err := p.post(ctx, m, m.TokenEndpoint, form, &a); err != nil {
+		return nil, err
+	}
+	t, err := p.tokens(&a, r.Audience)
+	if err != nil {
+		return nil, err
+	}
+	if a.IDToken != "" {
+		err = p.believe(ctx, m, t, a.IDToken, idTokenExpectation{
+			renewed: true, subject: r.Subject, authTime: r.AuthTime, accessToken: t.AccessToken,
+		})
+	}
+	return t, err
+}
+
+func (p *Provider) believe(ctx context.Context, m *Metadata, t *Tokens, raw string, want idTokenExpectation) error {
+	claims, expiry, err := p.verifyIDToken(ctx, m, raw, want)
+	if err != nil {
+		return err
+	}
+	t.IDToken, t.IDTokenExpiry, t.Claims = NewSecret(raw), expiry.UTC(), claims
+	t.SessionExpiry = claims.Time("session_expiry")
+	return nil
+}
+
+// tokens checks what can be checked of a token answer without an ID token.
+func (p *Provider) tokens(a *tokenAnswer, audience string) (*Tokens, error) {
+	if !strings.EqualFold(a.TokenType, "Bearer") {
+		return nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("the access token is of type %q, not Bearer", Printable(a.TokenType))}
+	}
+	for _, token := range []string{a.AccessToken, a.RefreshToken, a.IDToken} {
+		if len(token) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return nil, &untrusted{check: ErrMalformed, detail: "a token is too large or holds characters that no token holds"}
+		}
+	}
+	if a.AccessToken == "" {
+		return nil, &untrusted{check: ErrMalformed, detail: "the answer holds no access token"}
+	}
+	now := p.now()
+	expiry, err := lifetime(a.ExpiresIn, now)
+	if err != nil {
+		return nil, err
+	}
+	refreshExpiry, err := lifetime(a.RefreshExpiresIn, now)
+	if err != nil || refreshExpiry.IsZero() {
+		if refreshExpiry, err = lifetime(a.RefreshExpiresIn2, now); err != nil {
+			refreshExpiry = time.Time{}
+		}
+	}
+	// An access token is the API's to read. Two things are looked at when it is a JWT:
+	// an expiry that disagrees with expires_in, and an audience that nobody asked for.
+	if claims, err := decodeClaims(a.AccessToken); err == nil {
+		if exp := claims.Time("exp"); !exp.IsZero() && (expiry.IsZero() || exp.Before(expiry)) {
+			expiry = exp
+		}
+		if got := audiences(claims["aud"]); audience != "" && len(got) > 0 && !slices.Contains(got, audience) {
+			return nil, &AudienceError{Asked: audience, Got: got, auth0: p.cfg.Auth0}
+		}
+	}
+	return &Tokens{
+		AccessToken: NewSecret(a.AccessToken), TokenType: "Bearer", Expiry: expiry, Scope: a.Scope, Audience: audience,
+		RefreshToken: NewSecret(a.RefreshToken), RefreshExpiry: refreshExpiry,
+	}, nil
+}
+
+// lifetime reads a number of seconds, which some providers write as a string. None, or
+// zero, is no answer; a negative one is no lifetime.
+func lifetime(raw json.RawMessage, now time.Time) (time.Time, error) {
+	text := strings.Trim(string(raw), `"`)
+	if text == "" || text == "null" {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(seconds) {
+		return time.Time{}, nil // said in a way that nobody understands is not said
+	}
+	if seconds < 0 {
+		return time.Time{}, &untrusted{check: ErrExpired, detail: "expires_in is negative"}
+	}
+	if seconds == 0 {
+		return time.Time{}, nil
+	}
+	const century = 100 * 365 * 24 * 3600
+	return now.Add(time.Duration(min(seconds, century)) * time.Second).UTC().Truncate(time.Second), nil
+}
+
+// An AudienceError says that the provider answered with a token for another API than
+// was asked for. It wraps ErrAudience.
+type AudienceError struct {
+	Asked string
+	Got   []string
+	auth0 bool
+}
+
+func (e *AudienceError) Error() string {
+	return fmt.Sprintf("%v: the access token is for %s, not for %s", ErrAudience, Printable(strings.Join(e.Got, ", ")), Printable(e.Asked))
+}
+
+// Unwrap makes it match ErrAudience.
+func (e *AudienceError) Unwrap() error { return ErrAudience }
+
+// Next names the setting to change.
+func (e *AudienceError) Next() string {
+	if e.auth0 {
+		return "allow it under Dashboard → Applications → your app → Multi-Resource Refresh Token, or run loopkey login --audience " + Printable(e.Asked)
+	}
+	return "run loopkey login --audience " + Printable(e.Asked)
+}
+
+// askUserInfo fetches the claims that the scopes promise and the ID token lacks
+// (OpenID Connect Core 1.0, section 5.3).
+func (p *Provider) askUserInfo(ctx context.Context, m *Metadata, t *Tokens) error {
+	granted := strings.Fields(t.Scope)
+	lacks := slices.Contains(granted, "profile") && t.Claims.Text("name") == "" && t.Claims.Text("nickname") == "" && t.Claims.Text("preferred_username") == "" ||
+		slices.Contains(granted, "email") && t.Claims.Text("email") == ""
+	// An access token for an API is often not one for UserInfo; Auth0's are for both.
+	if !lacks || m.UserInfoEndpoint == "" || t.Audience != "" && !p.cfg.Auth0 {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfoEndpoint, nil)
+	if err != nil {
+		return &untrusted{check: ErrMalformed, detail: "the UserInfo endpoint is no URL"}
+	}
+	req.Header.Set("Authorization", "Bearer "+t.AccessToken.Reveal())
+	a, err := p.do(ctx, req)
+	if err != nil || a.status != http.StatusOK {
+		return nil // the login is good without it
+	}
+	claims, err := p.userInfo(ctx, m, a)
+	if err != nil {
+		return err
+	}
+	if claims.Subject() != t.Claims.Subject() { // section 5.3.2: else it must not be used
+		return &untrusted{check: ErrSubject, detail: "UserInfo is about another person than the ID token"}
+	}
+	for name := range claims {
+		if _, ok := t.Claims[name]; ok {
+			delete(claims, name)
+		}
+	}
+	t.UserInfo = claims
+	return nil
+}
+
+// userInfo reads an answer that is JSON, or a JWT signed by the provider.
+func (p *Provider) userInfo(ctx context.Context, m *Metadata, a *answer) (Claims, error) {
+	body := a.body
+	if kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); strings.EqualFold(strings.TrimSpace(kind), "application/jwt") {
+		payload, err := (&keySet{p: p, m: m}).verify(ctx, strings.TrimSpace(string(body)))
+		if err != nil {
+			return nil, err
+		}
+		body = payload
+	}
+	var claims Claims
+	if object(body, &claims) != nil || claims == nil {
+		return nil, &untrusted{check: ErrMalformed, detail: "UserInfo is not the JSON that it should be"}
+	}
+	return claims, nil
+}

@@ -1,0 +1,178 @@
+package provider
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+)
+
+// Limits on every talk with a provider.
+const (
+	requestLimit = 30 * time.Second
+	bodyLimit    = 1 << 20
+	maxText      = 300
+)
+
+// An UnreachableError says that a request got no answer, or one that says nothing about it. It wraps ErrUnreachable.
+type UnreachableError struct {
+	Host       string
+	Why        string
+	Status     int           // of a 5xx or 429; else 0
+	RetryAfter time.Duration // as the provider asked; 0: it did not
+	Sent       bool          // the request may have been acted on, though no answer came
+}
+
+func (e *UnreachableError) Error() string {
+	return "the provider at " + e.Host + " can't be reached: " + e.Why
+}
+
+// Unwrap makes it match ErrUnreachable.
+func (e *UnreachableError) Unwrap() error { return ErrUnreachable }
+
+// MaybeSent reports whether the request that failed may have been acted on all the same.
+func MaybeSent(err error) bool {
+	e, ok := errors.AsType[*UnreachableError](err)
+	return ok && e.Sent
+}
+
+// newHTTPClient honours HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE as Go does.
+func newHTTPClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ResponseHeaderTimeout:  20 * time.Second,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           4,
+			IdleConnTimeout:        30 * time.Second,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			MaxResponseHeaderBytes: 64 << 10,
+		},
+		// No endpoint of ours redirects: what would be sent on are codes and tokens.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Printable returns text from outside without what could steer a terminal or turn
+// the reading direction, and no longer than a few lines.
+func Printable(s string) string {
+	s = strings.ToValidUTF8(s, "�")
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n >= 2*maxText {
+			b.WriteString("…")
+			break
+		}
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			r = ' '
+		case !unicode.IsPrint(r): // control and format characters, the bidirectional ones among them
+			r = '�'
+		}
+		b.WriteRune(r)
+		n++
+	}
+	return b.String()
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	at     time.Time
+}
+
+// do sends a request and reads its bounded answer; trouble becomes an UnreachableError that holds no URL.
+func (p *Provider) do(ctx context.Context, req *http.Request) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	req = req.WithContext(ctx)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "loopkey")
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return nil, unreachable(req.URL, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, bodyLimit+1))
+	if err != nil {
+		return nil, unreachable(req.URL, err)
+	}
+	if len(body) > bodyLimit {
+		return nil, fmt.Errorf("%w: %s sent more than %d KiB", ErrMalformed, req.URL.Host, bodyLimit>>10)
+	}
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
+		e := &UnreachableError{Host: req.URL.Host, Why: "it answered " + strconv.Itoa(resp.StatusCode), Status: resp.StatusCode, Sent: resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable}
+		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 && seconds < 1<<20 {
+			e.RetryAfter = time.Duration(seconds) * time.Second
+			e.Why += fmt.Sprintf(" and asks to wait %s", e.RetryAfter)
+		}
+		return nil, e
+	}
+	return &answer{resp.StatusCode, resp.Header, body, p.now()}, nil
+}
+
+func unreachable(u *url.URL, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	e := &UnreachableError{Host: u.Host, Sent: true}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" || ok && op.Op == "proxyconnect" {
+		e.Sent = false
+	}
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	_, unknownCA := errors.AsType[x509.UnknownAuthorityError](err)
+	_, wrongName := errors.AsType[x509.HostnameError](err)
+	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
+	timeout, isNet := errors.AsType[net.Error](err)
+	switch {
+	case isDNS:
+		e.Sent, e.Why = false, "its name is not known ("+dns.Name+")"
+	case unknownCA:
+		e.Sent, e.Why = false, "its certificate is signed by an unknown authority: SSL_CERT_FILE names an extra one"
+	case wrongName:
+		e.Sent, e.Why = false, "its certificate is for another name"
+	case isInvalid && invalid.Reason == x509.Expired:
+		e.Sent, e.Why = false, "its certificate has expired, or this clock is wrong"
+	case isInvalid:
+		e.Sent, e.Why = false, "its certificate is not valid"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		e.Sent, e.Why = false, "connection refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		e.Why = "the connection broke off"
+	case errors.Is(err, context.DeadlineExceeded), isNet && timeout.Timeout():
+		e.Why = "no answer in time"
+	default:
+		e.Why = Printable(strings.ReplaceAll(reason(err), u.String(), u.Host))
+	}
+	return e
+}
+
+// reason is the innermost error: those around it quote URLs.
+func reason(err error) string {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return reason(e.Err)
+	}
+	return err.Error()
+}
+
+// object decodes a JSON object, numbers as written.
+func object(body []byte, into any) error {
+	decoder := json.NewDecoder(strings.NewReader(string(body)))
+	decoder.UseNumber()
+	return decoder.Decode(into)
+}

@@ -1,0 +1,199 @@
+package provider
+
+import (
+	"context"
+	"crypto"
+	_ "crypto/sha256" // at_hash
+	_ "crypto/sha512" // at_hash
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+const clockLeeway = time.Minute
+
+// Checks that an ID token or an answer can fail. Each wraps ErrUntrusted.
+var (
+	ErrIssuer          = fmt.Errorf("%w: issuer", ErrUntrusted)
+	ErrAudience        = fmt.Errorf("%w: audience", ErrUntrusted)
+	ErrNonce           = fmt.Errorf("%w: nonce", ErrUntrusted)
+	ErrSignature       = fmt.Errorf("%w: signature", ErrUntrusted)
+	ErrAlgorithm       = fmt.Errorf("%w: signature algorithm", ErrUntrusted)
+	ErrExpired         = fmt.Errorf("%w: expiry", ErrUntrusted)
+	ErrIssuedAt        = fmt.Errorf("%w: issued at", ErrUntrusted)
+	ErrAuthorizedParty = fmt.Errorf("%w: authorized party", ErrUntrusted)
+	ErrAccessTokenHash = fmt.Errorf("%w: access token hash", ErrUntrusted)
+	ErrSubject         = fmt.Errorf("%w: subject", ErrUntrusted)
+	ErrAuthTime        = fmt.Errorf("%w: authentication time", ErrUntrusted)
+	ErrTokenType       = fmt.Errorf("%w: token type", ErrUntrusted)
+	ErrMalformed       = fmt.Errorf("%w: form", ErrUntrusted)
+)
+
+// An untrusted error names the check, what did not fit, and what to do about it.
+type untrusted struct {
+	check        error
+	detail, next string
+}
+
+func (e *untrusted) Error() string { return e.check.Error() + ": " + e.detail }
+func (e *untrusted) Unwrap() error { return e.check }
+
+// idTokenExpectation is what an ID token has to say.
+type idTokenExpectation struct {
+	renewed     bool // from a refresh: no nonce is demanded, the subject is compared
+	nonce       string
+	accessToken Secret
+	maxAge      time.Duration
+	subject     string
+	authTime    time.Time
+}
+
+// verifyIDToken returns the claims of an ID token that was issued to our client
+// (OpenID Connect Core 1.0, sections 3.1.3.7 and 12.2). It forgives a clock that is
+// a minute off.
+func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, want idTokenExpectation) (Claims, time.Time, error) {
+	none := time.Time{}
+	if strings.Count(raw, ".") != 2 || len(raw) > 64<<10 {
+		return nil, none, &untrusted{check: ErrMalformed, detail: "the ID token is no signed JWT"}
+	}
+	now := p.now()
+	// go-oidc verifies signature and algorithm; its words for the rest are about times and
+	// lists, so issuer, audience and expiry are compared here, in the same breath.
+	keys := &keySet{p: p, m: m}
+	verifier := oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{
+		ClientID: p.cfg.ClientID, SupportedSigningAlgs: m.algorithms(), Now: func() time.Time { return now.Add(-clockLeeway) },
+	})
+	claims, err := decodeClaims(raw)
+	if err != nil {
+		return nil, none, err
+	}
+	token, err := verifier.Verify(ctx, raw)
+	if err != nil {
+		if keys.err != nil { // go-oidc keeps only its text
+			return nil, none, keys.err
+		}
+		return nil, none, p.explainVerify(claims, now)
+	}
+	switch {
+	case claims.Subject() == "" || len(claims.Subject()) > 255:
+		return nil, none, &untrusted{check: ErrSubject, detail: "the ID token has no usable sub"}
+	case want.subject != "" && claims.Subject() != want.subject:
+		return nil, none, &untrusted{check: ErrSubject, detail: "the renewed ID token is about another person"}
+	case !want.renewed && claims.Text("nonce") != want.nonce:
+		return nil, none, &untrusted{check: ErrNonce, detail: "the ID token belongs to another login"}
+	}
+	audience := audiences(claims["aud"])
+	azp, hasAZP := claims["azp"]
+	switch {
+	case len(audience) > 1 && !hasAZP:
+		return nil, none, &untrusted{check: ErrAuthorizedParty, detail: "the ID token is for several audiences and names no authorized party"}
+	case hasAZP && azp != p.cfg.ClientID:
+		return nil, none, &untrusted{check: ErrAuthorizedParty, detail: "the ID token was issued to another client"}
+	}
+	issued := claims.Time("iat")
+	switch {
+	case issued.IsZero():
+		return nil, none, &untrusted{check: ErrIssuedAt, detail: "the ID token does not say when it was issued"}
+	case issued.After(now.Add(clockLeeway)):
+		return nil, none, clockError(issued.Sub(now))
+	}
+	if hash, ok := claims["at_hash"]; ok && !want.accessToken.IsZero() {
+		if hash != accessTokenHash(raw, want.accessToken) {
+			return nil, none, &untrusted{check: ErrAccessTokenHash, detail: "the ID token belongs to another access token"}
+		}
+	}
+	authTime := claims.Time("auth_time")
+	if want.maxAge > 0 && (authTime.IsZero() || now.Sub(authTime) > want.maxAge+clockLeeway) {
+		return nil, none, &untrusted{check: ErrAuthTime, detail: "the provider did not ask for the authentication again that max_age demands"}
+	}
+	if !want.authTime.IsZero() && !authTime.IsZero() && !authTime.Equal(want.authTime) {
+		return nil, none, &untrusted{check: ErrAuthTime, detail: "the renewed ID token is of another authentication"}
+	}
+	return claims, token.Expiry, nil
+}
+
+func clockError(ahead time.Duration) error {
+	return &untrusted{ErrIssuedAt, fmt.Sprintf("the ID token was issued %s in the future", ahead.Round(time.Second)),
+		"this computer's clock is behind the provider's by that much: set it"}
+}
+
+// explainVerify says in our words why go-oidc refused a token.
+func (p *Provider) explainVerify(claims Claims, now time.Time) error {
+	expiry := claims.Time("exp")
+	switch {
+	case claims.Text("iss") != p.cfg.Issuer:
+		return &untrusted{ErrIssuer, fmt.Sprintf("the ID token is from %q, not %q", Printable(claims.Text("iss")), p.cfg.Issuer), ""}
+	case !slices.Contains(audiences(claims["aud"]), p.cfg.ClientID):
+		return &untrusted{ErrAudience, "the ID token is for another client", "check --client-id"}
+	case expiry.IsZero() || !expiry.After(now.Add(-clockLeeway)):
+		return &untrusted{ErrExpired, fmt.Sprintf("the ID token expired %s ago", now.Sub(expiry).Round(time.Second)),
+			"if this computer's clock is ahead by that much, set it"}
+	}
+	if nbf := claims.Time("nbf"); nbf.After(now) {
+		return clockError(nbf.Sub(now))
+	}
+	return &untrusted{check: ErrSignature, detail: "the ID token can't be verified"}
+}
+
+// decodeClaims reads a JWT's payload. Nothing in it is believed by that.
+func decodeClaims(raw string) (Claims, error) {
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return nil, &untrusted{check: ErrMalformed, detail: "the token is no signed JWT"}
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, &untrusted{check: ErrMalformed, detail: "the token's payload is not base64url"}
+	}
+	var claims Claims
+	if err := object(payload, &claims); err != nil || claims == nil {
+		return nil, &untrusted{check: ErrMalformed, detail: "the token's payload is no JSON object"}
+	}
+	return claims, nil
+}
+
+// audiences is aud as a list: RFC 7519, section 4.1.3, lets it be one string.
+func audiences(aud any) []string {
+	switch aud := aud.(type) {
+	case string:
+		return []string{aud}
+	case []any:
+		var list []string
+		for _, a := range aud {
+			if s, ok := a.(string); ok {
+				list = append(list, s)
+			}
+		}
+		return list
+	}
+	return nil
+}
+
+// accessTokenHash is at_hash (OpenID Connect Core 1.0, section 3.1.3.6): the left
+// half of the hash that the ID token's algorithm uses.
+func accessTokenHash(idToken string, accessToken Secret) any {
+	header, _, _ := strings.Cut(idToken, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(header)
+	var h struct {
+		Alg string `json:"alg"`
+	}
+	if err != nil || json.Unmarshal(raw, &h) != nil {
+		return nil
+	}
+	hash := crypto.SHA256
+	switch {
+	case strings.HasSuffix(h.Alg, "384"):
+		hash = crypto.SHA384
+	case strings.HasSuffix(h.Alg, "512"), h.Alg == "EdDSA": // Ed25519 hashes with SHA-512
+		hash = crypto.SHA512
+	}
+	sum := hash.New()
+	_, _ = sum.Write([]byte(accessToken.Reveal()))
+	digest := sum.Sum(nil)
+	return base64.RawURLEncoding.EncodeToString(digest[:len(digest)/2])
+}
