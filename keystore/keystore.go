@@ -2,8 +2,11 @@
 package keystore
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
+	"unicode"
 )
 
 // A Record is one session as it rests. Its two halves are replaced together: a
@@ -41,16 +44,34 @@ var (
 
 // An UnavailableError says why a store can't be used, and what the person can do.
 type UnavailableError struct {
+	What string // what can't be used; "": the keychain
 	Why  string // no D-Bus session, the collection is locked, no answer in 10s …
 	Next string // what to do
 	Err  error  // may be nil; never holds a secret
 }
 
-func (e *UnavailableError) Error() string { return "the keychain can't be used: " + e.Why }
+func (e *UnavailableError) Error() string {
+	return cmp.Or(e.What, "the keychain") + " can't be used: " + e.Why
+}
 
 func (e *UnavailableError) Unwrap() []error {
 	if e.Err == nil {
 		return []error{ErrUnavailable}
 	}
 	return []error{ErrUnavailable, e.Err}
+}
+
+// printable makes foreign words fit for a line of our own.
+func printable(s string) string {
+	const most = 200
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
 }

@@ -1,0 +1,21 @@
+package keystore
+
+import (
+	"errors"
+
+	"golang.org/x/sys/windows"
+)
+
+// explain puts an error of the Credential Manager into words.
+func explain(err error) (why, next string) {
+	switch {
+	case errors.Is(err, windows.ERROR_NO_SUCH_LOGON_SESSION):
+		return "this logon has no Credential Manager (over SSH, or as a service, Windows gives none)",
+			"use a desktop session, " + orFile
+	case errors.Is(err, windows.ERROR_ACCESS_DENIED):
+		return "the Credential Manager denies access", "run loopkey as yourself, " + orFile
+	case errors.Is(err, windows.ERROR_NOT_ENOUGH_QUOTA), errors.Is(err, windows.ERROR_NOT_ENOUGH_MEMORY):
+		return "the Credential Manager is full", "remove credentials that are no longer used, " + orFile
+	}
+	return "the Credential Manager answered: " + printable(err.Error()), "run loopkey doctor, " + orFile
+}

@@ -1,0 +1,46 @@
+package keystore
+
+import (
+	"bytes"
+	"context"
+	"sync"
+)
+
+// Memory returns a store that keeps records as long as the process lives.
+func Memory() Store { return &memory{records: map[string]Record{}} }
+
+type memory struct {
+	mu      sync.RWMutex
+	records map[string]Record
+}
+
+func (m *memory) Head(ctx context.Context, name string) (Record, error) { return m.Load(ctx, name) }
+
+func (m *memory) Load(_ context.Context, name string) (Record, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r, ok := m.records[name]
+	if !ok {
+		return Record{}, ErrNotFound
+	}
+	return r.clone(), nil
+}
+
+func (m *memory) Save(_ context.Context, name string, r Record) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.records[name] = r.clone()
+	return nil
+}
+
+func (m *memory) Delete(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.records, name)
+	return nil
+}
+
+func (r Record) clone() Record { return Record{bytes.Clone(r.Head), bytes.Clone(r.Body)} }

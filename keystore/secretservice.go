@@ -1,0 +1,122 @@
+//go:build dragonfly || freebsd || linux || netbsd || openbsd
+
+package keystore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// look finds the D-Bus session before go-keyring does: where there is none,
+// godbus would run dbus-launch, whose daemon outlives the program.
+func look() error {
+	const variable = "DBUS_SESSION_BUS_ADDRESS"
+	if address := os.Getenv(variable); address != "" && address != "autolaunch:" {
+		return nil
+	}
+	runtimeDir := fmt.Sprintf("/run/user/%d", os.Getuid()) // where godbus looks
+	if _, err := os.Stat(filepath.Join(runtimeDir, "bus")); err == nil {
+		return nil
+	}
+	if session, err := os.ReadFile(filepath.Join(runtimeDir, "dbus-session")); err == nil && //nolint:gosec // a fixed path
+		strings.HasPrefix(string(session), variable+"=") {
+		return nil
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" { // where everybody else looks
+		bus := filepath.Join(dir, "bus")
+		if _, err := os.Stat(bus); err == nil {
+			return os.Setenv(variable, "unix:path="+dbus.EscapeBusAddressValue(bus))
+		}
+	}
+	return &UnavailableError{
+		Why:  "there is no D-Bus session",
+		Next: "log in to a desktop session, or run this under dbus-run-session with a Secret Service, " + orFile,
+	}
+}
+
+// abandon ends a call that was left behind, by closing the connection that it
+// waits on; a dialog that it opened goes away with it.
+func abandon() {
+	if conn, err := dbus.SessionBus(); err == nil {
+		_ = conn.Close()
+	}
+}
+
+// explain puts an error of go-keyring into words. It has few error values, so
+// the rest is told by its types and texts.
+func explain(err error) (why, next string) {
+	if e, ok := errors.AsType[dbus.Error](err); ok {
+		return explainReply(e)
+	}
+	if _, ok := errors.AsType[*exec.Error](err); ok {
+		return "there is no D-Bus session", "log in to a desktop session, " + orFile
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return "no D-Bus session answers at the address in DBUS_SESSION_BUS_ADDRESS",
+			"log in again or unset the variable, " + orFile
+	}
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "failed to unlock correct collection"):
+		return explainLocked(text)
+	case errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the D-Bus session closed the connection", "try again; under sudo or su, the session is another user's; " + orFile
+	case strings.Contains(text, "authentication"):
+		return "the D-Bus session refuses this user", "under sudo or su, the session is another user's: run loopkey as yourself, " + orFile
+	}
+	return "the Secret Service answered: " + printable(text), "run loopkey doctor, " + orFile
+}
+
+func explainReply(e dbus.Error) (why, next string) {
+	switch e.Name {
+	case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner":
+		return "no Secret Service runs in this D-Bus session", "start gnome-keyring, KWallet or KeePassXC, " + orFile
+	case "org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Timeout", "org.freedesktop.DBus.Error.TimedOut":
+		return "the Secret Service does not answer", "restart it, " + orFile
+	case "org.freedesktop.DBus.Error.AccessDenied":
+		return "the D-Bus session does not let this program reach the Secret Service",
+			"allow org.freedesktop.secrets to the sandbox, " + orFile
+	case "org.freedesktop.Secret.Error.IsLocked":
+		return locked()
+	}
+	if strings.HasPrefix(e.Name, "org.freedesktop.DBus.Error.Spawn.") {
+		return "the Secret Service could not be started", "start gnome-keyring, KWallet or KeePassXC, " + orFile
+	}
+	return "the Secret Service answered: " + printable(e.Error()), "run loopkey doctor, " + orFile
+}
+
+// explainLocked tells a collection that is not there from one that stayed
+// locked: go-keyring says the same of both, so the Secret Service is asked.
+func explainLocked(text string) (why, next string) {
+	if !strings.Contains(text, "/aliases/default") {
+		return locked()
+	}
+	conn, err := dbus.SessionBus()
+	if err != nil {
+		return locked()
+	}
+	var path dbus.ObjectPath
+	err = conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets").
+		Call("org.freedesktop.Secret.Service.ReadAlias", 0, "default").Store(&path)
+	if err == nil && path == "/" {
+		return "the Secret Service has no default collection",
+			"create a keyring (Passwords and Keys, or kwalletmanager) and make it the default, " + orFile
+	}
+	return locked()
+}
+
+func locked() (why, next string) {
+	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		return "the keychain is locked, and there is no display to ask for its password on",
+			"unlock it (gnome-keyring-daemon --unlock reads the password from stdin), " + orFile
+	}
+	return "the keychain is locked: its dialog was dismissed, or could not be shown", "unlock it and try again, " + orFile
+}
