@@ -105,11 +105,14 @@ func decodeHead(entry string) (head, error) {
 		generation: h.generation,
 		oldest:     number(fields[2]),
 		parts:      int(number(fields[3])), //nolint:gosec // number is below 2^53
-		sum:        strings.TrimPrefix(fields[4], "-"),
+		sum:        fields[4],
 		coding:     fields[5],
 		headLen:    int(number(fields[6])), //nolint:gosec // number is below 2^53
 		contentLen: int(number(fields[7])), //nolint:gosec // number is below 2^53
 		inline:     fields[9],
+	}
+	if full.sum == "-" {
+		full.sum = ""
 	}
 	switch {
 	case full.encode() != entry:
