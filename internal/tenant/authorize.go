@@ -1,0 +1,280 @@
+package tenant
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An authorization is a checked authorization request (OpenID Connect Core 1.0, section 3.1.2.1).
+type authorization struct {
+	client       *Client
+	redirectURI  string
+	state, nonce string
+	challenge    string // S256 of the code verifier
+	scopes       []string
+	audiences    []string
+	prompt       []string
+	maxAge       time.Duration // negative: not asked
+	acr          string
+	loginHint    string
+	organization string
+	expires      time.Time // of a pushed one
+}
+
+// A grantedCode waits to be redeemed, once.
+type grantedCode struct {
+	request  *authorization
+	user     *User
+	browser  *browserSession
+	authTime time.Time
+	acr      string
+	expires  time.Time
+	family   *family // what it gave, revoked on a second use (RFC 6749, section 4.1.2)
+}
+
+// A browserSession is the tenant's own login of a browser.
+type browserSession struct {
+	id       string // sid
+	csrf     string
+	user     *User
+	authTime time.Time
+	acr      string
+	clients  []string // who got tokens from it
+}
+
+const (
+	codeLifetime = time.Minute
+	cookieName   = "demo_tenant"
+)
+
+// parse checks a request. shown: the redirect URI can't be trusted, so the person is
+// told; else the client is, by redirect.
+func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, description string) {
+	client := t.client(q.Get("client_id"))
+	if client == nil {
+		return nil, "Unknown client: " + q.Get("client_id"), "", ""
+	}
+	redirect := q.Get("redirect_uri")
+	if len(q["redirect_uri"]) != 1 || !slices.Contains(client.RedirectURIs, redirect) {
+		return nil, "Callback URL mismatch. The provided redirect_uri is not in the list of allowed callback URLs.", "", ""
+	}
+	a = &authorization{
+		client: client, redirectURI: redirect, state: q.Get("state"), nonce: q.Get("nonce"), challenge: q.Get("code_challenge"),
+		scopes: strings.Fields(q.Get("scope")), prompt: strings.Fields(q.Get("prompt")), maxAge: -1, acr: q.Get("acr_values"),
+		loginHint: q.Get("login_hint"), organization: q.Get("organization"),
+	}
+	a.audiences = q["resource"] // RFC 8707
+	if t.cfg.Auth0 {
+		a.audiences = q["audience"]
+	}
+	for name, values := range q {
+		if len(values) > 1 && name != "resource" {
+			return a, "", "invalid_request", name + " is given more than once"
+		}
+	}
+	if seconds, err := strconv.Atoi(q.Get("max_age")); err == nil && seconds >= 0 {
+		a.maxAge = time.Duration(seconds) * time.Second
+	} else if q.Get("max_age") != "" {
+		return a, "", "invalid_request", "max_age is no number of seconds"
+	}
+	switch {
+	case q.Get("response_type") != "code":
+		return a, "", "unsupported_response_type", "only the authorization code flow is offered"
+	case !slices.Contains(a.scopes, "openid"):
+		return a, "", "invalid_scope", "openid is not among the scopes"
+	case a.challenge == "" && client.Secret == "":
+		return a, "", "invalid_request", "a public client must use PKCE"
+	case a.challenge != "" && (q.Get("code_challenge_method") != "S256" || !isChallenge(a.challenge)):
+		return a, "", "invalid_request", "code_challenge_method must be S256"
+	case slices.Contains(a.prompt, "none") && len(a.prompt) > 1:
+		return a, "", "invalid_request", "prompt=none stands alone"
+	}
+	for _, audience := range a.audiences {
+		if slices.Contains(client.Audiences, audience) {
+			continue
+		}
+		if t.cfg.Auth0 {
+			return a, "", "access_denied", "Service not found: " + audience
+		}
+		return a, "", "invalid_target", "the client may not have tokens for " + audience
+	}
+	if t.cfg.RequireConsentForOffline && !slices.Contains(a.prompt, "consent") {
+		a.scopes = slices.DeleteFunc(a.scopes, func(s string) bool { return s == "offline_access" })
+	}
+	return a, "", "", ""
+}
+
+// isChallenge reports whether s can be the S256 of a verifier (RFC 7636, section 4.2).
+func isChallenge(s string) bool {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	return err == nil && len(raw) == 32
+}
+
+// read returns the request of a GET or of the login form, which carries it along.
+func (t *Tenant) read(w http.ResponseWriter, q url.Values) (*authorization, bool) {
+	if uri := q.Get("request_uri"); uri != "" { // RFC 9126, section 4
+		t.mu.Lock()
+		a := t.requests[uri]
+		t.mu.Unlock()
+		if a == nil || a.client.ID != q.Get("client_id") || t.cfg.Now().After(a.expires) {
+			t.pages.problem(w, http.StatusBadRequest, "This request is not known, or too old.")
+			return nil, false
+		}
+		return a, true
+	}
+	a, shown, code, description := t.parse(q)
+	switch {
+	case shown != "":
+		status := http.StatusBadRequest
+		if t.cfg.Auth0 {
+			status = http.StatusForbidden
+		}
+		t.pages.problem(w, status, shown)
+		return nil, false
+	case t.cfg.RequirePAR:
+		code, description = "invalid_request", "requests have to be pushed"
+	}
+	if code != "" {
+		t.answer(w, a, url.Values{"error": {code}, "error_description": {description}})
+		return nil, false
+	}
+	return a, true
+}
+
+// authorize shows the login page, or answers at once for a browser that is logged in.
+func (t *Tenant) authorize(w http.ResponseWriter, r *http.Request) {
+	a, ok := t.read(w, r.URL.Query())
+	if !ok {
+		return
+	}
+	session := t.browser(w, r)
+	fresh := session.user != nil && !slices.Contains(a.prompt, "login") &&
+		(a.maxAge < 0 || t.cfg.Now().Sub(session.authTime) <= a.maxAge) && (a.acr == "" || a.acr == session.acr)
+	switch {
+	case fresh && !slices.Contains(a.prompt, "consent"):
+		t.grant(w, a, session)
+	case slices.Contains(a.prompt, "none"):
+		t.answer(w, a, url.Values{"error": {"login_required"}, "error_description": {"Login required"}})
+	default:
+		t.pages.login(w, loginPage{Query: r.URL.RawQuery, CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
+			Email: a.loginHint, StepUp: a.acr != "", Users: t.cfg.Users})
+	}
+}
+
+// decide takes the login form.
+func (t *Tenant) decide(w http.ResponseWriter, r *http.Request) {
+	a, ok := t.read(w, r.URL.Query())
+	if !ok {
+		return
+	}
+	session := t.browser(w, r)
+	if r.PostFormValue("csrf") != session.csrf {
+		t.pages.problem(w, http.StatusForbidden, "This form is not from this page.")
+		return
+	}
+	if r.PostFormValue("decision") == "deny" {
+		t.answer(w, a, url.Values{"error": {"access_denied"}, "error_description": {"User did not authorize the request"}})
+		return
+	}
+	user := t.user(r.PostFormValue("email"))
+	if user == nil || user.Password != r.PostFormValue("password") {
+		t.pages.login(w, loginPage{Query: r.URL.RawQuery, CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
+			Email: r.PostFormValue("email"), StepUp: a.acr != "", Users: t.cfg.Users, Wrong: true})
+		return
+	}
+	t.mu.Lock()
+	session.user, session.authTime, session.acr = user, t.cfg.Now(), a.acr
+	t.mu.Unlock()
+	t.grant(w, a, session)
+}
+
+// grant gives the client a code for the person who is logged in.
+func (t *Tenant) grant(w http.ResponseWriter, a *authorization, session *browserSession) {
+	code := rand.Text()
+	t.mu.Lock()
+	t.codes[code] = &grantedCode{
+		request: a, user: session.user, browser: session, authTime: session.authTime, acr: session.acr,
+		expires: t.cfg.Now().Add(codeLifetime),
+	}
+	if !slices.Contains(session.clients, a.client.ID) {
+		session.clients = append(session.clients, a.client.ID)
+	}
+	t.mu.Unlock()
+	t.answer(w, a, url.Values{"code": {code}})
+}
+
+// answer redirects to the client, and says who answers (RFC 9207).
+func (t *Tenant) answer(w http.ResponseWriter, a *authorization, q url.Values) {
+	if a.state != "" {
+		q.Set("state", a.state)
+	}
+	q.Set("iss", t.issuer)
+	target, err := url.Parse(a.redirectURI)
+	if err != nil {
+		t.pages.problem(w, http.StatusInternalServerError, "The registered callback URL is no URL.")
+		return
+	}
+	all := target.Query()
+	for name, values := range q {
+		all[name] = values
+	}
+	target.RawQuery = all.Encode()
+	w.Header().Set("Location", target.String())
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// browser returns the session of a browser, new for a new one.
+func (t *Tenant) browser(w http.ResponseWriter, r *http.Request) *browserSession {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if cookie, err := r.Cookie(cookieName); err == nil {
+		if session := t.browsers[cookie.Value]; session != nil {
+			return session
+		}
+	}
+	if len(t.browsers) > 10000 {
+		clear(t.browsers)
+	}
+	secret := rand.Text()
+	session := &browserSession{id: rand.Text(), csrf: rand.Text()}
+	t.browsers[secret] = session
+	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // plain http on loopback: a Secure cookie would not come back
+	return session
+}
+
+// push takes an authorization request from the client itself (RFC 9126, section 2).
+func (t *Tenant) push(w http.ResponseWriter, r *http.Request) {
+	client, ok := t.authenticate(w, r)
+	if !ok {
+		return
+	}
+	form := url.Values{}
+	for name, values := range r.PostForm {
+		if name != "client_secret" {
+			form[name] = values
+		}
+	}
+	form.Set("client_id", client.ID)
+	a, shown, code, description := t.parse(form)
+	if shown != "" {
+		code, description = "invalid_request", shown
+	}
+	if code != "" || form.Has("request_uri") {
+		refuse(w, http.StatusBadRequest, code, description)
+		return
+	}
+	a.expires = t.cfg.Now().Add(time.Minute)
+	uri := "urn:ietf:params:oauth:request_uri:" + rand.Text()
+	t.mu.Lock()
+	t.requests[uri] = a
+	t.mu.Unlock()
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusCreated, map[string]any{"request_uri": uri, "expires_in": 60})
+}

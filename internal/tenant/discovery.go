@@ -1,0 +1,52 @@
+package tenant
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// discovery answers as OpenID Connect Discovery 1.0, section 4, and RFC 8414 ask.
+func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
+	doc := map[string]any{
+		"issuer":                                         t.issuer,
+		"authorization_endpoint":                         t.url("/authorize"),
+		"token_endpoint":                                 t.url(t.path("/oauth/token", "/token")),
+		"jwks_uri":                                       t.url("/.well-known/jwks.json"),
+		"userinfo_endpoint":                              t.url("/userinfo"),
+		"device_authorization_endpoint":                  t.url(t.path("/oauth/device/code", "/device/code")),
+		"pushed_authorization_request_endpoint":          t.url(t.path("/oauth/par", "/par")),
+		"require_pushed_authorization_requests":          t.cfg.RequirePAR,
+		"authorization_response_iss_parameter_supported": true,
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query"},
+		"grant_types_supported":                          []string{"authorization_code", "refresh_token", deviceGrantType},
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          []string{t.cfg.Alg},
+		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"scopes_supported":                               []string{"openid", "profile", "email", "offline_access"},
+		"claims_supported":                               []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "name", "email", "picture"},
+		"backchannel_logout_supported":                   true,
+		"backchannel_logout_session_supported":           true,
+	}
+	if !t.cfg.NoRevocation {
+		doc["revocation_endpoint"] = t.url(t.path("/oauth/revoke", "/revoke"))
+	}
+	if !t.cfg.HideEndSession {
+		doc["end_session_endpoint"] = t.url(t.path("/oidc/logout", "/logout"))
+	}
+	w.Header().Set("Cache-Control", t.cfg.CacheControl)
+	writeJSON(w, http.StatusOK, doc)
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+// refuse answers with an error as RFC 6749, section 5.2, asks.
+func refuse(w http.ResponseWriter, status int, code, description string) {
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, status, map[string]string{"error": code, "error_description": description})
+}

@@ -1,0 +1,116 @@
+package tenant
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// A signingKey signs tokens under its key ID.
+type signingKey struct {
+	id      string
+	alg     jose.SignatureAlgorithm
+	private crypto.Signer
+}
+
+func newSigningKey(alg string) (*signingKey, error) {
+	key := &signingKey{id: rand.Text()[:12], alg: jose.SignatureAlgorithm(alg)}
+	var err error
+	switch alg {
+	case "RS256", "PS256":
+		key.private, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "ES256":
+		key.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "EdDSA":
+		_, key.private, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		return nil, fmt.Errorf("tenant: it does not sign with %q", alg)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tenant: a signing key: %w", err)
+	}
+	return key, nil
+}
+
+// RotateKeys signs with a new key from now on; the one before stays in the key set.
+func (t *Tenant) RotateKeys() {
+	key, err := newSigningKey(t.cfg.Alg)
+	if err != nil {
+		return // the algorithm was good at the start
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.keys = append([]*signingKey{key}, t.keys[:1]...)
+}
+
+func (t *Tenant) jwks(w http.ResponseWriter, _ *http.Request) {
+	t.mu.Lock()
+	var set jose.JSONWebKeySet
+	for _, key := range t.keys {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.private.Public(), KeyID: key.id, Algorithm: string(key.alg), Use: "sig"})
+	}
+	t.mu.Unlock()
+	w.Header().Set("Cache-Control", t.cfg.CacheControl)
+	writeJSON(w, http.StatusOK, set)
+}
+
+// sign makes a JWT of the given type.
+func (t *Tenant) sign(kind string, claims map[string]any) (string, error) {
+	t.mu.Lock()
+	key := t.keys[0]
+	t.mu.Unlock()
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("tenant: claims: %w", err)
+	}
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(kind)).WithHeader("kid", key.id)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: key.alg, Key: key.private}, options)
+	if err != nil {
+		return "", fmt.Errorf("tenant: signing: %w", err)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("tenant: signing: %w", err)
+	}
+	return signed.CompactSerialize()
+}
+
+// accessTokenHash is at_hash (OpenID Connect Core 1.0, section 3.1.3.6).
+func (t *Tenant) accessTokenHash(token string) string {
+	hash := crypto.SHA256
+	if t.cfg.Alg == "EdDSA" {
+		hash = crypto.SHA512
+	}
+	h := hash.New()
+	_, _ = h.Write([]byte(token))
+	sum := h.Sum(nil)
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+}
+
+// verifyOwn returns the claims of a token that this tenant signed, expired or not.
+func (t *Tenant) verifyOwn(raw string) (map[string]any, bool) {
+	jws, err := jose.ParseSigned(strings.TrimSpace(raw), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.cfg.Alg)})
+	if err != nil {
+		return nil, false
+	}
+	t.mu.Lock()
+	keys := t.keys
+	t.mu.Unlock()
+	for _, key := range keys {
+		if payload, err := jws.Verify(key.private.Public()); err == nil {
+			var claims map[string]any
+			return claims, json.Unmarshal(payload, &claims) == nil
+		}
+	}
+	return nil, false
+}

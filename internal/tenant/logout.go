@@ -1,0 +1,144 @@
+package tenant
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// endSession answers OpenID Connect RP-Initiated Logout 1.0, section 2. Without a hint it asks first.
+func (t *Tenant) endSession(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		t.pages.problem(w, http.StatusBadRequest, "The request can't be read.")
+		return
+	}
+	q := r.Form
+	client := t.client(q.Get("client_id"))
+	if hint := q.Get("id_token_hint"); hint != "" {
+		claims, ok := t.verifyOwn(hint)
+		hinted, _ := claims["aud"].(string)
+		if !ok || client != nil && client.ID != hinted {
+			t.pages.problem(w, http.StatusBadRequest, "The id_token_hint is not one of ours for this client.")
+			return
+		}
+		client = t.client(hinted)
+	}
+	back := q.Get("post_logout_redirect_uri")
+	if back != "" && (client == nil || !slices.Contains(client.PostLogoutRedirectURIs, back)) {
+		t.pages.problem(w, http.StatusBadRequest, "The post_logout_redirect_uri is not among the allowed logout URLs.")
+		return
+	}
+	session := t.browser(w, r)
+	if q.Get("id_token_hint") == "" && q.Get("csrf") != session.csrf {
+		t.pages.askLogout(w, logoutPage{Action: r.URL.Path, CSRF: session.csrf, ClientID: q.Get("client_id"), Back: back, State: q.Get("state")})
+		return
+	}
+	t.end(session)
+	if back == "" {
+		t.pages.done(w, "Logged out", "You are logged out of the demo tenant.")
+		return
+	}
+	redirectBack(w, back, q.Get("state"))
+}
+
+// v2Logout is Auth0's older logout.
+func (t *Tenant) v2Logout(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	back := q.Get("returnTo")
+	client := t.client(q.Get("client_id"))
+	if back != "" && (client == nil || !slices.Contains(client.PostLogoutRedirectURIs, back)) {
+		t.pages.problem(w, http.StatusBadRequest, `The "returnTo" querystring parameter is not among the Allowed Logout URLs.`)
+		return
+	}
+	t.end(t.browser(w, r))
+	if back == "" {
+		t.pages.done(w, "OK", "Logged out.")
+		return
+	}
+	redirectBack(w, back, "")
+}
+
+func redirectBack(w http.ResponseWriter, back, state string) {
+	if state != "" {
+		target, err := url.Parse(back)
+		if err == nil {
+			q := target.Query()
+			q.Set("state", state)
+			target.RawQuery = q.Encode()
+			back = target.String()
+		}
+	}
+	w.Header().Set("Location", back)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// end ends a browser's session and tells the clients that asked to be told.
+func (t *Tenant) end(session *browserSession) {
+	t.mu.Lock()
+	user, clients := session.user, session.clients
+	session.user, session.clients = nil, nil
+	t.mu.Unlock()
+	for _, id := range clients {
+		if client := t.client(id); client != nil && client.BackchannelLogoutURI != "" && user != nil {
+			_ = t.tell(client, user.Subject, session.id)
+		}
+	}
+}
+
+// BackchannelLogout tells a client that a user's session ended (OpenID Connect
+// Back-Channel Logout 1.0, section 2.5), and returns an error unless it answers 200.
+func (t *Tenant) BackchannelLogout(clientID, subject, sessionID string) error {
+	client := t.client(clientID)
+	if client == nil || client.BackchannelLogoutURI == "" {
+		return fmt.Errorf("tenant: client %q has no back-channel logout URI", clientID)
+	}
+	return t.tell(client, subject, sessionID)
+}
+
+// LogoutToken signs a logout token; change may spoil its claims.
+func (t *Tenant) LogoutToken(clientID, subject, sessionID string, change func(map[string]any)) (string, error) {
+	now := t.cfg.Now()
+	claims := map[string]any{
+		"iss": t.issuer, "aud": clientID, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": rand.Text(),
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	}
+	if subject != "" {
+		claims["sub"] = subject
+	}
+	if sessionID != "" {
+		claims["sid"] = sessionID
+	}
+	if change != nil {
+		change(claims)
+	}
+	return t.sign("logout+jwt", claims)
+}
+
+func (t *Tenant) tell(client *Client, subject, sessionID string) error {
+	token, err := t.LogoutToken(client.ID, subject, sessionID, nil)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, client.BackchannelLogoutURI,
+		strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
+	if err != nil {
+		return fmt.Errorf("tenant: back-channel logout: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return fmt.Errorf("tenant: back-channel logout: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("tenant: back-channel logout: the client answered %s", resp.Status)
+	}
+	return nil
+}

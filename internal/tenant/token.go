@@ -1,0 +1,350 @@
+package tenant
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A family is every token that one login gave.
+type family struct {
+	client    *Client
+	user      *User
+	browser   *browserSession
+	scopes    []string
+	audiences []string // granted at login
+	authTime  time.Time
+	acr, org  string
+	revoked   bool
+}
+
+type refreshToken struct {
+	family  *family
+	used    bool
+	expires time.Time
+}
+
+type accessGrant struct {
+	family  *family
+	scopes  []string
+	expires time.Time
+}
+
+// token answers RFC 6749, sections 4.1.3 and 6, and RFC 8628, section 3.4.
+func (t *Tenant) token(w http.ResponseWriter, r *http.Request) {
+	client, ok := t.authenticate(w, r)
+	if !ok {
+		return
+	}
+	switch r.PostForm.Get("grant_type") {
+	case "authorization_code":
+		t.redeemCode(w, r, client)
+	case "refresh_token":
+		t.redeemRefresh(w, r, client)
+	case deviceGrantType:
+		t.redeemDevice(w, r, client)
+	default:
+		refuse(w, http.StatusBadRequest, "unsupported_grant_type", "this grant type is not offered")
+	}
+}
+
+// authenticate checks the client: by secret (basic or post), or by nothing where it is public.
+func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, bool) {
+	if err := r.ParseForm(); err != nil {
+		refuse(w, http.StatusBadRequest, "invalid_request", "the form can't be read")
+		return nil, false
+	}
+	id, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	if user, password, ok := r.BasicAuth(); ok {
+		id, _ = url.QueryUnescape(user)
+		secret, _ = url.QueryUnescape(password)
+	}
+	client := t.client(id)
+	if client == nil || subtle.ConstantTimeCompare([]byte(client.Secret), []byte(secret)) != 1 {
+		w.Header().Set("WWW-Authenticate", `Basic realm="tenant"`)
+		if t.cfg.Auth0 {
+			refuse(w, http.StatusUnauthorized, "access_denied", "Unauthorized")
+		} else {
+			refuse(w, http.StatusUnauthorized, "invalid_client", "the client is not known, or its secret is wrong")
+		}
+		return nil, false
+	}
+	return client, true
+}
+
+func (t *Tenant) redeemCode(w http.ResponseWriter, r *http.Request, client *Client) {
+	form := r.PostForm
+	t.mu.Lock()
+	code := t.codes[form.Get("code")]
+	valid := code != nil && code.request.client == client && code.family == nil && !t.cfg.Now().After(code.expires) &&
+		form.Get("redirect_uri") == code.request.redirectURI && verifierFits(form.Get("code_verifier"), code.request.challenge)
+	if code != nil && code.family != nil && code.request.client == client {
+		code.family.revoked = true
+	}
+	if valid {
+		code.family = &family{
+			client: client, user: code.user, browser: code.browser, scopes: code.request.scopes,
+			audiences: code.request.audiences, authTime: code.authTime, acr: code.acr, org: code.request.organization,
+		}
+	}
+	t.mu.Unlock()
+	if !valid {
+		refuse(w, http.StatusBadRequest, "invalid_grant", "Invalid authorization code")
+		return
+	}
+	audience, ok := t.pick(code.family, form, true)
+	if !ok {
+		refuse(w, http.StatusBadRequest, "invalid_target", "the code was not given for this resource")
+		return
+	}
+	t.give(w, giving{family: code.family, scopes: code.family.scopes, audience: audience, nonce: code.request.nonce, refresh: true})
+}
+
+// verifierFits checks PKCE (RFC 7636, section 4.6).
+func verifierFits(verifier, challenge string) bool {
+	if challenge == "" {
+		return verifier == ""
+	}
+	if len(verifier) < 43 || len(verifier) > 128 {
+		return false
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:]) == challenge
+}
+
+// pick returns the audience that a token request means, by the one granted at login.
+func (t *Tenant) pick(f *family, form url.Values, login bool) (string, bool) {
+	first := ""
+	if len(f.audiences) > 0 {
+		first = f.audiences[0]
+	}
+	if t.cfg.Auth0 {
+		asked := form.Get("audience")
+		if login || asked == "" || !slices.Contains(f.client.Audiences, asked) {
+			return first, true // Auth0 does not say that it was asked for another
+		}
+		return asked, true
+	}
+	asked := form.Get("resource")
+	if asked == "" {
+		return first, true
+	}
+	return asked, slices.Contains(f.audiences, asked)
+}
+
+// redeemRefresh gives new tokens for a refresh token. Where tokens rotate, one that
+// comes a second time is in two hands: nobody keeps it.
+func (t *Tenant) redeemRefresh(w http.ResponseWriter, r *http.Request, client *Client) {
+	form := r.PostForm
+	presented := form.Get("refresh_token")
+	t.mu.Lock()
+	token := t.refresh[presented]
+	valid := token != nil && token.family.client == client && !token.family.revoked && !t.cfg.Now().After(token.expires)
+	if valid && token.used {
+		token.family.revoked = true
+		t.reused++
+		valid = false
+	}
+	if valid && t.cfg.Rotate {
+		token.used = true
+	}
+	t.mu.Unlock()
+	if !valid {
+		refuse(w, t.invalidGrantStatus(), "invalid_grant", "Unknown or invalid refresh token.")
+		return
+	}
+	scopes := token.family.scopes
+	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
+		for _, scope := range asked {
+			if !slices.Contains(scopes, scope) {
+				refuse(w, http.StatusBadRequest, "invalid_scope", "this scope was not granted: "+scope)
+				return
+			}
+		}
+		scopes = asked
+	}
+	audience, ok := t.pick(token.family, form, false)
+	if !ok {
+		refuse(w, http.StatusBadRequest, "invalid_target", "the login did not grant this resource")
+		return
+	}
+	t.give(w, giving{family: token.family, scopes: scopes, audience: audience, refresh: t.cfg.Rotate})
+}
+
+// invalidGrantStatus: Auth0 answers 403 where RFC 6749 says 400.
+func (t *Tenant) invalidGrantStatus() int {
+	if t.cfg.Auth0 {
+		return http.StatusForbidden
+	}
+	return http.StatusBadRequest
+}
+
+// giving is what one token answer holds.
+type giving struct {
+	family   *family
+	scopes   []string
+	audience string
+	nonce    string
+	refresh  bool // with a (new) refresh token
+}
+
+func (t *Tenant) give(w http.ResponseWriter, g giving) {
+	access, err := t.accessToken(g)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "server_error", "signing failed")
+		return
+	}
+	answer := map[string]any{
+		"access_token": access, "token_type": "Bearer", "expires_in": int(t.cfg.AccessTokenLifetime.Seconds()),
+		"scope": strings.Join(g.scopes, " "),
+	}
+	if slices.Contains(g.scopes, "openid") {
+		idToken, err := t.idToken(g, access)
+		if err != nil {
+			refuse(w, http.StatusInternalServerError, "server_error", "signing failed")
+			return
+		}
+		answer["id_token"] = idToken
+	}
+	if g.refresh && slices.Contains(g.family.scopes, "offline_access") {
+		secret := rand.Text() + rand.Text()
+		t.mu.Lock()
+		t.refresh[secret] = &refreshToken{family: g.family, expires: t.cfg.Now().Add(t.cfg.RefreshTokenLifetime)}
+		t.mu.Unlock()
+		answer["refresh_token"] = secret
+	}
+	if t.cfg.OnTokenResponse != nil {
+		t.cfg.OnTokenResponse(answer)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// accessToken is a JWT (RFC 9068) for an API, or opaque and for UserInfo.
+func (t *Tenant) accessToken(g giving) (string, error) {
+	now := t.cfg.Now()
+	token, err := rand.Text()+rand.Text(), error(nil)
+	if !t.cfg.OpaqueAccessTokens {
+		audience := any(t.url("/userinfo"))
+		switch {
+		case g.audience != "" && t.cfg.Auth0:
+			audience = []string{g.audience, t.url("/userinfo")}
+		case g.audience != "":
+			audience = g.audience
+		}
+		claims := map[string]any{
+			"iss": t.issuer, "sub": g.family.user.Subject, "aud": audience, "client_id": g.family.client.ID,
+			"iat": now.Unix(), "exp": now.Add(t.cfg.AccessTokenLifetime).Unix(), "jti": rand.Text(), "scope": strings.Join(g.scopes, " "),
+		}
+		if t.cfg.OnAccessToken != nil {
+			t.cfg.OnAccessToken(claims)
+		}
+		if token, err = t.sign("at+jwt", claims); err != nil {
+			return "", err
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for old, grant := range t.access {
+		if now.After(grant.expires) {
+			delete(t.access, old)
+		}
+	}
+	t.access[token] = &accessGrant{family: g.family, scopes: g.scopes, expires: now.Add(t.cfg.AccessTokenLifetime)}
+	return token, nil
+}
+
+// idToken is as OpenID Connect Core 1.0, section 2, describes it.
+func (t *Tenant) idToken(g giving, access string) (string, error) {
+	now := t.cfg.Now()
+	claims := map[string]any{
+		"iss": t.issuer, "aud": g.family.client.ID, "iat": now.Unix(), "exp": now.Add(t.cfg.IDTokenLifetime).Unix(),
+		"auth_time": g.family.authTime.Unix(), "at_hash": t.accessTokenHash(access), "sub": g.family.user.Subject,
+		"amr": []string{"pwd"},
+	}
+	if g.family.browser != nil {
+		claims["sid"] = g.family.browser.id
+	}
+	if g.nonce != "" {
+		claims["nonce"] = g.nonce
+	}
+	if g.family.acr != "" {
+		claims["acr"], claims["amr"] = g.family.acr, []string{"pwd", "otp"}
+	}
+	if g.family.org != "" {
+		claims["org_id"] = g.family.org
+	}
+	if !t.cfg.LeanIDTokens {
+		about(g.family.user, g.scopes, claims)
+	}
+	if t.cfg.OnIDToken != nil {
+		t.cfg.OnIDToken(claims)
+	}
+	return t.sign("JWT", claims)
+}
+
+// about adds the claims about a person that the scopes ask for (OpenID Connect Core 1.0, section 5.4).
+func about(u *User, scopes []string, claims map[string]any) {
+	for name, value := range u.Claims {
+		claims[name] = value
+	}
+	if slices.Contains(scopes, "profile") {
+		claims["name"] = u.Name
+		if u.Picture != "" {
+			claims["picture"] = u.Picture
+		}
+	}
+	if slices.Contains(scopes, "email") {
+		claims["email"], claims["email_verified"] = u.Email, true
+	}
+}
+
+// userinfo answers OpenID Connect Core 1.0, section 5.3.
+func (t *Tenant) userinfo(w http.ResponseWriter, r *http.Request) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	t.mu.Lock()
+	grant := t.access[token]
+	valid := ok && grant != nil && !grant.family.revoked && t.cfg.Now().Before(grant.expires)
+	t.mu.Unlock()
+	if !valid {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		refuse(w, http.StatusUnauthorized, "invalid_token", "the access token is not valid")
+		return
+	}
+	claims := map[string]any{"sub": grant.family.user.Subject}
+	about(grant.family.user, grant.scopes, claims)
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, claims)
+}
+
+// revoke answers RFC 7009: the whole login falls with its refresh token.
+func (t *Tenant) revoke(w http.ResponseWriter, r *http.Request) {
+	client, ok := t.authenticate(w, r)
+	if !ok {
+		return
+	}
+	if t.cfg.NoRevocation {
+		http.NotFound(w, r)
+		return
+	}
+	presented := r.PostForm.Get("token")
+	if presented == "" {
+		refuse(w, http.StatusBadRequest, "invalid_request", "no token is given")
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if token := t.refresh[presented]; token != nil && token.family.client == client {
+		token.family.revoked = true
+	}
+	if grant := t.access[presented]; grant != nil && grant.family.client == client {
+		delete(t.access, presented)
+	}
+	w.WriteHeader(http.StatusOK) // for an unknown token too: section 2.2
+}
