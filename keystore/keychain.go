@@ -167,9 +167,9 @@ func late(ctx context.Context) error {
 		return cause
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &UnavailableError{Why: "no answer in time", Next: "unlock the keychain and try again, " + orFile, Err: cause}
+		return &UnavailableError{Why: "no answer in time", Next: "unlock it and try again, " + orFile, Err: cause}
 	}
-	return fmt.Errorf("waiting for the keychain: %w", cause)
+	return fmt.Errorf("waiting for the stored session: %w", cause)
 }
 
 // checkName keeps a record's name out of other entries, other files and other directories.

@@ -1,0 +1,290 @@
+package keystore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// passphrases answers with the given ones in turn, the last for ever, and counts.
+type passphrases struct {
+	answers  []string
+	asked    int
+	confirms int
+}
+
+func (p *passphrases) ask(_ context.Context, confirm bool) (string, error) {
+	i := min(p.asked, len(p.answers)-1)
+	p.asked++
+	if confirm {
+		p.confirms++
+	}
+	return p.answers[i], nil
+}
+
+func secretly(s string) func(context.Context, bool) (string, error) {
+	return (&passphrases{answers: []string{s}}).ask
+}
+
+func saved(t *testing.T, names ...string) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "state", "sessions")
+	s := File(dir, secretly("right"))
+	for _, name := range names {
+		if err := s.Save(t.Context(), name, sized(name, 500)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// The contract of Store, for those that need nothing from the machine.
+func TestStores(t *testing.T) {
+	t.Parallel()
+	stores := map[string]func(*testing.T) Store{
+		"memory": func(*testing.T) Store { return Memory() },
+		"file":   func(t *testing.T) Store { return File(filepath.Join(t.TempDir(), "a", "b"), secretly("right")) },
+		"socket": func(t *testing.T) Store { return Dial(served(t, Memory())) },
+	}
+	for name, store := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			contract(t, store(t))
+		})
+	}
+}
+
+func contract(t *testing.T, s Store) {
+	t.Helper()
+	ctx := t.Context()
+	if _, err := s.Load(ctx, "me"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Load of nothing: %v", err)
+	}
+	if _, err := s.Head(ctx, "me"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Head of nothing: %v", err)
+	}
+	if err := s.Delete(ctx, "me"); err != nil {
+		t.Errorf("Delete of nothing: %v", err)
+	}
+	for _, want := range []Record{sized("a", 8<<10), {Head: []byte{0, 1, 2}, Body: []byte("ß\n")}, sized("b", 10), sized("c", 64<<10)} {
+		if err := s.Save(ctx, "me", want); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Save(ctx, "you.1", sized("you", 100)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Load(ctx, "me")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		got.Body[0] = '!' // a caller's slice is the caller's
+		h, err := s.Head(ctx, "me")
+		if err != nil || !bytes.Equal(h.Head, want.Head) || h.Body != nil && !bytes.Equal(h.Body, want.Body) {
+			t.Errorf("Head: %q, %.20q, %v", h.Head, h.Body, err)
+		}
+	}
+	for range 2 {
+		if err := s.Delete(ctx, "me"); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Head(ctx, "me"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Head of what was deleted: %v", err)
+		}
+	}
+	if r, err := s.Load(ctx, "you.1"); err != nil || string(r.Head) != string(sized("you", 0).Head) {
+		t.Errorf("the neighbour: %q, %v", r.Head, err)
+	}
+	if err := s.Delete(ctx, "you.1"); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"../me", "", "a/b"} {
+		if err := s.Save(ctx, name, sized("a", 1)); err == nil {
+			t.Errorf("Save(%q) worked", name)
+		}
+	}
+}
+
+func TestFilePassphrase(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	p := &passphrases{answers: []string{"right"}}
+	dir := filepath.Join(t.TempDir(), "sessions")
+	s := File(dir, p.ask)
+	if _, err := s.Load(ctx, "me"); !errors.Is(err, ErrNotFound) || p.asked != 0 {
+		t.Errorf("a passphrase for nothing: asked %d times, %v", p.asked, err)
+	}
+	for range 3 {
+		if err := s.Save(ctx, "me", sized("a", 10)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Load(ctx, "me"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.asked != 1 || p.confirms != 1 {
+		t.Errorf("asked %d times, %d of them twice", p.asked, p.confirms)
+	}
+
+	p = &passphrases{answers: []string{"right"}}
+	if err := File(dir, p.ask).Save(ctx, "you", sized("b", 10)); err != nil || p.asked != 1 || p.confirms != 0 {
+		t.Errorf("a second file: asked %d times, %d of them twice, %v", p.asked, p.confirms, err)
+	}
+
+	p = &passphrases{answers: []string{"wrong", "right"}}
+	s = File(dir, p.ask)
+	for _, op := range []func() error{
+		func() error { _, err := s.Load(ctx, "me"); return err },
+	} {
+		err := op()
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "passphrase") {
+			t.Errorf("a wrong passphrase: %v", err)
+		}
+		if strings.Contains(err.Error(), "wrong") || strings.Contains(err.Error(), "right") {
+			t.Errorf("the error holds a passphrase: %v", err)
+		}
+	}
+	if _, err := s.Load(ctx, "me"); err != nil {
+		t.Errorf("the right one after a wrong one: %v", err)
+	}
+
+	for _, name := range []string{"me", "third"} { // over a file of before, and beside it
+		err := File(dir, secretly("wrong")).Save(ctx, name, sized("c", 10))
+		if !errors.Is(err, ErrUnavailable) {
+			t.Errorf("Save(%s) with a wrong passphrase: %v", name, err)
+		}
+	}
+	if err := File(dir, nil).Delete(ctx, "me"); err != nil {
+		t.Errorf("Delete without a passphrase: %v", err)
+	}
+	if err := File(dir, secretly("")).Save(ctx, "me", sized("c", 10)); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("an empty passphrase: %v", err)
+	}
+	denied := errors.New("no terminal")
+	refuses := func(context.Context, bool) (string, error) { return "", denied }
+	if _, err := File(dir, refuses).Load(ctx, "you"); !errors.Is(err, denied) {
+		t.Errorf("nobody to ask: %v", err)
+	}
+}
+
+func TestFileDamaged(t *testing.T) {
+	t.Parallel()
+	dir := saved(t, "me")
+	path := filepath.Join(dir, "me.age")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string][]byte{
+		"empty": {}, "cut in the header": good[:40], "cut in the body": good[:len(good)-1], "cut before the body": good[:len(good)-600],
+		"a bit": append(append([]byte{}, good[:len(good)-1]...), good[len(good)-1]^1), "text": []byte("hunter2\n"),
+	} {
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := File(dir, secretly("right")).Load(t.Context(), "me"); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		} else if strings.Contains(err.Error(), "hunter") {
+			t.Errorf("%s: the error quotes the file: %v", name, err)
+		}
+		if kept, err := os.ReadFile(path); err != nil || !bytes.Equal(kept, bad) {
+			t.Errorf("%s: it was not left as it is", name)
+		}
+	}
+	s := File(dir, secretly("right"))
+	if err := s.Save(t.Context(), "me", sized("new", 10)); err != nil {
+		t.Errorf("a new login over a damaged file: %v", err)
+	}
+}
+
+// A crash leaves the temporary file at most.
+func TestFileCrash(t *testing.T) {
+	t.Parallel()
+	dir := saved(t, "me")
+	left := filepath.Join(dir, temporary("me"))
+	if err := os.WriteFile(left, []byte("half a fi"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := File(dir, secretly("right"))
+	if r, err := s.Load(t.Context(), "me"); err != nil || string(r.Head) != string(sized("me", 0).Head) {
+		t.Errorf("after the crash: %q, %v", r.Head, err)
+	}
+	if err := s.Save(t.Context(), "me", sized("new", 10)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the next write left it: %v", err)
+	}
+	if err := os.WriteFile(left, []byte("half a fi"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), "me"); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := os.ReadDir(dir); err != nil || len(all) != 0 {
+		t.Errorf("Delete left %v, %v", all, err)
+	}
+}
+
+func TestFileReadersMeetWriter(t *testing.T) {
+	t.Parallel()
+	dir := saved(t, "me")
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				r, err := File(dir, secretly("right")).Load(t.Context(), "me")
+				if err != nil || len(r.Body) < 100 || !bytes.Contains(r.Body, r.Head[1:len(r.Head)-1]) {
+					t.Errorf("%q, %.30q, %v", r.Head, r.Body, err)
+					return
+				}
+			}
+		})
+	}
+	s := File(dir, secretly("right"))
+	for i := range 10 {
+		if err := s.Save(t.Context(), "me", sized(fmt.Sprint("n", i), 1000+1000*i)); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	readers.Wait()
+}
+
+func TestFileEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	dir := saved(t, "me")
+	asked := make(chan struct{})
+	s := File(dir, func(ctx context.Context, _ bool) (string, error) {
+		close(asked)
+		<-ctx.Done()
+		return "", context.Cause(ctx)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.Load(ctx, "me")
+		first <- err
+	}()
+	<-asked
+	second, stop := context.WithCancel(t.Context())
+	stop()
+	if err := s.Delete(second, "me"); !errors.Is(err, context.Canceled) {
+		t.Errorf("behind one that waits: %v", err)
+	}
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("while it waits: %v", err)
+	}
+}
