@@ -18,6 +18,7 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
 )
 
 type loginFlags struct {

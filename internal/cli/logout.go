@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -169,6 +170,9 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 		a.say("To end the provider's session too, open:\n%s", ended.EndSessionURL)
 		report.did("the provider's session ends when that page is opened")
 		return
+	}
+	if u, err := url.Parse(ended.EndSessionURL); err != nil || u.Query().Get("state") == "" {
+		state = "" // Auth0's /v2/logout sends none back
 	}
 	err := loopback.EndSession(ctx, loopback.EndSessionConfig{
 		BaseURL: acc.config.BaseURL, URL: ended.EndSessionURL, State: state,

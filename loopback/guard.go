@@ -1,0 +1,48 @@
+package loopback
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"strconv"
+
+	"github.com/loopkey/loopkey/provider"
+)
+
+// discard: what strangers send us is nobody's to read on a terminal.
+var discard = log.New(io.Discard, "", 0)
+
+func printable(s string) string { return provider.Printable(s) }
+
+// OwnHost answers only requests for localhost, 127.0.0.1 or [::1] with baseURL's port:
+// a page that made its own name resolve to this machine (DNS rebinding) gets a 421.
+func OwnHost(baseURL string, next http.Handler) http.Handler {
+	own := map[string]bool{}
+	if u, err := ParseBaseURL(baseURL); err == nil {
+		for _, host := range []string{"localhost", "127.0.0.1", "[::1]"} {
+			own[host+":"+strconv.Itoa(portOf(u))] = true
+			if portOf(u) == 80 {
+				own[host] = true
+			}
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secure(w)
+		if !own[r.Host] {
+			page{Status: http.StatusMisdirectedRequest, Title: "Not for this server",
+				Text: "This request was meant for another host."}.write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// secure sets what every answer of the login carries.
+func secure(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+}

@@ -1,0 +1,33 @@
+package loopback
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// holder names the program that listens on a port, as lsof tells it.
+func holder(port int) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "/usr/sbin/lsof", "-nP", "-sTCP:LISTEN", "-iTCP:"+strconv.Itoa(port), "-Fpc").Output() //nolint:gosec // a number
+	if err != nil {
+		return ""
+	}
+	var pid, name string
+	for _, line := range strings.Split(string(out), "\n") {
+		switch {
+		case pid == "" && strings.HasPrefix(line, "p"):
+			pid = line[1:]
+		case name == "" && strings.HasPrefix(line, "c"):
+			name = line[1:]
+		}
+	}
+	if pid == "" || name == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s (process %s)", printable(name), pid)
+}

@@ -1,0 +1,166 @@
+// Package loopback logs a person in through their own browser, as RFC 8252 asks of a
+// native app.
+//
+//	tokens, err := loopback.Login(ctx, loopback.Config{Issuer: "https://acme.eu.auth0.com/", ClientID: "s6BhdRkqt3"})
+//
+// Login binds the port on both loopbacks before it opens the browser, sends a fresh
+// state, nonce and S256 code challenge (RFC 7636), and believes nothing before it is
+// verified. A forged, stale or foreign callback gets an error page and ends nothing;
+// the page that says "you are logged in" comes after the tokens were stored.
+package loopback
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/loopkey/loopkey/provider"
+)
+
+// Config says where and how to log in. Issuer and ClientID, or Provider, are required.
+type Config struct {
+	Issuer, ClientID string
+	ClientSecret     provider.Secret    // zero: a public client
+	Provider         *provider.Provider // nil: made of the three above
+	Scope            string             // "": DefaultScope
+	Audience         string             // the API that the access token is for
+	BaseURL          string             // "": DefaultBaseURL; BaseURL + CallbackPath is registered with the provider
+	Params           url.Values         // organization, prompt, login_hint … for the authorization request
+	Timeout          time.Duration      // how long the person has; 0: three minutes
+
+	OpenBrowser func(ctx context.Context, url string) error   // nil: the person's own browser
+	ShowURL     func(url string)                              // called before the browser is opened; it may not open
+	Opened      func(error)                                   // what came of opening it
+	Store       func(context.Context, *provider.Tokens) error // called before the page says that it worked
+	Pasted      <-chan string                                 // final URLs that came another way
+	Rejected    func(reason string)                           // why one of them was not the answer
+}
+
+// pageLimit is how long to wait for the browser to fetch the page that says how it went.
+const pageLimit = 2 * time.Second
+
+// Login logs a person in. Its errors wrap provider's, ErrTimeout, *PortTakenError, or
+// what Store returned; the port is free when it returns.
+func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
+	p := cfg.Provider
+	if p == nil {
+		var err error
+		if p, err = provider.New(provider.Config{Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret}); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 3 * time.Minute
+	}
+	if cfg.OpenBrowser == nil {
+		cfg.OpenBrowser = OpenBrowser
+	}
+	warm := make(chan error, 1) // discovery overlaps with the binding
+	go func() { warm <- p.Warm(ctx) }()
+	listener, err := Listen(ctx, cfg.BaseURL)
+	warmErr := <-warm
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	if warmErr != nil {
+		return nil, warmErr
+	}
+	flow := NewFlow(FlowConfig{Provider: p, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience, Store: cfg.Store})
+	pending, err := flow.Begin(ctx, Request{Params: cfg.Params, CLI: true})
+	if err != nil {
+		return nil, err
+	}
+	return cfg.wait(ctx, listener, flow, pending)
+}
+
+func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pending *Pending) (*provider.Tokens, error) {
+	serving, stop := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- listener.Serve(serving, OwnHost(cfg.BaseURL, routes(flow))) }()
+	defer func() {
+		stop()
+		<-served
+	}()
+	waiting, cancel := deadline(ctx, cfg.Timeout)
+	if cfg.ShowURL != nil {
+		cfg.ShowURL(pending.URL)
+	}
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer cancel(nil)
+	helpers.Go(func() { // a launcher may take its time
+		if err := cfg.OpenBrowser(waiting, pending.URL); cfg.Opened != nil {
+			cfg.Opened(err)
+		}
+	})
+	helpers.Go(func() { cfg.takePasted(waiting, flow) })
+	tokens, err := pending.Wait(waiting)
+	if waiting.Err() != nil {
+		return nil, err
+	}
+	timer := time.NewTimer(pageLimit)
+	defer timer.Stop()
+	select {
+	case <-pending.Fetched():
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return tokens, err
+}
+
+// routes are those of a login without a web UI.
+func routes(flow *Flow) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+CallbackPath, flow.Callback)
+	mux.HandleFunc("GET "+ResultPath, flow.Result)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		page{Status: http.StatusOK, Title: "A login is under way", Text: "Finish it in the tab that loopkey opened."}.write(w)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		page{Status: http.StatusNotFound, Title: "Nothing here", Text: "This server waits for a login and has no other pages."}.write(w)
+	})
+	return mux
+}
+
+func (cfg *Config) takePasted(ctx context.Context, flow *Flow) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case raw, ok := <-cfg.Pasted:
+			if !ok {
+				return
+			}
+			if err := flow.Answer(ctx, raw); err != nil && cfg.Rejected != nil {
+				cfg.Rejected(err.Error())
+			}
+		}
+	}
+}
+
+// deadline ends a context when the clock on the wall says so: a timer stands still
+// while a laptop sleeps.
+func deadline(parent context.Context, limit time.Duration) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	due := time.Now().Round(0).Add(limit)
+	go func() {
+		for {
+			left := due.Sub(time.Now().Round(0))
+			if left <= 0 {
+				cancel(ErrTimeout)
+				return
+			}
+			timer := time.NewTimer(min(left, 5*time.Second))
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+		}
+	}()
+	return ctx, cancel
+}
