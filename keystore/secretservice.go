@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -59,7 +60,7 @@ func explain(err error) (why, next string) {
 	if _, ok := errors.AsType[*exec.Error](err); ok {
 		return "there is no D-Bus session", "log in to a desktop session, " + orFile
 	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
 		return "no D-Bus session answers at the address in DBUS_SESSION_BUS_ADDRESS",
 			"log in again or unset the variable, " + orFile
 	}
@@ -67,7 +68,8 @@ func explain(err error) (why, next string) {
 	switch {
 	case strings.Contains(text, "failed to unlock correct collection"):
 		return explainLocked(text)
-	case errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
 		return "the D-Bus session closed the connection", "try again; under sudo or su, the session is another user's; " + orFile
 	case strings.Contains(text, "authentication"):
 		return "the D-Bus session refuses this user", "under sudo or su, the session is another user's: run loopkey as yourself, " + orFile

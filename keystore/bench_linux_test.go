@@ -1,0 +1,21 @@
+package keystore
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/loopkey/loopkey/keystore/keychaintest"
+)
+
+func BenchmarkKeychain(b *testing.B) {
+	for _, variable := range keychaintest.Session(b) {
+		name, value, _ := strings.Cut(variable, "=")
+		b.Setenv(name, value)
+	}
+	b.Run("whole", func(b *testing.B) {
+		benchmark(b, func() Store { return Keychain(KeychainOptions{}) })
+	})
+	b.Run("split", func(b *testing.B) {
+		benchmark(b, func() Store { return Keychain(KeychainOptions{MaxEntry: 2400}) })
+	})
+}

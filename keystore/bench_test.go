@@ -1,0 +1,51 @@
+package keystore
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// benchmark reads a session of 8 KB, as most commands do.
+func benchmark(b *testing.B, store func() Store) {
+	s := store()
+	if err := s.Save(b.Context(), "me", sized("x", 8<<10)); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("Head", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Head(b.Context(), "me"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Load", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Load(b.Context(), "me"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	if err := s.Delete(b.Context(), "me"); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func BenchmarkMemory(b *testing.B) { benchmark(b, Memory) }
+
+func BenchmarkSocket(b *testing.B) {
+	path := served(b, Memory())
+	benchmark(b, func() Store { return Dial(path) })
+}
+
+// BenchmarkFile reads with a store that has read nothing before, as a process does.
+func BenchmarkFile(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "sessions")
+	if err := File(dir, secretly("right")).Save(b.Context(), "me", sized("x", 8<<10)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := File(dir, secretly("right")).Load(b.Context(), "me"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,338 @@
+//go:build linux
+
+package keystore
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/loopkey/loopkey/keystore/keychaintest"
+)
+
+// These tests use the real Secret Service. go-keyring keeps one connection a
+// process, so whatever uses it is a child: this test binary again.
+
+const (
+	childTask   = "KEYSTORE_TEST_CHILD"
+	childLimit  = "KEYSTORE_TEST_LIMIT"
+	childResult = "RESULT "
+)
+
+type result struct {
+	Why, Next string
+	NotFound  bool
+	Took      time.Duration
+	Other     string
+}
+
+// child runs the task in a child process with the environment.
+func child(t *testing.T, task string, limit time.Duration, env ...string) result {
+	t.Helper()
+	return childBetween(t, task, limit, nil, env...)
+}
+
+// childBetween does the same, and calls between when the child says that it has given up.
+func childBetween(t *testing.T, task string, limit time.Duration, between func(), env ...string) result {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("the child did not end in a minute"))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self, "-test.run=^TestChild$", "-test.v") //nolint:gosec // it is this program
+	cmd.Env = append(append(os.Environ(), env...), childTask+"="+task, childLimit+"="+limit.String())
+	cmd.WaitDelay = time.Second
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if between != nil {
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		defer w.Close()
+		cmd.Stdout = io.MultiWriter(&out, w)
+		go func() {
+			for lines := bufio.NewScanner(r); lines.Scan(); {
+				if lines.Text() == "given up" {
+					between()
+					_ = stdin.Close()
+				}
+			}
+		}()
+	}
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		t.Fatal(context.Cause(ctx))
+	}
+	_, line, found := strings.Cut(out.String(), childResult)
+	line, _, _ = strings.Cut(line, "\n")
+	var r result
+	if !found || err != nil || json.Unmarshal([]byte(line), &r) != nil {
+		t.Fatalf("the child: %v\n%s%s", err, out.String(), complaints.String())
+	}
+	return r
+}
+
+// TestChild is what child runs.
+func TestChild(t *testing.T) {
+	task := os.Getenv(childTask)
+	if task == "" {
+		t.Skip("only for the tests of the real keychain")
+	}
+	limit, err := time.ParseDuration(os.Getenv(childLimit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Keychain(KeychainOptions{Limit: limit})
+	start := time.Now()
+	switch task {
+	case "contract":
+		contract(t, s)
+		contract(t, Keychain(KeychainOptions{Limit: limit, MaxEntry: 2400}))
+	case "head":
+		_, err = s.Head(t.Context(), "me")
+	case "save":
+		err = s.Save(t.Context(), "me", sized("me", 8<<10))
+	case "delete":
+		err = s.Delete(t.Context(), "me")
+	case "abandoned save":
+		err = s.Save(t.Context(), "me", sized("abandoned", 10))
+		// Still alive when the service goes on, as loopkey serve is. The second
+		// call has its turn when the first one has ended.
+		_, _ = os.Stdout.WriteString("given up\n")
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		if err != nil {
+			_, err = Keychain(KeychainOptions{}).Head(t.Context(), "me")
+		}
+	default:
+		t.Fatalf("no task %q", task)
+	}
+	r := result{Took: time.Since(start), NotFound: errors.Is(err, ErrNotFound)}
+	if e, ok := errors.AsType[*UnavailableError](err); ok {
+		r.Why, r.Next = e.Why, e.Next
+	} else if err != nil {
+		r.Other = err.Error()
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = os.Stdout.WriteString(childResult + string(line) + "\n")
+}
+
+func TestSecretService(t *testing.T) {
+	t.Parallel()
+	k := keychaintest.Start(t)
+	child(t, "contract", 10*time.Second, k.Env()...)
+	conn := k.Connect(t)
+	var items []dbus.ObjectPath
+	err := conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets/collection/login").
+		Call("org.freedesktop.Secret.Collection.SearchItems", 0, map[string]string{"service": "loopkey"}).Store(&items)
+	if err != nil || len(items) != 0 {
+		t.Errorf("left in the keychain: %v, %v", items, err)
+	}
+}
+
+func TestSecretServiceKeepsFromProcessToProcess(t *testing.T) {
+	t.Parallel()
+	k := keychaintest.Start(t)
+	for _, step := range []struct {
+		task     string
+		notFound bool
+	}{{"head", true}, {"save", false}, {"head", false}, {"delete", false}, {"head", true}} {
+		if r := child(t, step.task, 10*time.Second, k.Env()...); r.NotFound != step.notFound || r.Why+r.Other != "" && !r.NotFound {
+			t.Errorf("%s: %+v", step.task, r)
+		}
+	}
+}
+
+// Each way in which a keychain can't be used has its words and its limit.
+func TestKeychainCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	const short = 300 * time.Millisecond
+	cases := map[string]struct {
+		env   func(t *testing.T) []string
+		why   string
+		waits bool
+	}{
+		"no D-Bus session": {func(t *testing.T) []string {
+			return []string{"DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR=" + t.TempDir()}
+		}, "there is no D-Bus session", false},
+		"autolaunch": {func(t *testing.T) []string {
+			return []string{"DBUS_SESSION_BUS_ADDRESS=autolaunch:", "XDG_RUNTIME_DIR=" + t.TempDir()}
+		}, "there is no D-Bus session", false},
+		"the bus is gone": {func(t *testing.T) []string {
+			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(t.TempDir(), "bus")}
+		}, "no D-Bus session answers", false},
+		"a bus that never answers": {func(t *testing.T) []string {
+			path := filepath.Join(socketDir(t), "bus")
+			listen(t, path)
+			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=" + path}
+		}, "no answer in 300ms", true},
+		"a bus that hangs up": {func(t *testing.T) []string {
+			path := filepath.Join(socketDir(t), "bus")
+			l := listen(t, path)
+			go hangUp(l)
+			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=" + path}
+		}, "closed the connection", false},
+		"no Secret Service": {func(t *testing.T) []string { return keychaintest.StartBus(t).Env() }, "no Secret Service runs", false},
+		"no collection":     {func(t *testing.T) []string { return keychaintest.StartEmpty(t).Env() }, "no default collection", false},
+		"locked, no display": {func(t *testing.T) []string {
+			k := keychaintest.Start(t)
+			k.Lock(t)
+			return k.Env()
+		}, "locked, and there is no display", false},
+		"locked, the dialog dismissed": {func(t *testing.T) []string {
+			k := keychaintest.Start(t)
+			k.Lock(t)
+			prompter(t, k, true)
+			return append(k.Env(), "DISPLAY=:7")
+		}, "its dialog was dismissed", false},
+		"locked, nobody answers the dialog": {func(t *testing.T) []string {
+			k := keychaintest.Start(t)
+			k.Lock(t)
+			prompter(t, k, false)
+			return append(k.Env(), "DISPLAY=:7")
+		}, "no answer in 300ms", true},
+		"the Secret Service is stopped": {func(t *testing.T) []string {
+			k := keychaintest.Start(t)
+			k.Stop(t)
+			return k.Env()
+		}, "no answer in 300ms", true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			limit := 20 * time.Second
+			if c.waits {
+				limit = short
+			}
+			env := c.env(t)
+			for _, task := range []string{"head", "save", "delete"} {
+				r := child(t, task, limit, env...)
+				if !strings.Contains(r.Why, c.why) || !strings.Contains(r.Next, "--keystore file") {
+					t.Errorf("%s: %+v", task, r)
+				}
+				if c.waits && (r.Took < short || r.Took > short+5*time.Second) || r.Took > 15*time.Second {
+					t.Errorf("%s took %v", task, r.Took)
+				}
+			}
+		})
+	}
+}
+
+// A write that was given up is not done later, behind the back of whoever holds the lock then.
+func TestAbandonedSaveIsNotDoneLater(t *testing.T) {
+	t.Parallel()
+	k := keychaintest.Start(t)
+	k.Stop(t)
+	r := childBetween(t, "abandoned save", 300*time.Millisecond, func() { k.Continue(t) }, k.Env()...)
+	if !r.NotFound {
+		t.Errorf("after a Save that failed: %+v", r)
+	}
+}
+
+// go-keyring dereferences nil when the bus goes away while it waits for a prompt.
+func TestBusGoesAwayWhileADialogIsOpen(t *testing.T) {
+	t.Parallel()
+	k := keychaintest.Start(t)
+	k.Lock(t)
+	open := prompter(t, k, false)
+	go func() {
+		if _, ok := <-open; ok {
+			_ = k.Bus.Kill()
+		}
+	}()
+	r := child(t, "head", 20*time.Second, append(k.Env(), "DISPLAY=:7")...)
+	if !strings.Contains(r.Why, "it went away") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Where there is no bus, none is started.
+func TestNoBusIsStarted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	started := filepath.Join(dir, "started")
+	script := "#!/bin/sh\n: >" + started + "\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(dir, "dbus-launch"), []byte(script), 0o700); err != nil { //nolint:gosec // it must run
+		t.Fatal(err)
+	}
+	child(t, "head", 10*time.Second, "DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR="+dir, "PATH="+dir+":"+os.Getenv("PATH"))
+	if _, err := os.Stat(started); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("dbus-launch was run (%v)", err)
+	}
+}
+
+func hangUp(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+	}
+}
+
+// prompter stands in for the desktop's dialog, which gnome-keyring opens through
+// the bus: it is dismissed, or stays open for ever. The channel tells when it is
+// open, and is closed with the bus.
+func prompter(t *testing.T, k *keychaintest.Keychain, dismiss bool) (open chan struct{}) {
+	t.Helper()
+	conn := k.Connect(t)
+	if _, err := conn.RequestName("org.gnome.keyring.SystemPrompter", dbus.NameFlagDoNotQueue); err != nil {
+		t.Fatal(err)
+	}
+	calls := make(chan *dbus.Message, 16)
+	conn.Eavesdrop(calls) // raw, for the answer must go out before what follows it
+	open = make(chan struct{}, 16)
+	go func() {
+		defer close(open)
+		for call := range calls { // until the connection is closed
+			if call.Type != dbus.TypeMethodCall {
+				continue
+			}
+			sender := call.Headers[dbus.FieldSender]
+			conn.Send(&dbus.Message{Type: dbus.TypeMethodReply, Headers: map[dbus.HeaderField]dbus.Variant{
+				dbus.FieldDestination: sender, dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),
+			}}, nil)
+			reply, ready := "", true
+			switch call.Headers[dbus.FieldMember].Value() {
+			case "BeginPrompting":
+			case "PerformPrompt":
+				reply, ready = "no", dismiss
+				select {
+				case open <- struct{}{}:
+				default:
+				}
+			default:
+				ready = false
+			}
+			if ready {
+				conn.Object(sender.Value().(string), call.Body[0].(dbus.ObjectPath)).Go(
+					"org.gnome.keyring.internal.Prompter.Callback.PromptReady", dbus.FlagNoReplyExpected, nil,
+					reply, map[string]dbus.Variant{}, "")
+			}
+		}
+	}()
+	return open
+}
