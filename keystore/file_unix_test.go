@@ -108,7 +108,8 @@ func TestFileCannotBeWritten(t *testing.T) {
 			if os.Geteuid() == 0 {
 				return errors.ErrUnsupported
 			}
-			return os.Chmod(dir, 0o500) //nolint:gosec // read-only is the case
+			t.Cleanup(func() { _ = os.Chmod(dir, 0o700) }) //nolint:gosec // so that it can be removed
+			return os.Chmod(dir, 0o500)                    //nolint:gosec // read-only is the case
 		},
 		"something in the way": func(dir string) error { return os.MkdirAll(filepath.Join(dir, temporary("me"), "x"), 0o700) },
 	} {

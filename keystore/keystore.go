@@ -1,4 +1,13 @@
 // Package keystore is where sessions rest: the OS keychain, an encrypted file where there is none, memory.
+//
+//	store := keystore.Keychain(keystore.KeychainOptions{})
+//	err := store.Save(ctx, "work", keystore.Record{Head: token, Body: rest})
+//	record, err := store.Head(ctx, "work") // one read of the keychain
+//
+// A crash or a reader in the middle of a Save sees the old record or the new
+// one, whole, however small the platform's entries are. Every call has a limit.
+// A store that can't be used says why and what to do (UnavailableError), and is
+// never taken for an empty one; none falls back to another.
 package keystore
 
 import (
@@ -21,7 +30,8 @@ type Record struct {
 // session's lock; readers need none.
 //
 // Every call is bounded in time, by ctx and by the store's own limit. Errors
-// wrap ErrNotFound, ErrUnavailable or ErrCorrupt.
+// wrap ErrNotFound, ErrUnavailable or ErrCorrupt, or the cause of ctx where the
+// caller cancelled it.
 type Store interface {
 	// Head reads the head: one read of the keychain. Body is nil unless that read brought it along.
 	Head(ctx context.Context, name string) (Record, error)
