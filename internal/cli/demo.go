@@ -209,8 +209,9 @@ func (d *demo) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	visits := make(chan error, 4)
+	visits := make(chan error, 2) // a login's and a logout's
 	visit := func(ctx context.Context, target string) error {
+		ctx = context.WithoutCancel(ctx) // a browser goes on when the login is done
 		go func() {
 			_, err := tenant.Person{Email: demoEmail, Password: demoPassword}.Visit(ctx, target)
 			visits <- err

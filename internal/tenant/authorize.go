@@ -3,6 +3,7 @@ package tenant
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -162,7 +163,7 @@ func (t *Tenant) authorize(w http.ResponseWriter, r *http.Request) {
 	case slices.Contains(a.prompt, "none"):
 		t.answer(w, a, url.Values{"error": {"login_required"}, "error_description": {"Login required"}})
 	default:
-		t.pages.login(w, loginPage{Query: r.URL.RawQuery, CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
+		t.pages.login(w, loginPage{Action: template.URL("?" + r.URL.RawQuery), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
 			Email: a.loginHint, StepUp: a.acr != "", Users: t.cfg.Users})
 	}
 }
@@ -184,7 +185,7 @@ func (t *Tenant) decide(w http.ResponseWriter, r *http.Request) {
 	}
 	user := t.user(r.PostFormValue("email"))
 	if user == nil || user.Password != r.PostFormValue("password") {
-		t.pages.login(w, loginPage{Query: r.URL.RawQuery, CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
+		t.pages.login(w, loginPage{Action: template.URL("?" + r.URL.RawQuery), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
 			Email: r.PostFormValue("email"), StepUp: a.acr != "", Users: t.cfg.Users, Wrong: true})
 		return
 	}

@@ -15,10 +15,11 @@ var pagesHTML string
 var pagesCSS string
 
 type loginPage struct {
-	Query, CSRF, Client, Email string
-	Scopes                     []string
-	StepUp, Wrong              bool
-	Users                      []User
+	Action              template.URL
+	CSRF, Client, Email string
+	Scopes              []string
+	StepUp, Wrong       bool
+	Users               []User
 }
 
 type devicePage struct {
