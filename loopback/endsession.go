@@ -1,22 +1,32 @@
 package loopback
 
 import (
+	"cmp"
 	"context"
+	"crypto/subtle"
 	"net/http"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // EndSessionConfig says how to end the provider's own session.
 type EndSessionConfig struct {
-	URL     string        // of the provider, for the browser (OpenID Connect RP-Initiated Logout 1.0, section 2)
-	State   string        // comes back with the browser; "": the provider sends none back
-	BaseURL string        // where it comes back to, registered with the provider; "": DefaultBaseURL
-	Timeout time.Duration // 0: a minute
+	// URL of the provider, for the browser (OpenID Connect RP-Initiated Logout 1.0, section 2). It may hold an ID
+	// token: the browser is opened at a page of ours, and redirected to it once.
+	URL      string
+	PlainURL string        // without an ID token, for where no page of ours can be; "": URL
+	State    string        // comes back with the browser; "": the provider sends none back
+	BaseURL  string        // where it comes back to, registered with the provider; "": DefaultBaseURL
+	Timeout  time.Duration // 0: a minute
 
 	OpenBrowser func(ctx context.Context, url string) error // nil: the person's own browser
-	Opened      func(error)                                 // what came of opening it
+	Opened      func(url string, err error)                 // what was opened, and what came of it
 }
+
+// logoutPath leads the browser to the provider's logout, once.
+const logoutPath = "/auth/logout"
 
 // EndSession opens the provider's end-session URL in the browser and waits until it
 // has come back. The provider may ask the person first. Its errors wrap
@@ -28,27 +38,28 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	if cfg.OpenBrowser == nil {
 		cfg.OpenBrowser = OpenBrowser
 	}
-	open := func(ctx context.Context) {
-		if err := cfg.OpenBrowser(ctx, cfg.URL); cfg.Opened != nil {
-			cfg.Opened(err)
+	open := func(ctx context.Context, target string) {
+		if err := cfg.OpenBrowser(ctx, target); cfg.Opened != nil {
+			cfg.Opened(target, err)
 		}
 	}
 	listener, err := Listen(ctx, cfg.BaseURL)
 	if err != nil {
-		open(ctx)
+		open(ctx, cmp.Or(cfg.PlainURL, cfg.URL))
 		return err
 	}
 	back := make(chan struct{}, 1)
+	once := random()
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
-	go func() { served <- listener.Serve(serving, OwnHost(cfg.BaseURL, cfg.routes(back))) }()
+	go func() { served <- listener.Serve(serving, OwnHost(cfg.BaseURL, cfg.routes(once, back))) }()
 	defer func() {
 		stop()
 		<-served
 	}()
 	waiting, cancel := deadline(ctx, cfg.Timeout)
 	defer cancel(nil)
-	open(waiting)
+	open(waiting, strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/")+logoutPath+"?once="+once)
 	select {
 	case <-back:
 		return nil
@@ -58,8 +69,16 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 }
 
 // routes know the return by its state. Auth0's /v2/logout sends none back.
-func (cfg *EndSessionConfig) routes(back chan<- struct{}) http.Handler {
+func (cfg *EndSessionConfig) routes(once string, back chan<- struct{}) http.Handler {
 	mux := http.NewServeMux()
+	var used atomic.Bool
+	mux.HandleFunc("GET "+logoutPath, func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("once")), []byte(once)) != 1 || !used.CompareAndSwap(false, true) {
+			page{Status: http.StatusNotFound, Title: "Nothing here", Text: "This link was for one use."}.write(w)
+			return
+		}
+		http.Redirect(w, r, cfg.URL, http.StatusSeeOther)
+	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		if cfg.State != "" && !slices.Equal(r.URL.Query()["state"], []string{cfg.State}) {
 			page{Status: http.StatusBadRequest, Title: "Not a logout that waits here", Text: "Nothing was changed."}.write(w)

@@ -27,9 +27,12 @@ type Ended struct {
 	HadRefresh  bool
 	Deleted     bool // nothing is left in the keystore
 	// EndSessionURL ends the provider's own session when the person's browser opens it (OpenID Connect RP-Initiated Logout 1.0).
-	EndSessionURL   string
-	EndSessionError error
-	Unreadable      error // what was stored could not be read, so it could only be deleted
+	// It holds the ID token as a hint, so it is for a redirect alone: never for a screen or an argument list.
+	EndSessionURL string
+	// EndSessionPlainURL is the same without the hint: the provider may ask the person before it obeys.
+	EndSessionPlainURL string
+	EndSessionError    error
+	Unreadable         error // what was stored could not be read, so it could only be deleted
 }
 
 // End revokes the refresh token (RFC 7009), deletes the session, and returns the
@@ -76,4 +79,8 @@ func (s *Session) endAtProvider(ctx context.Context, st *state, o EndOptions, en
 	}
 	ended.EndSessionURL, ended.EndSessionError = s.cfg.Provider.EndSessionURL(ctx,
 		provider.NewSecret(st.IDToken), o.PostLogoutRedirectURI, o.State)
+	if ended.EndSessionError == nil {
+		ended.EndSessionPlainURL, ended.EndSessionError = s.cfg.Provider.EndSessionURL(ctx,
+			provider.Secret{}, o.PostLogoutRedirectURI, o.State)
+	}
 }

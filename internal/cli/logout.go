@@ -167,7 +167,7 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 		report.not("the provider's session was not ended (" + provider.Printable(ended.EndSessionError.Error()) + ")")
 		return
 	case f.noBrowser:
-		a.say("To end the provider's session too, open:\n%s", ended.EndSessionURL)
+		a.say("To end the provider's session too, open:\n%s", ended.EndSessionPlainURL)
 		report.did("the provider's session ends when that page is opened")
 		return
 	}
@@ -175,15 +175,15 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 		state = "" // Auth0's /v2/logout sends none back
 	}
 	err := loopback.EndSession(ctx, loopback.EndSessionConfig{
-		BaseURL: acc.config.BaseURL, URL: ended.EndSessionURL, State: state,
+		BaseURL: acc.config.BaseURL, URL: ended.EndSessionURL, PlainURL: ended.EndSessionPlainURL, State: state,
 		OpenBrowser: a.browse,
-		Opened: func(err error) {
+		Opened: func(target string, err error) {
 			if err != nil {
 				a.say("No browser was opened (%s). To end the provider's session, go to:", provider.Printable(err.Error()))
 			} else {
 				a.say("Ending the provider's session in your browser. If nothing opens, go to:")
 			}
-			a.say("%s", ended.EndSessionURL)
+			a.say("%s", target)
 		},
 	})
 	taken := new(loopback.PortTakenError)

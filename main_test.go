@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/loopkey/loopkey/internal/tenant"
+)
+
+// The person, the clients and the APIs of every script.
+const (
+	email, password  = "ada@example.com", "analytical-engine"
+	client, client2  = "scripts", "scripts-2"
+	confidential     = "scripts-confidential"
+	confidentialPass = `s3cr$et+/with:odd"chars`
+	passphrase       = "correct horse battery staple"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"loopkey": main,
+		"visit":   visit,
+	})
+}
+
+// visit plays the person: it is the $BROWSER of the scripts, and goes where loopkey sends it.
+func visit() {
+	person := tenant.Person{Email: email, Password: password, Deny: os.Getenv("VISIT") == "deny"}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := person.Visit(ctx, os.Args[len(os.Args)-1]); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "visit:", err)
+		os.Exit(1)
+	}
+}
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		Setup:               setup,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "tenant": tenantCommand},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// script is what a script's own commands work on.
+type script struct {
+	tenant *tenant.Tenant
+	port   int
+}
+
+type scriptKey struct{}
+
+func setup(env *testscript.Env) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	home := filepath.Join(env.WorkDir, "home")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	env.Values[scriptKey{}] = &script{port: port}
+	env.Vars = append(env.Vars,
+		"HOME="+home, "USERPROFILE="+home, "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=",
+		"APP_BASE_URL=http://localhost:"+strconv.Itoa(port),
+		"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE="+passphrase,
+		"VISITOR=visit", "BROWSER=visit", "VISIT=",
+		"CLIENT="+client, "CLIENT2="+client2, "CONFIDENTIAL="+confidential,
+	)
+	return nil
+}
+
+// freePort is free on both loopbacks when it is asked for.
+func freePort() (int, error) {
+	for range 50 {
+		four, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // over at once
+		if err != nil {
+			return 0, err
+		}
+		port := four.Addr().(*net.TCPAddr).Port
+		six, err := net.Listen("tcp6", "[::1]:"+strconv.Itoa(port)) //nolint:noctx // over at once
+		_ = four.Close()
+		if err == nil {
+			return port, six.Close()
+		}
+		if !strings.Contains(err.Error(), "in use") {
+			return port, nil // this machine has no IPv6
+		}
+	}
+	return 0, errors.New("no port is free on both loopbacks")
+}
+
+// exits runs a command and demands its exit code: exits CODE COMMAND [ARG]...
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG]...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%s exits %d, not %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// tenantCommand starts and steers a script's provider.
+func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value(scriptKey{}).(*script)
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: tenant start|reset|requests|fail|revoke-all|rotate-keys|reused …")
+	}
+	switch verb, args := args[0], args[1:]; verb {
+	case "start":
+		s.start(ts, args)
+	case "reset":
+		s.tenant.Reset()
+	case "requests":
+		want, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		got := 0
+		if args[0] == "all" {
+			for _, endpoint := range endpoints {
+				got += s.tenant.Requests(endpoint)
+			}
+		} else {
+			got = s.tenant.Requests(args[0])
+		}
+		if got != want {
+			ts.Fatalf("%d requests to %s, not %d", got, args[0], want)
+		}
+	case "fail":
+		status, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		s.tenant.Fail(args[0], status)
+	case "revoke-all":
+		s.tenant.RevokeAll("ada")
+	case "rotate-keys":
+		s.tenant.RotateKeys()
+	case "reused":
+		want, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		if got := s.tenant.ReusedFamilies(); got != want {
+			ts.Fatalf("%d families were revoked for reuse, not %d", got, want)
+		}
+	default:
+		ts.Fatalf("tenant has no %s", verb)
+	}
+}
+
+var endpoints = []string{"discovery", "keys", "authorize", "token", "userinfo", "revoke", "end_session", "par", "device"}
+
+func (s *script) start(ts *testscript.TestScript, options []string) {
+	base := "http://localhost:" + strconv.Itoa(s.port)
+	of := func(id, secret string) tenant.Client {
+		return tenant.Client{
+			ID: id, Secret: secret,
+			RedirectURIs: []string{base + "/auth/callback"}, PostLogoutRedirectURIs: []string{base},
+			Audiences: []string{"https://api.example.com/", "https://other.example.com/"},
+		}
+	}
+	has := func(option string) bool { return slices.Contains(options, option) }
+	started, err := tenant.Start(context.Background(), tenant.Config{
+		Auth0: has("auth0"), Rotate: has("rotate"), RequireConsentForOffline: has("consent"), RequirePAR: has("par"),
+		NoRevocation: has("no-revocation"), HideEndSession: has("no-end-session"), OpaqueAccessTokens: has("opaque"),
+		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass)},
+		Users:   []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
+	})
+	ts.Check(err)
+	ts.Defer(started.Close)
+	s.tenant = started
+	if has("auth0") {
+		ts.Setenv("LOOPKEY_ISSUER", "")
+		ts.Setenv("AUTH0_DOMAIN", started.Issuer())
+	} else {
+		ts.Setenv("AUTH0_DOMAIN", "")
+		ts.Setenv("LOOPKEY_ISSUER", started.Issuer())
+	}
+	ts.Setenv("LOOPKEY_CLIENT_ID", client)
+}
