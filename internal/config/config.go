@@ -1,28 +1,31 @@
 // Package config makes one Config of flags, environment, ./.env and a profile of
-// config.toml. The first that sets a value wins, and each value remembers where it
-// is from.
+// config.toml. The first that sets a value wins, an empty value counts as not set,
+// and each value remembers where it is from.
+//
+// What comes in, comes in through Input: the package asks the process for nothing
+// but the content of files.
 package config
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 )
 
-// ErrInvalid: the configuration can't be used as it is. The error says which value, from where, and what to do.
+// ErrInvalid: the configuration can't be used as it is. The error says which value,
+// from where, and what to do. It never repeats what a file holds.
 var ErrInvalid = errors.New("configuration")
 
 // Input is the outside world, as it is given.
 type Input struct {
 	Flags   map[string]string // by name, only those that were set
-	Environ []string
-	Dir     string // holds the .env; "" reads none
+	Environ []string          // as os.Environ returns it
+	Dir     string            // holds the .env; "" reads none
 }
 
 // Config is what a command works with.
@@ -30,7 +33,7 @@ type Config struct {
 	Profile           string
 	Issuer            string // "": none is configured
 	Auth0             bool
-	ClientID          string
+	ClientID          string // "": none is configured
 	Audience, Scope   string
 	BaseURL           string // as configured, without a slash at its end unless one was given
 	Keystore          string // keychain, file, or socket:PATH
@@ -39,252 +42,185 @@ type Config struct {
 	StateDir          string
 	CacheDir          string
 
-	secret  *string // a pointer, because fmt prints unexported fields
-	file    string  // of the client secret
-	origins map[string]string
-	notes   []string
+	secret func() (string, error) // nil: none; a func, because fmt would print an unexported string
+	values map[string]value       // what was set, by name
+	notes  []string
 }
 
-// The values that can be configured, by the names of their flags.
-var (
-	environment = map[string][]string{
-		"domain": {"AUTH0_DOMAIN"}, "issuer": {"LOOPKEY_ISSUER"}, "client-id": {"LOOPKEY_CLIENT_ID", "AUTH0_CLIENT_ID"},
-		"client-secret": {"LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET"}, "audience": {"LOOPKEY_AUDIENCE", "AUTH0_AUDIENCE"},
-		"scope": {"LOOPKEY_SCOPE"}, "base-url": {"APP_BASE_URL"}, "profile": {"LOOPKEY_PROFILE"}, "keystore": {"LOOPKEY_KEYSTORE"},
+// The variables that set a value, the first of them first.
+func variablesOf(name string) []string {
+	switch name {
+	case "domain":
+		return []string{"AUTH0_DOMAIN"}
+	case "issuer":
+		return []string{"LOOPKEY_ISSUER"}
+	case "client-id":
+		return []string{"LOOPKEY_CLIENT_ID", "AUTH0_CLIENT_ID"}
+	case "client-secret":
+		return []string{"LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET"}
+	case "audience":
+		return []string{"LOOPKEY_AUDIENCE", "AUTH0_AUDIENCE"}
+	case "scope":
+		return []string{"LOOPKEY_SCOPE"}
+	case "base-url":
+		return []string{"APP_BASE_URL"}
+	case "profile":
+		return []string{"LOOPKEY_PROFILE"}
+	case "keystore":
+		return []string{"LOOPKEY_KEYSTORE"}
 	}
-	// dotEnv may set these and nothing else: it comes with whatever directory one stands in.
-	dotEnv = []string{"domain", "issuer", "client-id", "client-secret", "audience", "scope", "base-url"}
+	return nil
+}
+
+var (
+	// inDotEnv is all that ./.env may set: it comes with whatever directory one stands in.
+	inDotEnv = []string{"domain", "issuer", "client-id", "client-secret", "audience", "scope", "base-url"}
+	// inEnvironment is that, and what only the person may choose.
+	inEnvironment = []string{"domain", "issuer", "client-id", "client-secret", "audience", "scope", "base-url", "profile", "keystore"}
 )
 
-// A layer holds the values of one source.
-type layer struct {
-	values  map[string]string
-	origins map[string]string // how to name the source of each
+type source int
+
+const (
+	fromNowhere source = iota
+	fromFlag
+	fromEnvironment
+	fromDotEnv
+	fromProfile
+	fromSession // of before
+)
+
+// A value is what one source says.
+type value struct {
+	text   string
+	from   source
+	origin string // the source, named for a person
+	key    string // of a profile
 }
 
-func (l *layer) set(name, value, origin string) {
-	if value == "" || l.values[name] != "" {
-		return
+// refuse says what is wrong with a value and where it stands. It shows the value
+// only where the person typed it, and not where it may hold a password.
+func (v value) refuse(format string, args ...any) error {
+	place, it := v.origin, "it"
+	if v.from == fromProfile {
+		place += ": " + v.key
 	}
-	if l.values == nil {
-		l.values, l.origins = map[string]string{}, map[string]string{}
+	if (v.from == fromFlag || v.from == fromEnvironment) && !strings.Contains(v.text, "@") {
+		it = strconv.Quote(printable(v.text))
 	}
-	l.values[name], l.origins[name] = value, origin
+	return fmt.Errorf("%w: %s: %s %w", ErrInvalid, place, it, fmt.Errorf(format, args...))
 }
 
-// Load reads the configuration. An issuer or a client ID that is missing is no error here: Complete says that.
+// A layer holds the values of one source by their names.
+type layer map[string]value
+
+func (l layer) set(name string, v value) {
+	if v.text != "" && l[name].text == "" {
+		l[name] = v
+	}
+}
+
+// Load reads the configuration. An issuer or a client ID that is missing is no error
+// here: Complete says that. Its errors wrap ErrInvalid.
 func Load(in Input) (*Config, error) {
-	env := func(name string) string { return variable(in.Environ, name) }
-	var flags, variables layer
-	for name, value := range in.Flags {
-		flags.set(name, value, "flag --"+name)
+	flags, variables := layer{}, layer{}
+	for name, text := range in.Flags {
+		flags.set(name, value{text: text, from: fromFlag, origin: "flag --" + name})
 	}
-	for name, keys := range environment {
-		for _, key := range keys {
-			variables.set(name, env(key), key+" in the environment")
+	for _, name := range inEnvironment {
+		for _, key := range variablesOf(name) {
+			variables.set(name, value{text: variable(in.Environ, key), from: fromEnvironment, origin: key + " in the environment"})
 		}
 	}
-	c := &Config{origins: map[string]string{}}
-	c.Profile = cmp.Or(flags.values["profile"], variables.values["profile"], "default")
+	c := &Config{values: map[string]value{}}
+	c.Profile = c.first("profile", "default", flags, variables)
 	if !validProfile(c.Profile) {
-		return nil, fmt.Errorf("%w: profile %q: a name has letters, digits, dot, dash and underscore, 64 at most", ErrInvalid, c.Profile)
+		return nil, c.values["profile"].refuse("is no name of a profile: letters, digits, dot, dash and underscore, 64 at most")
 	}
 	file, err := readDotEnv(in.Dir, c)
 	if err != nil {
 		return nil, err
 	}
-	dirs, err := places(env)
-	if err != nil {
-		return nil, err
-	}
-	profile, err := readProfile(cmp.Or(env("LOOPKEY_CONFIG"), filepath.Join(dirs.config, "config.toml")), c.Profile, env("LOOPKEY_CONFIG") != "", dirs.home)
+	places := placesOf(in.Environ)
+	profile, err := readProfile(places, c.Profile)
 	if err != nil {
 		return nil, err
 	}
 	layers := []layer{flags, variables, file, profile}
-	get := func(name, otherwise string) string {
-		for _, l := range layers {
-			if value := l.values[name]; value != "" {
-				c.origins[name] = l.origins[name]
-				return value
-			}
-		}
-		c.origins[name] = "default"
-		return otherwise
-	}
 	if err := c.issuer(layers); err != nil {
 		return nil, err
 	}
-	c.ClientID = get("client-id", "")
-	c.Audience = get("audience", "")
-	c.Scope = get("scope", "openid profile email offline_access")
-	c.BaseURL = get("base-url", "http://localhost:3000")
-	c.Keystore = get("keystore", "keychain")
-	c.AudienceParameter = get("audience-parameter", "")
-	c.RefreshAudiences = get("refresh-audiences", fmt.Sprint(c.Auth0)) == "true"
-	c.StateDir = get("state-dir", dirs.state)
-	c.CacheDir = get("cache-dir", dirs.cache)
+	c.ClientID = c.first("client-id", "", layers...)
+	c.Audience = c.first("audience", "", layers...)
+	c.Scope = c.first("scope", "openid profile email offline_access", layers...)
+	c.BaseURL = c.first("base-url", "http://localhost:3000", layers...)
+	c.Keystore = c.first("keystore", "keychain", layers...)
+	c.AudienceParameter = c.first("audience-parameter", "", profile)
+	c.RefreshAudiences = c.first("refresh-audiences", strconv.FormatBool(c.Auth0), profile) == "true"
+	c.StateDir = c.first("state-dir", places.state, profile)
+	c.CacheDir = c.first("cache-dir", places.cache, profile)
+	if c.StateDir == "" || c.CacheDir == "" {
+		return nil, fmt.Errorf("%w: loopkey has no place for its files: set %s", ErrInvalid, homeVariable())
+	}
 	if err := c.clientSecret(flags, variables, file, profile); err != nil {
 		return nil, err
 	}
-	return c, c.check()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-// issuer is one value with two names: the highest layer that sets either decides.
-func (c *Config) issuer(layers []layer) error {
-	for i, l := range layers {
-		domain, issuer := l.values["domain"], l.values["issuer"]
-		if domain == "" && issuer == "" {
-			continue
-		}
-		if issuer != "" {
-			if err := checkIssuer(issuer); err != nil {
-				return fmt.Errorf("%w: %s: %w", ErrInvalid, l.origins["issuer"], err)
-			}
-			c.Issuer, c.origins["issuer"] = issuer, l.origins["issuer"]
-			u, _ := url.Parse(issuer) // it was checked
-			c.Auth0 = strings.HasSuffix(strings.ToLower(u.Hostname()), ".auth0.com")
-		}
-		if domain == "" || issuer != "" && i != 0 && i != len(layers)-1 { // LOOPKEY_ISSUER goes before AUTH0_DOMAIN
-			return nil
-		}
-		fromDomain, err := IssuerOfDomain(domain)
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrInvalid, l.origins["domain"], err)
-		}
-		if issuer != "" && issuer != fromDomain {
-			return fmt.Errorf("%w: %s and %s name two issuers: give one", ErrInvalid, l.origins["domain"], l.origins["issuer"])
-		}
-		c.Issuer, c.Auth0, c.origins["issuer"] = fromDomain, true, l.origins["domain"]
-		return nil
-	}
-	c.origins["issuer"] = "default"
-	return nil
-}
-
-// IssuerOfDomain returns the issuer of an Auth0 tenant, whose domain may be written with https:// and a slash.
-func IssuerOfDomain(domain string) (string, error) {
-	text := strings.TrimSpace(domain)
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Path != "" && u.Path != "/" || strings.ContainsAny(u.Host, " \\%") {
-		return "", fmt.Errorf("%q is no domain, such as acme.eu.auth0.com", printable(domain))
-	}
-	issuer := u.Scheme + "://" + u.Host + "/"
-	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return "", fmt.Errorf("%q is no domain, such as acme.eu.auth0.com", printable(domain))
-	}
-	return issuer, checkIssuer(issuer)
-}
-
-func checkIssuer(issuer string) error {
-	u, err := url.Parse(issuer)
-	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return fmt.Errorf("%q is no issuer, such as https://acme.eu.auth0.com/", printable(issuer))
-	case u.Scheme == "https", u.Scheme == "http" && loopbackHost(u.Hostname()):
-		return nil
-	}
-	return fmt.Errorf("%q must be https (http is for loopback hosts alone)", printable(issuer))
-}
-
-func loopbackHost(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
-}
-
-// clientSecret finds the secret, which belongs to one client: one of the
-// environment is not sent to an issuer or as a client that ./.env names, for that
-// may be a stranger's, and one of the profile is used for the profile's client alone.
-func (c *Config) clientSecret(flags, variables, file, profile layer) error {
-	use := func(l layer) {
-		if value := l.values["client-secret"]; value != "" {
-			c.secret = &value
-		} else {
-			c.file = l.values["client-secret-file"]
-		}
-		c.origins["client-secret"] = cmp.Or(l.origins["client-secret"], l.origins["client-secret-file"])
-	}
-	stranger := c.origins["issuer"] == dotEnvOrigin || c.origins["client-id"] == dotEnvOrigin
-	switch {
-	case flags.values["client-secret-file"] != "":
-		use(flags)
-	case variables.values["client-secret"] != "":
-		if stranger {
-			return fmt.Errorf("%w: %s is not sent to an issuer or as a client that ./.env names: set the issuer and the client ID in the environment too",
-				ErrInvalid, variables.origins["client-secret"])
-		}
-		use(variables)
-	case file.values["client-secret"] != "":
-		// It belongs to the client that the file names.
-		if c.origins["client-id"] == dotEnvOrigin || file.values["client-id"] == "" || file.values["client-id"] == c.ClientID {
-			use(file)
-		}
-	case profile.values["client-secret"] != "" || profile.values["client-secret-file"] != "":
-		own := profile.values["client-id"] == c.ClientID
-		if issuer := profile.values["issuer"]; issuer != "" {
-			own = own && issuer == c.Issuer
-		} else if issuer, err := IssuerOfDomain(profile.values["domain"]); err == nil {
-			own = own && issuer == c.Issuer
-		} else {
-			own = own && !stranger
-		}
-		if own {
-			use(profile)
+// first returns the value of the first layer that has one.
+func (c *Config) first(name, otherwise string, layers ...layer) string {
+	for _, l := range layers {
+		if v, ok := l[name]; ok {
+			c.values[name] = v
+			return v.text
 		}
 	}
-	return nil
-}
-
-const mostSecret = 64 << 10
-
-// ClientSecret returns the client secret, or "" for a public client. A file is read only now.
-func (c *Config) ClientSecret() (string, error) {
-	if c.secret != nil {
-		return *c.secret, nil
-	}
-	if c.file == "" {
-		return "", nil
-	}
-	content, err := readLimited(c.file, mostSecret)
-	if err != nil {
-		return "", fmt.Errorf("%w: %s: the client secret can't be read: %w", ErrInvalid, c.Origin("client-secret"), err)
-	}
-	secret := strings.TrimRight(string(content), "\r\n")
-	if secret == "" || strings.ContainsAny(secret, "\r\n\x00") {
-		return "", fmt.Errorf("%w: %s: the file must hold the client secret alone, on one line", ErrInvalid, c.Origin("client-secret"))
-	}
-	return secret, nil
+	return otherwise
 }
 
 // check refuses values that nothing could be done with.
 func (c *Config) check() error {
-	for name, value := range map[string]string{"client-id": c.ClientID, "audience": c.Audience, "scope": c.Scope} {
-		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f || name == "scope" && r > '~' }) {
-			return fmt.Errorf("%w: %s: the %s holds characters that none has", ErrInvalid, c.Origin(name), name)
+	for _, name := range []string{"client-id", "audience", "scope"} {
+		for _, r := range c.values[name].text {
+			// RFC 6749, appendix A: a client ID is printable ASCII, a scope lacks " and \ too.
+			if r < ' ' || r == 0x7f || r > 0x7f && (name != "audience" || !strconv.IsPrint(r)) || name == "scope" && (r == '"' || r == '\\') {
+				return c.values[name].refuse("holds the character %#U, which no %s has", r, strings.ReplaceAll(name, "-id", " ID"))
+			}
 		}
 	}
-	if !contains(strings.Fields(c.Scope), "openid") {
-		return fmt.Errorf("%w: %s: openid must be among the scopes: without it there is no login", ErrInvalid, c.Origin("scope"))
-	}
 	c.Scope = strings.Join(strings.Fields(c.Scope), " ")
-	u, err := url.Parse(c.BaseURL)
-	switch {
-	case err != nil || u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/":
-		return fmt.Errorf("%w: %s: base URL %q must be http://localhost and a port, such as http://localhost:3000", ErrInvalid, c.Origin("base-url"), printable(c.BaseURL))
-	case !contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()):
-		return fmt.Errorf("%w: %s: base URL %q: the local server is on localhost, 127.0.0.1 or [::1] alone", ErrInvalid, c.Origin("base-url"), printable(c.BaseURL))
+	if c.Scope == "" {
+		return c.values["scope"].refuse("holds no scope")
+	}
+	if err := checkBaseURL(c.BaseURL); err != nil {
+		return c.values["base-url"].refuse("%w", err)
 	}
 	switch kind, path, _ := strings.Cut(c.Keystore, ":"); {
 	case c.Keystore == "keychain", c.Keystore == "file":
-	case kind == "socket" && path != "" && strings.HasPrefix(c.Origin("keystore"), "profile "):
+	case kind == "socket" && path != "" && c.values["keystore"].from == fromProfile:
 	default:
-		return fmt.Errorf("%w: %s: keystore %q: it is keychain or file", ErrInvalid, c.Origin("keystore"), printable(c.Keystore))
+		return c.values["keystore"].refuse("is no keystore: there are keychain and file")
 	}
-	if !contains([]string{"", "audience", "resource"}, c.AudienceParameter) {
-		return fmt.Errorf("%w: %s: audience_parameter is audience or resource", ErrInvalid, c.Origin("audience-parameter"))
+	if !slices.Contains([]string{"", "audience", "resource"}, c.AudienceParameter) {
+		return c.values["audience-parameter"].refuse("must be audience or resource")
+	}
+	return nil
+}
+
+// checkBaseURL: the local server speaks plain http and listens on the loopback alone (RFC 8252, section 7.3).
+func checkBaseURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" || u.User != nil || u.Path != "" && u.Path != "/" || strings.ContainsAny(text, "?#"):
+		return errors.New("must be http, a loopback host and a port, such as http://localhost:3000")
+	case !slices.Contains([]string{"localhost", "127.0.0.1", "[::1]"}, strings.TrimSuffix(u.Host, ":"+u.Port())):
+		return errors.New("is not on this machine: the host must be localhost, 127.0.0.1 or [::1]")
+	case !validPort(u):
+		return errors.New("has no usable port: 1 to 65535")
 	}
 	return nil
 }
@@ -301,78 +237,62 @@ func (c *Config) Complete() error {
 	return nil
 }
 
-// Remember points the configuration at a session of before, whose client was public or is in the profile.
+// CompleteForLogin is Complete, and asks for openid among the scopes: without it no
+// ID token comes, and nobody is logged in. A token of a session may do without.
+func (c *Config) CompleteForLogin() error {
+	if err := c.Complete(); err != nil {
+		return err
+	}
+	if !slices.Contains(strings.Fields(c.Scope), "openid") {
+		return c.values["scope"].refuse("lacks openid: without that scope there is no login")
+	}
+	return nil
+}
+
+// Remember points the configuration at a session of before. A client secret stays
+// with the client that it was configured for.
 func (c *Config) Remember(issuer, clientID string, auth0 bool, audienceParameter, keystore, baseURL string) {
-	if c.Issuer != issuer || c.ClientID != clientID {
-		c.secret, c.file = nil, ""
+	if c.ClientID != clientID || c.Issuer != "" && c.Issuer != issuer {
+		c.secret = nil
+		delete(c.values, "client-secret")
 	}
 	c.Issuer, c.ClientID, c.Auth0 = issuer, clientID, auth0
-	c.origins["issuer"], c.origins["client-id"] = "the last login", "the last login"
+	c.values["issuer"] = value{text: issuer, from: fromSession, origin: "the last login"}
+	c.values["client-id"] = value{text: clientID, from: fromSession, origin: "the last login"}
 	c.AudienceParameter = cmp.Or(c.AudienceParameter, audienceParameter)
-	if c.origins["refresh-audiences"] == "default" {
+	if c.values["refresh-audiences"].from == fromNowhere {
 		c.RefreshAudiences = auth0
 	}
-	if c.origins["keystore"] == "default" && keystore != "" {
+	if c.values["keystore"].from == fromNowhere && keystore != "" {
 		c.Keystore = keystore
 	}
-	if c.origins["base-url"] == "default" && baseURL != "" {
+	if c.values["base-url"].from == fromNowhere && baseURL != "" {
 		c.BaseURL = baseURL
 	}
 }
 
-// Origin names the source of a value, by the name of its flag: "default" where nobody set it.
-func (c *Config) Origin(name string) string { return cmp.Or(c.origins[name], "default") }
+// Origin names the source of a value, by the name of its flag: "flag --domain",
+// "AUTH0_DOMAIN in the environment", "AUTH0_DOMAIN in ./.env", "profile work in PATH",
+// "the last login", or "default" where nobody set it. The domain is the issuer.
+func (c *Config) Origin(name string) string {
+	if name == "domain" {
+		name = "issuer"
+	}
+	if name == "client-secret-file" {
+		name = "client-secret"
+	}
+	return cmp.Or(c.values[name].origin, "default")
+}
 
 // Notes are worth telling the person once.
 func (c *Config) Notes() []string { return c.notes }
 
-// places are loopkey's folders.
-type folders struct{ home, config, cache, state string }
-
-func places(env func(string) string) (folders, error) {
-	home := env("HOME")
-	if runtime.GOOS == "windows" {
-		home = env("USERPROFILE")
-	}
-	if home == "" {
-		home, _ = os.UserHomeDir()
-	}
-	var f folders
-	f.home = home
-	switch runtime.GOOS {
-	case "windows":
-		local := cmp.Or(env("LocalAppData"), env("LOCALAPPDATA"), filepath.Join(home, "AppData", "Local"))
-		f.config = cmp.Or(env("AppData"), env("APPDATA"), filepath.Join(home, "AppData", "Roaming"))
-		f.cache, f.state = filepath.Join(local, "loopkey", "cache"), filepath.Join(local, "loopkey")
-		f.config = filepath.Join(f.config, "loopkey")
-	case "darwin":
-		f.config = filepath.Join(home, "Library", "Application Support", "loopkey")
-		f.cache, f.state = filepath.Join(home, "Library", "Caches", "loopkey"), filepath.Join(f.config, "state")
-	default:
-		f.config = filepath.Join(absolute(env("XDG_CONFIG_HOME"), filepath.Join(home, ".config")), "loopkey")
-		f.cache = filepath.Join(absolute(env("XDG_CACHE_HOME"), filepath.Join(home, ".cache")), "loopkey")
-		f.state = filepath.Join(absolute(env("XDG_STATE_HOME"), filepath.Join(home, ".local", "state")), "loopkey")
-	}
-	if home == "" && !filepath.IsAbs(f.state) {
-		return f, fmt.Errorf("%w: HOME is not set: loopkey has no place for its files", ErrInvalid)
-	}
-	return f, nil
-}
-
-// absolute: the XDG specification says to ignore a path that is relative.
-func absolute(path, otherwise string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return otherwise
-}
-
 // Environ is the environment for a command that loopkey runs, without loopkey's own secrets.
 func Environ(environ []string) []string {
-	var kept []string
+	kept := make([]string, 0, len(environ))
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
-		if !contains([]string{"LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET", "LOOPKEY_PASSPHRASE"}, strings.ToUpper(name)) {
+		if !slices.Contains([]string{"LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET", "LOOPKEY_PASSPHRASE"}, strings.ToUpper(name)) {
 			kept = append(kept, pair)
 		}
 	}
@@ -381,15 +301,18 @@ func Environ(environ []string) []string {
 
 // variable returns the last value that an environment gives to a name.
 func variable(environ []string, name string) string {
-	value := ""
-	for _, pair := range environ {
-		if key, v, ok := strings.Cut(pair, "="); ok && key == name {
-			value = v
+	for _, pair := range slices.Backward(environ) {
+		if len(pair) <= len(name) || pair[len(name)] != '=' {
+			continue
+		}
+		if key := pair[:len(name)]; key == name || runtime.GOOS == "windows" && strings.EqualFold(key, name) {
+			return pair[len(name)+1:]
 		}
 	}
-	return value
+	return ""
 }
 
+// validProfile keeps names to what is a file name everywhere: [A-Za-z0-9][A-Za-z0-9._-]{0,63}.
 func validProfile(name string) bool {
 	if len(name) > 64 {
 		return false
@@ -403,19 +326,10 @@ func validProfile(name string) bool {
 	return name != ""
 }
 
-func contains(list []string, value string) bool {
-	for _, v := range list {
-		if v == value {
-			return true
-		}
-	}
-	return false
-}
-
-// printable keeps control characters of a value out of a message.
+// printable keeps what a terminal might obey out of a message, and the message short.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !strconv.IsPrint(r) {
 			return '?'
 		}
 		return r

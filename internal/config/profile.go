@@ -1,0 +1,191 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// profileKeys are the keys of a profile: the names of the values, with underscores.
+var profileKeys = []string{
+	"domain", "issuer", "client_id", "client_secret", "client_secret_file", "audience", "scope", "base_url", "keystore",
+	"audience_parameter", "refresh_audiences", "state_dir", "cache_dir",
+}
+
+// Profiles returns the names of the profiles in config.toml, sorted.
+func Profiles(in Input) ([]string, error) {
+	places := placesOf(in.Environ)
+	content, _, err := readConfigFile(places)
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := parseProfiles(content)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, places.file, err)
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(profiles)), func(name string) bool { return !validProfile(name) }), nil
+}
+
+// readConfigFile reads config.toml, which may be missing unless the person named it.
+func readConfigFile(p places) ([]byte, fs.FileMode, error) {
+	if p.file == "" {
+		return nil, 0, nil
+	}
+	content, mode, err := readWithMode(p.file, mostFile)
+	if errors.Is(err, os.ErrNotExist) && !p.named {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %s can't be read: %w", ErrInvalid, p.file, err)
+	}
+	return content, mode, nil
+}
+
+// readProfile reads one profile of config.toml; one that is not there is empty.
+func readProfile(p places, profile string) (layer, error) {
+	content, mode, err := readConfigFile(p)
+	if err != nil || len(content) == 0 {
+		return nil, err
+	}
+	profiles, err := parseProfiles(content)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, p.file, err)
+	}
+	origin := "profile " + profile + " in " + p.file
+	l := layer{}
+	table := profiles[profile]
+	for _, written := range slices.Sorted(maps.Keys(table)) {
+		wrong := func(format string, args ...any) error {
+			return fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(content, profile, written), fmt.Errorf(format, args...))
+		}
+		key := strings.ReplaceAll(written, "-", "_")
+		if !slices.Contains(profileKeys, key) {
+			return nil, wrong("%q is no key of a profile: %s is near", printable(written), nearest(key, profileKeys))
+		}
+		if _, twice := table[key]; twice && key != written {
+			return nil, wrong("%s is given twice", key)
+		}
+		v := value{from: fromProfile, origin: origin, key: key}
+		switch set := table[written].(type) {
+		case string:
+			v.text = set
+		case bool:
+			v.text = fmt.Sprint(set)
+		}
+		if _, isBool := table[written].(bool); isBool != (key == "refresh_audiences") || v.text == "" && table[written] != "" {
+			return nil, wrong("%s must be %s", key, map[bool]string{true: "true or false", false: "text in quotes"}[key == "refresh_audiences"])
+		}
+		if v.text == "" {
+			continue
+		}
+		switch key {
+		case "client_secret_file", "state_dir", "cache_dir":
+			v.text, err = p.resolve(v.text)
+		case "keystore":
+			if path, ok := strings.CutPrefix(v.text, "socket:"); ok && path != "" {
+				v.text, err = p.resolve(path)
+				v.text = "socket:" + v.text
+			}
+		case "client_secret":
+			if runtime.GOOS != "windows" && mode.IsRegular() && mode.Perm()&0o077 != 0 {
+				return nil, fmt.Errorf("%w: %s holds a client secret and others can read it: run chmod 600 %s", ErrInvalid, p.file, p.file)
+			}
+		}
+		if err != nil {
+			return nil, wrong("%s: %w", key, err)
+		}
+		l.set(strings.ReplaceAll(key, "_", "-"), v)
+	}
+	return l, nil
+}
+
+// parseProfiles returns the profiles of a config.toml. Its errors name a place in the
+// file and never quote a value; go-toml's own may.
+func parseProfiles(content []byte) (map[string]map[string]any, error) {
+	content = bytes.TrimPrefix(content, byteOrderMark)
+	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
+		return nil, errUTF16
+	}
+	var file struct {
+		Profile  map[string]map[string]any `toml:"profile"`
+		Profiles map[string]map[string]any `toml:"profiles"`
+	}
+	err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&file)
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
+		row, _ := strict.Errors[0].Position()
+		return nil, fmt.Errorf("line %d: %q is not known here: a profile is a table [profile.NAME]", row, printable(strings.Join(strict.Errors[0].Key(), ".")))
+	}
+	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
+		row, column := decode.Position()
+		return nil, fmt.Errorf("line %d, column %d: it is not TOML with tables [profile.NAME] and text in quotes", row, column)
+	}
+	if err != nil {
+		return nil, errors.New("it is not TOML with tables [profile.NAME] and text in quotes")
+	}
+	profiles := map[string]map[string]any{}
+	for _, tables := range []map[string]map[string]any{file.Profile, file.Profiles} {
+		for name, table := range tables {
+			if _, twice := profiles[name]; twice {
+				return nil, fmt.Errorf("profile %q is given twice", printable(name))
+			}
+			profiles[name] = table
+		}
+	}
+	return profiles, nil
+}
+
+// lineOf finds the line of a key, for a message; "" where it is written in another way than one key a line.
+func lineOf(content []byte, profile, key string) string {
+	inside := false
+	for i, line := range strings.Split(string(content), "\n") {
+		line = strings.Map(func(r rune) rune {
+			if strings.ContainsRune(" \t\r\"'", r) {
+				return -1
+			}
+			return r
+		}, line)
+		if strings.HasPrefix(line, "[") {
+			line, _, _ = strings.Cut(line, "]")
+			inside = line == "[profile."+profile || line == "[profiles."+profile
+		} else if inside && strings.HasPrefix(line, key+"=") {
+			return fmt.Sprintf(", line %d", i+1)
+		}
+	}
+	return ""
+}
+
+// nearest returns the name that the fewest changes of one letter make of a misspelt one.
+func nearest(word string, names []string) string {
+	word = word[:min(len(word), 64)]
+	best, fewest := "", 1<<30
+	for _, name := range names {
+		row := make([]int, len(name)+1)
+		for j := range row {
+			row[j] = j
+		}
+		for i := range len(word) {
+			diagonal := row[0]
+			row[0] = i + 1
+			for j := range len(name) {
+				changed := diagonal
+				if word[i] != name[j] {
+					changed++
+				}
+				diagonal = row[j+1]
+				row[j+1] = min(changed, row[j]+1, row[j+1]+1)
+			}
+		}
+		if row[len(name)] < fewest {
+			best, fewest = name, row[len(name)]
+		}
+	}
+	return best
+}
