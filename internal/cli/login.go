@@ -82,6 +82,9 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := cfg.CompleteForLogin(); err != nil {
+		return err
+	}
 	acc, err := a.open(cfg, keychainLimitPerson)
 	if err != nil {
 		return err
