@@ -1,0 +1,220 @@
+package webui
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var compare = cmp.AllowUnexported(frontMatter{}, requirement{}, claimRequirement{}, want{}, verdict{})
+
+func TestReadFrontMatter(t *testing.T) {
+	t.Parallel()
+	roles := func(name string, values ...want) frontMatter {
+		return frontMatter{require: requirement{claims: []claimRequirement{{name, values}}}}
+	}
+	for name, test := range map[string]struct {
+		source string
+		want   frontMatter
+		body   string
+	}{
+		"none":                     {"# Hello\n", frontMatter{}, "# Hello\n"},
+		"empty file":               {"", frontMatter{}, ""},
+		"a rule further down":      {"Hello\n\n---\nrequire: x\n---\n", frontMatter{}, "Hello\n\n---\nrequire: x\n---\n"},
+		"a long rule":              {"-----\nHello\n", frontMatter{}, "-----\nHello\n"},
+		"empty":                    {"---\n---\nHello\n", frontMatter{}, "Hello\n"},
+		"title":                    {"---\ntitle: Pay day # or so\n---\nHello\n", frontMatter{title: "Pay day"}, "Hello\n"},
+		"title in quotes":          {"---\n\"title\" : 'It''s: paid #1'  # yes\n---\n", frontMatter{title: "It's: paid #1"}, ""},
+		"escapes":                  {"---\ntitle: \"a \\\"b\\\" \\\\ c\"\n---\n", frontMatter{title: `a "b" \ c`}, ""},
+		"closed by dots":           {"---\ntitle: a\n...\nb", frontMatter{title: "a"}, "b"},
+		"Windows lines":            {"---\r\ntitle: a\r\n---\r\nb\r\n", frontMatter{title: "a"}, "b\r\n"},
+		"byte order mark":          {"\uFEFF---\ntitle: a\n---\nb", frontMatter{title: "a"}, "b"},
+		"blank lines before":       {"\n \n---\ntitle: a\n---\nb", frontMatter{title: "a"}, "b"},
+		"invisible before":         {"\u200b---\u00a0\ntitle: a\n---\nb", frontMatter{title: "a"}, "b"},
+		"comments and blank lines": {"---\n# hm\n\n  # hm\ntitle: a\n---\n", frontMatter{title: "a"}, ""},
+		"keys of other tools":      {"---\ntags:\n- a\n- b\ndate: 2026-01-01\ndescription: >\n  long: text\ntitle: a\n---\n", frontMatter{title: "a"}, ""},
+		"claim":                    {"---\nrequire:\n  role: admin\n---\n", roles("role", want{text: "admin"}), ""},
+		"claim in quotes":          {"---\nrequire:\n  'role': \"1\"\n---\n", roles("role", want{"1", true}), ""},
+		"negative number":          {"---\nrequire:\n  level: -3\n---\n", roles("level", want{text: "-3"}), ""},
+		"namespaced":               {"---\nrequire:\n  https://example.com/roles: hr\n---\n", roles("https://example.com/roles", want{text: "hr"}), ""},
+		"any of":                   {"---\nrequire:\n  role: [hr, 'a, b', \"c\"]\n---\n", roles("role", want{text: "hr"}, want{"a, b", true}, want{"c", true}), ""},
+		"any of, a line each":      {"---\nrequire:\n  role:\n  - hr\n  - 2\n---\n", roles("role", want{text: "hr"}, want{text: "2"}), ""},
+		"any of, further in":       {"---\nrequire:\n  role:\n    - hr # note\n---\n", roles("role", want{text: "hr"}), ""},
+		"braces":                   {"---\nrequire: {role: hr}\n---\n", roles("role", want{text: "hr"}), ""},
+		"two claims": {"---\nrequire: { \"a\": [x, y], https://e.com/b: true } # both\n---\n", frontMatter{require: requirement{claims: []claimRequirement{
+			{"a", []want{{text: "x"}, {text: "y"}}}, {"https://e.com/b", []want{{text: "true"}}}}}}, ""},
+		"acr":             {"---\nacr: urn:example:mfa\n---\n", frontMatter{require: requirement{acr: []string{"urn:example:mfa"}}}, ""},
+		"several acr":     {"---\nacr: [a, b]\n---\n", frontMatter{require: requirement{acr: []string{"a", "b"}}}, ""},
+		"seconds":         {"---\nmax_age: 90\n---\n", frontMatter{require: requirement{maxAge: 90 * time.Second}}, ""},
+		"minutes":         {"---\nmax_age: 10m\n---\n", frontMatter{require: requirement{maxAge: 10 * time.Minute}}, ""},
+		"days, in quotes": {"---\nmax_age: \"2d\"\n---\n", frontMatter{require: requirement{maxAge: 48 * time.Hour}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, body, err := readFrontMatter([]byte(test.source))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got, compare); diff != "" {
+				t.Error(diff)
+			}
+			if string(body) != test.body {
+				t.Errorf("body %q, want %q", body, test.body)
+			}
+		})
+	}
+}
+
+// What is not understood closes the page. Each of these would otherwise be a page that the author believes to be protected.
+func TestReadFrontMatterRefuses(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		source string
+		line   int
+	}{
+		"not closed":              {"---\ntitle: a\n", 1},
+		"not closed, and long":    {"---\n" + strings.Repeat("tags: x\n", 4000) + "---\n", 1},
+		"TOML":                    {"+++\ntitle = 'a'\n+++\n", 1},
+		"something after ---":     {"--- yaml\ntitle: a\n---\n", 1},
+		"old Mac lines":           {"---\rrequire: {a: b}\r---\r", 1},
+		"UTF-16":                  {"-\x00-\x00-\x00\n\x00", 1},
+		"Latin-1":                 {"---\ntitle: \xe9\n---\n", 1},
+		"misspelt":                {"---\nrequires:\n  role: admin\n---\n", 2},
+		"in another case":         {"---\nRequire:\n  role: admin\n---\n", 2},
+		"twice":                   {"---\nacr: a\nacr: b\n---\n", 3},
+		"claim twice":             {"---\nrequire:\n  a: b\n  a: c\n---\n", 4},
+		"nothing required":        {"---\nrequire:\n---\n", 2},
+		"nothing required below":  {"---\nrequire: # later\ntitle: a\n---\n", 2},
+		"require is text":         {"---\nrequire: admin\n---\n", 2},
+		"require is a list":       {"---\nrequire:\n- admin\n---\n", 2},
+		"require in brackets":     {"---\nrequire: [admin]\n---\n", 2},
+		"claim without value":     {"---\nrequire:\n  role:\n---\n", 3},
+		"claim with empty list":   {"---\nrequire:\n  role: []\n---\n", 3},
+		"claim with empty text":   {"---\nrequire:\n  role: \"\"\n---\n", 3},
+		"claim null":              {"---\nrequire:\n  role: null\n---\n", 3},
+		"claim nested":            {"---\nrequire:\n  realm:\n    roles: a\n---\n", 3},
+		"ragged":                  {"---\nrequire:\n   a: b\n  c: d\n---\n", 4},
+		"tab":                     {"---\nrequire:\n\ta: b\n---\n", 3},
+		"alias":                   {"---\nrequire: *x\n---\n", 2},
+		"anchor":                  {"---\nrequire:\n  a: &x b\n---\n", 3},
+		"tag":                     {"---\nrequire:\n  a: !!str b\n---\n", 3},
+		"block text":              {"---\nrequire:\n  a: |\n    b\n---\n", 3},
+		"merge key":               {"---\n<<: {a: b}\n---\n", 2},
+		"list not closed":         {"---\nrequire:\n  a: [b, c\n---\n", 3},
+		"list in a list":          {"---\nrequire:\n  a: [[b]]\n---\n", 3},
+		"brace not closed":        {"---\nrequire: {a: b\n---\n", 2},
+		"brace in a brace":        {"---\nrequire: {a: {b: c}}\n---\n", 2},
+		"text after a list":       {"---\nrequire:\n  a: [b] c\n---\n", 3},
+		"text after a brace":      {"---\nrequire: {a: b} c\n---\n", 2},
+		"quote not closed":        {"---\nrequire:\n  a: \"b\n---\n", 3},
+		"unknown escape":          {"---\ntitle: \"\\x41\"\n---\n", 2},
+		"colon in a text":         {"---\ntitle: a: b\n---\n", 2},
+		"title is a list":         {"---\ntitle: [a, b]\n---\n", 2},
+		"indented for nothing":    {"---\n  title: a\n---\n", 2},
+		"list for nothing":        {"---\ntitle: a\n- b\n---\n", 3},
+		"no key":                  {"---\njust text\n---\n", 2},
+		"control character":       {"---\ntitle: a\x01b\n---\n", 2},
+		"acr with a space":        {"---\nacr: a b\n---\n", 2},
+		"acr with a quote":        {"---\nacr: 'a\"b'\n---\n", 2},
+		"acr null":                {"---\nacr: ~\n---\n", 2},
+		"max_age zero":            {"---\nmax_age: 0\n---\n", 2},
+		"max_age negative":        {"---\nmax_age: -1\n---\n", 2},
+		"max_age of two units":    {"---\nmax_age: 1h30m\n---\n", 2},
+		"max_age of a century":    {"---\nmax_age: 40000d\n---\n", 2},
+		"max_age past the int":    {"---\nmax_age: 99999999999999999999\n---\n", 2},
+		"max_age with a fraction": {"---\nmax_age: 1.5\n---\n", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, body, err := readFrontMatter([]byte(test.source))
+			parse, ok := errors.AsType[*frontMatterError](err)
+			if !ok {
+				t.Fatalf("no error, but %+v", got)
+			}
+			if parse.line != test.line || parse.reason == "" {
+				t.Errorf("%v: want line %d", err, test.line)
+			}
+			if len(body) > 0 {
+				t.Errorf("an error, and yet a text: %q", body)
+			}
+		})
+	}
+}
+
+// FuzzFrontMatter asks that nothing which looks like front matter is ever taken
+// for text, that an error names a line of the file, and that what was understood
+// can be written out again and means the same.
+func FuzzFrontMatter(f *testing.F) {
+	for _, seed := range []string{
+		"---\ntitle: a\nrequire: {a: b, 'c': [d, \"e\"]}\nacr: [x]\nmax_age: 5m\n---\nHello",
+		"---\nrequire:\n  https://example.com/roles:\n    - hr\n    - 'it''s'\n---\n", "\n--- \n---", "+++\n+++", "---\r\n---", "text",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, source []byte) {
+		fm, body, err := readFrontMatter(source)
+		if err != nil {
+			parse, ok := errors.AsType[*frontMatterError](err)
+			if !ok || parse.line < 1 || parse.line > strings.Count(string(source), "\n")+1 || body != nil {
+				t.Fatalf("%#v, body %q", err, body)
+			}
+			return
+		}
+		if strings.HasPrefix(string(source), "---\n") && len(body) == len(source) {
+			t.Fatalf("front matter is shown as text")
+		}
+		for _, c := range fm.require.claims {
+			if c.name == "" || len(c.any) == 0 {
+				t.Fatalf("asks for nothing: %+v", c)
+			}
+			for _, w := range c.any {
+				if w.text == "" {
+					t.Fatalf("asks for an empty value: %+v", c)
+				}
+			}
+		}
+		again, _, err := readFrontMatter([]byte(write(fm)))
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, write(fm))
+		}
+		if diff := cmp.Diff(fm, again, compare); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// write writes front matter as an author would who quotes all that can be quoted.
+func write(fm frontMatter) string {
+	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+	var b strings.Builder
+	b.WriteString("---\n")
+	if fm.title != "" {
+		b.WriteString("title: " + quote(fm.title) + "\n")
+	}
+	if fm.require.claims != nil {
+		b.WriteString("require:\n")
+	}
+	for _, c := range fm.require.claims {
+		b.WriteString("  " + quote(c.name) + ":\n")
+		for _, w := range c.any {
+			text := w.text
+			if w.quoted {
+				text = quote(text)
+			}
+			b.WriteString("    - " + text + "\n")
+		}
+	}
+	if fm.require.acr != nil {
+		b.WriteString("acr:\n")
+	}
+	for _, acr := range fm.require.acr {
+		b.WriteString("- " + quote(acr) + "\n")
+	}
+	if fm.require.maxAge > 0 {
+		b.WriteString("max_age: " + seconds(fm.require.maxAge) + "s\n")
+	}
+	return b.String() + "---\n"
+}

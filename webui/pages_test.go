@@ -1,0 +1,481 @@
+package webui
+
+import (
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+
+	"github.com/loopkey/loopkey/provider"
+)
+
+// canary is in every file that must never be served.
+const canary = "canary-3f1c"
+
+// folderOf makes a folder of these files, with forbidden ones in it and beside it.
+func folderOf(t testing.TB, files map[string]string) string {
+	t.Helper()
+	top := t.TempDir()
+	dir := filepath.Join(top, "pages")
+	all := map[string]string{
+		"../secret.txt": canary, "../pages-too/secret.md": canary,
+		".env": canary, ".git/config": canary, "sub/.hidden/page.md": canary, "sub/.secret.md": canary,
+	}
+	for name, content := range files {
+		all[name] = content
+	}
+	for name, content := range all {
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func pagesOf(t testing.TB, dir string) *pages {
+	t.Helper()
+	p, err := newPages(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+// get asks p for a URL as a browser does that navigates.
+func get(t testing.TB, p *pages, target string, claims provider.Claims) *http.Response {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	r.Header.Set("Accept", "text/html,*/*;q=0.8")
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	return answerOf(p, r, claims)
+}
+
+func answerOf(p *pages, r *http.Request, claims provider.Claims) *http.Response {
+	w := httptest.NewRecorder()
+	p.serve(w, r, claims)
+	return w.Result()
+}
+
+func bodyOf(t testing.TB, res *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestPagesServe(t *testing.T) {
+	t.Parallel()
+	p := pagesOf(t, folderOf(t, map[string]string{
+		"guide.md":          "# The *guide*\n\nHello.\n",
+		"CAPITALS.MD":       "---\ntitle: Loud\nrequire: {role: admin}\n---\n" + canary,
+		"long.markdown":     "Long.\n",
+		"both":              "exactly both",
+		"both.md":           "# Both",
+		"report.html":       "<title>Report</title><script>1</script>",
+		"drawing.svg":       "<svg xmlns='http://www.w3.org/2000/svg'/>",
+		"picture.png":       "\x89PNG",
+		"paper.pdf":         "%PDF-1.4",
+		"data.unknown":      "?",
+		"with space & ä.md": "# Spaced",
+		"sub/index.md":      "# The sub index",
+		"site/index.html":   "<p>site</p>",
+		"plain/one.md":      "# One",
+		"plain/README":      "readme",
+	}))
+	for target, want := range map[string]struct {
+		status            int
+		contentType, body string
+	}{
+		"/pages/guide":                     {200, "text/html; charset=utf-8", "Hello."},
+		"/pages/guide.md":                  {200, "text/html; charset=utf-8", "The <em>guide</em>"},
+		"/pages/CAPITALS.MD":               {403, "text/html; charset=utf-8", "admin"},
+		"/pages/long":                      {200, "text/html; charset=utf-8", "Long."},
+		"/pages/both":                      {200, "application/octet-stream", "exactly both"},
+		"/pages/report.html":               {200, "text/html; charset=utf-8", "Report"},
+		"/pages/drawing.svg":               {200, "image/svg+xml", "<svg"},
+		"/pages/picture.png":               {200, "image/png", "\x89PNG"},
+		"/pages/paper.pdf":                 {200, "application/pdf", "%PDF"},
+		"/pages/data.unknown":              {200, "application/octet-stream", "?"},
+		"/pages/with%20space%20&%20%C3%A4": {200, "text/html; charset=utf-8", "Spaced"},
+		"/pages/sub/":                      {200, "text/html; charset=utf-8", "The sub index"},
+		"/pages/site/":                     {200, "text/html; charset=utf-8", "<p>site</p>"},
+		"/pages/plain/":                    {200, "text/html; charset=utf-8", "One"},
+		"/pages/":                          {200, "text/html; charset=utf-8", "The guide"},
+		"/pages/nothing":                   {404, "text/html; charset=utf-8", "Nothing here"},
+		"/pages/nothing/":                  {404, "text/html; charset=utf-8", "Nothing here"},
+		"/pages/guide.md/":                 {404, "text/html; charset=utf-8", "Nothing here"},
+		"/pages/guide.md/more":             {404, "text/html; charset=utf-8", "Nothing here"},
+		"/pages//":                         {404, "text/html; charset=utf-8", "Nothing here"},
+		"/pages/sub//index.md":             {404, "text/html; charset=utf-8", "Nothing here"},
+	} {
+		res := get(t, p, target, provider.Claims{"sub": "u"})
+		body := bodyOf(t, res)
+		if res.StatusCode != want.status || res.Header.Get("Content-Type") != want.contentType || !strings.Contains(body, want.body) {
+			t.Errorf("%s: %d %s\n%s", target, res.StatusCode, res.Header.Get("Content-Type"), body)
+		}
+		if strings.Contains(body, canary) {
+			t.Errorf("%s shows what it must not", target)
+		}
+		if res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("Content-Security-Policy") == "" ||
+			res.Header.Get("Cache-Control") == "" || res.Header.Get("Cross-Origin-Resource-Policy") != "same-origin" && want.status == 200 {
+			t.Errorf("%s: %v", target, res.Header)
+		}
+	}
+	if res := get(t, p, "/pages/sub", nil); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/pages/sub/" {
+		t.Errorf("a folder without its slash: %d %s", res.StatusCode, res.Header.Get("Location"))
+	}
+}
+
+// A file of the folder that a browser shows by itself must not act as a page of ours.
+func TestFilesAreConfined(t *testing.T) {
+	t.Parallel()
+	p := pagesOf(t, folderOf(t, map[string]string{"a.html": "x", "a.svg": "x", "a.xml": "x", "a.js": "x", "a.bin": "x", "a.md": "x"}))
+	for _, name := range []string{"a.html", "a.svg", "a.xml", "a.js", "a.bin"} {
+		policy := get(t, p, "/pages/"+name, nil).Header.Get("Content-Security-Policy")
+		for _, must := range []string{"sandbox ", "default-src 'none'", "form-action 'none'", "frame-ancestors 'none'", "base-uri 'none'"} {
+			if !strings.Contains(policy, must) {
+				t.Errorf("%s: no %s in %q", name, must, policy)
+			}
+		}
+		for _, never := range []string{"allow-scripts", "allow-forms", "script-src", "connect-src"} {
+			if strings.Contains(policy, never) {
+				t.Errorf("%s: %s in %q", name, never, policy)
+			}
+		}
+	}
+	if policy := get(t, p, "/pages/a.md", nil).Header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") {
+		t.Errorf("a page of ours: %q", policy)
+	}
+}
+
+func TestPagesRefuse(t *testing.T) {
+	t.Parallel()
+	dir := folderOf(t, map[string]string{"ok.md": "# Ok", "sub/ok.md": "# Ok"})
+	p := pagesOf(t, dir)
+	for _, target := range []string{
+		"/pages/../secret.txt", "/pages/sub/../../secret.txt", "/pages/..", "/pages/../", "/pages/.",
+		"/pages/%2e%2e/secret.txt", "/pages/..%2fsecret.txt", "/pages/%2e%2e%2fsecret.txt", "/pages/..%5csecret.txt", "/pages/sub%2f..%2f..%2fsecret.txt",
+		"/pages/%252e%252e/secret.txt", "/pages/..%c0%afsecret.txt", "/pages/%ff", "/pages/ok.md%00.html", "/pages/ok%00", "/pages/%0aok.md",
+		"/pages//etc/passwd", "/pages/%2fetc/passwd", "/pages/sub%5cok.md", "/pages/C:/ok.md", "/pages/c:ok.md", "/pages/ok.md::$DATA", "/pages/ok.md:x",
+		"/pages/.env", "/pages/.git/config", "/pages/.git/", "/pages/sub/.hidden/page", "/pages/sub/.secret", "/pages/sub/.secret.md",
+		"/pages/ok.md.", "/pages/ok.md%20", "/pages/ok.md. .", "/pages/sub./ok.md", "/pages/sub%20/ok.md", "/pages/GIT~1/config", "/pages/OK~1.MD",
+		"/pages/%e2%80%8b.env", "/pages/.e%e2%80%8bnv", "/pages/sub/%c2%ad.secret.md", "/pages/%ef%bb%bf.env",
+		"/pages/CON", "/pages/con.md", "/pages/NUL.txt", "/pages/nul.tar.gz", "/pages/COM1", "/pages/sub/lpt9.md", "/pages/aux%20.md", "/pages/COM%c2%b9", "/pages/CONIN$",
+		"/pages/" + strings.Repeat("a", 1100), "/pages/" + strings.Repeat("a/", 600),
+	} {
+		u, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.URL = u // as though no mux had cleaned it
+		r.Header.Set("Accept", "text/html")
+		res := answerOf(p, r, nil)
+		if body := bodyOf(t, res); res.StatusCode != http.StatusNotFound || strings.Contains(body, canary) {
+			t.Errorf("%s: %d\n%s", target, res.StatusCode, body)
+		}
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/pages/ok", nil)
+	if res := answerOf(p, r, nil); res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d", res.StatusCode)
+	}
+}
+
+func TestPagesFollowLinksInsideOnly(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("making a symbolic link takes a privilege on Windows")
+	}
+	dir := folderOf(t, map[string]string{"ok.md": "# Fine", "sub/ok.md": "# Fine too", "guarded.md": "---\nrequire: {role: admin}\n---\n" + canary})
+	for name, target := range map[string]string{
+		"out.txt": "../secret.txt", "far.txt": filepath.Join(filepath.Dir(dir), "secret.txt"), "beside": "../pages-too", "up": "..",
+		"hidden.txt": ".env", "hiddendir": ".git", "sub/hidden.md": ".hidden/page.md", "loop": "loop", "loop1": "loop2", "loop2": "loop1",
+		"self": ".", "tricky": "down/../.env", "down": "sub", "bare.txt": "guarded.md", "twice": "down/../../secret.txt", "device": "/dev/zero",
+		"fine.md": "sub/ok.md", "finedir": "sub", "chain": "finedir",
+	} {
+		if err := os.Symlink(filepath.FromSlash(target), filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := pagesOf(t, dir)
+	for _, name := range []string{
+		"out.txt", "far.txt", "beside/secret.md", "beside/", "up/secret.txt", "up/", "hidden.txt", "hiddendir/config", "sub/hidden.md", "sub/hidden", "loop", "loop1",
+		"tricky", "twice", "device", "self/.env", "self/../../secret.txt",
+	} {
+		if res := get(t, p, "/pages/"+name, nil); res.StatusCode != http.StatusNotFound || strings.Contains(bodyOf(t, res), canary) {
+			t.Errorf("%s: %d", name, res.StatusCode)
+		}
+	}
+	for _, name := range []string{"fine", "finedir/ok", "chain/ok.md", "self/ok", "down/ok"} {
+		if res := get(t, p, "/pages/"+name, nil); res.StatusCode != http.StatusOK || !strings.Contains(bodyOf(t, res), "Fine") {
+			t.Errorf("%s: %d", name, res.StatusCode)
+		}
+	}
+	// A link by another kind of name does not take off what the page asks for.
+	if res := get(t, p, "/pages/bare.txt", nil); res.StatusCode != http.StatusForbidden || strings.Contains(bodyOf(t, res), canary) {
+		t.Errorf("a .txt that leads to a guarded page: %d", res.StatusCode)
+	}
+	if body := bodyOf(t, get(t, p, "/pages/", nil)); strings.Contains(body, canary) || strings.Contains(body, "secret") {
+		t.Errorf("the index tells of what is not served:\n%s", body)
+	}
+}
+
+func TestBrokenFrontMatterClosesThePage(t *testing.T) {
+	t.Parallel()
+	p := pagesOf(t, folderOf(t, map[string]string{"sub/pay.md": "---\ntitle: Pay\nrequires: {role: hr}\n---\n" + canary, "huge.md": strings.Repeat("a ", maxMarkdown)}))
+	res := get(t, p, "/pages/sub/pay", nil)
+	if body := bodyOf(t, res); res.StatusCode != 500 || !strings.Contains(body, "sub/pay.md: line 3: ") || strings.Contains(body, canary) {
+		t.Errorf("%d\n%s", res.StatusCode, body)
+	}
+	if res := get(t, p, "/pages/huge", nil); res.StatusCode != 500 || !strings.Contains(bodyOf(t, res), "longer than 4 MB") {
+		t.Errorf("a huge file: %d", res.StatusCode)
+	}
+	if body := bodyOf(t, get(t, p, "/pages/", nil)); !strings.Contains(body, "cannot be read") || strings.Contains(body, canary) {
+		t.Errorf("the index does not say that a page is broken:\n%s", body)
+	}
+}
+
+func TestStepUp(t *testing.T) {
+	t.Parallel()
+	p := pagesOf(t, folderOf(t, map[string]string{"pay ä.md": "---\nacr: [mfa, hw]\nmax_age: 5m\n---\nsalaries"}))
+	now := time.Unix(1_800_000_000, 0)
+	p.now = func() time.Time { return now }
+	weak := claimsOf(t, `{"sub": "u", "acr": "pwd"}`)
+	strong := claimsOf(t, `{"sub": "u", "acr": "hw", "auth_time": 1799999990}`)
+
+	res := get(t, p, "/pages/pay%20%C3%A4?a=b", weak)
+	to, err := url.Parse(res.Header.Get("Location"))
+	if err != nil || res.StatusCode != http.StatusSeeOther || to.Path != "/auth/login" || strings.Contains(bodyOf(t, res), "salaries") {
+		t.Fatalf("%d %v", res.StatusCode, to)
+	}
+	query := to.Query()
+	back := "/pages/pay%20%C3%A4?a=b&stepped=1800000000"
+	if query.Get("acr_values") != "mfa hw" || query.Get("max_age") != "300" || query.Get("returnTo") != back || len(query) != 3 {
+		t.Errorf("%v", query)
+	}
+
+	now = now.Add(time.Minute)
+	res = get(t, p, back, strong)
+	if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/pages/pay%20%C3%A4?a=b" {
+		t.Errorf("the mark stays in the address bar: %d %s", res.StatusCode, res.Header.Get("Location"))
+	}
+	if res = get(t, p, "/pages/pay%20%C3%A4?a=b", strong); res.StatusCode != 200 || !strings.Contains(bodyOf(t, res), "salaries") {
+		t.Errorf("%d", res.StatusCode)
+	}
+
+	// The provider did not do it: said once, not asked for ever.
+	res = get(t, p, back, weak)
+	body := bodyOf(t, res)
+	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") || !strings.Contains(body, "“mfa” or “hw”") || !strings.Contains(body, "auth_time") {
+		t.Errorf("%d\n%s", res.StatusCode, body)
+	}
+	if !strings.Contains(body, "stepped%3D"+strconv.FormatInt(now.Unix(), 10)) {
+		t.Errorf("no way to try again:\n%s", body)
+	}
+	// A mark from an old bookmark, or a forged one, opens nothing and blocks nothing.
+	for _, mark := range []string{"1700000000", "1900000000", "x", "-1", "99999999999999999999"} {
+		if res = get(t, p, "/pages/pay%20%C3%A4?stepped="+mark, weak); res.StatusCode != http.StatusSeeOther {
+			t.Errorf("stepped=%s: %d", mark, res.StatusCode)
+		}
+	}
+
+	// What is no browser is told what to ask for (RFC 9470).
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/pages/pay%20%C3%A4", nil)
+	res = answerOf(p, r, weak)
+	if res.StatusCode != http.StatusUnauthorized || res.Header.Get("Content-Type") != "application/json" ||
+		res.Header.Get("WWW-Authenticate") != `Bearer realm="loopkey", error="insufficient_user_authentication", acr_values="mfa hw", max_age=300` {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+}
+
+func TestLackingClaimIsExplained(t *testing.T) {
+	t.Parallel()
+	p := pagesOf(t, folderOf(t, map[string]string{"pay.md": "---\ntitle: Secret plan\nrequire: {https://example.com/roles: hr}\n---\nsalaries"}))
+	res := get(t, p, "/pages/pay", claimsOf(t, `{"https://example.com/roles": ["dev", "<b>"]}`))
+	body := bodyOf(t, res)
+	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") || strings.Contains(body, "Secret plan") || strings.Contains(body, "<b>") {
+		t.Errorf("%d\n%s", res.StatusCode, body)
+	}
+	for _, part := range []string{"“hr” in https://example.com/roles", "“dev”", "prompt=login", "returnTo=%2Fpages%2Fpay"} {
+		if !strings.Contains(body, part) {
+			t.Errorf("no %s in\n%s", part, body)
+		}
+	}
+}
+
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	p := pagesOf(t, folderOf(t, map[string]string{
+		"a.md": "```\n# not this\n```\n# Alpha & *Omega* `code`", "b.md": "---\ntitle: Beta\n---\n# Other", "c.md": "no heading", "empty.md": "",
+		"sub/d.md": "# Delta\nreport", "sub/deep/e.html": "<html><TITLE>Epsi&lt;lon</TITLE>", "paper.pdf": "x", "style.css": "x", "x.png": "x",
+		"hr.md": "---\ntitle: Salaries\nrequire: {role: hr}\n---\n", "mfa.md": "---\nacr: mfa\n---\n# Vault",
+		"plain.md": "# Plain", "plain": "x",
+	}))
+	titles := func(target string, claims provider.Claims) string {
+		var found []string
+		for _, a := range elements(t, bodyOf(t, get(t, p, target, claims)), "a") {
+			if href := attribute(a, "href"); strings.HasPrefix(href, "/pages/") && href != "/pages/" && !strings.HasSuffix(href, "/") {
+				found = append(found, strings.TrimPrefix(href, "/pages/")+"="+textOf(a))
+			}
+		}
+		return strings.Join(found, "|")
+	}
+	for target, want := range map[string]string{
+		"/pages/":                "a=Alpha & Omega code|b=Beta|c=c|empty=empty|paper.pdf=paper.pdf|plain.md=Plain|mfa=Vault|sub/d=Delta|sub/deep/e.html=Epsi<lon",
+		"/pages/sub/":            "sub/d=Delta|sub/deep/e.html=Epsi<lon",
+		"/pages/?q=BETA":         "b=Beta",
+		"/pages/?q=alpha+code":   "a=Alpha & Omega code",
+		"/pages/?q=%3Cscript%3E": "",
+		"/pages/?q=report":       "",
+		"/pages/?q=salaries":     "",
+		"/pages/?q=.pdf":         "paper.pdf=paper.pdf",
+	} {
+		if got := titles(target, provider.Claims{}); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", target, got, want)
+		}
+	}
+	if got := titles("/pages/?q=salaries", provider.Claims{"role": "hr"}); got != "hr=Salaries" {
+		t.Errorf("to whom may see it: %s", got)
+	}
+	if body := bodyOf(t, get(t, p, "/pages/?q=%3Cscript%3Ex", nil)); strings.Contains(body, "<script>x") || !strings.Contains(body, "&lt;script&gt;x") {
+		t.Errorf("the search is not escaped:\n%s", body)
+	}
+}
+
+func TestNewPagesWantsAFolder(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(folderOf(t, nil), ".env")
+	for _, dir := range []string{file, file + "x"} {
+		if _, err := newPages(dir); err == nil {
+			t.Errorf("%s is taken for a folder", dir)
+		}
+	}
+	if _, err := newPages(file + "x"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}
+
+// FuzzPagePath asks for any path, behind a mux and without one, and looks for the canaries beside and in the folder.
+func FuzzPagePath(f *testing.F) {
+	dir := folderOf(f, map[string]string{"ok.md": "# Ok", "sub/ok.html": "ok"})
+	if err := os.Symlink(filepath.Join("..", "secret.txt"), filepath.Join(dir, "link.txt")); err != nil && runtime.GOOS != "windows" {
+		f.Fatal(err)
+	}
+	p := pagesOf(f, dir)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /pages/{path...}", func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, nil) })
+	for _, seed := range []string{
+		"ok", "sub/", "../secret.txt", "..\\secret.txt", "%2e%2e/secret.txt", "sub/../../secret.txt", ".env", ".git/config", "sub/.hidden/page", "link.txt",
+		"../pages-too/secret", "/", "NUL", "a\x00b", "ok.md::$DATA", "\u200b.env", "sub/.secret.md", "...", "sub/%2e./.env",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if name, ok := pagePath(pagesPath + text); ok && name != "." {
+			if path.Clean("/"+name) != "/"+name || strings.Contains("/"+name, "/.") || !filepath.IsLocal(name) {
+				t.Fatalf("%q gives %q", text, name)
+			}
+		}
+		for _, u := range []*url.URL{{Path: pagesPath + text}, parsed(pagesPath + text)} {
+			if u == nil {
+				continue
+			}
+			for _, handler := range []http.Handler{mux, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, nil) })} {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+				r.URL = u
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				if strings.Contains(w.Body.String(), canary) {
+					t.Fatalf("%q is served", u.Path)
+				}
+				if to := w.Header().Get("Location"); to != "" && (!strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.HasPrefix(to, `/\`)) {
+					t.Fatalf("%q leads to %q", u.Path, to)
+				}
+			}
+		}
+	})
+}
+
+func parsed(text string) *url.URL {
+	u, err := url.ParseRequestURI(text)
+	if err != nil {
+		return nil
+	}
+	return u
+}
+
+// elements returns the elements of that name in a page.
+func elements(t testing.TB, page, name string) []*html.Node {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []*html.Node
+	for n := range root.Descendants() {
+		if n.Type == html.ElementNode && n.Data == name {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+func attribute(n *html.Node, name string) string {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+func textOf(n *html.Node) string {
+	var b strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode {
+			b.WriteString(d.Data)
+		}
+	}
+	return b.String()
+}
+
+// allNodes returns the elements of a fragment.
+func allNodes(t testing.TB, fragment string) iter.Seq[*html.Node] {
+	t.Helper()
+	nodes, err := html.ParseFragment(strings.NewReader(fragment), &html.Node{Type: html.ElementNode, Data: "div", DataAtom: atom.Div})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(yield func(*html.Node) bool) {
+		for _, top := range nodes {
+			if top.Type == html.ElementNode && !yield(top) {
+				return
+			}
+			for n := range top.Descendants() {
+				if n.Type == html.ElementNode && !yield(n) {
+					return
+				}
+			}
+		}
+	}
+}
