@@ -149,6 +149,8 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		if got != want {
 			ts.Fatalf("%d requests to %s, not %d", got, args[0], want)
 		}
+	case "device":
+		s.enterCode(ts)
 	case "fail":
 		status, err := strconv.Atoi(args[1])
 		ts.Check(err)
@@ -197,4 +199,15 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 		ts.Setenv("LOOPKEY_ISSUER", started.Issuer())
 	}
 	ts.Setenv("LOOPKEY_CLIENT_ID", client)
+}
+
+// enterCode plays the person with the other device, as soon as there is a code.
+func (s *script) enterCode(ts *testscript.TestScript) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	code, err := s.tenant.NextUserCode(ctx)
+	ts.Check(err)
+	person := tenant.Person{Email: email, Password: password}
+	_, err = person.Visit(ctx, strings.TrimSuffix(s.tenant.Issuer(), "/")+"/device?user_code="+code)
+	ts.Check(err)
 }

@@ -56,7 +56,7 @@ token whenever they ask.`,
   loopkey demo`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		Version:       version(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
@@ -106,6 +106,18 @@ func (f *configFlag) Type() string   { return f.value }
 func (f *configFlag) Set(value string) error {
 	f.set[f.name] = value
 	return nil
+}
+
+// knownCommand refuses what is no command of loopkey's, and names one that was perhaps meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	next := "see loopkey --help"
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		next = "did you mean loopkey " + similar[0] + "?"
+	}
+	return fmt.Errorf("%w: there is no command %q: %s", errUsage, args[0], next)
 }
 
 // noArgs refuses arguments with the exit code of a usage error.

@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"context"
 	"crypto/rand"
 	"net/http"
 	"slices"
@@ -49,6 +50,10 @@ func (t *Tenant) deviceCode(w http.ResponseWriter, r *http.Request) {
 	t.mu.Lock()
 	t.devices[code] = d
 	t.mu.Unlock()
+	select {
+	case t.userCodes <- d.userCode:
+	default: // nobody plays the person here
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, http.StatusOK, map[string]any{
 		"device_code": code, "user_code": d.userCode, "verification_uri": t.url("/device"),
@@ -119,4 +124,14 @@ func (t *Tenant) redeemDevice(w http.ResponseWriter, r *http.Request, client *Cl
 	}
 	audience, _ := t.pick(d.family, r.PostForm, true)
 	t.give(w, giving{family: d.family, scopes: d.scopes, audience: audience, refresh: true})
+}
+
+// NextUserCode waits for a device login to begin, and returns the code that its person has to enter.
+func (t *Tenant) NextUserCode(ctx context.Context) (string, error) {
+	select {
+	case code := <-t.userCodes:
+		return code, nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 }

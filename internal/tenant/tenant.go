@@ -80,6 +80,8 @@ type Tenant struct {
 	access   map[string]*accessGrant
 	devices  map[string]*deviceGrant // by device code
 	reused   int
+
+	userCodes chan string
 }
 
 // Start runs a tenant on a loopback address until Close, or until ctx ends.
@@ -148,6 +150,7 @@ func newTenant(cfg Config, origin string) (*Tenant, error) {
 		counts: map[string]int{}, failures: map[string]int{}, browsers: map[string]*browserSession{},
 		requests: map[string]*authorization{}, codes: map[string]*grantedCode{}, refresh: map[string]*refreshToken{},
 		access: map[string]*accessGrant{}, devices: map[string]*deviceGrant{},
+		userCodes: make(chan string, 16),
 	}, nil
 }
 
