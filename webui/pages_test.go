@@ -201,6 +201,32 @@ func TestPagesRefuse(t *testing.T) {
 	}
 }
 
+// On this system most of these names would only be missing; on another they are a device, a drive, or another name for what is hidden.
+func TestPagePath(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"CON", "con", "Prn.md", "AUX.tar.gz", "nul.txt", "NUL .txt", "COM1", "com0.md", "sub/lpt9.md", "COM\u00b9", "LPT\u00b3.x", "CONIN$", "conout$.md", "clock$",
+		"C:", "C:x.md", "x.md:stream", "x.md::$DATA", `sub\x.md`, `..\x`, "x.md.", "x.md ", "sub./x", "sub /x", "GIT~1/config", "x/SECRET~12.MD",
+		"\u200b.env", ".e\u200bnv", "\u00ad.x", "\ufeff.env", "a\u202eb", ".env", "a/.b/c", "..", "a/../b", "a//b", "a/.", ".", "./a", "/a", "a\x00", "a\x1fb", "a\x7f", "\xff",
+		"\u0085", strings.Repeat("a", 1025),
+	} {
+		if got, ok := pagePath(pagesPath + name); ok {
+			t.Errorf("%q is taken for %q", name, got)
+		}
+	}
+	for name, want := range map[string]string{
+		"": ".", "a": "a", "a/": "a", "a/b.md": "a/b.md", "console.md": "console.md", "com.md": "com.md", "COM10": "COM10", "nullable.md": "nullable.md", "a b & c.md": "a b & c.md",
+		"\u00e9/\u738b": "\u00e9/\u738b", "a~": "a~", "a.b.c": "a.b.c", "x..md": "x..md", "100%": "100%", "%2e%2e": "%2e%2e", "?": "?",
+	} {
+		if got, ok := pagePath(pagesPath + name); !ok || got != want {
+			t.Errorf("%q: %q %v", name, got, ok)
+		}
+	}
+	if _, ok := pagePath("/other/a"); ok {
+		t.Error("another path than /pages/")
+	}
+}
+
 func TestPagesFollowLinksInsideOnly(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

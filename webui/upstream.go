@@ -228,6 +228,7 @@ type passedKey struct{}
 func (u *upstream) rewrite(p *httputil.ProxyRequest) {
 	pass, _ := p.In.Context().Value(passedKey{}).(passed)
 	p.SetURL(u.target)
+	p.Out.URL.RawQuery = p.In.URL.RawQuery // to the letter: nothing is decided by it here
 	if u.local && !u.named {
 		// The name that the browser knows: the app compares it with Origin, and makes its own links with it.
 		p.Out.Host = p.In.Host
