@@ -17,8 +17,8 @@ import (
 	"strings"
 )
 
-// ErrInvalid: the configuration can't be used as it is. The error says which value,
-// from where, and what to do. It never repeats what a file holds.
+// ErrInvalid says that the configuration can't be used as it is. The error names the
+// value, where it is from, and what to do. It never repeats what a file holds.
 var ErrInvalid = errors.New("configuration")
 
 // Input is the outside world, as it is given.

@@ -110,12 +110,13 @@ func TestTheFirstOneSetWins(t *testing.T) {
 					w := world{flags: map[string]string{}}
 					for _, source := range []string{high, low} {
 						text := v.of(label(source))
-						switch kind, variable, _ := strings.Cut(source, " "); {
-						case kind == "flag":
+						variable, inDotEnv := strings.CutPrefix(source, "dotenv ")
+						switch {
+						case source == "flag":
 							w.flags[v.flag] = text
-						case kind == "profile":
+						case source == "profile":
 							w.toml = fmt.Sprintf("[profile.default]\n%s = %q\n", v.key, text)
-						case kind == "dotenv":
+						case inDotEnv:
 							w.dotEnv += variable + "=\"" + text + "\"\n"
 						default:
 							w.env = append(w.env, source+"="+text)

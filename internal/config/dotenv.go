@@ -70,11 +70,15 @@ func parseDotEnv(content []byte) (map[string]string, error) {
 	}
 	// godotenv puts variables in the place of $NAME, and a client secret may well
 	// hold one: so it is shown a file without dollars.
-	stand := strings.IndexFunc("\x01\x02\x03\x04\x05\x06\x07\x08", func(r rune) bool { return bytes.IndexByte(content, byte(r)) < 0 }) + 1
-	if stand == 0 {
+	dollar := ""
+	for stand := byte(1); stand <= 8 && dollar == ""; stand++ { // control characters that stand in no file, or not all of them
+		if bytes.IndexByte(content, stand) < 0 {
+			dollar = string([]byte{stand})
+		}
+	}
+	if dollar == "" {
 		return nil, errNotText
 	}
-	dollar := string(rune(stand))
 	text := strings.ReplaceAll(strings.ReplaceAll(string(content), "\r\n", "\n"), "$", dollar)
 	values, err := godotenv.Parse(strings.NewReader(text))
 	if err != nil {

@@ -91,7 +91,7 @@ func readWithMode(path string, limit int64) ([]byte, fs.FileMode, error) {
 	if err != nil {
 		return nil, 0, plain(err)
 	}
-	defer f.Close()
+	defer f.Close() // only read: there is nothing to lose
 	info, err := f.Stat()
 	if err != nil {
 		return nil, 0, plain(err)

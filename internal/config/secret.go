@@ -20,8 +20,8 @@ const (
 // the profile's client alone, and one of ./.env for the client that ./.env names.
 func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	issuer, client := c.values["issuer"], c.values["client-id"]
-	profileIssuer, _, _, _ := issuerOf(profile) //nolint:errcheck // a profile whose issuer is not used may be wrong
-	fileIssuer, _, _, _ := issuerOf(file)       //nolint:errcheck // likewise
+	profileIssuer, _, _, _ := issuerOf(profile) // one that is not used may be wrong
+	fileIssuer, _, _, _ := issuerOf(file)
 	strangeIssuer := issuer.from == fromDotEnv && c.Issuer != profileIssuer
 	strangeClient := client.from == fromDotEnv && c.ClientID != profile["client-id"].text
 	// same: what the layer names is what is used. What it does not name may come from the person, not from a stranger.
