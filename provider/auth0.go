@@ -19,6 +19,14 @@ func Next(err error) string {
 	return ""
 }
 
+// Settings says where at the provider an application's settings are.
+func (p *Provider) Settings() string {
+	if p.cfg.Auth0 {
+		return "Dashboard → Applications → your app → Settings"
+	}
+	return "the application's settings at the provider"
+}
+
 // adviceFor names the setting to change for what people run into most.
 func (p *Provider) adviceFor(e *RefusedError) string {
 	code, text := e.Code, strings.ToLower(e.Description)
@@ -30,10 +38,7 @@ func (p *Provider) adviceFor(e *RefusedError) string {
 		}
 		return true
 	}
-	app := "the application's settings at the provider"
-	if p.cfg.Auth0 {
-		app = "Dashboard → Applications → your app → Settings"
-	}
+	app := p.Settings()
 	switch {
 	case has("callback url mismatch"), has("redirect_uri"):
 		return "add the callback URL to Allowed Callback URLs (" + app + ")"

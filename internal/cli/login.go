@@ -139,7 +139,12 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 	if f.noBrowser {
 		cfg.OpenBrowser = func(context.Context, string) error { return nil }
 	}
-	return loopback.Login(ctx, cfg)
+	tokens, err := loopback.Login(ctx, cfg)
+	if errors.Is(err, loopback.ErrTimeout) { // a mismatch is shown by the provider and never comes back to us
+		err = fmt.Errorf("%w (if it showed a callback URL mismatch, add %s to Allowed Callback URLs: %s)", err,
+			strings.TrimSuffix(acc.config.BaseURL, "/")+loopback.CallbackPath, acc.provider.Settings())
+	}
+	return tokens, err
 }
 
 // keep stores a new login, revokes the refresh token that it replaces, and notes

@@ -243,6 +243,13 @@ func (t *Tenant) Fail(endpoint string, status int) {
 	t.failures[endpoint] = status
 }
 
+// SetAccessTokenLifetime changes how long the access tokens live that are given from now on.
+func (t *Tenant) SetAccessTokenLifetime(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cfg.AccessTokenLifetime = d
+}
+
 // RevokeAll takes back every refresh token of a user.
 func (t *Tenant) RevokeAll(subject string) {
 	t.mu.Lock()

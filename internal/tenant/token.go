@@ -195,13 +195,16 @@ type giving struct {
 }
 
 func (t *Tenant) give(w http.ResponseWriter, g giving) {
-	access, err := t.accessToken(g)
+	t.mu.Lock()
+	lifetime := t.cfg.AccessTokenLifetime
+	t.mu.Unlock()
+	access, err := t.accessToken(g, lifetime)
 	if err != nil {
 		refuse(w, http.StatusInternalServerError, "server_error", "signing failed")
 		return
 	}
 	answer := map[string]any{
-		"access_token": access, "token_type": "Bearer", "expires_in": int(t.cfg.AccessTokenLifetime.Seconds()),
+		"access_token": access, "token_type": "Bearer", "expires_in": int(lifetime.Seconds()),
 		"scope": strings.Join(g.scopes, " "),
 	}
 	if slices.Contains(g.scopes, "openid") {
@@ -227,7 +230,7 @@ func (t *Tenant) give(w http.ResponseWriter, g giving) {
 }
 
 // accessToken is a JWT (RFC 9068) for an API, or opaque and for UserInfo.
-func (t *Tenant) accessToken(g giving) (string, error) {
+func (t *Tenant) accessToken(g giving, lifetime time.Duration) (string, error) {
 	now := t.cfg.Now()
 	token, err := rand.Text()+rand.Text(), error(nil)
 	if !t.cfg.OpaqueAccessTokens {
@@ -240,7 +243,7 @@ func (t *Tenant) accessToken(g giving) (string, error) {
 		}
 		claims := map[string]any{
 			"iss": t.issuer, "sub": g.family.user.Subject, "aud": audience, "client_id": g.family.client.ID,
-			"iat": now.Unix(), "exp": now.Add(t.cfg.AccessTokenLifetime).Unix(), "jti": rand.Text(), "scope": strings.Join(g.scopes, " "),
+			"iat": now.Unix(), "exp": now.Add(lifetime).Unix(), "jti": rand.Text(), "scope": strings.Join(g.scopes, " "),
 		}
 		if t.cfg.OnAccessToken != nil {
 			t.cfg.OnAccessToken(claims)
@@ -256,7 +259,7 @@ func (t *Tenant) accessToken(g giving) (string, error) {
 			delete(t.access, old)
 		}
 	}
-	t.access[token] = &accessGrant{family: g.family, scopes: g.scopes, expires: now.Add(t.cfg.AccessTokenLifetime)}
+	t.access[token] = &accessGrant{family: g.family, scopes: g.scopes, expires: now.Add(lifetime)}
 	return token, nil
 }
 
