@@ -103,20 +103,20 @@ func TestFileTemporaryIsNotFollowed(t *testing.T) {
 // A write that fails leaves the session of before.
 func TestFileCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(dir string) error{
-		"a read-only directory": func(dir string) error {
+	for name, spoil := range map[string]func(t *testing.T, dir string) error{
+		"a read-only directory": func(t *testing.T, dir string) error {
 			if os.Geteuid() == 0 {
 				return errors.ErrUnsupported
 			}
 			t.Cleanup(func() { _ = os.Chmod(dir, 0o700) }) //nolint:gosec // so that it can be removed
 			return os.Chmod(dir, 0o500)                    //nolint:gosec // read-only is the case
 		},
-		"something in the way": func(dir string) error { return os.MkdirAll(filepath.Join(dir, temporary("me"), "x"), 0o700) },
+		"something in the way": func(_ *testing.T, dir string) error { return os.MkdirAll(filepath.Join(dir, temporary("me"), "x"), 0o700) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := saved(t, "me")
-			if err := spoil(dir); errors.Is(err, errors.ErrUnsupported) {
+			if err := spoil(t, dir); errors.Is(err, errors.ErrUnsupported) {
 				t.Skip("root may write everywhere")
 			} else if err != nil {
 				t.Fatal(err)
