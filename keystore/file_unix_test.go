@@ -111,7 +111,9 @@ func TestFileCannotBeWritten(t *testing.T) {
 			t.Cleanup(func() { _ = os.Chmod(dir, 0o700) }) //nolint:gosec // so that it can be removed
 			return os.Chmod(dir, 0o500)                    //nolint:gosec // read-only is the case
 		},
-		"something in the way": func(_ *testing.T, dir string) error { return os.MkdirAll(filepath.Join(dir, temporary("me"), "x"), 0o700) },
+		"something in the way": func(_ *testing.T, dir string) error {
+			return os.MkdirAll(filepath.Join(dir, temporary("me"), "x"), 0o700)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
