@@ -1,0 +1,96 @@
+// panva's certified oidc-provider, on a port of its own choosing, for one test. It
+// prints its issuer as a line of JSON, and ends when its stdin does.
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createServer } from 'node:http';
+
+// oidc-provider 9 asks for Node 22; this is all that it needs of it here.
+URL.parse ??= (url, base) => (URL.canParse(url, base) ? new URL(url, base) : null);
+const { Provider, errors } = await import('oidc-provider');
+
+const options = JSON.parse(process.env.PANVA_OPTIONS);
+const key = (type, parameters, alg) => {
+  const jwk = generateKeyPairSync(type, parameters).privateKey.export({ format: 'jwk' });
+  const kid = createHash('sha256').update(jwk.x ?? jwk.n).digest('base64url');
+  return { ...jwk, kid, use: 'sig', alg };
+};
+const client = (id, more) => ({
+  client_id: id,
+  application_type: 'native', // RFC 8252: any port of a loopback redirect URI
+  grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
+  response_types: ['code'],
+  redirect_uris: ['http://localhost/auth/callback', 'http://127.0.0.1/auth/callback'],
+  post_logout_redirect_uris: ['http://localhost', 'http://127.0.0.1'],
+  id_token_signed_response_alg: options.algorithm,
+  ...more,
+});
+
+const server = createServer();
+server.listen(0, '127.0.0.1', () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, {
+    clients: [
+      client('public', { token_endpoint_auth_method: 'none' }),
+      client('confidential', { token_endpoint_auth_method: 'client_secret_basic', client_secret: options.secret }),
+      client('confidential-post', { token_endpoint_auth_method: 'client_secret_post', client_secret: options.secret }),
+    ],
+    jwks: {
+      keys: [
+        key('rsa', { modulusLength: 2048 }, 'RS256'),
+        key('rsa', { modulusLength: 2048 }, 'PS256'),
+        key('ec', { namedCurve: 'P-256' }, 'ES256'),
+        key('ed25519', {}, 'EdDSA'),
+      ],
+    },
+    enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
+    cookies: { keys: [createHash('sha256').update(issuer).digest('hex')] },
+    pkce: { required: () => true },
+    scopes: ['openid', 'offline_access', 'profile', 'email', 'read', 'write'],
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], auth_time: null, acr: null },
+    findAccount: (_, id) => ({
+      accountId: id,
+      claims: () => ({ sub: id, name: 'Ada Lovelace', email: 'ada@example.com', email_verified: true }),
+    }),
+    rotateRefreshToken: true,
+    ttl: {
+      AccessToken: options.accessTokenSeconds, AuthorizationCode: 60, DeviceCode: 300, Grant: 3600, IdToken: 600,
+      Interaction: 300, RefreshToken: options.refreshTokenSeconds, Session: 3600,
+    },
+    features: {
+      devInteractions: { enabled: true },
+      deviceFlow: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: options.requirePush },
+      revocation: { enabled: true },
+      rpInitiatedLogout: { enabled: true },
+      userinfo: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => undefined,
+        useGrantedResource: () => false,
+        getResourceServerInfo: (_, resource) => {
+          if (!options.resources.includes(resource)) throw new errors.InvalidTarget();
+          return {
+            scope: 'read write', audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: options.accessTokenSeconds,
+            jwt: { sign: { alg: 'RS256' } },
+          };
+        },
+      },
+    },
+  });
+  provider.on('server_error', (_, error) => console.error(error));
+  // The test counts what reaches the provider.
+  const counts = {};
+  const answer = provider.callback();
+  server.on('request', (request, response) => {
+    const path = new URL(request.url, issuer).pathname;
+    if (path === '/requests') {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify(counts));
+      return;
+    }
+    const name = `${request.method} ${path}`;
+    counts[name] = (counts[name] ?? 0) + 1;
+    answer(request, response);
+  });
+  process.stdin.resume().on('end', () => process.exit(0));
+  console.log(JSON.stringify({ issuer }));
+});
