@@ -19,6 +19,7 @@ import (
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
+	"github.com/loopkey/loopkey/webui"
 )
 
 type loginFlags struct {
@@ -102,6 +103,14 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	if err != nil {
 		return err
 	}
+	if tokens == nil { // the server stored them
+		info, err := acc.session.Info(ctx)
+		if err != nil {
+			return err
+		}
+		a.say("Logged in as %s at %s, through loopkey serve.", provider.Printable(person(info.Claims)), acc.config.Issuer)
+		return nil
+	}
 	a.greet(acc, tokens)
 	return nil
 }
@@ -140,11 +149,29 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 		cfg.OpenBrowser = func(context.Context, string) error { return nil }
 	}
 	tokens, err := loopback.Login(ctx, cfg)
+	if taken := new(loopback.PortTakenError); errors.As(err, &taken) {
+		return a.loginByServer(ctx, acc, f, cfg, err)
+	}
 	if errors.Is(err, loopback.ErrTimeout) { // a mismatch is shown by the provider and never comes back to us
 		err = fmt.Errorf("%w (if it showed a callback URL mismatch, add %s to Allowed Callback URLs: %s)", err,
 			strings.TrimSuffix(acc.config.BaseURL, "/")+loopback.CallbackPath, acc.provider.Settings())
 	}
 	return tokens, err
+}
+
+// loginByServer has loopkey serve, if it is the one that holds the port, make the login.
+func (a *app) loginByServer(ctx context.Context, acc *account, f loginFlags, cfg loopback.Config, taken error) (*provider.Tokens, error) {
+	waiting, cancel := context.WithTimeoutCause(ctx, f.timeout, loopback.ErrTimeout)
+	defer cancel()
+	path := webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL)
+	err := webui.HandOff(waiting, path, acc.session.Name(), f.params, func(authorizationURL string) {
+		cfg.ShowURL(authorizationURL)
+		cfg.Opened(cfg.OpenBrowser(waiting, authorizationURL))
+	})
+	if errors.Is(err, webui.ErrNoServer) {
+		return nil, taken
+	}
+	return nil, err
 }
 
 // keep stores a new login, revokes the refresh token that it replaces, and notes

@@ -9,6 +9,7 @@ import (
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
+	"github.com/loopkey/loopkey/webui"
 )
 
 // Exit codes, as the README promises them.
@@ -100,6 +101,9 @@ func advice(err error) string {
 	}
 	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
 		return e.Next
+	}
+	if e, ok := errors.AsType[*webui.HandOffError](err); ok {
+		return e.Advice
 	}
 	return provider.Next(err)
 }

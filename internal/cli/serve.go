@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/webui"
+)
+
+type serveFlags struct {
+	pages, upstream        string
+	passToken, allowRemote bool
+	noBrowser              bool
+}
+
+func (a *app) serve() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the local web UI, and what it protects",
+		Long: `Serves the user, protected pages and, if asked, an app behind the same guard, on
+localhost alone. The browser that it opens is recognised; any other has to log in.`,
+		Example: `  loopkey serve --pages ./handbook
+  loopkey serve --upstream http://localhost:5173 --pass-access-token`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.runServe(cmd.Context(), f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.pages, "pages", "", "a folder to serve under /pages/ to whom is logged in")
+	flags.StringVar(&f.upstream, "upstream", "", "a local server to put behind the guard, such as http://localhost:5173")
+	flags.BoolVar(&f.passToken, "pass-access-token", false, "send the upstream a fresh access token as Authorization")
+	flags.BoolVar(&f.allowRemote, "allow-remote-upstream", false, "let the upstream be on another machine")
+	flags.BoolVar(&f.noBrowser, "no-browser", false, "print the one-time URL instead of opening it")
+	return cmd
+}
+
+func (a *app) runServe(ctx context.Context, f serveFlags) error {
+	cfg, err := a.configure()
+	if err != nil {
+		return err
+	}
+	if err := recall(cfg); err != nil {
+		return err
+	}
+	acc, err := a.open(cfg, keychainLimitPerson)
+	if err != nil {
+		return err
+	}
+	if _, err := acc.store.Head(ctx, acc.session.Name()); errors.Is(err, keystore.ErrUnavailable) {
+		return err
+	}
+	server, err := webui.New(ctx, webui.Config{
+		Session: acc.session, Provider: acc.provider, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience,
+		Store: func(ctx context.Context, t *provider.Tokens) error { return a.keep(ctx, acc, t) },
+		Pages: f.pages, Upstream: f.upstream, PassAccessToken: f.passToken, AllowRemoteUpstream: f.allowRemote,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	listener, err := loopback.Listen(ctx, cfg.BaseURL)
+	if taken := new(loopback.PortTakenError); errors.As(err, &taken) {
+		return a.openRunning(ctx, acc, f, err)
+	}
+	if err != nil {
+		return err
+	}
+	return a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {
+		a.showServer(ctx, cfg, server.OneTimeURL(), f.noBrowser)
+	})
+}
+
+// serveUntilEnd serves until ctx ends; show is called when the first request can come.
+func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Server, listener *loopback.Listener, show func(context.Context)) error {
+	defer listener.Close()
+	door, err := a.door(ctx, acc)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 3)
+	watch := server.Watch(ctx)
+	go func() { watch(); ended <- nil }()
+	go func() { ended <- listener.Serve(ctx, server.Handler()) }()
+	go func() { ended <- server.AnswerTerminals(ctx, door) }()
+	show(ctx)
+	errs := []error{<-ended} // with the first one, all end
+	stop()
+	for len(errs) < cap(ended) {
+		errs = append(errs, <-ended)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return errInterrupted
+}
+
+// door is the socket on which terminals ask. Whoever holds the port owns its name: one that is left is a crash's.
+func (a *app) door(ctx context.Context, acc *account) (net.Listener, error) {
+	if err := os.MkdirAll(acc.config.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("the state folder: %w", err)
+	}
+	path := webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the socket for terminals: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("the socket for terminals: %w", err)
+	}
+	return listener, nil
+}
+
+// openRunning opens the server that already holds the port, if it is ours.
+func (a *app) openRunning(ctx context.Context, acc *account, f serveFlags, taken error) error {
+	oneTime, err := webui.AskOneTimeURL(ctx, webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL), acc.session.Name())
+	if errors.Is(err, webui.ErrNoServer) {
+		return taken
+	}
+	if err != nil {
+		return err
+	}
+	a.say("loopkey serve is running already.")
+	a.showServer(ctx, acc.config, oneTime, f.noBrowser)
+	return nil
+}
+
+// showServer opens the one-time URL. Argument lists are everybody's to read, so the
+// browser is given a file of the person's that leads there.
+func (a *app) showServer(ctx context.Context, cfg *config.Config, oneTime string, noBrowser bool) {
+	a.say("Serving %s. This link works once, for a minute; loopkey serve in another terminal makes a new one:", cfg.BaseURL)
+	a.say("%s", oneTime)
+	if noBrowser {
+		return
+	}
+	target, err := redirectFile(cfg.StateDir, oneTime)
+	if err == nil {
+		err = a.browse(ctx, target)
+	}
+	if err != nil {
+		a.say("No browser was opened (%s): open the link yourself.", provider.Printable(err.Error()))
+	}
+}
+
+// redirectFile writes a page for the person alone that leads to target, and returns its
+// URL. It lies in their state folder until the next one takes its place; its secret is
+// used up by then.
+func redirectFile(stateDir, target string) (string, error) {
+	path := filepath.Join(stateDir, "open.html")
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("the page that leads there: %w", err)
+	}
+	content := "<!doctype html><meta charset=utf-8><meta name=referrer content=no-referrer><title>loopkey</title>" +
+		`<meta http-equiv=refresh content="0;url=` + template.HTMLEscapeString(target) + `"><p>Opening loopkey…`
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("the page that leads there: %w", err)
+	}
+	if _, err := file.WriteString(content); err != nil {
+		_ = file.Close()
+		return "", fmt.Errorf("the page that leads there: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return "", fmt.Errorf("the page that leads there: %w", err)
+	}
+	slashed := filepath.ToSlash(path)
+	if slashed[0] != '/' { // a drive of Windows
+		slashed = "/" + slashed
+	}
+	return (&url.URL{Scheme: "file", Path: slashed}).String(), nil
+}

@@ -1,0 +1,185 @@
+package webui
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+// passedOn are the parameters that a login may carry to the provider, and no others.
+func passedOn() []string {
+	return []string{"organization", "connection", "login_hint", "screen_hint", "prompt", "acr_values", "max_age", "ui_locales", "invitation"}
+}
+
+// login starts a login for the browser that asks, and for no other.
+func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	// A page of another site may link here, but not have it fetched or framed.
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
+		s.layout.fail(w, r, http.StatusForbidden, problem{Title: "Not from inside another page", Why: "A login is begun by opening it."})
+		return
+	}
+	query := r.URL.Query()
+	params := url.Values{}
+	for _, name := range passedOn() {
+		if value := query.Get(name); value != "" {
+			params.Set(name, value)
+		}
+	}
+	returnTo, ok := loopback.ReturnTo(query.Get("returnTo"))
+	if !ok {
+		returnTo = "/"
+	}
+	pending, err := s.flow.Begin(r.Context(), loopback.Request{
+		Params: params, ReturnTo: returnTo, Browser: s.browsers.beginLogin(w, r),
+	})
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, pending.URL, http.StatusSeeOther)
+}
+
+// loggedIn is what the callback does when a login is verified and stored: the
+// browser that finished it is recognised and goes back to where it wanted to be.
+func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request, p *loopback.Pending, _ *provider.Tokens) bool {
+	s.watch.refresh(r.Context(), true) // first, for it makes strangers of the browsers of the session before
+	s.browsers.recognise(w, r)
+	if p.CLI { // the terminal's login: its page says that it worked
+		return false
+	}
+	http.Redirect(w, r, p.ReturnTo, http.StatusSeeOther)
+	return true
+}
+
+// enter recognises the browser that comes through a one-time URL.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
+	// It comes from a file of the person's, so from no site at all; but never from inside a page.
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
+		s.layout.fail(w, r, http.StatusForbidden, problem{Title: "Not from another page", Why: "This link is opened by loopkey."})
+		return
+	}
+	if !s.browsers.redeem(r.URL.Query().Get("once")) {
+		s.layout.fail(w, r, http.StatusForbidden, problem{
+			Title: "This link has been used", Why: "It opens the page once, within a minute of being made.",
+			Next:  "Run loopkey serve again in a terminal for a new one, or log in here.",
+			Links: []link{{"Log in", "/auth/login"}},
+		})
+		return
+	}
+	s.browsers.recognise(w, r)
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+// askLogout asks first, for any page can make a browser GET; our own pages need not be asked.
+func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) {
+	// A picture in one of the pages would be of our origin too: only a link of ours need not be asked.
+	h := r.Header
+	if _, ok := s.visitor(r); ok && h.Get("Sec-Fetch-Site") == "same-origin" && h.Get("Sec-Fetch-Mode") == "navigate" && h.Get("Sec-Fetch-Dest") == "document" {
+		s.logout(w, r)
+		return
+	}
+	s.layout.render(w, r, http.StatusOK, "logout", page{Title: "Log out"})
+}
+
+// logout ends the session here and at the provider. The browser is sent on by a
+// page of ours: Chromium applies form-action to the redirect of a form too, and
+// where the provider redirects from there nobody knows.
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
+	if _, ok := s.visitor(r); !ok { // a stranger ends nothing
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	state := rand.Text()
+	ended, err := s.cfg.Session.End(context.WithoutCancel(r.Context()), session.EndOptions{
+		PostLogoutRedirectURI: s.cfg.BaseURL, State: state,
+	})
+	s.watch.refresh(context.WithoutCancel(r.Context()), true)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/auth/ended?id="+s.logouts.add(state, ended), http.StatusSeeOther)
+}
+
+// ended sends the browser on to the provider's logout, or says how it went.
+func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
+	ended, ok := s.logouts.take(r.URL.Query().Get("id"))
+	if !ok {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	if ended.EndSessionURL != "" {
+		w.Header().Set("Refresh", "0; url="+ended.EndSessionURL)
+	}
+	s.layout.render(w, r, http.StatusOK, "ended", page{Title: "Logged out", Data: ended})
+}
+
+// logouts keeps how a logout went until its page is shown, and its state until the provider sends the browser back.
+type logouts struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	byID   map[string]session.Ended
+	states map[string]time.Time
+}
+
+func newLogouts(now func() time.Time) *logouts {
+	return &logouts{now: now, byID: map[string]session.Ended{}, states: map[string]time.Time{}}
+}
+
+func (l *logouts) add(state string, ended session.Ended) (id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.byID) >= mostKept {
+		clear(l.byID)
+	}
+	if len(l.states) >= mostKept {
+		clear(l.states)
+	}
+	id = rand.Text()
+	l.byID[id] = ended
+	l.states[state] = l.now().Add(10 * time.Minute)
+	return id
+}
+
+func (l *logouts) take(id string) (session.Ended, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ended, ok := l.byID[id]
+	delete(l.byID, id)
+	return ended, ok
+}
+
+// returned reports whether state is of a logout that went to the provider a short while ago.
+func (l *logouts) returned(state string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	until, ok := l.states[state]
+	delete(l.states, state)
+	return ok && l.now().Before(until)
+}
+
+// failed says on a page what the terminal would say.
+func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, provider.ErrUnreachable), errors.Is(err, provider.ErrUntrusted):
+		status = http.StatusBadGateway
+	case errors.Is(err, keystore.ErrUnavailable):
+		status = http.StatusServiceUnavailable
+	}
+	s.layout.fail(w, r, status, problem{
+		Title: "That did not work", Why: provider.Printable(err.Error()) + ".", Next: provider.Next(err),
+	})
+}

@@ -1,0 +1,144 @@
+package webui
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// How long a one-time URL may be used, and how many browsers and URLs are kept at most.
+const (
+	oneTimeLife = time.Minute
+	mostKept    = 64
+)
+
+// browsers knows the browsers that may see the user: those that logged in here,
+// and those that came through a one-time URL. Being on the same machine is no
+// proof of being the same person, so a browser shows the cookie that this server
+// gave it.
+//
+// Cookies know no port: what this server sets on localhost is sent to every
+// other server there. So the cookie is only a random name for something kept
+// here, it dies with the session or the server, and it is worth nothing without
+// our Host and a same-origin request for whatever changes something.
+type browsers struct {
+	cookie string // its name, with our port
+	now    func() time.Time
+
+	mu      sync.Mutex
+	known   map[[32]byte]time.Time // when each was last seen
+	oneTime map[[32]byte]time.Time // when each stops working
+}
+
+func newBrowsers(port string, now func() time.Time) *browsers {
+	return &browsers{cookie: cookiePrefix + port, now: now, known: map[[32]byte]time.Time{}, oneTime: map[[32]byte]time.Time{}}
+}
+
+// cookiePrefix begins the name of every cookie of ours, which no upstream gets to see.
+const cookiePrefix = "loopkey_"
+
+// secret returns 256 random bits as text, and the hash by which it is kept: what
+// is in memory here opens nothing.
+func secret() (string, [32]byte) {
+	text := rand.Text() + rand.Text()
+	return text, sha256.Sum256([]byte(text))
+}
+
+// recognise gives the browser that sent r its cookie; what it had before is worth nothing from now on.
+func (b *browsers) recognise(w http.ResponseWriter, r *http.Request) {
+	text, hash := secret()
+	b.mu.Lock()
+	if old, ok := b.hashOf(r); ok {
+		delete(b.known, old)
+	}
+	keep(b.known, hash, b.now())
+	b.mu.Unlock()
+	http.SetCookie(w, &http.Cookie{
+		Name: b.cookie, Value: text, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// knows reports whether r comes from a browser that this server has recognised.
+func (b *browsers) knows(r *http.Request) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	hash, ok := b.hashOf(r)
+	if !ok {
+		return false
+	}
+	if _, ok = b.known[hash]; ok {
+		b.known[hash] = b.now()
+	}
+	return ok
+}
+
+// hashOf returns the hash of our cookie. A second cookie of the same name was set by somebody else: then none counts.
+func (b *browsers) hashOf(r *http.Request) ([32]byte, bool) {
+	cookies := r.CookiesNamed(b.cookie)
+	if len(cookies) != 1 {
+		return [32]byte{}, false
+	}
+	return sha256.Sum256([]byte(cookies[0].Value)), true
+}
+
+// forget makes every browser a stranger: the session ended.
+func (b *browsers) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.known)
+	clear(b.oneTime)
+}
+
+// invite returns the secret of a one-time URL.
+func (b *browsers) invite() string {
+	text, hash := secret()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	keep(b.oneTime, hash, b.now().Add(oneTimeLife))
+	return text
+}
+
+// redeem reports whether text is the secret of a one-time URL that was not used before and is not too old.
+func (b *browsers) redeem(text string) bool {
+	hash := sha256.Sum256([]byte(text))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	until, ok := b.oneTime[hash]
+	delete(b.oneTime, hash)
+	return ok && b.now().Before(until)
+}
+
+// keep adds to a map of limited size; the oldest goes.
+func keep(m map[[32]byte]time.Time, key [32]byte, at time.Time) {
+	for len(m) >= mostKept {
+		var oldest [32]byte
+		var when time.Time
+		for k, t := range m {
+			if when.IsZero() || t.Before(when) {
+				oldest, when = k, t
+			}
+		}
+		delete(m, oldest)
+	}
+	m[key] = at
+}
+
+// loginCookie binds a login to the browser that began it (RFC 9700, section 4.7): nobody can complete it in another's.
+func (b *browsers) loginCookie() string { return b.cookie + "_login" }
+
+// beginLogin returns what the browser has to show again at the callback. Logins begun in several tabs share it.
+func (b *browsers) beginLogin(w http.ResponseWriter, r *http.Request) string {
+	if cookies := r.CookiesNamed(b.loginCookie()); len(cookies) == 1 && len(cookies[0].Value) == 2*len(rand.Text()) &&
+		!strings.ContainsFunc(cookies[0].Value, func(c rune) bool { return c > 'z' }) {
+		return cookies[0].Value
+	}
+	text, _ := secret()
+	http.SetCookie(w, &http.Cookie{
+		Name: b.loginCookie(), Value: text, Path: "/auth/", MaxAge: int((10 * time.Minute).Seconds()),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	return text
+}

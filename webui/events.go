@@ -1,0 +1,57 @@
+package webui
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const heartbeat = 15 * time.Second
+
+// events tells an open page that the session changed, and nothing of how: the page
+// then asks for itself again, with whatever cookie it has by then.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
+		s.layout.fail(w, r, http.StatusForbidden, problem{})
+		return
+	}
+	changes, stop, ok := s.watch.listen()
+	if !ok {
+		w.Header().Set("Retry-After", "30")
+		failJSON(w, http.StatusServiceUnavailable, problem{Why: "Too many pages are open."})
+		return
+	}
+	defer stop()
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	send := http.NewResponseController(w)
+	write := func(text string) bool {
+		_ = send.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		if _, err := fmt.Fprint(w, text); err != nil {
+			return false
+		}
+		return send.Flush() == nil
+	}
+	if !write("retry: 1000\n\n") {
+		return
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		text := ": still here\n\n"
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.stopping:
+			return
+		case <-beat.C:
+		case <-changes:
+			text = "event: change\ndata: \n\n"
+		}
+		if !write(text) {
+			return
+		}
+	}
+}

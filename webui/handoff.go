@@ -1,0 +1,214 @@
+package webui
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// The hand-off: a terminal's login that finds our port held by loopkey serve of the
+// same person asks that server to make the login. They talk over a Unix socket in
+// the state folder, which nobody else can enter.
+
+// HandOffPath is where the server of a base URL takes such questions.
+func HandOffPath(stateDir string, baseURL string) string {
+	port := "80"
+	if u, err := loopback.ParseBaseURL(baseURL); err == nil && u.Port() != "" {
+		port = u.Port()
+	}
+	return filepath.Join(stateDir, "serve-"+port+".sock")
+}
+
+const (
+	handOffLine = 64 << 10
+	handOffWait = 5 * time.Second // for a question to come, or a first answer
+)
+
+// question is what a terminal asks.
+type question struct {
+	Session string     `json:"session"` // its name: another profile's server must not answer
+	Open    bool       `json:"open,omitempty"`
+	Params  url.Values `json:"params,omitempty"` // of the login
+}
+
+// reply is what the server answers: a URL first, and for a login the outcome after it.
+type reply struct {
+	URL   string `json:"url,omitempty"`
+	Done  bool   `json:"done,omitempty"`
+	Error string `json:"error,omitempty"`
+	Next  string `json:"next,omitempty"`
+	Kind  string `json:"kind,omitempty"`
+}
+
+// kinds are the states that a terminal tells apart, by the names under which they travel.
+func kinds() map[string]error {
+	return map[string]error{
+		"untrusted": provider.ErrUntrusted, "refused": provider.ErrRefused, "unreachable": provider.ErrUnreachable,
+		"keystore": keystore.ErrUnavailable, "timeout": loopback.ErrTimeout,
+	}
+}
+
+// A HandOffError is what went wrong in the server, with the state that it was there.
+type HandOffError struct {
+	Text, Advice string
+	kind         error
+}
+
+func (e *HandOffError) Error() string { return e.Text }
+
+// Unwrap returns the state that a command tells apart, or nil.
+func (e *HandOffError) Unwrap() error { return e.kind }
+
+// ErrNoServer: no server of ours takes questions there.
+var ErrNoServer = errors.New("no loopkey serve runs there")
+
+// AnswerTerminals takes the questions of terminals until ctx ends.
+func (s *Server) AnswerTerminals(ctx context.Context, listener net.Listener) error {
+	var answering sync.WaitGroup
+	defer answering.Wait()
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	defer stop()
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("taking questions of terminals: %w", err)
+		}
+		answering.Go(func() {
+			defer conn.Close()
+			s.answerTerminal(ctx, conn)
+		})
+	}
+}
+
+func (s *Server) answerTerminal(ctx context.Context, conn net.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	_ = conn.SetReadDeadline(time.Now().Add(handOffWait))
+	reader := bufio.NewReader(io.LimitReader(conn, handOffLine))
+	line, err := reader.ReadBytes('\n')
+	var q question
+	if err != nil || json.Unmarshal(line, &q) != nil {
+		return
+	}
+	send := func(r reply) {
+		_ = conn.SetWriteDeadline(time.Now().Add(handOffWait))
+		_ = json.NewEncoder(conn).Encode(r)
+	}
+	if q.Session != s.cfg.Session.Name() {
+		send(reply{Error: "the port is held by loopkey serve of another profile, issuer or client", Next: "end it, or give another --base-url"})
+		return
+	}
+	if q.Open {
+		send(reply{URL: s.OneTimeURL()})
+		return
+	}
+	pending, err := s.Login(ctx, loopback.Request{Params: q.Params, CLI: true})
+	if err != nil {
+		send(failure(err))
+		return
+	}
+	defer s.flow.Drop(pending)
+	send(reply{URL: pending.URL})
+	// The terminal says no more: when its end of the line closes, it has stopped waiting.
+	_ = conn.SetReadDeadline(time.Time{})
+	go func() {
+		_, _ = reader.ReadByte()
+		cancel()
+	}()
+	if _, err := pending.Wait(ctx); err != nil {
+		send(failure(err))
+		return
+	}
+	send(reply{Done: true})
+}
+
+// Login begins a login for somebody who is not a browser of ours: a terminal, or the
+// program that serves.
+func (s *Server) Login(ctx context.Context, r loopback.Request) (*loopback.Pending, error) {
+	return s.flow.Begin(ctx, r)
+}
+
+func failure(err error) reply {
+	r := reply{Error: err.Error(), Next: provider.Next(err)}
+	for kind, is := range kinds() {
+		if errors.Is(err, is) {
+			r.Kind = kind
+		}
+	}
+	return r
+}
+
+// HandOff asks the server at path to log in for the named session, calls show with the
+// URL to open, and returns when the login is stored. ErrNoServer where there is none.
+func HandOff(ctx context.Context, path, session string, params url.Values, show func(url string)) error {
+	conn, lines, err := ask(ctx, path, question{Session: session, Params: params})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	first, err := hear(ctx, lines)
+	if err != nil {
+		return err
+	}
+	show(first.URL)
+	_ = conn.SetReadDeadline(time.Time{})
+	_, err = hear(ctx, lines)
+	return err
+}
+
+// AskOneTimeURL asks the server at path for a fresh one-time URL. ErrNoServer where there is none.
+func AskOneTimeURL(ctx context.Context, path, session string) (string, error) {
+	conn, lines, err := ask(ctx, path, question{Session: session, Open: true})
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	r, err := hear(ctx, lines)
+	return r.URL, err
+}
+
+func ask(ctx context.Context, path string, q question) (net.Conn, *bufio.Reader, error) {
+	dialer := net.Dialer{Timeout: handOffWait}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, nil, ErrNoServer
+	}
+	_ = conn.SetDeadline(time.Now().Add(2 * handOffWait))
+	if err := json.NewEncoder(conn).Encode(q); err != nil {
+		_ = conn.Close()
+		return nil, nil, ErrNoServer
+	}
+	return conn, bufio.NewReader(io.LimitReader(conn, 4*handOffLine)), nil
+}
+
+func hear(ctx context.Context, lines *bufio.Reader) (reply, error) {
+	line, err := lines.ReadBytes('\n')
+	if ctx.Err() != nil {
+		return reply{}, context.Cause(ctx)
+	}
+	var r reply
+	if err != nil || json.Unmarshal(line, &r) != nil {
+		return r, errors.New("loopkey serve, which holds port and login, ended")
+	}
+	if r.Error != "" {
+		return r, &HandOffError{Text: r.Error, Advice: r.Next, kind: kinds()[r.Kind]}
+	}
+	return r, nil
+}

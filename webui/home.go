@@ -1,0 +1,54 @@
+package webui
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/loopkey/loopkey/provider"
+)
+
+// home shows who is logged in, or one way to log in.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) {
+	claims, ok := s.visitor(r)
+	data := struct {
+		Known, Back    bool
+		Name, Initials string
+		Email, Issuer  string
+		Picture        bool
+		Pages, App     bool
+	}{Known: ok, Back: !ok && s.logouts.returned(r.URL.Query().Get("state")), Pages: s.pages != nil, App: s.upstream != nil}
+	if ok {
+		data.Name = displayName(claims)
+		data.Initials = initials(data.Name)
+		data.Email, data.Issuer = tidy(claims.Text("email"), 120), s.cfg.Provider.Issuer()
+		data.Picture = claims.Text("picture") != ""
+	}
+	s.layout.render(w, r, http.StatusOK, "home", page{Section: "home", Script: "live.js", Data: data})
+}
+
+// protected answers an API client and a browser alike, once they are known.
+func (s *Server) protected(w http.ResponseWriter, r *http.Request) {
+	claims, ok := s.visitor(r)
+	if !ok {
+		s.stranger(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_ = json.NewEncoder(w).Encode(struct {
+		Message string          `json:"message"`
+		User    provider.Claims `json:"user"`
+	}{"You are logged in as " + displayName(claims) + ".", claims})
+}
+
+// page serves a file of the folder to whom is logged in.
+func (s *Server) page(w http.ResponseWriter, r *http.Request) {
+	claims, ok := s.visitor(r)
+	if !ok {
+		s.stranger(w, r)
+		return
+	}
+	s.pages.serve(w, r, claims)
+}

@@ -1,0 +1,222 @@
+package webui
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+// Config says whose pages are served, and what lies behind the guard.
+type Config struct {
+	Session  *session.Session   // required
+	Provider *provider.Provider // required: where the session is from
+	BaseURL  string             // "" = http://localhost:3000
+	Scope    string             // what a login asks for; "": openid profile email offline_access
+	Audience string
+	// Store keeps a login that was made here; nil: Session.Begin.
+	Store func(context.Context, *provider.Tokens) error
+
+	Pages               string // a folder to serve under /pages/ to whom is logged in
+	Upstream            string // a local server to put behind the guard
+	PassAccessToken     bool   // send it a fresh access token
+	AllowRemoteUpstream bool   // it may be on another machine
+
+	Now func() time.Time // nil: time.Now
+}
+
+// A Server is the local web UI and the guard in front of what it protects.
+type Server struct {
+	cfg       Config
+	base      *url.URL
+	flow      *loopback.Flow
+	browsers  *browsers
+	watch     *watch
+	layout    layout
+	pages     *pages
+	upstream  http.Handler
+	logouts   *logouts
+	seen      *seenTokens
+	portraits portraits
+	stopping  chan struct{} // closed when Run ends, so that streams do
+}
+
+// New prepares a server. It makes no request to the provider and reads no keychain.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	if cfg.Session == nil || cfg.Provider == nil {
+		return nil, errors.New("webui: a session and a provider are required")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	base, err := loopback.ParseBaseURL(cfg.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	cfg.BaseURL = cmp.Or(cfg.BaseURL, loopback.DefaultBaseURL)
+	if cfg.Store == nil {
+		cfg.Store = func(ctx context.Context, t *provider.Tokens) error {
+			_, err := cfg.Session.Begin(ctx, t)
+			return err
+		}
+	}
+	s := &Server{cfg: cfg, base: base, logouts: newLogouts(cfg.Now), seen: newSeenTokens(cfg.Now), stopping: make(chan struct{})}
+	s.browsers = newBrowsers(cmp.Or(base.Port(), "80"), cfg.Now)
+	s.watch = newWatch(cfg.Session, cfg.Now, s.browsers.forget)
+	s.layout = layout{tenant: host(cfg.Provider.Issuer()), hasPages: cfg.Pages != "", visitor: s.visitor}
+	if cfg.Pages != "" {
+		if s.pages, err = newPages(cfg.Pages); err != nil {
+			return nil, err
+		}
+		s.pages.layout = &s.layout
+	}
+	if cfg.Upstream != "" {
+		if s.upstream, err = newUpstream(ctx, s.upstreamConfig()); err != nil {
+			return nil, err
+		}
+	}
+	s.flow = loopback.NewFlow(loopback.FlowConfig{
+		Provider: cfg.Provider, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience,
+		Store: cfg.Store, Done: s.loggedIn, Now: cfg.Now,
+	})
+	return s, nil
+}
+
+func host(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return issuer
+	}
+	return u.Host
+}
+
+func (s *Server) upstreamConfig() upstreamConfig {
+	cfg := upstreamConfig{
+		URL: s.cfg.Upstream, AllowRemote: s.cfg.AllowRemoteUpstream, OwnPort: s.base.Port(), Visitor: s.visitor, Layout: &s.layout,
+	}
+	if s.cfg.PassAccessToken {
+		cfg.AccessToken = func(ctx context.Context) (provider.Secret, error) {
+			token, err := s.cfg.Session.AccessToken(ctx, session.Request{Audience: s.cfg.Audience, MinLifetime: time.Minute})
+			return token.Token, err
+		}
+	}
+	return cfg
+}
+
+// Handler returns every route behind the guard: our Host, then our origin, then the route.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.home)
+	mux.HandleFunc("GET /profile", s.profile)
+	mux.HandleFunc("GET /protected", s.protected)
+	if s.pages != nil {
+		mux.HandleFunc("GET "+pagesPath, s.page)
+	}
+	mux.HandleFunc("GET /auth/login", s.login)
+	mux.HandleFunc("GET "+loopback.CallbackPath, s.flow.Callback)
+	mux.HandleFunc("GET "+loopback.ResultPath, s.flow.Result)
+	mux.HandleFunc("GET /auth/enter", s.enter)
+	mux.HandleFunc("GET /auth/logout", s.askLogout)
+	mux.HandleFunc("POST /auth/logout", s.logout)
+	mux.HandleFunc("GET /auth/ended", s.ended)
+	mux.HandleFunc("POST /auth/backchannel-logout", s.backchannelLogout)
+	mux.HandleFunc("GET /auth/events", s.events)
+	mux.HandleFunc("GET /auth/picture", s.picture)
+	mux.HandleFunc("GET "+assetsPath, serveAsset)
+	mux.HandleFunc("/auth/", func(w http.ResponseWriter, r *http.Request) { s.layout.fail(w, r, http.StatusNotFound, problem{}) })
+	mux.HandleFunc("/", s.rest)
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.layout.fail(w, r, http.StatusForbidden, problem{Title: "Not from another page", Why: "This can only be asked for by loopkey's own pages."})
+	}))
+	return loopback.OwnHost(s.cfg.BaseURL, origin.Handler(mux))
+}
+
+// Watch reads the session, and returns the function that keeps the pages current with
+// it until ctx ends: whatever changes it, here or in a terminal, shows on open pages
+// within a second. It is called once, before the first request is served.
+func (s *Server) Watch(ctx context.Context) (run func()) {
+	s.watch.refresh(ctx, true)
+	return func() {
+		defer close(s.stopping)
+		s.watch.run(ctx)
+	}
+}
+
+// OneTimeURL returns a URL that makes the browser which opens it first, within a minute, one that may see the user.
+func (s *Server) OneTimeURL() string {
+	return strings.TrimSuffix(s.cfg.BaseURL, "/") + "/auth/enter?once=" + s.browsers.invite()
+}
+
+// visitor returns the claims of the user if r comes from a browser that may see them.
+func (s *Server) visitor(r *http.Request) (provider.Claims, bool) {
+	v := s.watch.view()
+	if !v.loggedIn || !s.browsers.knows(r) {
+		return nil, false
+	}
+	return v.info.Claims, true
+}
+
+// Guard lets only a logged-in browser through to next: any other is sent to log
+// in and comes back, and what is no browser gets a 401.
+func (s *Server) Guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, ok := s.visitor(r)
+		if !ok {
+			s.stranger(w, r)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, claims)))
+	})
+}
+
+type userKey struct{}
+
+// User returns the claims of the person whose request Guard let through.
+func User(r *http.Request) (provider.Claims, bool) {
+	claims, ok := r.Context().Value(userKey{}).(provider.Claims)
+	return claims, ok
+}
+
+// stranger answers a request that comes from no recognised browser.
+func (s *Server) stranger(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if !wantsPage(r) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="loopkey"`)
+		failJSON(w, http.StatusUnauthorized, problem{Next: "Log in with a browser at " + s.cfg.BaseURL + "/auth/login."})
+		return
+	}
+	http.Redirect(w, r, "/auth/login?returnTo="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+}
+
+// wantsPage tells a person's browser, which navigates, from an API client.
+func wantsPage(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
+		return false
+	}
+	for _, accept := range strings.Split(r.Header.Get("Accept"), ",") {
+		if kind, _, _ := strings.Cut(strings.TrimSpace(accept), ";"); kind == "text/html" || kind == "application/xhtml+xml" {
+			return true
+		}
+	}
+	return false
+}
+
+// rest is what no route of ours is: an app behind the guard, or nothing.
+func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
+	if s.upstream == nil {
+		s.layout.fail(w, r, http.StatusNotFound, problem{})
+		return
+	}
+	s.Guard(s.upstream).ServeHTTP(w, r)
+}
