@@ -37,7 +37,7 @@ const (
 )
 
 // Secret is that of the confidential clients; it is not the same encoded and plain.
-const Secret = `s3cr$et+/%20 with:odd"characters-and-32-of-them`
+const Secret = `s3cr$et+/%20 with:odd"characters-and-32-of-them` //nolint:gosec // of a provider that lives for one test
 
 // The resources that tokens can be had for (RFC 8707). Their scopes are read and write.
 const (
@@ -92,7 +92,7 @@ func Start(t *testing.T, o Options) *Server {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	node := exec.CommandContext(ctx, "node", "--input-type=module", "--eval", string(script))
+	node := exec.CommandContext(ctx, "node", "--input-type=module", "--eval", string(script)) //nolint:gosec // the script is embedded
 	node.Dir = dir // imports are looked for from here
 	node.Env = append(os.Environ(), "PANVA_OPTIONS="+string(options), "NODE_OPTIONS=", "NODE_ENV=production", "DEBUG=")
 	words := &output{}
