@@ -93,7 +93,7 @@ func Start(t *testing.T, o Options) *Server {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	node := exec.CommandContext(ctx, "node", "--input-type=module", "--eval", string(script)) //nolint:gosec // the script is embedded
-	node.Dir = dir // imports are looked for from here
+	node.Dir = dir                                                                            // imports are looked for from here
 	node.Env = append(os.Environ(), "PANVA_OPTIONS="+string(options), "NODE_OPTIONS=", "NODE_ENV=production", "DEBUG=")
 	words := &output{}
 	node.Stderr = words
