@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,9 @@ import (
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
+	"github.com/loopkey/loopkey/webui"
 )
 
 // The demo's person, client and API.
@@ -166,28 +169,95 @@ cache_dir = %q
 	return nil
 }
 
-// play logs the person in through their browser and lets them try the rest.
+// play serves the web UI, logs the person in through their browser, and lets them try the rest.
 func (d *demo) play(ctx context.Context) error {
 	a := d.app
-	a.say("This is a demo: the tenant at %s runs inside this command, and everything ends with it.", d.tenant.Issuer())
-	a.say("Log in as %s with the password %s\n", demoEmail, demoPassword)
 	acc, err := a.account(keychainLimitPerson)
 	if err != nil {
 		return err
 	}
-	tokens, err := a.authenticate(ctx, acc, loginFlags{noBrowser: d.noBrowser, timeout: 10 * time.Minute})
+	pages := filepath.Join(d.dir, "pages")
+	if err := writeDemoPages(pages); err != nil {
+		return err
+	}
+	loggedIn := make(chan *provider.Tokens, 1)
+	server, err := webui.New(ctx, webui.Config{
+		Session: acc.session, Provider: acc.provider, BaseURL: acc.config.BaseURL, Scope: acc.config.Scope, Audience: acc.config.Audience, Pages: pages,
+		Store: func(ctx context.Context, t *provider.Tokens) error {
+			if err := a.keep(ctx, acc, t); err != nil {
+				return err
+			}
+			select {
+			case loggedIn <- t:
+			default: // logged in again, by somebody at play
+			}
+			return nil
+		},
+	})
 	if err != nil {
 		return err
 	}
-	a.greet(acc, tokens)
-	a.say("")
-	if err := d.show(ctx, acc); err != nil {
+	listener, err := loopback.Listen(ctx, acc.config.BaseURL)
+	if err != nil {
 		return err
 	}
-	command := d.command()
-	a.say("\nNow, from another terminal:\n  %[1]s status\n  %[1]s token\n  %[1]s token -o header --force-refresh\n  %[1]s logout\n\nCtrl-C ends the demo.", command)
-	<-ctx.Done()
-	return errInterrupted
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var shown sync.WaitGroup
+	defer shown.Wait()
+	err = a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {
+		a.say("This is a demo: the tenant at %s runs inside this command, and everything ends with it.", d.tenant.Issuer())
+		a.say("Log in as %s with the password %s", demoEmail, demoPassword)
+		d.open(ctx, acc.config.BaseURL)
+		shown.Go(func() {
+			select {
+			case <-ctx.Done():
+			case t := <-loggedIn:
+				a.greet(acc, t)
+				if err := d.show(ctx, acc); err != nil {
+					stop(err)
+					return
+				}
+				a.say("\nNow, from another terminal:\n  %[1]s status\n  %[1]s token\n  %[1]s token -o header --force-refresh\n  %[1]s logout\n\nCtrl-C ends the demo.", d.command())
+			}
+		})
+	})
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+// open shows the page where the demo begins: its login binds the browser, so there is no secret in the URL.
+func (d *demo) open(ctx context.Context, baseURL string) {
+	a := d.app
+	start := strings.TrimSuffix(baseURL, "/") + "/auth/login"
+	if d.noBrowser {
+		a.say("Open:\n%s", start)
+		return
+	}
+	a.say("Opening your browser. If nothing opens, go to:\n%s", start)
+	if err := a.browse(ctx, start); err != nil {
+		a.say("No browser was opened (%s): open the URL above yourself.", provider.Printable(err.Error()))
+	}
+}
+
+// writeDemoPages writes a few pages to protect.
+func writeDemoPages(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("the demo's pages: %w", err)
+	}
+	for name, content := range map[string]string{
+		"welcome.md": "# Welcome\n\nThis page is a Markdown file that only a logged-in browser gets to see.\n\n- [x] log in\n- [ ] open the engine room\n- [ ] open the vault\n",
+		"engine.md": "---\ntitle: The engine room\nrequire:\n  https://demo.example/roles: mathematician\n---\n# The engine room\n\n" +
+			"It asks for a role that Ada has.\n\n| what | how many |\n| --- | ---: |\n| gears | 25 000 |\n| columns | 50 |\n",
+		"vault.md": "---\ntitle: The vault\nacr: strong\n---\n# The vault\n\nIt asks for a stronger login, which the tenant pretends to make.\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			return fmt.Errorf("the demo's pages: %w", err)
+		}
+	}
+	return nil
 }
 
 // command is how another terminal calls loopkey on the demo.
