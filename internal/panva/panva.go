@@ -9,7 +9,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -20,13 +19,14 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/loopkey/loopkey/internal/npm"
 )
 
 // The clients of the provider. All are native applications with loopback redirect URIs.
@@ -69,7 +69,7 @@ var files embed.FS
 // Start runs a provider until the test ends.
 func Start(t *testing.T, o Options) *Server {
 	t.Helper()
-	dir := installed(t)
+	dir := npm.Install(t, "panva", files)
 	script, err := files.ReadFile("server.mjs")
 	if err != nil {
 		t.Fatal(err)
@@ -313,74 +313,4 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
-}
-
-var install = sync.OnceValues(func() (string, error) {
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return "", fmt.Errorf("%s is missing", program)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	sum := sha256.New()
-	names := []string{"package.json", "package-lock.json", ".npmrc"}
-	for _, name := range names {
-		content, err := files.ReadFile(name)
-		if err != nil {
-			return "", err
-		}
-		sum.Write(content)
-	}
-	dir := filepath.Join(cache, "loopkey-tests", fmt.Sprintf("panva-%.12x", sum.Sum(nil)))
-	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return "", err
-	}
-	fresh, err := os.MkdirTemp(filepath.Dir(dir), "new-") // another process may be at it
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(fresh)
-	for _, name := range names {
-		content, err := files.ReadFile(name)
-		if err != nil {
-			return "", err
-		}
-		if err := os.WriteFile(filepath.Join(fresh, name), content, 0o600); err != nil {
-			return "", err
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--loglevel=error")
-	npm.Dir, npm.WaitDelay = fresh, time.Second
-	if said, err := npm.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci: %w: %s", err, said)
-	}
-	if err := os.Rename(fresh, dir); err != nil {
-		if _, done := os.Stat(filepath.Join(dir, "node_modules")); done != nil {
-			return "", err
-		}
-	}
-	return dir, nil
-})
-
-// installed returns the folder that holds the provider, outside the tree and kept
-// between runs, by the lock file that it was made of.
-func installed(t *testing.T) string {
-	t.Helper()
-	dir, err := install()
-	if err == nil {
-		return dir
-	}
-	if os.Getenv("LOOPKEY_TEST_REAL") == "1" {
-		t.Fatalf("panva's oidc-provider: %v", err)
-	}
-	t.Skipf("panva's oidc-provider can't run here: %v", err)
-	return ""
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it
+	"encoding/base64"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/loopkey/loopkey/internal/axe"
+	"github.com/loopkey/loopkey/internal/chromium"
+)
+
+var update = flag.Bool("update", false, "write the pictures of docs/pictures anew")
+
+// Every page in light and dark: usable by everybody, and as the README shows it.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"light", "dark"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			browser := chromium.Start(t)
+			h := newHouse(t)
+			folder := t.TempDir()
+			page := "# Runbook\n\nWhat to do when the pager rings.\n\n- [x] breathe\n- [ ] look at the dashboard\n\n" +
+				"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n```sh\nloopkey exec -- ./rollback.sh\n```\n"
+			if err := os.WriteFile(filepath.Join(folder, "runbook.md"), []byte(page), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			browser.Do(t, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+				})
+				return err
+			}), chromedp.EmulateViewport(1000, 720))
+			check := func(name string) {
+				t.Helper()
+				axe.Check(t, browser)
+				picture := chromium.Get(t, browser, chromedp.CaptureScreenshot())
+				if len(picture) == 0 {
+					t.Errorf("no picture of %s", name)
+				}
+				if *update {
+					if err := os.WriteFile(filepath.Join("docs", "pictures", name+"-"+scheme+".png"), picture, 0o644); err != nil { //nolint:gosec // for everybody to see
+						t.Fatal(err)
+					}
+				}
+			}
+			css := func(s string) chromedp.CSS { return chromedp.CSS(s) }
+			waiting := h.start("login", "--no-browser")
+			browser.Do(t, chromedp.Navigate(waiting.line(t, h.tenant.Issuer())), chromedp.WaitVisible(css("#email")))
+			check("tenant")
+			browser.Do(t, chromedp.SendKeys(css("#email"), email), chromedp.SendKeys(css("#password"), password),
+				chromedp.Click(css(`button[value="allow"]`)), chromedp.WaitVisible(css("main.good")))
+			check("callback")
+			waiting.line(t, "The access token")
+			_ = waiting.cmd.Wait()
+			oneTime := h.serve("--pages", folder)
+			browser.Do(t, chromedp.Navigate(h.base+"/"), chromedp.WaitVisible(css("main")))
+			check("logged-out")
+			browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(css("header .who")))
+			check("home")
+			for _, page := range []struct{ path, name string }{
+				{"/profile", "profile"}, {"/pages/", "pages"}, {"/pages/runbook", "protected"}, {"/auth/logout", "logout"}, {"/nowhere", "not-found"},
+			} {
+				browser.Do(t, chromedp.Navigate(h.base+page.path), chromedp.WaitVisible(css("main")))
+				check(page.name)
+			}
+			if complaints := browser.Complaints(); len(complaints) > 0 {
+				t.Errorf("the browser complains: %q", complaints)
+			}
+		})
+	}
+}
+
+// An app behind the guard, with a WebSocket, in a real browser.
+func TestUpstreamInChromium(t *testing.T) {
+	t.Parallel()
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/socket" {
+			echo(t, w, r)
+			return
+		}
+		for _, cookie := range r.Cookies() {
+			if strings.HasPrefix(cookie.Name, "loopkey_") {
+				t.Error("the app got loopkey's cookie")
+			}
+		}
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte(`<!doctype html><title>app</title><main>` + r.Header.Get("X-Forwarded-Email") + `</main><script>
+			const socket = new WebSocket("ws://" + location.host + "/socket");
+			socket.onopen = () => socket.send("hello");
+			socket.onmessage = (m) => { document.querySelector("main").id = "heard-" + m.data; };</script>`))
+	}))
+	t.Cleanup(app.Close)
+	browser := chromium.Start(t)
+	h := newHouse(t)
+	h.must("login")
+	oneTime := h.serve("--upstream", app.URL)
+	browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(chromedp.CSS("header .who")),
+		chromedp.Navigate(h.base+"/app"), chromedp.WaitVisible(chromedp.CSS("#heard-hello")))
+	if text := chromium.Get(t, browser, chromedp.Text(chromedp.CSS("main"))); text != email {
+		t.Errorf("the app was told that %q is here", text)
+	}
+	browser.Do(t, chromedp.Navigate(h.base+"/profile"), chromedp.WaitVisible(chromedp.CSS("progress"))) // loopkey's own routes win
+	if complaints := browser.Complaints(); len(complaints) > 0 {
+		t.Errorf("the browser complains: %q", complaints)
+	}
+}
+
+// echo answers a WebSocket's opening and sends its first short message back (RFC 6455).
+func echo(t *testing.T, w http.ResponseWriter, r *http.Request) {
+	conn, stream, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455 asks for it
+	_, _ = stream.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n")
+	_ = stream.Flush()
+	head := make([]byte, 6) // two bytes of frame, four of mask
+	if _, err := io.ReadFull(stream, head); err != nil {
+		return
+	}
+	message := make([]byte, head[1]&0x7f)
+	if _, err := io.ReadFull(stream, message); err != nil {
+		return
+	}
+	for i := range message {
+		message[i] ^= head[2+i%4]
+	}
+	_, _ = stream.Write(append([]byte{0x81, byte(len(message))}, message...))
+	_ = stream.Flush()
+	_, _ = stream.ReadByte() // until the page is left
+}
