@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -41,8 +40,7 @@ func visit() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if _, err := person.Visit(ctx, os.Args[len(os.Args)-1]); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "visit:", err)
-		os.Exit(1)
+		panic(err) // $BROWSER fails, and says so
 	}
 }
 

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it
+	"crypto/sha1"
 	"encoding/base64"
 	"flag"
 	"io"
@@ -50,7 +50,7 @@ func TestPages(t *testing.T) {
 					t.Errorf("no picture of %s", name)
 				}
 				if *update {
-					if err := os.WriteFile(filepath.Join("docs", "pictures", name+"-"+scheme+".png"), picture, 0o644); err != nil { //nolint:gosec // for everybody to see
+					if err := os.WriteFile(filepath.Join("docs", "pictures", name+"-"+scheme+".png"), picture, 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -125,7 +125,7 @@ func echo(t *testing.T, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { _ = conn.Close() }()
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455 asks for it
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	_, _ = stream.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
 		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n")
 	_ = stream.Flush()

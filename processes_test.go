@@ -55,8 +55,11 @@ func newHouse(t testing.TB, extra ...string) *house {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- keystore.Serve(ctx, listener, keystore.Memory()) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = keystore.Serve(ctx, listener, keystore.Memory())
+	}()
 	t.Cleanup(func() {
 		cancel()
 		_ = listener.Close()
@@ -193,7 +196,7 @@ func TestKilledRenewals(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(time.Duration(rand.IntN(40_000))*time.Microsecond, cancel) //nolint:gosec // any instant will do
+		timer := time.AfterFunc(time.Duration(rand.IntN(40_000))*time.Microsecond, cancel)
 		_ = cmd.Wait()
 		timer.Stop()
 		cancel()

@@ -35,9 +35,9 @@ func TestFileRefuses(t *testing.T) {
 		"a link in place of the directory": {func(dir string) error {
 			return errors.Join(os.Rename(dir, dir+".x"), os.Symlink(dir+".x", dir))
 		}, "symbolic link", true},
-		"a file that others read":       {func(dir string) error { return os.Chmod(file(dir), 0o644) }, "mode 0644", true}, //nolint:gosec // that is the attack
-		"a file that the group writes":  {func(dir string) error { return os.Chmod(file(dir), 0o620) }, "mode 0620", true}, //nolint:gosec // that is the attack
-		"a directory that others enter": {func(dir string) error { return os.Chmod(dir, 0o711) }, "mode 0711", true},       //nolint:gosec // that is the attack
+		"a file that others read":       {func(dir string) error { return os.Chmod(file(dir), 0o644) }, "mode 0644", true},
+		"a file that the group writes":  {func(dir string) error { return os.Chmod(file(dir), 0o620) }, "mode 0620", true},
+		"a directory that others enter": {func(dir string) error { return os.Chmod(dir, 0o711) }, "mode 0711", true},
 		"another's file": {func(dir string) error {
 			if os.Geteuid() != 0 {
 				return errors.ErrUnsupported
@@ -108,8 +108,8 @@ func TestFileCannotBeWritten(t *testing.T) {
 			if os.Geteuid() == 0 {
 				return errors.ErrUnsupported
 			}
-			t.Cleanup(func() { _ = os.Chmod(dir, 0o700) }) //nolint:gosec // so that it can be removed
-			return os.Chmod(dir, 0o500)                    //nolint:gosec // read-only is the case
+			t.Cleanup(func() { _ = os.Chmod(dir, 0o700) })
+			return os.Chmod(dir, 0o500)
 		},
 		"something in the way": func(_ *testing.T, dir string) error {
 			return os.MkdirAll(filepath.Join(dir, temporary("me"), "x"), 0o700)

@@ -27,7 +27,7 @@ func look() error {
 	if _, err := os.Stat(filepath.Join(runtimeDir, "bus")); err == nil {
 		return nil
 	}
-	if session, err := os.ReadFile(filepath.Join(runtimeDir, "dbus-session")); err == nil && //nolint:gosec // a fixed path
+	if session, err := os.ReadFile(filepath.Join(runtimeDir, "dbus-session")); err == nil &&
 		strings.HasPrefix(string(session), variable+"=") {
 		return nil
 	}

@@ -53,7 +53,7 @@ func childBetween(t *testing.T, task string, limit time.Duration, between func()
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("the child did not end in a minute"))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, self, "-test.run=^TestChild$", "-test.v") //nolint:gosec // it is this program
+	cmd := exec.CommandContext(ctx, self, "-test.run=^TestChild$", "-test.v")
 	cmd.Env = append(append(os.Environ(), env...), childTask+"="+task, childLimit+"="+limit.String())
 	cmd.WaitDelay = time.Second
 	var out, complaints bytes.Buffer
@@ -274,7 +274,7 @@ func TestNoBusIsStarted(t *testing.T) {
 	dir := t.TempDir()
 	started := filepath.Join(dir, "started")
 	script := "#!/bin/sh\n: >" + started + "\nexit 1\n"
-	if err := os.WriteFile(filepath.Join(dir, "dbus-launch"), []byte(script), 0o700); err != nil { //nolint:gosec // it must run
+	if err := os.WriteFile(filepath.Join(dir, "dbus-launch"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	child(t, "head", 10*time.Second, "DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR="+dir, "PATH="+dir+":"+os.Getenv("PATH"))

@@ -18,7 +18,7 @@ import (
 // socketDir is short: a socket's path has 104 bytes at most.
 func socketDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "loopkey")
+	dir, err := os.MkdirTemp("", "loopkey") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestSocketPassesErrorsOn(t *testing.T) {
 		if !errors.Is(err, sentinel) {
 			t.Errorf("%v became %v", want, err)
 		}
-		if e, ok := errors.AsType[*UnavailableError](err); ok && want == error(locked) &&
+		if e, ok := errors.AsType[*UnavailableError](err); ok && errors.Is(want, locked) &&
 			(e.What != locked.What || e.Next != locked.Next || e.Why != "it is locked [2J") {
 			t.Errorf("%#v became %#v", locked, e)
 		}

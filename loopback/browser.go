@@ -14,7 +14,7 @@ import (
 	"github.com/pkg/browser"
 )
 
-// ErrNoBrowser: there is no browser to open here.
+// ErrNoBrowser says that there is no browser to open here.
 var ErrNoBrowser = errors.New("no browser can be opened here")
 
 // OpenBrowser opens a URL in the person's browser: the command in $BROWSER, under WSL
@@ -149,7 +149,7 @@ func launch(ctx context.Context, args []string) error {
 	select {
 	case err := <-ended:
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			return fmt.Errorf("%w: %s ended with %s", ErrNoBrowser, printable(args[0]), exit.ProcessState)
+			return fmt.Errorf("%w: %s ended with %w", ErrNoBrowser, printable(args[0]), exit)
 		}
 	case <-timer.C:
 	case <-ctx.Done():
@@ -166,7 +166,7 @@ func bare(err error) error {
 		return e.Err
 	}
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
-		return errors.New(e.ProcessState.String())
+		return errors.New(e.String())
 	}
 	return errors.New("the platform's launcher failed")
 }

@@ -51,8 +51,11 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	back := make(chan struct{}, 1)
 	once := random()
 	serving, stop := context.WithCancel(ctx)
-	served := make(chan error, 1)
-	go func() { served <- listener.Serve(serving, OwnHost(cfg.BaseURL, cfg.routes(once, back))) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = listener.Serve(serving, OwnHost(cfg.BaseURL, cfg.routes(once, back))) // it ends when we do
+	}()
 	defer func() {
 		stop()
 		<-served

@@ -78,8 +78,11 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 
 func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pending *Pending) (*provider.Tokens, error) {
 	serving, stop := context.WithCancel(ctx)
-	served := make(chan error, 1)
-	go func() { served <- listener.Serve(serving, OwnHost(cfg.BaseURL, routes(flow))) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = listener.Serve(serving, OwnHost(cfg.BaseURL, routes(flow))) // it ends when we do
+	}()
 	defer func() {
 		stop()
 		<-served

@@ -36,7 +36,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	for _, alg := range k.m.algorithms() {
 		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
 	}
-	jws, err := jose.ParseSigned(jwt, algorithms)
+	jws, err := jose.ParseSignedCompact(jwt, algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is not signed with an algorithm that the provider advertises (" + strings.Join(k.m.algorithms(), ", ") + ")"}
 	}

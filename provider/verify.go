@@ -77,7 +77,7 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 		if keys.err != nil { // go-oidc keeps only its text
 			return nil, none, keys.err
 		}
-		return nil, none, p.explainVerify(claims, now)
+		return nil, none, p.explainVerify(m, raw, claims, now)
 	}
 	switch {
 	case claims.Subject() == "" || len(claims.Subject()) > 255:
@@ -123,7 +123,7 @@ func clockError(ahead time.Duration) error {
 }
 
 // explainVerify says in our words why go-oidc refused a token.
-func (p *Provider) explainVerify(claims Claims, now time.Time) error {
+func (p *Provider) explainVerify(m *Metadata, raw string, claims Claims, now time.Time) error {
 	expiry := claims.Time("exp")
 	switch {
 	case claims.Text("iss") != p.cfg.Issuer:
@@ -137,7 +137,24 @@ func (p *Provider) explainVerify(claims Claims, now time.Time) error {
 	if nbf := claims.Time("nbf"); nbf.After(now) {
 		return clockError(nbf.Sub(now))
 	}
-	return &untrusted{check: ErrSignature, detail: "the ID token can't be verified"}
+	if alg := algorithm(raw); !slices.Contains(m.algorithms(), alg) {
+		return &untrusted{check: ErrAlgorithm, detail: fmt.Sprintf("the ID token is signed with %q, and the provider advertises %s",
+			Printable(alg), strings.Join(m.algorithms(), ", "))}
+	}
+	return &untrusted{check: ErrMalformed, detail: "the ID token's claims are not of their types"}
+}
+
+// algorithm is what a JWT's header says of its signature.
+func algorithm(raw string) string {
+	header, _, _ := strings.Cut(raw, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(header)
+	var h struct {
+		Alg string `json:"alg"`
+	}
+	if err != nil || json.Unmarshal(decoded, &h) != nil {
+		return ""
+	}
+	return h.Alg
 }
 
 // decodeClaims reads a JWT's payload. Nothing in it is believed by that.
@@ -176,20 +193,12 @@ func audiences(aud any) []string {
 
 // accessTokenHash is at_hash (OpenID Connect Core 1.0, section 3.1.3.6): the left
 // half of the hash that the ID token's algorithm uses.
-func accessTokenHash(idToken string, accessToken Secret) any {
-	header, _, _ := strings.Cut(idToken, ".")
-	raw, err := base64.RawURLEncoding.DecodeString(header)
-	var h struct {
-		Alg string `json:"alg"`
-	}
-	if err != nil || json.Unmarshal(raw, &h) != nil {
-		return nil
-	}
+func accessTokenHash(idToken string, accessToken Secret) string {
 	hash := crypto.SHA256
-	switch {
-	case strings.HasSuffix(h.Alg, "384"):
+	switch alg := algorithm(idToken); {
+	case strings.HasSuffix(alg, "384"):
 		hash = crypto.SHA384
-	case strings.HasSuffix(h.Alg, "512"), h.Alg == "EdDSA": // Ed25519 hashes with SHA-512
+	case strings.HasSuffix(alg, "512"), alg == "EdDSA": // Ed25519 hashes with SHA-512
 		hash = crypto.SHA512
 	}
 	sum := hash.New()

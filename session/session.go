@@ -39,6 +39,8 @@ var (
 	ErrExpired = fmt.Errorf("%w: it reached the end that the provider set for it", ErrCannotRenew)
 	// ErrNoIDToken: the ID token is over, and the provider sends none on renewal.
 	ErrNoIDToken = fmt.Errorf("%w: its ID token has expired and the provider sends none on renewal", ErrCannotRenew)
+	// ErrKeystore: the keystore can't be used; keystore.UnavailableError says why.
+	ErrKeystore = keystore.ErrUnavailable
 	// ErrLocked: another process held the session's lock for too long.
 	ErrLocked = errors.New("another loopkey process is busy with this session")
 )

@@ -244,7 +244,7 @@ func (s *Session) save(ctx context.Context, st *state) error {
 	if err != nil {
 		return fmt.Errorf("encoding the session: %w", err)
 	}
-	b, err := json.Marshal(st.body)
+	b, err := json.Marshal(st.body) //nolint:gosec // for the keystore: this is what it is for
 	if err != nil {
 		return fmt.Errorf("encoding the session: %w", err)
 	}

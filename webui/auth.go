@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -176,7 +175,7 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, provider.ErrUnreachable), errors.Is(err, provider.ErrUntrusted):
 		status = http.StatusBadGateway
-	case errors.Is(err, keystore.ErrUnavailable):
+	case errors.Is(err, session.ErrKeystore):
 		status = http.StatusServiceUnavailable
 	}
 	s.layout.fail(w, r, status, problem{

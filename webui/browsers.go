@@ -30,11 +30,12 @@ type browsers struct {
 
 	mu      sync.Mutex
 	known   map[[32]byte]time.Time // when each was last seen
+	awaited map[[32]byte]time.Time // recognised, and not yet back with the cookie
 	oneTime map[[32]byte]time.Time // when each stops working
 }
 
 func newBrowsers(port string, now func() time.Time) *browsers {
-	return &browsers{cookie: cookiePrefix + port, now: now, known: map[[32]byte]time.Time{}, oneTime: map[[32]byte]time.Time{}}
+	return &browsers{cookie: cookiePrefix + port, now: now, known: map[[32]byte]time.Time{}, awaited: map[[32]byte]time.Time{}, oneTime: map[[32]byte]time.Time{}}
 }
 
 // cookiePrefix begins the name of every cookie of ours, which no upstream gets to see.
@@ -55,8 +56,9 @@ func (b *browsers) recognise(w http.ResponseWriter, r *http.Request) {
 		delete(b.known, old)
 	}
 	keep(b.known, hash, b.now())
+	keep(b.awaited, hash, b.now())
 	b.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain http on loopback: not every browser keeps a Secure cookie there
 		Name: b.cookie, Value: text, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }
@@ -75,6 +77,21 @@ func (b *browsers) knows(r *http.Request) bool {
 	return ok
 }
 
+// arrives reports whether r is the first request that a browser sends since it was recognised.
+func (b *browsers) arrives(r *http.Request) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.awaited) == 0 {
+		return false
+	}
+	hash, ok := b.hashOf(r)
+	if ok {
+		_, ok = b.awaited[hash]
+		delete(b.awaited, hash)
+	}
+	return ok
+}
+
 // hashOf returns the hash of our cookie. A second cookie of the same name was set by somebody else: then none counts.
 func (b *browsers) hashOf(r *http.Request) ([32]byte, bool) {
 	cookies := r.CookiesNamed(b.cookie)
@@ -89,6 +106,7 @@ func (b *browsers) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	clear(b.known)
+	clear(b.awaited)
 	clear(b.oneTime)
 }
 
@@ -136,7 +154,7 @@ func (b *browsers) beginLogin(w http.ResponseWriter, r *http.Request) string {
 		return cookies[0].Value
 	}
 	text, _ := secret()
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain http on loopback: not every browser keeps a Secure cookie there
 		Name: b.loginCookie(), Value: text, Path: "/auth/", MaxAge: int((10 * time.Minute).Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})

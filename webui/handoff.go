@@ -13,9 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
 )
 
 // The hand-off: a terminal's login that finds our port held by loopkey serve of the
@@ -56,7 +56,7 @@ type reply struct {
 func kinds() map[string]error {
 	return map[string]error{
 		"untrusted": provider.ErrUntrusted, "refused": provider.ErrRefused, "unreachable": provider.ErrUnreachable,
-		"keystore": keystore.ErrUnavailable, "timeout": loopback.ErrTimeout,
+		"keystore": session.ErrKeystore, "timeout": loopback.ErrTimeout,
 	}
 }
 
@@ -71,7 +71,7 @@ func (e *HandOffError) Error() string { return e.Text }
 // Unwrap returns the state that a command tells apart, or nil.
 func (e *HandOffError) Unwrap() error { return e.kind }
 
-// ErrNoServer: no server of ours takes questions there.
+// ErrNoServer says that no server of ours takes questions there.
 var ErrNoServer = errors.New("no loopkey serve runs there")
 
 // AnswerTerminals takes the questions of terminals until ctx ends.
@@ -155,8 +155,8 @@ func failure(err error) reply {
 
 // HandOff asks the server at path to log in for the named session, calls show with the
 // URL to open, and returns when the login is stored. ErrNoServer where there is none.
-func HandOff(ctx context.Context, path, session string, params url.Values, show func(url string)) error {
-	conn, lines, err := ask(ctx, path, question{Session: session, Params: params})
+func HandOff(ctx context.Context, path, name string, params url.Values, show func(url string)) error {
+	conn, lines, err := ask(ctx, path, question{Session: name, Params: params})
 	if err != nil {
 		return err
 	}
@@ -174,8 +174,8 @@ func HandOff(ctx context.Context, path, session string, params url.Values, show 
 }
 
 // AskOneTimeURL asks the server at path for a fresh one-time URL. ErrNoServer where there is none.
-func AskOneTimeURL(ctx context.Context, path, session string) (string, error) {
-	conn, lines, err := ask(ctx, path, question{Session: session, Open: true})
+func AskOneTimeURL(ctx context.Context, path, name string) (string, error) {
+	conn, lines, err := ask(ctx, path, question{Session: name, Open: true})
 	if err != nil {
 		return "", err
 	}

@@ -1,3 +1,6 @@
+// Package webui serves the local pages: who is logged in, their claims and tokens, and
+// what they protect. A browser sees the user only with the cookie that this server gave
+// it: after a login, or through the one-time URL that its owner opens.
 package webui
 
 import (
@@ -136,7 +139,18 @@ func (s *Server) Handler() http.Handler {
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.layout.fail(w, r, http.StatusForbidden, problem{Title: "Not from another page", Why: "This can only be asked for by loopkey's own pages."})
 	}))
-	return loopback.OwnHost(s.cfg.BaseURL, origin.Handler(mux))
+	return loopback.OwnHost(s.cfg.BaseURL, s.greet(origin.Handler(mux)))
+}
+
+// greet lets the open pages of a browser look again when it is back with its new
+// cookie: when the session changed, they looked too early.
+func (s *Server) greet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.browsers.arrives(r) {
+			s.watch.tell()
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Watch reads the session, and returns the function that keeps the pages current with

@@ -383,7 +383,7 @@ func TestUpstreamDown(t *testing.T) {
 	if listener, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", address); err != nil {
 		t.Skipf("the port was taken meanwhile: %v", err)
 	}
-	back := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(echo)}} //nolint:gosec // a test's server, on loopback
+	back := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(echo)}}
 	back.Start()
 	t.Cleanup(back.Close)
 	if res, _ = send(t, server.URL+"/x", nil); res.StatusCode != http.StatusOK || res.Header.Get(downHeader) != "" {

@@ -70,13 +70,20 @@ func (w *watch) refresh(ctx context.Context, force bool) {
 	if over {
 		w.ended()
 	}
+	w.mu.Unlock()
+	w.tell()
+}
+
+// tell lets every open page look again.
+func (w *watch) tell() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for listener := range w.listeners {
 		select {
 		case listener <- struct{}{}:
 		default: // it has one waiting already
 		}
 	}
-	w.mu.Unlock()
 }
 
 // run looks for changes until ctx ends.

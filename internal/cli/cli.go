@@ -37,7 +37,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what the first one could not
 	a := &app{args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr, flags: map[string]string{}}
-	err := a.root().ExecuteContext(ctx)
+	err := a.root().ExecuteContext(ctx) //nolint:contextcheck // cobra hands it to the commands
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
 		err = errInterrupted
 	}

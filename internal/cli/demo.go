@@ -79,7 +79,7 @@ type demo struct {
 	noBrowser bool
 	tenant    *tenant.Tenant
 	listener  net.Listener
-	served    chan error
+	served    chan struct{}
 }
 
 func (d *demo) start(ctx context.Context) error {
@@ -106,8 +106,11 @@ func (d *demo) start(ctx context.Context) error {
 		d.tenant.Close()
 		return fmt.Errorf("the demo's keystore: %w", err)
 	}
-	d.served = make(chan error, 1)
-	go func() { d.served <- keystore.Serve(ctx, d.listener, keystore.Memory()) }()
+	d.served = make(chan struct{})
+	go func() {
+		defer close(d.served)
+		_ = keystore.Serve(ctx, d.listener, keystore.Memory()) // it ends when its listener does
+	}()
 	return d.configure(baseURL, socket)
 }
 

@@ -163,7 +163,7 @@ func (t *Tenant) authorize(w http.ResponseWriter, r *http.Request) {
 	case slices.Contains(a.prompt, "none"):
 		t.answer(w, a, url.Values{"error": {"login_required"}, "error_description": {"Login required"}})
 	default:
-		t.pages.login(w, loginPage{Action: template.URL("?" + r.URL.RawQuery), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
+		t.pages.login(w, loginPage{Action: here(r), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
 			Email: a.loginHint, StepUp: a.acr != "", Users: t.cfg.Users})
 	}
 }
@@ -185,7 +185,7 @@ func (t *Tenant) decide(w http.ResponseWriter, r *http.Request) {
 	}
 	user := t.user(r.PostFormValue("email"))
 	if user == nil || user.Password != r.PostFormValue("password") {
-		t.pages.login(w, loginPage{Action: template.URL("?" + r.URL.RawQuery), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
+		t.pages.login(w, loginPage{Action: here(r), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
 			Email: r.PostFormValue("email"), StepUp: a.acr != "", Users: t.cfg.Users, Wrong: true})
 		return
 	}
@@ -193,6 +193,11 @@ func (t *Tenant) decide(w http.ResponseWriter, r *http.Request) {
 	session.user, session.authTime, session.acr = user, t.cfg.Now(), a.acr
 	t.mu.Unlock()
 	t.grant(w, a, session)
+}
+
+// here is where the form goes: to the request that it was shown for.
+func here(r *http.Request) template.URL {
+	return template.URL("?" + r.URL.RawQuery) //nolint:gosec // after "?" it can be no other scheme, and the template escapes it for the attribute
 }
 
 // grant gives the client a code for the person who is logged in.

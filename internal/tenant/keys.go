@@ -99,7 +99,7 @@ func (t *Tenant) accessTokenHash(token string) string {
 
 // verifyOwn returns the claims of a token that this tenant signed, expired or not.
 func (t *Tenant) verifyOwn(raw string) (map[string]any, bool) {
-	jws, err := jose.ParseSigned(strings.TrimSpace(raw), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.cfg.Alg)})
+	jws, err := jose.ParseSignedCompact(strings.TrimSpace(raw), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.cfg.Alg)})
 	if err != nil {
 		return nil, false
 	}

@@ -38,7 +38,7 @@ func (t *Tenant) endSession(w http.ResponseWriter, r *http.Request) {
 		t.pages.askLogout(w, logoutPage{Action: r.URL.Path, CSRF: session.csrf, ClientID: q.Get("client_id"), Back: back, State: q.Get("state")})
 		return
 	}
-	t.end(session)
+	t.end(r.Context(), session)
 	if back == "" {
 		t.pages.done(w, "Logged out", "You are logged out of the demo tenant.")
 		return
@@ -55,7 +55,7 @@ func (t *Tenant) v2Logout(w http.ResponseWriter, r *http.Request) {
 		t.pages.problem(w, http.StatusBadRequest, `The "returnTo" querystring parameter is not among the Allowed Logout URLs.`)
 		return
 	}
-	t.end(t.browser(w, r))
+	t.end(r.Context(), t.browser(w, r))
 	if back == "" {
 		t.pages.done(w, "OK", "Logged out.")
 		return
@@ -78,26 +78,26 @@ func redirectBack(w http.ResponseWriter, back, state string) {
 }
 
 // end ends a browser's session and tells the clients that asked to be told.
-func (t *Tenant) end(session *browserSession) {
+func (t *Tenant) end(ctx context.Context, session *browserSession) {
 	t.mu.Lock()
 	user, clients := session.user, session.clients
 	session.user, session.clients = nil, nil
 	t.mu.Unlock()
 	for _, id := range clients {
 		if client := t.client(id); client != nil && client.BackchannelLogoutURI != "" && user != nil {
-			_ = t.tell(client, user.Subject, session.id)
+			_ = t.tell(ctx, client, user.Subject, session.id)
 		}
 	}
 }
 
 // BackchannelLogout tells a client that a user's session ended (OpenID Connect
 // Back-Channel Logout 1.0, section 2.5), and returns an error unless it answers 200.
-func (t *Tenant) BackchannelLogout(clientID, subject, sessionID string) error {
+func (t *Tenant) BackchannelLogout(ctx context.Context, clientID, subject, sessionID string) error {
 	client := t.client(clientID)
 	if client == nil || client.BackchannelLogoutURI == "" {
 		return fmt.Errorf("tenant: client %q has no back-channel logout URI", clientID)
 	}
-	return t.tell(client, subject, sessionID)
+	return t.tell(ctx, client, subject, sessionID)
 }
 
 // LogoutToken signs a logout token; change may spoil its claims.
@@ -119,12 +119,12 @@ func (t *Tenant) LogoutToken(clientID, subject, sessionID string, change func(ma
 	return t.sign("logout+jwt", claims)
 }
 
-func (t *Tenant) tell(client *Client, subject, sessionID string) error {
+func (t *Tenant) tell(ctx context.Context, client *Client, subject, sessionID string) error {
 	token, err := t.LogoutToken(client.ID, subject, sessionID, nil)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, client.BackchannelLogoutURI,
 		strings.NewReader(url.Values{"logout_token": {token}}.Encode()))

@@ -9,7 +9,7 @@ import (
 
 func TestVisit(t *testing.T) {
 	t.Parallel()
-	back := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(r.URL.RawQuery)) }))
+	back := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.URL.RawQuery)) }))
 	defer back.Close()
 	tn, err := Start(context.Background(), Config{Clients: []Client{{ID: "c", RedirectURIs: []string{back.URL + "/cb"}}}, Users: []User{{Subject: "ada", Email: "a@b", Password: "p"}}})
 	if err != nil {

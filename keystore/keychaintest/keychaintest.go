@@ -89,7 +89,7 @@ func start(t testing.TB, password string) *Keychain {
 func StartBus(t testing.TB) *Keychain {
 	t.Helper()
 	Need(t, "dbus-daemon")
-	dir, err := os.MkdirTemp("", "keychain") // a socket's path must be short
+	dir, err := os.MkdirTemp("", "keychain") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
