@@ -5,11 +5,13 @@ import (
 	"strings"
 )
 
+const mostReturnTo = 2048
+
 // ReturnTo reports whether raw is a path of our own origin to go back to after a
 // login, and returns it. //host, /\host, https:host, control characters and their
 // encoded forms lead elsewhere in one browser or another, so they are refused.
 func ReturnTo(raw string) (string, bool) {
-	if raw == "" || raw[0] != '/' || len(raw) > 2048 {
+	if raw == "" || raw[0] != '/' || len(raw) > mostReturnTo {
 		return "", false
 	}
 	decoded, err := url.PathUnescape(raw)
@@ -31,5 +33,9 @@ func ReturnTo(raw string) (string, bool) {
 		return "", false
 	}
 	clean.Scheme, clean.Host, clean.Fragment = "", "", ""
-	return clean.String(), true
+	path := clean.String()
+	if len(path) > mostReturnTo { // escaping made it longer
+		return "", false
+	}
+	return path, true
 }

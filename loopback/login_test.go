@@ -1,0 +1,444 @@
+package loopback_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+)
+
+const clientID = "tests"
+
+// A scene is a tenant, a client and a free port.
+type scene struct {
+	tenant *tenant.Tenant
+	base   string
+}
+
+func newScene(t testing.TB, cfg tenant.Config) *scene {
+	t.Helper()
+	base := "http://localhost:" + strconv.Itoa(freePort(t))
+	cfg.Clients = []tenant.Client{{ID: clientID, RedirectURIs: []string{base + loopback.CallbackPath}, PostLogoutRedirectURIs: []string{base}}}
+	cfg.Users = []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada <b>Lovelace</b>", Password: "x"}}
+	started, err := tenant.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(started.Close)
+	return &scene{started, base}
+}
+
+// freePort is free on both loopbacks when it is asked for.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 50 {
+		four, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := four.Addr().(*net.TCPAddr).Port
+		_ = four.Close()
+		both, err := loopback.Listen(t.Context(), "http://localhost:"+strconv.Itoa(port))
+		if err == nil {
+			_ = both.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free on both loopbacks")
+	return 0
+}
+
+func (s *scene) config(visit func(ctx context.Context, target string)) loopback.Config {
+	return loopback.Config{
+		Issuer: s.tenant.Issuer(), ClientID: clientID, BaseURL: s.base, Timeout: 30 * time.Second,
+		OpenBrowser: func(ctx context.Context, target string) error {
+			visit(context.WithoutCancel(ctx), target)
+			return nil
+		},
+	}
+}
+
+func ada() tenant.Person { return tenant.Person{Email: "ada@example.com", Password: "x"} }
+
+// get asks without following, and without keeping the connection.
+func get(t testing.TB, target, host string) (int, string, http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host != "" {
+		req.Host = host
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body), resp.Header
+}
+
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	stored := false
+	var page *tenant.Visit
+	var visiting sync.WaitGroup
+	cfg := s.config(func(ctx context.Context, target string) {
+		visiting.Go(func() {
+			var err error
+			if page, err = ada().Visit(ctx, target); err != nil {
+				t.Error(err)
+			}
+			if !stored {
+				t.Error("the page came before the tokens were stored")
+			}
+		})
+	})
+	cfg.Store = func(context.Context, *provider.Tokens) error { stored = true; return nil }
+	tokens, err := loopback.Login(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	visiting.Wait()
+	if tokens.Claims.Subject() != "ada" || tokens.RefreshToken.IsZero() {
+		t.Errorf("got %v", tokens.Claims)
+	}
+	if !strings.HasPrefix(page.URL, s.base+loopback.ResultPath+"?id=") || page.Status != 200 {
+		t.Errorf("the browser ended up at %s (%d)", page.URL, page.Status)
+	}
+	if !strings.Contains(page.Body, "You are logged in as Ada &lt;b&gt;Lovelace&lt;/b&gt;") {
+		t.Errorf("the page says %s", page.Body)
+	}
+	listener, err := loopback.Listen(t.Context(), s.base)
+	if err != nil {
+		t.Fatalf("the port is not free again: %v", err)
+	}
+	_ = listener.Close()
+}
+
+// What strangers send while a login waits gets an error page, and ends nothing.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	var visiting sync.WaitGroup
+	cfg := s.config(func(ctx context.Context, target string) {
+		visiting.Go(func() {
+			stopped := ada()
+			stopped.StopAt = s.base
+			answer, err := stopped.Visit(ctx, target)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			back, err := url.Parse(answer.URL)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			code, state, iss := back.Query().Get("code"), back.Query().Get("state"), back.Query().Get("iss")
+			for name, query := range map[string]string{
+				"nothing":       "",
+				"no state":      "code=" + code,
+				"empty state":   "state=&code=" + code,
+				"guessed state": "state=guessed&code=" + code,
+				"part of state": "state=" + state[:20] + "&code=" + code,
+				"two states":    "state=" + state + "&state=" + state + "&code=" + code,
+				"a wrong error": "state=guessed&error=access_denied",
+			} {
+				status, body, header := get(t, s.base+loopback.CallbackPath+"?"+query, "")
+				if status/100 != 4 {
+					t.Errorf("%s gets %d", name, status)
+				}
+				if strings.Contains(body, code) || header.Get("Cache-Control") != "no-store" || header.Get("Referrer-Policy") != "no-referrer" ||
+					header.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(header.Get("Content-Security-Policy"), "frame-ancestors 'none'") ||
+					!strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") || strings.Contains(body, "<script") {
+					t.Errorf("%s: the page is not as it should be: %v", name, header)
+				}
+			}
+			for target, want := range map[string]int{
+				s.base + "/favicon.ico": 404, s.base + "/": 200, s.base + "/auth/done": 404, s.base + "/auth/done?id=guessed": 404,
+			} {
+				if status, body, _ := get(t, target, ""); status != want || strings.Contains(body, "Ada") {
+					t.Errorf("%s gets %d, not %d", target, status, want)
+				}
+			}
+			for _, host := range []string{"evil.example", "evil.example" + s.base[strings.LastIndex(s.base, ":"):], "localhost", "localhost:1", "127.0.0.1.nip.io"} {
+				if status, _, _ := get(t, s.base+loopback.CallbackPath+"?"+back.RawQuery, host); status != http.StatusMisdirectedRequest {
+					t.Errorf("Host %s gets %d", host, status)
+				}
+			}
+			// Connections that say nothing, more than any program of the person's opens.
+			for range 300 {
+				if conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(s.base, "http://")); err == nil {
+					defer func() { _ = conn.Close() }()
+				}
+			}
+			// The real one, at last, by the other name of this machine.
+			real := strings.Replace(answer.URL, "localhost", "127.0.0.1", 1)
+			status, _, header := get(t, real, "")
+			if status != http.StatusSeeOther || strings.Contains(header.Get("Location"), "code") {
+				t.Errorf("the real answer (iss %s) gets %d to %s", iss, status, header.Get("Location"))
+			}
+			// Used once.
+			if status, body, _ := get(t, real, ""); status/100 != 4 || !strings.Contains(body, `href="/"`) {
+				t.Errorf("the real answer a second time gets %d", status)
+			}
+			if status, body, _ := get(t, s.base+header.Get("Location"), ""); status != 200 || !strings.Contains(body, "You are logged in") {
+				t.Errorf("the clean page gets %d", status)
+			}
+		})
+	})
+	if _, err := loopback.Login(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	visiting.Wait()
+}
+
+// How a login can fail, and that page and caller are told the same.
+func TestLoginFails(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tenant tenant.Config
+		person tenant.Person
+		store  error
+		want   error
+		page   string
+		status int
+	}{
+		"declined":        {person: tenant.Person{Email: "ada@example.com", Password: "x", Deny: true}, want: provider.ErrRefused, page: "access_denied", status: 403},
+		"wrong nonce":     {tenant: tenant.Config{OnIDToken: func(c map[string]any) { c["nonce"] = "another" }}, person: ada(), want: provider.ErrNonce, page: "nonce", status: 502},
+		"can't be stored": {person: ada(), store: errors.New("the keychain is locked"), page: "keychain is locked", status: 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, c.tenant)
+			var page *tenant.Visit
+			var visiting sync.WaitGroup
+			cfg := s.config(func(ctx context.Context, target string) {
+				visiting.Go(func() {
+					var err error
+					if page, err = c.person.Visit(ctx, target); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+			cfg.Store = func(context.Context, *provider.Tokens) error { return c.store }
+			_, err := loopback.Login(t.Context(), cfg)
+			visiting.Wait()
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || c.store != nil && !errors.Is(err, c.store) {
+				t.Errorf("got %v", err)
+			}
+			if page.Status != c.status || !strings.Contains(page.Body, c.page) || strings.Contains(page.Body, "You are logged in") {
+				t.Errorf("the page (%d) says %s", page.Status, page.Body)
+			}
+		})
+	}
+}
+
+func TestLoginEnds(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	cfg := s.config(func(context.Context, string) {})
+	cfg.Timeout = 50 * time.Millisecond
+	if _, err := loopback.Login(t.Context(), cfg); !errors.Is(err, loopback.ErrTimeout) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg = s.config(func(context.Context, string) { cancel() })
+	if _, err := loopback.Login(ctx, cfg); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	listener, err := loopback.Listen(t.Context(), s.base)
+	if err != nil {
+		t.Fatalf("the port is not free again: %v", err)
+	}
+	defer listener.Close()
+	_, err = loopback.Login(t.Context(), cfg)
+	taken := new(loopback.PortTakenError)
+	if !errors.As(err, &taken) || !strings.HasSuffix(s.base, strconv.Itoa(taken.Port)) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A port that a stranger holds on one loopback alone is taken.
+func TestHalfTaken(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		port := freePort(t)
+		stranger, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			t.Logf("%s is not there: %v", host, err)
+			continue
+		}
+		_, err = loopback.Listen(t.Context(), "http://localhost:"+strconv.Itoa(port))
+		_ = stranger.Close()
+		taken := new(loopback.PortTakenError)
+		if !errors.As(err, &taken) {
+			t.Errorf("%s taken: %v", host, err)
+		}
+	}
+}
+
+func TestPasted(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	pasted := make(chan string)
+	var rejected []string
+	var pasting sync.WaitGroup
+	cfg := s.config(func(ctx context.Context, target string) {
+		pasting.Go(func() {
+			stopped := ada()
+			stopped.StopAt = s.base
+			answer, err := stopped.Visit(ctx, target)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, wrong := range []string{"nonsense", "http://evil.example/auth/callback?state=x&code=y", s.base + "/auth/callback?state=guessed&code=y", s.base + "/"} {
+				pasted <- wrong
+			}
+			pasted <- "  " + answer.URL + " "
+		})
+	})
+	cfg.Pasted = pasted
+	cfg.Rejected = func(reason string) { rejected = append(rejected, reason) }
+	tokens, err := loopback.Login(t.Context(), cfg)
+	pasting.Wait()
+	if err != nil || tokens.Claims.Subject() != "ada" || len(rejected) != 4 {
+		t.Errorf("got %v, %v; rejected %q", tokens, err, rejected)
+	}
+}
+
+func TestEndSession(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	var visiting sync.WaitGroup
+	opened := ""
+	err := loopback.EndSession(t.Context(), loopback.EndSessionConfig{
+		URL: s.base + "/?state=right", State: "right", BaseURL: s.base, Timeout: 20 * time.Second, // as a provider that redirects at once
+		OpenBrowser: func(ctx context.Context, target string) error {
+			opened = target
+			ctx = context.WithoutCancel(ctx)
+			visiting.Go(func() {
+				if status, _, _ := get(t, s.base+"/?state=wrong", ""); status != 400 {
+					t.Errorf("a wrong state gets %d", status)
+				}
+				if _, err := ada().Visit(ctx, target); err != nil {
+					t.Error(err)
+				}
+			})
+			return nil
+		},
+	})
+	visiting.Wait()
+	if err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(opened, "right") {
+		t.Errorf("the provider's URL, which may hold an ID token, was in an argument: %s", opened)
+	}
+}
+
+func TestBaseURLs(t *testing.T) {
+	t.Parallel()
+	for raw, ok := range map[string]bool{
+		"": true, "http://localhost:3000": true, "http://127.0.0.1:1": true, "http://[::1]:65535/": true, "http://localhost": true,
+		"https://localhost:3000": false, "http://localhost:3000/x": false, "http://0.0.0.0:3000": false, "http://192.0.2.1:3000": false,
+		"http://localhost:0": false, "http://localhost:99999": false, "http://u@localhost:1": false, "localhost:3000": false, "http://localhost:3000?x": false,
+	} {
+		if _, err := loopback.ParseBaseURL(raw); (err == nil) != ok {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+}
+
+func FuzzReturnTo(f *testing.F) {
+	for _, seed := range []string{"/", "/profile?x=1", "//evil.example", `/\evil.example`, "https:evil.example", "/%2Fevil.example", "/%5Cevil", "/a/..//evil", "/.//evil", "/\tevil", "/%09/evil", "http://localhost/x", "/x#y"} {
+		f.Add(seed)
+	}
+	home, err := url.Parse("http://localhost:3000/")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		path, ok := loopback.ReturnTo(raw)
+		if !ok {
+			return
+		}
+		u, err := url.Parse(path)
+		if err != nil {
+			t.Fatalf("ReturnTo(%q) is no URL: %q", raw, path)
+		}
+		if home.ResolveReference(u).Host != home.Host || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\t\r\n") {
+			t.Errorf("ReturnTo(%q) leaves our origin: %q", raw, path)
+		}
+		if again, ok := loopback.ReturnTo(path); !ok || again != path {
+			t.Errorf("ReturnTo(%q) is not stable: %q then %q (%v)", raw, path, again, ok)
+		}
+	})
+}
+
+// A login from Login to tokens, with a person who needs no time.
+func BenchmarkLogin(b *testing.B) {
+	s := newScene(b, tenant.Config{})
+	p, err := provider.New(provider.Config{Issuer: s.tenant.Issuer(), ClientID: clientID})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		cfg := s.config(func(ctx context.Context, target string) {
+			go func() { _, _ = ada().Visit(ctx, target) }()
+		})
+		cfg.Provider = p
+		if _, err := loopback.Login(b.Context(), cfg); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// A person logs in to a provider on this machine.
+func ExampleLogin() {
+	ctx := context.Background()
+	const base = "http://localhost:38417"
+	demo, err := tenant.Start(ctx, tenant.Config{
+		Clients: []tenant.Client{{ID: "example", RedirectURIs: []string{base + loopback.CallbackPath}}},
+		Users:   []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada Lovelace", Password: "x"}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer demo.Close()
+
+	tokens, err := loopback.Login(ctx, loopback.Config{
+		Issuer: demo.Issuer(), ClientID: "example", BaseURL: base,
+		OpenBrowser: func(ctx context.Context, url string) error { // left out: the person's own browser
+			_, err := tenant.Person{Email: "ada@example.com", Password: "x"}.Visit(context.WithoutCancel(ctx), url)
+			return err
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(tokens.Claims.Text("name"), tokens.AccessToken)
+	// Output: Ada Lovelace [secret]
+}
