@@ -97,3 +97,50 @@ func TestTheMainJob(t *testing.T) {
 		})
 	}
 }
+
+// A second login in the same browser shares the grant of the first, and revoking the
+// refresh token that it replaced revokes both: the browser is sent through once more.
+func TestSecondLogin(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s := panva.Start(t, panva.Options{})
+	p := client(t, s, panva.Public)
+	mine := session.New(session.Config{Profile: "default", Provider: p, Store: keystore.Memory(), StateDir: t.TempDir()})
+	var agains int
+	login := func() {
+		t.Helper()
+		_, err := loopback.Login(ctx, loopback.Config{
+			Provider: p, BaseURL: baseURL(t), Params: url.Values{"prompt": {"consent"}}, OpenBrowser: s.Browse,
+			Store: func(ctx context.Context, t *provider.Tokens) error {
+				replaced, err := mine.Begin(ctx, t)
+				if err != nil {
+					return err
+				}
+				again, err := mine.Retire(ctx, replaced)
+				if again {
+					agains++
+					return loopback.ErrAgain
+				}
+				return err
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mine.AccessToken(ctx, session.Request{Force: true}); err != nil {
+			t.Fatalf("the session after the login: %v", err)
+		}
+	}
+	login()
+	first := s.Requests(t)["POST /token/revocation"]
+	login()
+	if s.Requests(t)["POST /token/revocation"] == first {
+		t.Error("the refresh token that was replaced was not revoked")
+	}
+	login()
+	t.Logf("%d of 3 logins were made once more", agains)
+	if agains > 1 {
+		t.Errorf("the browser was sent through %d times more: it is not remembered that this provider revokes both", agains)
+	}
+}

@@ -1,0 +1,449 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"crypto/sha256"
+	"encoding/base64"
+	"net/url"
+
+	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+const (
+	clientID = "tests"
+	redirect = "http://localhost:3000/auth/callback"
+	verifier = "0123456789012345678901234567890123456789012"
+	api      = "https://api.example.com/"
+	other    = "https://other.example.com/"
+)
+
+// A scene is a tenant, and a session that was begun there. Its clock can be set forward.
+type scene struct {
+	t      *testing.T
+	tenant *tenant.Tenant
+	p      *provider.Provider
+	store  keystore.Store
+	cfg    session.Config
+	ahead  atomic.Int64
+}
+
+func newScene(t *testing.T, cfg tenant.Config) *scene {
+	t.Helper()
+	s := &scene{t: t, store: keystore.Memory()}
+	now := func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+	cfg.Now = now
+	cfg.Clients = []tenant.Client{{ID: clientID, RedirectURIs: []string{redirect}, Audiences: []string{api, other}}}
+	cfg.Users = []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada", Password: "x"}}
+	var err error
+	if s.tenant, err = tenant.Start(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.tenant.Close)
+	if s.p, err = provider.New(provider.Config{Issuer: s.tenant.Issuer(), ClientID: clientID, Auth0: cfg.Auth0, Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	s.cfg = session.Config{Profile: "default", Provider: s.p, Store: s.store, StateDir: t.TempDir(), Now: now, MayAskAudiences: cfg.Auth0}
+	return s
+}
+
+// process is the session as another process sees it.
+func (s *scene) process() *session.Session { return session.New(s.cfg) }
+
+func (s *scene) tokens(audience string) *provider.Tokens {
+	s.t.Helper()
+	ctx := s.t.Context()
+	sum := sha256.Sum256([]byte(verifier))
+	target, err := s.p.AuthorizationURL(ctx, provider.AuthorizationRequest{
+		RedirectURI: redirect, State: "s", Nonce: "n", Scope: "openid profile email offline_access", Audience: audience,
+		CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	page, err := tenant.Person{Email: "ada@example.com", Password: "x", StopAt: redirect}.Visit(ctx, target)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	back, err := url.Parse(page.URL)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	tokens, err := s.p.Exchange(ctx, provider.CodeExchange{
+		Code: provider.NewSecret(back.Query().Get("code")), RedirectURI: redirect, CodeVerifier: provider.NewSecret(verifier), Nonce: "n", Audience: audience,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return tokens
+}
+
+func (s *scene) login(audience string) *provider.Tokens {
+	s.t.Helper()
+	tokens := s.tokens(audience)
+	if _, err := s.process().Begin(s.t.Context(), tokens); err != nil {
+		s.t.Fatal(err)
+	}
+	s.tenant.Reset()
+	return tokens
+}
+
+func (s *scene) get(r session.Request) (session.AccessToken, error) {
+	return s.process().AccessToken(s.t.Context(), r)
+}
+
+func (s *scene) requests(want int) {
+	s.t.Helper()
+	if got := s.tenant.Requests("token"); got != want {
+		s.t.Errorf("%d token requests, not %d", got, want)
+	}
+	s.tenant.Reset()
+}
+
+func TestCachedUntilItIsNot(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true})
+	tokens := s.login("")
+	for range 3 {
+		token, err := s.get(session.Request{MinLifetime: time.Minute})
+		if err != nil || token.Token.Reveal() != tokens.AccessToken.Reveal() {
+			t.Fatalf("got %v", err)
+		}
+	}
+	s.requests(0)
+	s.ahead.Store(int64(59*time.Minute + 30*time.Second)) // half a minute left
+	if _, err := s.get(session.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	s.requests(0)
+	renewed, err := s.get(session.Request{MinLifetime: time.Minute})
+	if err != nil || renewed.Token.Reveal() == tokens.AccessToken.Reveal() {
+		t.Fatalf("got %v", err)
+	}
+	s.requests(1)
+	if _, err := s.get(session.Request{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	s.requests(1)
+	// Shorter-lived than asked: renewed once for each who asks, and handed out.
+	if _, err := s.get(session.Request{MinLifetime: 10 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	s.requests(1)
+}
+
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true})
+	s.login("")
+	for _, r := range []session.Request{{MinLifetime: time.Minute}, {Force: true}, {MinLifetime: 10 * time.Hour}} {
+		s.ahead.Add(int64(2 * time.Hour))
+		var asking sync.WaitGroup
+		start := make(chan struct{})
+		for range 100 {
+			asking.Go(func() {
+				process := s.process()
+				<-start
+				if _, err := process.AccessToken(t.Context(), r); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(start)
+		asking.Wait()
+		// Who asks for a renewal after one was made gets its own; 100 at once may be a few more than one, never 100.
+		got := s.tenant.Requests("token")
+		if r.MinLifetime == time.Minute && got != 1 || got > 50 {
+			t.Errorf("%+v: %d requests", r, got)
+		}
+		s.tenant.Reset()
+	}
+	if got := s.tenant.ReusedFamilies(); got != 0 {
+		t.Errorf("%d families revoked", got)
+	}
+}
+
+func TestTroubleIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true})
+	s.login("")
+	for _, status := range []int{500, 502, 503, 429} {
+		s.tenant.Fail("token", status)
+		if _, err := s.get(session.Request{Force: true}); !errors.Is(err, provider.ErrUnreachable) {
+			t.Errorf("%d: %v", status, err)
+		}
+		// A token that is alive is better than none.
+		if _, err := s.get(session.Request{MinLifetime: 2 * time.Hour}); err != nil {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	s.tenant.Fail("token", 0)
+	if _, err := s.get(session.Request{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	// A refusal that is not about the refresh token ends nothing.
+	for _, body := range []string{`{"error":"invalid_client"}`, `{"error":"invalid_request"}`, ``} {
+		lie := newScene(t, tenant.Config{Intercept: refuse(body)})
+		lie.login("")
+		if _, err := lie.get(session.Request{Force: true}); !errors.Is(err, provider.ErrRefused) || errors.Is(err, session.ErrCannotRenew) {
+			t.Errorf("%s: %v", body, err)
+		}
+		if info, err := lie.process().Info(t.Context()); err != nil || !info.Renewable {
+			t.Errorf("%s ended the session: %v", body, err)
+		}
+	}
+}
+
+func refuse(body string) func(string, http.ResponseWriter, *http.Request) bool {
+	return func(endpoint string, w http.ResponseWriter, r *http.Request) bool {
+		if endpoint != "token" || r.PostFormValue("grant_type") != "refresh_token" {
+			return false
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(body))
+		return true
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true})
+	tokens := s.login("")
+	s.tenant.RevokeAll("ada")
+	if _, err := s.get(session.Request{Force: true}); !errors.Is(err, session.ErrRefreshRefused) {
+		t.Fatalf("got %v", err)
+	}
+	s.requests(1)
+	if _, err := s.get(session.Request{Force: true}); !errors.Is(err, session.ErrRefreshRefused) {
+		t.Fatalf("got %v", err)
+	}
+	s.requests(0) // it is asked once
+	if token, err := s.get(session.Request{}); err != nil || token.Token.Reveal() != tokens.AccessToken.Reveal() {
+		t.Errorf("the token that still lives: %v", err)
+	}
+	info, err := s.process().Info(t.Context())
+	if err != nil || info.Renewable || info.Over != nil {
+		t.Errorf("got %+v, %v", info, err)
+	}
+	s.ahead.Store(int64(2 * time.Hour))
+	if info, err = s.process().Info(t.Context()); err != nil || !errors.Is(info.Over, session.ErrCannotRenew) {
+		t.Errorf("got %+v, %v", info, err)
+	}
+	s.login("")
+	if _, err := s.get(session.Request{Force: true}); err != nil {
+		t.Errorf("after a new login: %v", err)
+	}
+}
+
+func TestAudiences(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Auth0: true})
+	s.login(api)
+	first, err := s.get(session.Request{Audience: other})
+	if err != nil || first.Audience != other {
+		t.Fatalf("got %+v, %v", first, err)
+	}
+	s.requests(1)
+	again, err := s.get(session.Request{Audience: other})
+	if err != nil || again.Token.Reveal() != first.Token.Reveal() {
+		t.Errorf("it was not kept: %v", err)
+	}
+	if token, err := s.get(session.Request{Audience: api}); err != nil || token.Audience != api {
+		t.Errorf("got %+v, %v", token, err)
+	}
+	s.requests(0)
+	if _, err := s.get(session.Request{Audience: "https://forbidden.example.com/"}); !errors.Is(err, provider.ErrAudience) {
+		t.Errorf("got %v", err)
+	}
+	if info, err := s.process().Info(t.Context()); err != nil || len(info.AccessTokens) != 2 {
+		t.Errorf("got %+v, %v", info.AccessTokens, err)
+	}
+	// Less than all is asked for by name, kept apart, and never handed out for more.
+	narrow, err := s.get(session.Request{Scope: "email openid"})
+	if err != nil || narrow.Scope != "email openid" {
+		t.Errorf("got %+v, %v", narrow, err)
+	}
+	if token, err := s.get(session.Request{Scope: "openid  email"}); err != nil || token.Token.Reveal() != narrow.Token.Reveal() {
+		t.Errorf("got %v", err)
+	}
+	if token, err := s.get(session.Request{}); err != nil || !strings.Contains(token.Scope, "profile") {
+		t.Errorf("got %+v, %v", token, err)
+	}
+	if _, err := s.get(session.Request{Scope: "openid write:everything"}); !errors.Is(err, provider.ErrRefused) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestIDToken(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	tokens := s.login("")
+	id, expiry, err := s.process().IDToken(t.Context(), time.Minute, false)
+	if err != nil || id.Reveal() != tokens.IDToken.Reveal() || time.Until(expiry) < 9*time.Hour {
+		t.Fatalf("%v, %v", expiry, err)
+	}
+	s.requests(0)
+	s.ahead.Store(int64(11 * time.Hour))
+	if id, _, err = s.process().IDToken(t.Context(), time.Minute, false); err != nil || id.Reveal() == tokens.IDToken.Reveal() {
+		t.Errorf("it was not renewed: %v", err)
+	}
+	s.requests(1)
+}
+
+func TestWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	tokens := s.login("")
+	name := s.process().Name()
+	for _, garbage := range []keystore.Record{
+		{Head: []byte("garbage"), Body: []byte("{}")}, {Head: []byte("{}"), Body: []byte("{}")}, {Head: []byte(`{"v":99}`), Body: []byte("{}")},
+		{Head: []byte(`{"v":1,"issuer":"https://mallory.example.com/","client_id":"tests","access_token":{"token":"stolen"}}`), Body: []byte(`{"sub":"x"}`)},
+	} {
+		if err := s.store.Save(t.Context(), name, garbage); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.get(session.Request{}); !errors.Is(err, keystore.ErrCorrupt) || strings.Contains(err.Error(), "stolen") {
+			t.Errorf("%s: %v", garbage.Head, err)
+		}
+		if _, err := s.process().Info(t.Context()); !errors.Is(err, keystore.ErrCorrupt) {
+			t.Errorf("%s: %v", garbage.Head, err)
+		}
+		kept, err := s.store.Load(t.Context(), name)
+		if err != nil || string(kept.Head) != string(garbage.Head) {
+			t.Errorf("%s was not kept: %v", garbage.Head, err)
+		}
+	}
+	if _, err := s.process().Begin(t.Context(), tokens); err != nil {
+		t.Errorf("a new login: %v", err)
+	}
+	if _, err := s.get(session.Request{}); err != nil {
+		t.Errorf("after a new login: %v", err)
+	}
+}
+
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	tokens := s.login("")
+	if err := session.Remember(s.cfg.StateDir, session.Known{Profile: "default", Issuer: s.p.Issuer(), ClientID: clientID}); err != nil {
+		t.Fatal(err)
+	}
+	s.tenant.Fail("revoke", 503)
+	ended, err := s.process().End(t.Context(), session.EndOptions{PostLogoutRedirectURI: "http://localhost:3000", State: "x"})
+	if err != nil || !ended.Deleted || ended.Revoked || !errors.Is(ended.RevokeError, provider.ErrUnreachable) ||
+		!strings.Contains(ended.EndSessionURL, "id_token_hint=") || strings.Contains(ended.EndSessionPlainURL, "id_token_hint") {
+		t.Errorf("got %+v, %v", ended, err)
+	}
+	if _, err := s.get(session.Request{}); !errors.Is(err, session.ErrNotLoggedIn) {
+		t.Errorf("got %v", err)
+	}
+	if all, err := session.All(s.cfg.StateDir); err != nil || len(all) != 0 {
+		t.Errorf("it is still remembered: %v, %v", all, err)
+	}
+	if ended, err = s.process().End(t.Context(), session.EndOptions{}); err != nil || ended.WasLoggedIn {
+		t.Errorf("a second logout: %+v, %v", ended, err)
+	}
+	_ = tokens
+}
+
+func TestRevokesWhatItReplaces(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true})
+	old := s.login("")
+	mine := s.process()
+	replaced, err := mine.Begin(t.Context(), s.tokens(""))
+	if err != nil || replaced.Reveal() != old.RefreshToken.Reveal() {
+		t.Fatalf("got %v", err)
+	}
+	if again, err := mine.Retire(t.Context(), replaced); err != nil || again {
+		t.Fatalf("got %v, %v", again, err)
+	}
+	if _, err := s.p.Refresh(t.Context(), provider.RefreshRequest{RefreshToken: old.RefreshToken, Subject: "ada"}); !errors.Is(err, provider.ErrInvalidGrant) {
+		t.Errorf("the old refresh token: %v", err)
+	}
+	if _, err := s.get(session.Request{Force: true}); err != nil {
+		t.Errorf("the new session: %v", err)
+	}
+}
+
+func TestSessionsEndWhenTheProviderSays(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{OnIDToken: func(c map[string]any) { c["session_expiry"] = time.Now().Add(10 * time.Minute).Unix() }})
+	s.login("")
+	if _, err := s.get(session.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	s.ahead.Store(int64(11 * time.Minute))
+	if _, err := s.get(session.Request{}); !errors.Is(err, session.ErrExpired) {
+		t.Errorf("got %v", err)
+	}
+	s.requests(0)
+}
+
+// A renewal whose answer can't be stored hands nothing out.
+func TestStoredBeforeAnyoneSeesIt(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true})
+	s.login("")
+	full := errors.New("no space left")
+	s.cfg.Store = failing{s.store, full}
+	if token, err := s.get(session.Request{Force: true}); !errors.Is(err, full) || !token.Token.IsZero() {
+		t.Errorf("got %v, %v", token, err)
+	}
+}
+
+type failing struct {
+	keystore.Store
+	err error
+}
+
+func (f failing) Save(context.Context, string, keystore.Record) error { return f.err }
+
+func TestStateFolder(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	s.cfg.StateDir = filepath.Join(t.TempDir(), "new", "state")
+	s.login("")
+	info, err := os.Stat(s.cfg.StateDir)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("got %v, %v", info, err)
+	}
+	entries, err := os.ReadDir(s.cfg.StateDir)
+	if err != nil || len(entries) != 1 || !strings.HasSuffix(entries[0].Name(), ".lock") {
+		t.Errorf("got %v, %v", entries, err)
+	}
+	if s.process().Changed().IsZero() {
+		t.Error("no change is seen")
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"v":1,"issuer":"i","client_id":"c","access_token":{"token":"t"}}`), []byte(`{"sub":"s"}`))
+	f.Add([]byte(`{`), []byte(``))
+	f.Fuzz(func(t *testing.T, head, body []byte) {
+		store := keystore.Memory()
+		p, err := provider.New(provider.Config{Issuer: "https://issuer.example.com", ClientID: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := session.New(session.Config{Profile: "p", Provider: p, Store: store, StateDir: t.TempDir()})
+		if err := store.Save(t.Context(), s.Name(), keystore.Record{Head: head, Body: body}); err != nil {
+			return
+		}
+		if info, err := s.Info(t.Context()); err == nil && (info.Issuer != "https://issuer.example.com" || info.Subject == "") {
+			t.Errorf("%q and %q are believed", head, body)
+		}
+	})
+}
