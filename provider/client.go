@@ -3,11 +3,13 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,8 +19,11 @@ type Provider struct {
 	http  *http.Client
 	plain bool // a loopback issuer without TLS
 
-	mu     sync.Mutex
-	cached *diskCache
+	ahead atomic.Int64 // the provider's clock less ours, in nanoseconds
+
+	mu        sync.Mutex
+	cached    *diskCache
+	keysTried time.Time // the last request for keys, answered or not
 }
 
 // New checks the configuration; it makes no request and reads no file. Errors wrap ErrConfig.
@@ -45,10 +50,14 @@ func New(cfg Config) (*Provider, error) {
 	default:
 		return nil, fmt.Errorf("%w: audience parameter %q is neither audience nor resource", ErrConfig, cfg.AudienceParameter)
 	}
-	p := &Provider{cfg: cfg, http: cfg.HTTPClient, plain: u.Scheme == "http"}
-	if p.http == nil {
+	p := &Provider{cfg: cfg, plain: u.Scheme == "http"}
+	if cfg.HTTPClient == nil {
 		p.http = newHTTPClient()
+	} else {
+		own := *cfg.HTTPClient // a copy: the caller's may follow redirects elsewhere
+		p.http = &own
 	}
+	p.http.CheckRedirect = followNone
 	return p, nil
 }
 
@@ -78,6 +87,7 @@ func (p *Provider) AudienceParameter() string { return p.cfg.AudienceParameter }
 
 // post sends a form as our client, and decodes the JSON object that is the answer; other answers become errors.
 func (p *Provider) post(ctx context.Context, m *Metadata, endpoint string, form url.Values, into any) (*answer, error) {
+	form = maps.Clone(form) // a second try may authenticate in the other way
 	basic := false
 	if p.cfg.ClientSecret.IsZero() {
 		form.Set("client_id", p.cfg.ClientID)
@@ -138,6 +148,9 @@ func (p *Provider) refused(a *answer) error {
 	e.Code, e.Description = Printable(e.Code), Printable(e.Description)
 	if e.Code == "" && e.Description == "" {
 		e.Description = fmt.Sprintf("it answered %d", a.status)
+		if a.status < 400 {
+			e.Description += ", a redirect, which is not followed"
+		}
 	}
 	e.Next = p.adviceFor(e)
 	return e

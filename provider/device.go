@@ -35,6 +35,12 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 	if a.DeviceCode == "" || a.UserCode == "" || a.URI == "" {
 		return nil, &untrusted{check: ErrMalformed, detail: "the device answer lacks a code or a URL"}
 	}
+	if err := p.checkEndpoint(a.URI); err != nil { // a person is sent there to log in
+		return nil, &untrusted{check: ErrMalformed, detail: "verification_uri: " + err.Error()}
+	}
+	if a.Complete != "" && p.checkEndpoint(a.Complete) != nil {
+		a.Complete = "" // the other one does as well
+	}
 	expiry, err := lifetime(a.ExpiresIn, p.now())
 	if err != nil || expiry.IsZero() {
 		expiry = p.now().Add(10 * time.Minute)
@@ -44,7 +50,7 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 		interval = time.Duration(min(a.Interval, 60)) * time.Second
 	}
 	return &DeviceCode{
-		UserCode: a.UserCode, VerificationURI: a.URI, VerificationURIComplete: a.Complete, Expiry: expiry, Interval: interval,
+		UserCode: Printable(a.UserCode), VerificationURI: a.URI, VerificationURIComplete: a.Complete, Expiry: expiry, Interval: interval,
 		deviceCode: NewSecret(a.DeviceCode), scope: scope, audience: audience,
 	}, nil
 }
@@ -71,9 +77,9 @@ func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, erro
 		switch {
 		case refused != nil && refused.Code == "authorization_pending":
 		case refused != nil && refused.Code == "slow_down":
-			interval += 5 * time.Second
+			interval += 5 * time.Second // section 3.5
 		case errors.Is(err, ErrUnreachable) && ctx.Err() == nil:
-			interval *= 2 // section 3.5: back off
+			interval = min(2*interval, time.Minute) // section 3.5: back off
 		default:
 			return t, err
 		}

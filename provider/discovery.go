@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -49,8 +50,12 @@ func (m *Metadata) algorithms() []string {
 type freshness int
 
 const (
-	forLogin   freshness = iota // as the provider's Cache-Control says, within bounds
-	forSession                  // a day: Auth0 says 15 seconds, and a renewal must cost one request
+	forLogin freshness = iota // as the provider's Cache-Control says, within bounds
+	// A day, and a week while the provider can't be reached. Auth0 says 15 seconds, and a renewal must cost one
+	// request. Endpoints hardly move, and a renewal that finds one gone asks again (moved). A renewed ID token comes
+	// straight from the token endpoint over TLS, which alone would do (OpenID Connect Core 1.0, section 3.1.3.7,
+	// step 6), so the keys may be as old; one that is not known is fetched at once.
+	forSession
 )
 
 const (
@@ -97,12 +102,35 @@ func (p *Provider) metadata(ctx context.Context, f freshness) (*Metadata, error)
 		}
 	}
 	m, err := p.discover(ctx)
-	if err != nil && f == forSession && c.Discovery.Raw != nil && age >= 0 && age < mostStale {
+	if errors.Is(err, ErrUnreachable) && f == forSession && c.Discovery.Raw != nil && age >= 0 && age < mostStale {
 		if old, parseErr := p.parseMetadata(c.Discovery.Raw); parseErr == nil {
 			return old, nil
 		}
 	}
 	return m, err
+}
+
+// moved returns newer metadata if a token request failed without having been looked at,
+// and discovery now names another token endpoint: then, and only then, it may be made again.
+func (p *Provider) moved(ctx context.Context, m *Metadata, err error) *Metadata {
+	lost, _ := errors.AsType[*UnreachableError](err)
+	refused, _ := errors.AsType[*RefusedError](err)
+	switch {
+	case lost != nil && !lost.Sent && lost.Status == 0:
+	case refused != nil && refused.Code == "" && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone):
+	default:
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if age := p.now().Sub(p.cache().Discovery.Fetched); age >= 0 && age < refetchPause {
+		return nil // as new as it gets
+	}
+	newer, err := p.discover(ctx)
+	if err != nil || newer.TokenEndpoint == m.TokenEndpoint {
+		return nil
+	}
+	return newer
 }
 
 // discover fetches discovery. The mutex is held.

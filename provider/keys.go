@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,7 +23,8 @@ const refetchPause = 30 * time.Second
 type keySet struct {
 	p   *Provider
 	m   *Metadata
-	err error // why the last signature was not verified
+	age freshness // how old the keys may be
+	err error     // why the last signature was not verified
 }
 
 // VerifySignature returns the payload of a JWS whose signature one of the provider's keys made.
@@ -41,7 +43,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is not signed with an algorithm that the provider advertises (" + strings.Join(k.m.algorithms(), ", ") + ")"}
 	}
 	header := jws.Signatures[0].Protected
-	keys, fetched, err := k.p.keys(ctx, k.m, time.Time{})
+	keys, fetched, err := k.p.keys(ctx, k.m, k.age, time.Time{})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	if len(candidates) > 0 && header.KeyID != "" {
 		return nil, &untrusted{check: ErrSignature, detail: "no key of the provider made the token's signature"}
 	}
-	if keys, _, err = k.p.keys(ctx, k.m, fetched); err != nil {
+	if keys, _, err = k.p.keys(ctx, k.m, k.age, fetched); err != nil {
 		return nil, err
 	}
 	if payload, ok := verifyWith(jws, fitting(keys, header)); ok {
@@ -85,9 +87,10 @@ func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
 		switch public := key.Key.(type) {
 		case *rsa.PublicKey:
 			ok = strings.HasPrefix(header.Algorithm, "RS") || strings.HasPrefix(header.Algorithm, "PS")
-			ok = ok && public.N.BitLen() >= 2048
-		case *ecdsa.PublicKey:
-			ok = strings.HasPrefix(header.Algorithm, "ES")
+			ok = ok && public.N.BitLen() >= 2048 && public.N.BitLen() <= 16384 // RFC 7518, section 3.3; and what a moment can verify
+		case *ecdsa.PublicKey: // one curve an algorithm: RFC 7518, section 3.4
+			bits, known := map[string]int{"ES256": 256, "ES384": 384, "ES512": 521}[header.Algorithm]
+			ok = known && public.Curve.Params().BitSize == bits
 		case ed25519.PublicKey:
 			ok = header.Algorithm == "EdDSA"
 		}
@@ -98,15 +101,20 @@ func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
 	return fit
 }
 
-// keys returns the provider's signing keys, fetched anew if the cache's are old or
-// no newer than after. It fetches no more than once in refetchPause.
-func (p *Provider) keys(ctx context.Context, m *Metadata, after time.Time) ([]jose.JSONWebKey, time.Time, error) {
+// keys returns the provider's signing keys and when they were fetched: anew if the cache's
+// are old or no newer than after. For the latter it asks no more than once in refetchPause,
+// counted over all processes that share the cache, so unknown key IDs cause no storm.
+func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after time.Time) ([]jose.JSONWebKey, time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.cache()
 	age := p.now().Sub(c.Keys.Fetched)
-	fresh := c.Keys.Raw != nil && age >= 0 && age < max(c.Keys.MaxAge, leastFresh)
-	if !after.IsZero() && age >= refetchPause {
+	limit := max(c.Keys.MaxAge, leastFresh)
+	if f == forSession {
+		limit = mostFresh
+	}
+	fresh := c.Keys.Raw != nil && age >= 0 && age < limit
+	if !after.IsZero() && age >= refetchPause && p.now().Sub(p.keysTried) >= refetchPause {
 		fresh = false
 	}
 	if fresh {
@@ -114,24 +122,36 @@ func (p *Provider) keys(ctx context.Context, m *Metadata, after time.Time) ([]jo
 			return keys, c.Keys.Fetched, nil
 		}
 	}
+	p.keysTried = p.now()
+	keys, err := p.fetchKeys(ctx, m)
+	if errors.Is(err, ErrUnreachable) && f == forSession && after.IsZero() && c.Keys.Raw != nil && age >= 0 && age < mostStale {
+		if old, parseErr := parseKeys(c.Keys.Raw); parseErr == nil {
+			return old, c.Keys.Fetched, nil
+		}
+	}
+	return keys, c.Keys.Fetched, err
+}
+
+// fetchKeys asks for the keys and keeps them. The mutex is held.
+func (p *Provider) fetchKeys(ctx context.Context, m *Metadata) ([]jose.JSONWebKey, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.JWKSURI, nil)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, &untrusted{check: ErrMalformed, detail: "the address of the provider's keys is no URL"}
 	}
 	a, err := p.do(ctx, req)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
 	if a.status != http.StatusOK {
-		return nil, time.Time{}, &RefusedError{Status: a.status, Description: "the provider does not give out its keys"}
+		return nil, &RefusedError{Status: a.status, Description: fmt.Sprintf("the provider does not give out its keys: %s answered %d", Printable(req.URL.Host), a.status)}
 	}
 	keys, err := parseKeys(a.body)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
-	c.Keys = cached{Raw: a.body, Fetched: a.at, MaxAge: maxAge(a.header)}
+	p.cache().Keys = cached{Raw: a.body, Fetched: a.at, MaxAge: maxAge(a.header)}
 	p.store()
-	return keys, a.at, nil
+	return keys, nil
 }
 
 // parseKeys reads a JWK set (RFC 7517, section 5): keys that are broken, not for signing or of unknown kinds are passed over.
@@ -139,8 +159,8 @@ func parseKeys(raw []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := json.Unmarshal(raw, &set); err != nil || set.Keys == nil {
-		return nil, errors.Join(ErrMalformed, errors.New("the provider's key set is not the JSON that it should be"))
+	if err := object(raw, &set); err != nil || set.Keys == nil {
+		return nil, &untrusted{check: ErrMalformed, detail: "the provider's key set is not the JSON that it should be"}
 	}
 	var keys []jose.JSONWebKey
 	for _, one := range set.Keys[:min(len(set.Keys), 100)] {

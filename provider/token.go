@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -23,8 +24,20 @@ type tokenAnswer struct {
 	RefreshToken      string          `json:"refresh_token"`
 	RefreshExpiresIn  json.RawMessage `json:"refresh_expires_in"`
 	RefreshExpiresIn2 json.RawMessage `json:"refresh_token_expires_in"`
-	Scope             string          `json:"scope"`
+	Scope             scopeText       `json:"scope"`
 	IDToken           string          `json:"id_token"`
+}
+
+// A scopeText is space-separated; some providers write a list (Twitch does).
+type scopeText string
+
+func (s *scopeText) UnmarshalJSON(raw []byte) error {
+	var list []string
+	if json.Unmarshal(raw, &list) == nil {
+		*s = scopeText(strings.Join(list, " "))
+		return nil
+	}
+	return json.Unmarshal(raw, (*string)(s))
 }
 
 // Exchange redeems an authorization code (RFC 6749, section 4.1.3; RFC 7636, section
@@ -50,7 +63,7 @@ func (p *Provider) login(ctx context.Context, m *Metadata, form url.Values, scop
 	if _, err := p.post(ctx, m, m.TokenEndpoint, form, &a); err != nil {
 		return nil, err
 	}
-	t, err := p.tokens(&a, audience)
+	t, claims, err := p.tokens(&a, audience)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +74,23 @@ func (p *Provider) login(ctx context.Context, m *Metadata, form url.Values, scop
 	if err := p.believe(ctx, m, t, a.IDToken, want); err != nil {
 		return nil, err
 	}
+	if err := p.checkAudience(claims, audience); err != nil {
+		return nil, err
+	}
 	if t.Scope == "" {
 		t.Scope = scope
 	}
 	return t, p.askUserInfo(ctx, m, t)
 }
 
-// Refresh makes exactly one token request (RFC 6749, section 6). A new ID token has
-// to be about the same person and authentication (OpenID Connect Core 1.0, section 12.2).
+// Refresh makes one token request (RFC 6749, section 6), and another only if the first
+// never reached the provider's token endpoint, which has moved. A new ID token has to be
+// about the same person and authentication (OpenID Connect Core 1.0, section 12.2).
+//
+// The tokens can come beside an error. Then they hold a new refresh token and nothing
+// else, and it must be stored: the old one is used up. That is so where the access token
+// is for another API (ErrAudience), and where the keys to verify the new ID token can't
+// be fetched (ErrUnreachable). After any other error the tokens are nil.
 func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, error) {
 	m, err := p.metadata(ctx, forSession)
 	if err != nil {
@@ -82,19 +104,37 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 		form.Set(p.cfg.AudienceParameter, r.Audience)
 	}
 	var a tokenAnswer
-	if _, err := p.post(ctx, m, m.TokenEndpoint, form, &a); err != nil {
-		return nil, err
+	_, err = p.post(ctx, m, m.TokenEndpoint, form, &a)
+	if newer := p.moved(ctx, m, err); newer != nil {
+		m, a = newer, tokenAnswer{}
+		_, err = p.post(ctx, m, m.TokenEndpoint, form, &a)
 	}
-	t, err := p.tokens(&a, r.Audience)
 	if err != nil {
 		return nil, err
 	}
-	if a.IDToken != "" {
-		err = p.believe(ctx, m, t, a.IDToken, idTokenExpectation{
-			renewed: true, subject: r.Subject, authTime: r.AuthTime, accessToken: t.AccessToken,
-		})
+	t, claims, err := p.tokens(&a, r.Audience)
+	if err != nil {
+		return nil, err
 	}
-	return t, err
+	rotated := &Tokens{RefreshToken: t.RefreshToken, RefreshExpiry: t.RefreshExpiry}
+	if t.RefreshToken.IsZero() {
+		rotated = nil
+	}
+	if a.IDToken != "" {
+		err := p.believe(ctx, m, t, a.IDToken, idTokenExpectation{
+			renewed: true, keys: forSession, subject: r.Subject, authTime: r.AuthTime, accessToken: t.AccessToken,
+		})
+		if errors.Is(err, ErrUnreachable) {
+			return rotated, err
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := p.checkAudience(claims, r.Audience); err != nil {
+		return rotated, err
+	}
+	return t, nil
 }
 
 func (p *Provider) believe(ctx context.Context, m *Metadata, t *Tokens, raw string, want idTokenExpectation) error {
@@ -107,23 +147,24 @@ func (p *Provider) believe(ctx context.Context, m *Metadata, t *Tokens, raw stri
 	return nil
 }
 
-// tokens checks what can be checked of a token answer without an ID token.
-func (p *Provider) tokens(a *tokenAnswer, audience string) (*Tokens, error) {
+// tokens checks what can be checked of a token answer without an ID token. It also
+// returns the claims of an access token that is a JWT. Nobody vouches for them.
+func (p *Provider) tokens(a *tokenAnswer, audience string) (*Tokens, Claims, error) {
 	if !strings.EqualFold(a.TokenType, "Bearer") {
-		return nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("the access token is of type %q, not Bearer", Printable(a.TokenType))}
+		return nil, nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("the access token is of type %q, not Bearer", Printable(a.TokenType))}
 	}
 	for _, token := range []string{a.AccessToken, a.RefreshToken, a.IDToken} {
 		if len(token) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, &untrusted{check: ErrMalformed, detail: "a token is too large or holds characters that no token holds"}
+			return nil, nil, &untrusted{check: ErrMalformed, detail: "a token is too large or holds characters that no token holds"}
 		}
 	}
 	if a.AccessToken == "" {
-		return nil, &untrusted{check: ErrMalformed, detail: "the answer holds no access token"}
+		return nil, nil, &untrusted{check: ErrMalformed, detail: "the answer holds no access token"}
 	}
 	now := p.now()
 	expiry, err := lifetime(a.ExpiresIn, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	refreshExpiry, err := lifetime(a.RefreshExpiresIn, now)
 	if err != nil || refreshExpiry.IsZero() {
@@ -133,18 +174,26 @@ func (p *Provider) tokens(a *tokenAnswer, audience string) (*Tokens, error) {
 	}
 	// An access token is the API's to read. Two things are looked at when it is a JWT:
 	// an expiry that disagrees with expires_in, and an audience that nobody asked for.
-	if claims, err := decodeClaims(a.AccessToken); err == nil {
-		if exp := claims.Time("exp"); !exp.IsZero() && (expiry.IsZero() || exp.Before(expiry)) {
-			expiry = exp
-		}
-		if got := audiences(claims["aud"]); audience != "" && len(got) > 0 && !slices.Contains(got, audience) {
-			return nil, &AudienceError{Asked: audience, Got: got, auth0: p.cfg.Auth0}
-		}
+	claims, err := decodeClaims(a.AccessToken)
+	if err != nil {
+		claims = nil // opaque
+	}
+	if exp := claims.Time("exp"); !exp.IsZero() && (expiry.IsZero() || exp.Before(expiry)) {
+		expiry = exp
 	}
 	return &Tokens{
-		AccessToken: NewSecret(a.AccessToken), TokenType: "Bearer", Expiry: expiry, Scope: a.Scope, Audience: audience,
+		AccessToken: NewSecret(a.AccessToken), TokenType: "Bearer", Expiry: expiry, Scope: string(a.Scope), Audience: audience,
 		RefreshToken: NewSecret(a.RefreshToken), RefreshExpiry: refreshExpiry,
-	}, nil
+	}, claims, nil
+}
+
+// checkAudience compares the audience that was asked for with that of an access token
+// that is a JWT. Auth0 answers with a token for its default API without a word.
+func (p *Provider) checkAudience(claims Claims, asked string) error {
+	if got := audiences(claims["aud"]); asked != "" && len(got) > 0 && !slices.Contains(got, asked) {
+		return &AudienceError{Asked: asked, Got: got, auth0: p.cfg.Auth0}
+	}
+	return nil
 }
 
 // lifetime reads a number of seconds, which some providers write as a string. None, or
@@ -239,6 +288,13 @@ func (p *Provider) userInfo(ctx context.Context, m *Metadata, a *answer) (Claims
 	var claims Claims
 	if object(body, &claims) != nil || claims == nil {
 		return nil, &untrusted{check: ErrMalformed, detail: "UserInfo is not the JSON that it should be"}
+	}
+	// A signed answer names who made it and for whom; an unsigned one may (section 5.3.2).
+	if iss, ok := claims["iss"]; ok && iss != p.cfg.Issuer {
+		return nil, &untrusted{check: ErrIssuer, detail: "UserInfo is from another issuer"}
+	}
+	if aud, ok := claims["aud"]; ok && !slices.Contains(audiences(aud), p.cfg.ClientID) {
+		return nil, &untrusted{check: ErrAudience, detail: "UserInfo is for another client"}
 	}
 	return claims, nil
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,9 +11,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unicode"
@@ -61,10 +66,27 @@ func newHTTPClient() *http.Client {
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 			MaxResponseHeaderBytes: 64 << 10,
 		},
-		// No endpoint of ours redirects: what would be sent on are codes and tokens.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+// followNone: no endpoint of ours redirects, discovery and keys included. What would be
+// sent on are codes and tokens, and what would come back is another's word for the issuer's.
+func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// userAgent names this program, with its version where the build knows it.
+var userAgent = sync.OnceValue(func() string {
+	const path = "github.com/loopkey/loopkey"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "loopkey"
+	}
+	for _, module := range append(info.Deps, &info.Main) {
+		if module.Path == path && strings.HasPrefix(module.Version, "v") {
+			return "loopkey/" + strings.TrimPrefix(module.Version, "v")
+		}
+	}
+	return "loopkey"
+})
 
 // Printable returns text from outside without what could steer a terminal or turn
 // the reading direction, and no longer than a few lines.
@@ -100,25 +122,33 @@ type answer struct {
 func (p *Provider) do(ctx context.Context, req *http.Request) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
+	// Nothing leaves before there is a connection, and with TLS no connection before the handshake.
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	req = req.WithContext(ctx)
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "loopkey")
+	req.Header.Set("User-Agent", userAgent())
+	_, traced := p.http.Transport.(*http.Transport) // another RoundTripper need not tell of its connections
+	maybeSent := func() bool { return connected.Load() || !traced }
 	resp, err := p.http.Do(req)
 	if err != nil {
-		return nil, unreachable(req.URL, err)
+		return nil, unreachable(req.URL, err, maybeSent())
 	}
 	defer resp.Body.Close()
+	p.compareClocks(resp.Header)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, bodyLimit+1))
 	if err != nil {
-		return nil, unreachable(req.URL, err)
+		return nil, unreachable(req.URL, err, true)
 	}
 	if len(body) > bodyLimit {
-		return nil, fmt.Errorf("%w: %s sent more than %d KiB", ErrMalformed, req.URL.Host, bodyLimit>>10)
+		return nil, &untrusted{check: ErrMalformed, detail: fmt.Sprintf("%s sent more than %d KiB", Printable(req.URL.Host), bodyLimit>>10)}
 	}
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
-		e := &UnreachableError{Host: req.URL.Host, Why: "it answered " + strconv.Itoa(resp.StatusCode), Status: resp.StatusCode, Sent: resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable}
-		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 && seconds < 1<<20 {
-			e.RetryAfter = time.Duration(seconds) * time.Second
+		e := &UnreachableError{
+			Host: Printable(req.URL.Host), Why: "it answered " + strconv.Itoa(resp.StatusCode), Status: resp.StatusCode,
+			Sent: resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable,
+		}
+		if e.RetryAfter = p.retryAfter(resp.Header); e.RetryAfter > 0 {
 			e.Why += fmt.Sprintf(" and asks to wait %s", e.RetryAfter)
 		}
 		return nil, e
@@ -126,11 +156,38 @@ func (p *Provider) do(ctx context.Context, req *http.Request) (*answer, error) {
 	return &answer{resp.StatusCode, resp.Header, body, p.now()}, nil
 }
 
-func unreachable(u *url.URL, err error) error {
-	if errors.Is(err, context.Canceled) {
-		return err
+// retryAfter reads a number of seconds or a date (RFC 9110, section 10.2.3).
+func (p *Provider) retryAfter(h http.Header) time.Duration {
+	value := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 && seconds < 1<<20 {
+		return time.Duration(seconds) * time.Second
 	}
-	e := &UnreachableError{Host: u.Host, Sent: true}
+	if at, err := http.ParseTime(value); err == nil {
+		if wait := at.Sub(p.now().Add(p.skew())).Round(time.Second); wait > 0 && wait < 1<<20*time.Second {
+			return wait
+		}
+	}
+	return 0
+}
+
+// compareClocks keeps how far the provider's clock is ahead of ours (RFC 9110, section 6.6.1).
+func (p *Provider) compareClocks(h http.Header) {
+	at, err := http.ParseTime(h.Get("Date"))
+	if err == nil && h.Get("Age") == "" { // not an old answer out of somebody's cache
+		p.ahead.Store(int64(at.Sub(p.now())))
+	}
+}
+
+// skew is how far the provider's clock is ahead of ours; 0 where no answer told.
+func (p *Provider) skew() time.Duration { return time.Duration(p.ahead.Load()) }
+
+// unreachable puts an error of net/http in our words, which hold no URL.
+func unreachable(u *url.URL, err error, maybeSent bool) error {
+	host := Printable(u.Host)
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("the request to %s was interrupted: %w", host, context.Canceled)
+	}
+	e := &UnreachableError{Host: host, Sent: maybeSent}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" || ok && op.Op == "proxyconnect" {
 		e.Sent = false
 	}
@@ -141,7 +198,7 @@ func unreachable(u *url.URL, err error) error {
 	timeout, isNet := errors.AsType[net.Error](err)
 	switch {
 	case isDNS:
-		e.Sent, e.Why = false, "its name is not known ("+dns.Name+")"
+		e.Sent, e.Why = false, "its name is not known ("+Printable(dns.Name)+")"
 	case unknownCA:
 		e.Sent, e.Why = false, "its certificate is signed by an unknown authority: SSL_CERT_FILE names an extra one"
 	case wrongName:
@@ -172,7 +229,19 @@ func reason(err error) string {
 
 // object decodes a JSON object, numbers as written.
 func object(body []byte, into any) error {
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 || body[0] != '{' { // null and lists decode without an error too
+		return errNoObject
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
-	return decoder.Decode(into)
+	if err := decoder.Decode(into); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errNoObject
+	}
+	return nil
 }
+
+var errNoObject = errors.New("not one JSON object")

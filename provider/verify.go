@@ -15,7 +15,10 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 )
 
-const clockLeeway = time.Minute
+const (
+	clockLeeway = time.Minute
+	oldestLogin = 24 * time.Hour // an ID token of a login that has just been made is no older
+)
 
 // Checks that an ID token or an answer can fail. Each wraps ErrUntrusted.
 var (
@@ -45,7 +48,8 @@ func (e *untrusted) Unwrap() error { return e.check }
 
 // idTokenExpectation is what an ID token has to say.
 type idTokenExpectation struct {
-	renewed     bool // from a refresh: no nonce is demanded, the subject is compared
+	renewed     bool      // from a refresh: no nonce is demanded, the subject is compared
+	keys        freshness // how old the keys may be
 	nonce       string
 	accessToken Secret
 	maxAge      time.Duration
@@ -62,9 +66,9 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 		return nil, none, &untrusted{check: ErrMalformed, detail: "the ID token is no signed JWT"}
 	}
 	now := p.now()
-	// go-oidc verifies signature and algorithm; its words for the rest are about times and
-	// lists, so issuer, audience and expiry are compared here, in the same breath.
-	keys := &keySet{p: p, m: m}
+	// go-oidc verifies all that it knows of; issuer, audience and expiry are compared here once more. Its errors
+	// are texts, and it reads claims whatever their case ("ISS"), which ours does not.
+	keys := &keySet{p: p, m: m, age: want.keys}
 	verifier := oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{
 		ClientID: p.cfg.ClientID, SupportedSigningAlgs: m.algorithms(), Now: func() time.Time { return now.Add(-clockLeeway) },
 	})
@@ -72,12 +76,14 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	if err != nil {
 		return nil, none, err
 	}
-	token, err := verifier.Verify(ctx, raw)
-	if err != nil {
+	if _, err := verifier.Verify(ctx, raw); err != nil {
 		if keys.err != nil { // go-oidc keeps only its text
 			return nil, none, keys.err
 		}
-		return nil, none, p.explainVerify(m, raw, claims, now)
+		return nil, none, p.explainVerify(m, raw, claims, now, "ID token")
+	}
+	if err := p.checkClaims(claims, now, "ID token"); err != nil {
+		return nil, none, err
 	}
 	switch {
 	case claims.Subject() == "" || len(claims.Subject()) > 255:
@@ -100,7 +106,9 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	case issued.IsZero():
 		return nil, none, &untrusted{check: ErrIssuedAt, detail: "the ID token does not say when it was issued"}
 	case issued.After(now.Add(clockLeeway)):
-		return nil, none, clockError(issued.Sub(now))
+		return nil, none, p.clockError(issued.Sub(now))
+	case !want.renewed && issued.Before(now.Add(-oldestLogin)):
+		return nil, none, &untrusted{ErrIssuedAt, fmt.Sprintf("the ID token was issued %s ago, long before this login", rough(now.Sub(issued))), p.clockAdvice("")}
 	}
 	if hash, ok := claims["at_hash"]; ok && !want.accessToken.IsZero() {
 		if hash != accessTokenHash(raw, want.accessToken) {
@@ -114,47 +122,82 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	if !want.authTime.IsZero() && !authTime.IsZero() && !authTime.Equal(want.authTime) {
 		return nil, none, &untrusted{check: ErrAuthTime, detail: "the renewed ID token is of another authentication"}
 	}
-	return claims, token.Expiry, nil
+	return claims, claims.Time("exp"), nil
 }
 
-func clockError(ahead time.Duration) error {
-	return &untrusted{ErrIssuedAt, fmt.Sprintf("the ID token was issued %s in the future", ahead.Round(time.Second)),
-		"this computer's clock is behind the provider's by that much: set it"}
+func (p *Provider) clockError(ahead time.Duration) error {
+	return &untrusted{ErrIssuedAt, fmt.Sprintf("the ID token was issued %s in the future", rough(ahead)),
+		p.clockAdvice("this computer's clock may be behind by that much: set it")}
+}
+
+// clockAdvice says how far the clocks are apart, as the Date of the provider's answers
+// tells it, or otherwise when they tell nothing of the kind.
+func (p *Provider) clockAdvice(otherwise string) string {
+	switch skew := p.skew(); {
+	case skew > clockLeeway:
+		return fmt.Sprintf("this computer's clock is %s behind the provider's: set it", rough(skew))
+	case skew < -clockLeeway:
+		return fmt.Sprintf("this computer's clock is %s ahead of the provider's: set it", rough(-skew))
+	}
+	return otherwise
+}
+
+// rough is a duration as one would say it: 90s, 12m, 3h0m.
+func rough(d time.Duration) string {
+	if d < 2*time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
 // explainVerify says in our words why go-oidc refused a token.
-func (p *Provider) explainVerify(m *Metadata, raw string, claims Claims, now time.Time) error {
+func (p *Provider) explainVerify(m *Metadata, raw string, claims Claims, now time.Time, what string) error {
+	if err := p.checkClaims(claims, now, what); err != nil {
+		return err
+	}
+	if nbf := claims.Time("nbf"); nbf.After(now) {
+		return p.clockError(nbf.Sub(now))
+	}
+	if alg := algorithm(raw); !slices.Contains(m.algorithms(), alg) {
+		return &untrusted{check: ErrAlgorithm, detail: fmt.Sprintf("the %s is signed with %q, and the provider advertises %s",
+			what, Printable(alg), strings.Join(m.algorithms(), ", "))}
+	}
+	return &untrusted{check: ErrMalformed, detail: "the " + what + "'s claims are not of their types"}
+}
+
+// checkClaims compares what every token for us must say: who made it, for whom, until when.
+func (p *Provider) checkClaims(claims Claims, now time.Time, what string) error {
 	expiry := claims.Time("exp")
 	switch {
 	case claims.Text("iss") != p.cfg.Issuer:
-		return &untrusted{ErrIssuer, fmt.Sprintf("the ID token is from %q, not %q", Printable(claims.Text("iss")), p.cfg.Issuer), ""}
+		return &untrusted{ErrIssuer, fmt.Sprintf("the %s is from %q, not %q", what, Printable(claims.Text("iss")), p.cfg.Issuer), ""}
 	case !slices.Contains(audiences(claims["aud"]), p.cfg.ClientID):
-		return &untrusted{ErrAudience, "the ID token is for another client", "check --client-id"}
-	case expiry.IsZero() || !expiry.After(now.Add(-clockLeeway)):
-		return &untrusted{ErrExpired, fmt.Sprintf("the ID token expired %s ago", now.Sub(expiry).Round(time.Second)),
-			"if this computer's clock is ahead by that much, set it"}
+		return &untrusted{ErrAudience, "the " + what + " is for another client", "check --client-id"}
+	case expiry.IsZero():
+		return &untrusted{check: ErrExpired, detail: "the " + what + " does not say when it expires"}
+	case !expiry.After(now.Add(-clockLeeway)):
+		return &untrusted{ErrExpired, fmt.Sprintf("the %s expired %s ago", what, rough(now.Sub(expiry))),
+			p.clockAdvice("if this computer's clock is ahead by that much, set it")}
 	}
-	if nbf := claims.Time("nbf"); nbf.After(now) {
-		return clockError(nbf.Sub(now))
-	}
-	if alg := algorithm(raw); !slices.Contains(m.algorithms(), alg) {
-		return &untrusted{check: ErrAlgorithm, detail: fmt.Sprintf("the ID token is signed with %q, and the provider advertises %s",
-			Printable(alg), strings.Join(m.algorithms(), ", "))}
-	}
-	return &untrusted{check: ErrMalformed, detail: "the ID token's claims are not of their types"}
+	return nil
 }
 
 // algorithm is what a JWT's header says of its signature.
-func algorithm(raw string) string {
-	header, _, _ := strings.Cut(raw, ".")
-	decoded, err := base64.RawURLEncoding.DecodeString(header)
-	var h struct {
-		Alg string `json:"alg"`
-	}
+func algorithm(raw string) string { return joseHeader(raw).Alg }
+
+// A header is what is read of a JWT's own description of itself.
+type header struct {
+	Alg string `json:"alg"`
+	Typ string `json:"typ"`
+}
+
+func joseHeader(raw string) (h header) {
+	first, _, _ := strings.Cut(raw, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(first)
 	if err != nil || json.Unmarshal(decoded, &h) != nil {
-		return ""
+		return header{}
 	}
-	return h.Alg
+	return h
 }
 
 // decodeClaims reads a JWT's payload. Nothing in it is believed by that.
