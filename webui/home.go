@@ -7,16 +7,17 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
+type homeData struct {
+	Known, Back    bool // Back: from the provider's logout
+	Name, Initials string
+	Email, Issuer  string
+	Picture, Pages bool
+}
+
 // home shows who is logged in, or one way to log in.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	claims, ok := s.visitor(r)
-	data := struct {
-		Known, Back    bool
-		Name, Initials string
-		Email, Issuer  string
-		Picture        bool
-		Pages, App     bool
-	}{Known: ok, Back: !ok && s.logouts.returned(r.URL.Query().Get("state")), Pages: s.pages != nil, App: s.upstream != nil}
+	data := homeData{Known: ok, Back: !ok && s.logouts.returned(r.URL.Query().Get("state")), Pages: s.pages != nil}
 	if ok {
 		data.Name = displayName(claims)
 		data.Initials = initials(data.Name)

@@ -1,0 +1,342 @@
+package webui_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"net"
+
+	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+	"github.com/loopkey/loopkey/webui"
+)
+
+// A scene is a tenant, a session and the web UI on a real port.
+type scene struct {
+	tenant  *tenant.Tenant
+	session *session.Session
+	server  *webui.Server
+	base    string
+}
+
+func newScene(t testing.TB, change ...func(*webui.Config)) *scene {
+	t.Helper()
+	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := "http://localhost:" + strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
+	_ = free.Close()
+	at, err := tenant.Start(t.Context(), tenant.Config{
+		Clients: []tenant.Client{{ID: "tests", RedirectURIs: []string{base + loopback.CallbackPath}, PostLogoutRedirectURIs: []string{base},
+			BackchannelLogoutURI: base + "/auth/backchannel-logout"}},
+		Users: []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada <i>Lovelace</i>\u202e", Password: "x"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(at.Close)
+	p, err := provider.New(provider.Config{Issuer: at.Issuer(), ClientID: "tests"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scene{tenant: at, base: base, session: session.New(session.Config{Profile: "default", Provider: p, Store: keystore.Memory(), StateDir: t.TempDir()})}
+	cfg := webui.Config{Session: s.session, Provider: p, BaseURL: base}
+	for _, c := range change {
+		c(&cfg)
+	}
+	if s.server, err = webui.New(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := loopback.Listen(t.Context(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{}, 2)
+	watch := s.server.Watch(ctx)
+	go func() { watch(); done <- struct{}{} }()
+	go func() { _ = listener.Serve(ctx, s.server.Handler()); done <- struct{}{} }()
+	t.Cleanup(func() {
+		stop()
+		<-done
+		<-done
+	})
+	return s
+}
+
+// login logs a fresh browser in from the page.
+func (s *scene) login(t testing.TB, path string) (*http.Client, *tenant.Visit) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit, err := tenant.Person{Email: "ada@example.com", Password: "x", Jar: jar}.Visit(t.Context(), s.base+"/auth/login?returnTo="+url.QueryEscape(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Client{Jar: jar, Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{DisableKeepAlives: true}}, visit
+}
+
+func ask(t testing.TB, client *http.Client, method, target string, body url.Values, headers ...string) (int, string, http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(content), resp.Header
+}
+
+func TestPagesSaySafely(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	_, visit := s.login(t, "/profile")
+	if visit.Status != 200 || !strings.HasSuffix(visit.URL, "/profile") {
+		t.Fatalf("the login ended at %s (%d)", visit.URL, visit.Status)
+	}
+	if strings.Contains(visit.Body, "<i>Lovelace") || strings.Contains(visit.Body, "\u202e") {
+		t.Error("a claim's HTML or direction mark reached the page")
+	}
+	token, err := s.session.AccessToken(t.Context(), session.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _, err := s.session.IDToken(t.Context(), 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{token.Token.Reveal(), id.Reveal()} {
+		if strings.Contains(visit.Body, secret) {
+			t.Error("the profile shows a token")
+		}
+	}
+}
+
+// What other pages, other sites and other hosts can't do.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	known, _ := s.login(t, "/")
+	stranger := &http.Client{CheckRedirect: known.CheckRedirect, Transport: &http.Transport{DisableKeepAlives: true}}
+	page := []string{"Accept", "text/html"}
+	for name, c := range map[string]struct {
+		client       *http.Client
+		method, path string
+		headers      []string
+		want         int
+	}{
+		"a logout by another site":          {known, "POST", "/auth/logout", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, 403},
+		"a logout by another port":          {known, "POST", "/auth/logout", []string{"Origin", "http://localhost:5173", "Sec-Fetch-Site", "same-site"}, 403},
+		"a logout by a link elsewhere asks": {known, "GET", "/auth/logout", append(page, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"), 200},
+		"a logout by a picture asks":        {known, "GET", "/auth/logout", append(page, "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"), 200},
+		"a stranger's logout":               {stranger, "POST", "/auth/logout", nil, 303},
+		"a framed login":                    {stranger, "GET", "/auth/login", append(page, "Sec-Fetch-Dest", "iframe"), 403},
+		"a stranger's page":                 {stranger, "GET", "/profile", page, 303},
+		"a stranger's client":               {stranger, "GET", "/profile", []string{"Accept", "application/json"}, 401},
+		"a stranger's picture":              {stranger, "GET", "/auth/picture", nil, 401},
+		"a guessed one-time link":           {stranger, "GET", "/auth/enter?once=guessed", page, 403},
+		"another site's events":             {known, "GET", "/auth/events", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		"nowhere":                           {known, "GET", "/nowhere", page, 404},
+		"nowhere under auth":                {known, "GET", "/auth/nowhere", page, 404},
+		"a wrong method":                    {known, "DELETE", "/profile", nil, 404},
+		"known":                             {known, "GET", "/protected", nil, 200},
+	} {
+		if got, body, header := ask(t, c.client, c.method, s.base+c.path, nil, c.headers...); got != c.want || header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %d, not %d: %s", name, got, c.want, body)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base+"/protected", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "evil.example"
+	resp, err := known.Do(req)
+	if err != nil || resp.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("another host: %v, %v", resp, err)
+	}
+	_ = resp.Body.Close()
+	if _, err := s.session.Info(t.Context()); err != nil {
+		t.Errorf("one of them ended the session: %v", err)
+	}
+	// Two cookies of our name: one was set by somebody else.
+	req.Host = ""
+	u, _ := url.Parse(s.base)
+	cookie := known.Jar.Cookies(u)[0]
+	twice, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base+"/protected", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice.Header.Set("Cookie", cookie.Name+"=planted; "+cookie.Name+"="+cookie.Value)
+	if resp, err = stranger.Do(twice); err != nil || resp.StatusCode != 401 {
+		t.Errorf("two cookies: %v, %v", resp, err)
+	}
+	_ = resp.Body.Close()
+}
+
+func TestBackchannelLogout(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	client, _ := s.login(t, "/")
+	info, err := s.session.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sid := info.Claims.Text("sid")
+	post := func(token string) int {
+		t.Helper()
+		status, _, header := ask(t, &http.Client{}, http.MethodPost, s.base+"/auth/backchannel-logout", url.Values{"logout_token": {token}})
+		if header.Get("Cache-Control") != "no-store" {
+			t.Error("the answer may be cached")
+		}
+		return status
+	}
+	token := func(subject, sid string, change func(map[string]any)) string {
+		t.Helper()
+		raw, err := s.tenant.LogoutToken("tests", subject, sid, change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	for name, raw := range map[string]string{
+		"nothing": "", "garbage": "x.y.z", "with a nonce": token("ada", sid, func(c map[string]any) { c["nonce"] = "n" }),
+		"of another client": token("ada", sid, func(c map[string]any) { c["aud"] = "other" }),
+	} {
+		if got := post(raw); got != 400 {
+			t.Errorf("%s gets %d", name, got)
+		}
+	}
+	// About somebody else, or another session: true, and nothing to do here.
+	for _, raw := range []string{token("charles", "", nil), token("", "another session", nil)} {
+		if got := post(raw); got != 200 {
+			t.Errorf("about others: %d", got)
+		}
+	}
+	if status, _, _ := ask(t, client, http.MethodGet, s.base+"/protected", nil); status != 200 {
+		t.Fatalf("the session ended too early: %d", status)
+	}
+	good := token("ada", sid, nil)
+	if got := post(good); got != 200 {
+		t.Errorf("a good one gets %d", got)
+	}
+	if got := post(good); got != 400 {
+		t.Errorf("the same again gets %d", got)
+	}
+	if status, _, _ := ask(t, client, http.MethodGet, s.base+"/protected", nil); status != 401 {
+		t.Errorf("the page still shows the user: %d", status)
+	}
+	if _, err := s.session.Info(t.Context()); err == nil {
+		t.Error("the session is still there")
+	}
+}
+
+// A page behind the guard costs the keystore nothing.
+func TestGuardReadsNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	client, _ := s.login(t, "/")
+	counting := s.tenant.Requests("token")
+	for range 20 {
+		if status, _, _ := ask(t, client, http.MethodGet, s.base+"/protected", nil); status != 200 {
+			t.Fatalf("got %d", status)
+		}
+	}
+	if got := s.tenant.Requests("token"); got != counting {
+		t.Errorf("%d token requests", got-counting)
+	}
+}
+
+// An authenticated page, and beside it a bare handler that writes as much: what the guard costs.
+func BenchmarkPage(b *testing.B) {
+	s := newScene(b)
+	client, _ := s.login(b, "/")
+	run := func(b *testing.B, target string, cookie bool) {
+		b.Helper()
+		keep := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}
+		u, err := url.Parse(s.base)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, target, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if cookie {
+				for _, c := range client.Jar.Cookies(u) {
+					req.AddCookie(c)
+				}
+			}
+			resp, err := keep.Do(req)
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+	}
+	b.Run("guarded", func(b *testing.B) { run(b, s.base+"/", true) })
+	bare := httptest.NewServer(webui.BareHome(b))
+	b.Cleanup(bare.Close)
+	b.Run("bare", func(b *testing.B) { run(b, bare.URL, false) })
+}
+
+// A program of twenty lines protects its own handler.
+func ExampleServer_Guard() {
+	ctx := context.Background()
+	p, err := provider.New(provider.Config{Issuer: "https://acme.eu.auth0.com/", ClientID: "s6BhdRkqt3"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server, err := webui.New(ctx, webui.Config{
+		Provider: p,
+		Session:  session.New(session.Config{Profile: "example", Provider: p, Store: keystore.Memory(), StateDir: "."}),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mine := server.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, _ := webui.User(r)
+		_, _ = fmt.Fprintln(w, "hello", claims.Text("name"))
+	}))
+	mux := http.NewServeMux()
+	mux.Handle("/mine/", mine)
+	mux.Handle("/", server.Handler()) // the login and the pages
+
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://localhost:3000/mine/", nil))
+	fmt.Println(answer.Code)
+	// Output: 401
+}
