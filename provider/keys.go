@@ -17,7 +17,7 @@ import (
 )
 
 // refetchPause keeps garbage key IDs from becoming a storm of requests.
-const refetchPause = 30 * time.Second
+const refetchPause = 10 * time.Second
 
 // A keySet verifies signatures with the provider's keys; go-oidc asks it.
 type keySet struct {
@@ -102,8 +102,9 @@ func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
 }
 
 // keys returns the provider's signing keys and when they were fetched: anew if the cache's
-// are old or no newer than after. For the latter it asks no more than once in refetchPause,
-// counted over all processes that share the cache, so unknown key IDs cause no storm.
+// are old or no newer than after. For the latter this process asks once in refetchPause at
+// most, so unknown key IDs cause no storm; keys may rotate right after another process
+// fetched them, so what that one did does not count.
 func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after time.Time) ([]jose.JSONWebKey, time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,7 +115,7 @@ func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after tim
 		limit = mostFresh
 	}
 	fresh := c.Keys.Raw != nil && age >= 0 && age < limit
-	if !after.IsZero() && age >= refetchPause && p.now().Sub(p.keysTried) >= refetchPause {
+	if !after.IsZero() && p.now().Sub(p.keysTried) >= refetchPause {
 		fresh = false
 	}
 	if fresh {

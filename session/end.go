@@ -50,6 +50,8 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	case errors.Is(err, ErrNotLoggedIn):
 	case errors.Is(err, keystore.ErrCorrupt):
 		ended.WasLoggedIn, ended.Unreadable = true, err
+	case o.Local && errors.Is(err, keystore.ErrUnavailable): // a forgotten passphrase keeps nobody from deleting
+		ended.WasLoggedIn, ended.Unreadable = true, err
 	case err != nil:
 		return ended, err
 	default:

@@ -84,7 +84,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r renewal) error {
 		return s.refused(ctx, st, r)
 	}
 	if err != nil {
-		return fmt.Errorf("profile %q: %w", s.cfg.Profile, err)
+		return errors.Join(fmt.Errorf("profile %q: %w", s.cfg.Profile, err), s.keepRotated(ctx, st, tokens))
 	}
 	if tokens.Scope == "" {
 		tokens.Scope = st.scopeOf(r.request)
@@ -102,6 +102,16 @@ func (s *Session) refresh(ctx context.Context, st *state, r renewal) error {
 		return fmt.Errorf("profile %q: the provider's new access token had expired when it came: is this clock right?", s.cfg.Profile)
 	}
 	return nil
+}
+
+// keepRotated stores the refresh token of an answer whose access token is not handed
+// out, for the old one may be used up. Nothing else of that answer is kept.
+func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens) error {
+	if t == nil || t.RefreshToken.IsZero() {
+		return nil
+	}
+	st.RefreshToken, st.RefreshExpiry = t.RefreshToken.Reveal(), t.RefreshExpiry
+	return s.save(ctx, st)
 }
 
 // refused ends the session's renewing, unless the refused token is no longer the

@@ -166,6 +166,9 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 	case ended.EndSessionError != nil:
 		report.not("the provider's session was not ended (" + provider.Printable(ended.EndSessionError.Error()) + ")")
 		return
+	case noAnswer(ended.RevokeError):
+		report.not("the provider's session was not ended (it can't be reached)")
+		return
 	case f.noBrowser:
 		a.say("To end the provider's session too, open:\n%s", ended.EndSessionPlainURL)
 		report.did("the provider's session ends when that page is opened")
@@ -198,6 +201,12 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 	default:
 		report.not("the provider's session may not have ended (" + provider.Printable(err.Error()) + ")")
 	}
+}
+
+// noAnswer reports whether there was nobody to talk to: then the browser will find nobody either.
+func noAnswer(err error) bool {
+	e, ok := errors.AsType[*provider.UnreachableError](err)
+	return ok && e.Status == 0
 }
 
 // A logoutReport becomes the one line that says what worked.

@@ -22,7 +22,7 @@ import (
 // Limits on the keychain: a script must not hang on a dialog that nobody sees, a person may be typing a password.
 const (
 	keychainLimitScript = 9 * time.Second
-	keychainLimitPerson = time.Minute
+	keychainLimitPerson = 55 * time.Second
 )
 
 // An account is what the commands work on: a session, with the configuration that led to it.
