@@ -22,6 +22,8 @@ type diskCache struct {
 	Issuer    string `json:"issuer"`
 	Discovery cached `json:"discovery"`
 	Keys      cached `json:"keys"`
+	// UnknownKey is when a key ID was last not among keys fetched anew for it.
+	UnknownKey time.Time `json:"unknown_key,omitzero"`
 }
 
 func (p *Provider) cachePath() string {

@@ -17,7 +17,7 @@ import (
 )
 
 // refetchPause keeps garbage key IDs from becoming a storm of requests.
-const refetchPause = 10 * time.Second
+const refetchPause = 30 * time.Second
 
 // A keySet verifies signatures with the provider's keys; go-oidc asks it.
 type keySet struct {
@@ -61,7 +61,18 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	if payload, ok := verifyWith(jws, fitting(keys, header)); ok {
 		return payload, nil
 	}
+	k.p.noteUnknownKey()
 	return nil, &untrusted{check: ErrSignature, detail: "no key of the provider made the token's signature"}
+}
+
+// noteUnknownKey remembers, for other processes too, that fetching the keys anew brought nothing.
+func (p *Provider) noteUnknownKey() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.cache(); p.now().Sub(c.UnknownKey) >= refetchPause {
+		c.UnknownKey = p.now()
+		p.store()
+	}
 }
 
 func verifyWith(jws *jose.JSONWebSignature, keys []jose.JSONWebKey) ([]byte, bool) {
@@ -102,9 +113,9 @@ func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
 }
 
 // keys returns the provider's signing keys and when they were fetched: anew if the cache's
-// are old or no newer than after. For the latter this process asks once in refetchPause at
-// most, so unknown key IDs cause no storm; keys may rotate right after another process
-// fetched them, so what that one did does not count.
+// are old or no newer than after. Keys may rotate right after they were fetched, so for the
+// latter it asks at once; but where that brought nothing, or this process has only just
+// fetched them, it does not ask again for refetchPause: unknown key IDs cause no storm.
 func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after time.Time) ([]jose.JSONWebKey, time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +126,7 @@ func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after tim
 		limit = mostFresh
 	}
 	fresh := c.Keys.Raw != nil && age >= 0 && age < limit
-	if !after.IsZero() && p.now().Sub(p.keysTried) >= refetchPause {
+	if !after.IsZero() && p.now().Sub(p.keysTried) >= refetchPause && p.now().Sub(c.UnknownKey) >= refetchPause {
 		fresh = false
 	}
 	if fresh {
