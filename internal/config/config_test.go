@@ -321,7 +321,7 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("%q does not say %q", err, say)
 				}
 			}
-			for _, tell := range []string{hidden, "99999999", "12345678", "2026", "\x1b", "\n"} {
+			for _, tell := range []string{hidden, "99999999", "12345678", "2026-99", "\x1b", "\n"} {
 				if strings.Contains(err.Error(), tell) {
 					t.Errorf("%q tells %q", err, tell)
 				}
