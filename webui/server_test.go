@@ -31,7 +31,7 @@ type scene struct {
 	base    string
 }
 
-func newScene(t testing.TB, change ...func(*webui.Config)) *scene {
+func newScene(t testing.TB) *scene {
 	t.Helper()
 	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,11 +53,7 @@ func newScene(t testing.TB, change ...func(*webui.Config)) *scene {
 		t.Fatal(err)
 	}
 	s := &scene{tenant: at, base: base, session: session.New(session.Config{Profile: "default", Provider: p, Store: keystore.Memory(), StateDir: t.TempDir()})}
-	cfg := webui.Config{Session: s.session, Provider: p, BaseURL: base}
-	for _, c := range change {
-		c(&cfg)
-	}
-	if s.server, err = webui.New(t.Context(), cfg); err != nil {
+	if s.server, err = webui.New(t.Context(), webui.Config{Session: s.session, Provider: p, BaseURL: base}); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := loopback.Listen(t.Context(), base)
@@ -336,7 +332,7 @@ func ExampleServer_Guard() {
 	mux.Handle("/", server.Handler()) // the login and the pages
 
 	answer := httptest.NewRecorder()
-	mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://localhost:3000/mine/", nil))
+	mux.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, "http://localhost:3000/mine/", nil))
 	fmt.Println(answer.Code)
 	// Output: 401
 }

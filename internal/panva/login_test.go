@@ -107,7 +107,7 @@ func TestSecondLogin(t *testing.T) {
 	s := panva.Start(t, panva.Options{})
 	p := client(t, s, panva.Public)
 	mine := session.New(session.Config{Profile: "default", Provider: p, Store: keystore.Memory(), StateDir: t.TempDir()})
-	var agains int
+	var repeated int
 	login := func() {
 		t.Helper()
 		_, err := loopback.Login(ctx, loopback.Config{
@@ -119,7 +119,7 @@ func TestSecondLogin(t *testing.T) {
 				}
 				again, err := mine.Retire(ctx, replaced)
 				if again {
-					agains++
+					repeated++
 					return loopback.ErrAgain
 				}
 				return err
@@ -139,8 +139,8 @@ func TestSecondLogin(t *testing.T) {
 		t.Error("the refresh token that was replaced was not revoked")
 	}
 	login()
-	t.Logf("%d of 3 logins were made once more", agains)
-	if agains > 1 {
-		t.Errorf("the browser was sent through %d times more: it is not remembered that this provider revokes both", agains)
+	t.Logf("%d of 3 logins were made once more", repeated)
+	if repeated > 1 {
+		t.Errorf("the browser was sent through %d times more: it is not remembered that this provider revokes both", repeated)
 	}
 }
