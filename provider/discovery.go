@@ -67,18 +67,19 @@ const (
 
 // maxAge is how long an answer may be kept (RFC 9111, section 5.2.2), within our bounds.
 func maxAge(h http.Header) time.Duration {
+	age := defaultFresh
 	for _, directive := range strings.Split(strings.ToLower(h.Get("Cache-Control")), ",") {
 		directive = strings.TrimSpace(directive)
 		if directive == "no-store" || directive == "no-cache" {
-			return leastFresh
+			return leastFresh // whatever stands beside it
 		}
 		if value, ok := strings.CutPrefix(directive, "max-age="); ok {
-			if seconds, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil {
-				return min(max(time.Duration(min(seconds, 1<<30))*time.Second, leastFresh), mostFresh)
+			if seconds, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 64); err == nil {
+				age = min(max(time.Duration(min(seconds, 1<<30))*time.Second, leastFresh), mostFresh)
 			}
 		}
 	}
-	return defaultFresh
+	return age
 }
 
 // Warm fetches discovery if there is none that is fresh.

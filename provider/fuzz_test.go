@@ -1,0 +1,240 @@
+package provider
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const fuzzIssuer = "https://provider.example.com"
+
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+
+// known is a provider that knows discovery and keys, and can ask nobody.
+func known(tb testing.TB) *Provider {
+	tb.Helper()
+	p, err := New(Config{Issuer: fuzzIssuer, ClientID: fakeClient, HTTPClient: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+		return nil, errors.New("nobody is asked")
+	})}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p.cached = &diskCache{
+		Issuer: fuzzIssuer,
+		Discovery: cached{Raw: json.RawMessage(`{"issuer":"` + fuzzIssuer + `","authorization_endpoint":"https://x/a","token_endpoint":"https://x/t","jwks_uri":"https://x/k",
+			"authorization_response_iss_parameter_supported":true}`), Fetched: time.Now(), MaxAge: mostFresh},
+		Keys: cached{Raw: must(json.Marshal(keySetOf(public(&rsaKey().PublicKey, "r1", "RS256")))), Fetched: time.Now(), MaxAge: mostFresh},
+	}
+	return p
+}
+
+func knownClaims(more map[string]any) map[string]any {
+	now := time.Now().Unix()
+	c := map[string]any{"iss": fuzzIssuer, "aud": fakeClient, "sub": "ada", "iat": now, "exp": now + 3600}
+	for name, value := range more {
+		c[name] = value
+	}
+	return c
+}
+
+// Discovery that is believed names our issuer, and endpoints that are https alone.
+func FuzzDiscovery(f *testing.F) {
+	p := known(f)
+	f.Add([]byte(p.cached.Discovery.Raw))
+	f.Add([]byte(`{"issuer":"` + fuzzIssuer + `","authorization_endpoint":"http://x","token_endpoint":"https://u@x","jwks_uri":"//x"}`))
+	f.Add([]byte(`{"Issuer":"` + fuzzIssuer + `","issuer":null,"id_token_signing_alg_values_supported":["none","HS256"]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		m, err := p.parseMetadata(raw)
+		if err != nil {
+			if !errors.Is(err, ErrUntrusted) {
+				t.Errorf("%v is not counted as untrusted", err)
+			}
+			return
+		}
+		if m.Issuer != fuzzIssuer || len(m.algorithms()) == 0 {
+			t.Errorf("believed: %+v", m)
+		}
+		for _, endpoint := range []string{m.AuthorizationEndpoint, m.TokenEndpoint, m.JWKSURI, m.UserInfoEndpoint, m.RevocationEndpoint, m.EndSessionEndpoint, m.DeviceEndpoint, m.PAREndpoint} {
+			if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil) {
+				t.Errorf("endpoint %q", endpoint)
+			}
+		}
+		for _, alg := range m.algorithms() {
+			if alg == "none" || strings.HasPrefix(alg, "HS") {
+				t.Errorf("algorithm %s", alg)
+			}
+		}
+	})
+}
+
+// No key set makes a secret, private or weak key verify anything, and none a token that nobody signed.
+func FuzzKeys(f *testing.F) {
+	p := known(f)
+	f.Add([]byte(p.cached.Keys.Raw))
+	f.Add([]byte(`{"keys":[{"kty":"oct","k":"AA"},{"kty":"RSA","n":"AQAB","e":"AQAB"},7,null,{}]}`))
+	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"OKP","crv":"Ed25519","x":""}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		keys, err := parseKeys(raw)
+		if err != nil {
+			if !errors.Is(err, ErrUntrusted) {
+				t.Errorf("%v is not counted as untrusted", err)
+			}
+			return
+		}
+		for _, key := range keys {
+			if !key.Valid() || !key.IsPublic() || key.Use == "enc" {
+				t.Errorf("key %+v", key)
+			}
+		}
+		for _, alg := range append(asymmetric, "none", "HS256", "") {
+			for _, key := range fitting(keys, jose.Header{Algorithm: alg}) {
+				if alg == "none" || alg == "HS256" || alg == "" {
+					t.Errorf("%s has a key: %+v", alg, key)
+				}
+			}
+		}
+	})
+}
+
+// A token answer that passes holds a Bearer token that can be put in a header, and no expiry that lies past.
+func FuzzTokenAnswer(f *testing.F) {
+	p := known(f)
+	for _, seed := range []string{
+		`{"access_token":"a","token_type":"bearer","expires_in":3600,"refresh_token":"r","scope":"openid"}`,
+		`{"access_token":"a\n","token_type":"Bearer","expires_in":-1}`, `{"access_token":"a.e30.b","token_type":"Bearer","expires_in":"1e9","scope":["a"]}`,
+		`{"access_token":"a","access_token":"b","Access_Token":"c","token_type":"DPoP","refresh_expires_in":{}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var a tokenAnswer
+		if object(raw, &a) != nil {
+			return
+		}
+		tokens, claims, err := p.tokens(&a, "https://api")
+		if err != nil {
+			if !errors.Is(err, ErrUntrusted) || tokens != nil {
+				t.Errorf("%v, %v", tokens, err)
+			}
+			return
+		}
+		for _, token := range []Secret{tokens.AccessToken, tokens.RefreshToken} {
+			if strings.ContainsFunc(token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) || len(token.Reveal()) > maxToken {
+				t.Errorf("token %q", token.Reveal())
+			}
+		}
+		if tokens.TokenType != "Bearer" || tokens.AccessToken.IsZero() {
+			t.Errorf("%+v", tokens)
+		}
+		if exp := claims.Time("exp"); !exp.IsZero() && (tokens.Expiry.IsZero() || tokens.Expiry.After(exp)) {
+			t.Errorf("expiry %v, though the token says %v", tokens.Expiry, exp)
+		}
+	})
+}
+
+// A code comes out of a callback only if it is the one code there, the answer is our
+// issuer's, and there is no error; nothing that can steer a terminal comes out at all.
+func FuzzCallback(f *testing.F) {
+	p := known(f)
+	for _, seed := range []string{
+		"code=c&iss=https%3A%2F%2Fprovider.example.com&state=s", "code=c", "code=a&code=b&iss=x", "error=access_denied&error_description=%1b[31m&iss=https%3A%2F%2Fprovider.example.com",
+		"error=&code=c&iss=https%3A%2F%2Fprovider.example.com", "%zz", "iss&iss",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		q, err := url.ParseQuery(raw)
+		if err != nil {
+			return
+		}
+		code, err := p.CheckResponse(t.Context(), q)
+		if err == nil && (len(q["code"]) != 1 || code.Reveal() != q.Get("code") || code.IsZero() || len(q["iss"]) != 1 || q.Get("iss") != fuzzIssuer || q.Has("error")) {
+			t.Errorf("a code out of %q", raw)
+		}
+		if err != nil {
+			if !code.IsZero() || !errors.Is(err, ErrUntrusted) && !errors.Is(err, ErrRefused) {
+				t.Errorf("%v", err)
+			}
+			for _, r := range err.Error() {
+				if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e {
+					t.Errorf("%U in %q", r, err)
+				}
+			}
+		}
+	})
+}
+
+// UserInfo that is signed is believed only with a signature of the provider's.
+func FuzzUserInfo(f *testing.F) {
+	p := known(f)
+	good := signed(jose.RS256, rsaKey(), "r1", knownClaims(nil))
+	f.Add("application/json", []byte(`{"sub":"ada","name":"Ada"}`))
+	f.Add("application/jwt", []byte(good))
+	f.Add("Application/JWT; charset=x", []byte(strings.Replace(good, "A", "B", 1)))
+	f.Add("", []byte("null"))
+	m := must(p.parseMetadata(p.cached.Discovery.Raw))
+	f.Fuzz(func(t *testing.T, kind string, body []byte) {
+		claims, err := p.userInfo(t.Context(), m, &answer{status: 200, header: http.Header{"Content-Type": {kind}}, body: body})
+		if (claims == nil) == (err == nil) {
+			t.Errorf("%v, %v", claims, err)
+		}
+		if iss, ok := claims["iss"]; ok && iss != fuzzIssuer {
+			t.Errorf("issuer %v", iss)
+		}
+	})
+}
+
+// A logout token is believed only with a signature of the provider's: no change of a good one passes.
+func FuzzLogoutToken(f *testing.F) {
+	p := known(f)
+	event := map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}
+	good := signed(jose.RS256, rsaKey(), "r1", knownClaims(map[string]any{"jti": "1", "events": event}))
+	for _, seed := range []string{good, good + "A", strings.Replace(good, ".", "..", 1), "a.e30.b", "", strings.ToLower(good), signed(jose.RS256, rsaKey(), "r1", knownClaims(nil))} {
+		f.Add(seed)
+	}
+	signature := good[:strings.LastIndex(good, ".")]
+	f.Fuzz(func(t *testing.T, raw string) {
+		token, err := p.VerifyLogoutToken(t.Context(), raw)
+		if err != nil {
+			if token != nil || !errors.Is(err, ErrUntrusted) && !errors.Is(err, ErrUnreachable) {
+				t.Errorf("%v, %v", token, err)
+			}
+			return
+		}
+		if !strings.HasPrefix(raw, signature) || token.ID != "1" || token.Subject != "ada" {
+			t.Errorf("%q was believed: %+v", raw, token)
+		}
+	})
+}
+
+func BenchmarkVerifyIDToken(b *testing.B) {
+	p := known(b)
+	m := must(p.parseMetadata(p.cached.Discovery.Raw))
+	raw := signed(jose.RS256, rsaKey(), "r1", knownClaims(map[string]any{"nonce": "n"}))
+	for b.Loop() {
+		if _, _, err := p.verifyIDToken(b.Context(), m, raw, idTokenExpectation{nonce: "n"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// What a renewal pays to know where to go: a file read, and discovery parsed.
+func BenchmarkCacheLoad(b *testing.B) {
+	cfg := Config{Issuer: fuzzIssuer, ClientID: fakeClient, CacheDir: b.TempDir()}
+	first := must(New(cfg))
+	first.cached = known(b).cached
+	first.store()
+	for b.Loop() {
+		if _, err := must(New(cfg)).metadata(b.Context(), forSession); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
