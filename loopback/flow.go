@@ -140,8 +140,8 @@ func (f *Flow) Begin(ctx context.Context, r Request) (*Pending, error) {
 
 func (f *Flow) begin(ctx context.Context, p *Pending) error {
 	p.state, p.nonce, p.verifier, p.begun = random(), random(), provider.NewSecret(random()), f.cfg.Now()
-	if seconds, err := strconv.Atoi(p.params.Get("max_age")); err == nil && seconds > 0 {
-		p.maxAge = time.Duration(seconds) * time.Second
+	if seconds, err := strconv.Atoi(p.params.Get("max_age")); err == nil && seconds >= 0 {
+		p.maxAge = max(time.Duration(seconds)*time.Second, 1) // max_age=0 asks for an authentication now, 0 for none
 	}
 	challenge := sha256.Sum256([]byte(p.verifier.Reveal())) // RFC 7636, section 4.2
 	var err error
