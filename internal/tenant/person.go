@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/net/html"
 )
 
 // A Person plays someone with a browser: a plain HTTP client that keeps cookies,
@@ -94,25 +95,32 @@ func (p Person) step(ctx context.Context, client *http.Client, method, target st
 	return page, next, err
 }
 
+// The tenant's own pages are plain enough for patterns: a parser of all HTML would be
+// linked into every loopkey.
+var (
+	formTag   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)<form([^>]*)>(.*?)</form>`) })
+	inputTag  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<input([^>]*)>`) })
+	attribute = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([a-z_-]+)="([^"]*)"`) })
+)
+
 // fill fills in the page's form as this person would, if it has one for them.
 func (p Person) fill(page *Visit) (*step, error) {
-	root, err := html.Parse(strings.NewReader(page.Body))
-	if err != nil {
-		return nil, fmt.Errorf("visiting: %w", err)
+	form := formTag().FindStringSubmatch(page.Body)
+	if form == nil {
+		return nil, nil
 	}
-	form := find(root, "form", func(map[string]string) bool { return true })
-	if form == nil || find(form, "input", func(a map[string]string) bool { return a["name"] == "csrf" }) == nil {
+	values := url.Values{}
+	for _, input := range inputTag().FindAllStringSubmatch(form[2], -1) {
+		if a := attributes(input[1]); a["name"] != "" {
+			values.Set(a["name"], a["value"])
+		}
+	}
+	if !values.Has("csrf") {
 		return nil, nil
 	}
 	if strings.Contains(page.Body, `class="wrong"`) {
 		return nil, errors.New("visiting: the tenant does not know this person")
 	}
-	values := url.Values{}
-	walk(form, func(n *html.Node) {
-		if a := attributes(n); n.Data == "input" && a["name"] != "" {
-			values.Set(a["name"], a["value"])
-		}
-	})
 	if values.Has("email") {
 		values.Set("email", p.Email)
 		values.Set("password", p.Password)
@@ -125,38 +133,17 @@ func (p Person) fill(page *Visit) (*step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("visiting: %w", err)
 	}
-	target := base
-	if action := attributes(form)["action"]; action != "" {
-		if target, err = base.Parse(action); err != nil {
-			return nil, fmt.Errorf("visiting: %w", err)
-		}
+	target, err := base.Parse(attributes(form[1])["action"])
+	if err != nil {
+		return nil, fmt.Errorf("visiting: %w", err)
 	}
 	return &step{method: http.MethodPost, target: target.String(), form: values}, nil
 }
 
-func find(root *html.Node, tag string, fits func(map[string]string) bool) *html.Node {
-	var found *html.Node
-	walk(root, func(n *html.Node) {
-		if found == nil && n.Data == tag && fits(attributes(n)) {
-			found = n
-		}
-	})
-	return found
-}
-
-func walk(n *html.Node, visit func(*html.Node)) {
-	if n.Type == html.ElementNode {
-		visit(n)
-	}
-	for child := n.FirstChild; child != nil; child = child.NextSibling {
-		walk(child, visit)
-	}
-}
-
-func attributes(n *html.Node) map[string]string {
+func attributes(tag string) map[string]string {
 	all := map[string]string{}
-	for _, a := range n.Attr {
-		all[a.Key] = a.Val
+	for _, a := range attribute().FindAllStringSubmatch(tag, -1) {
+		all[a[1]] = html.UnescapeString(a[2])
 	}
 	return all
 }
