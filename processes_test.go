@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/keystore/keychaintest"
+	"github.com/loopkey/loopkey/loopback"
 )
 
 // A house is a home folder of its own with loopkey in it: many processes, one session.
@@ -219,6 +221,36 @@ func TestKilledRenewals(t *testing.T) {
 		h.must("status")
 	}
 	t.Logf("%d of 40 sessions had to log in again", lost)
+}
+
+// Ctrl-C ends a login that waits, with its own exit code, and frees the port.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, command := range [][]string{{"login", "--no-browser"}, {"serve", "--no-browser"}} {
+		waiting := h.start(command...)
+		prefix := h.tenant.Issuer()
+		if command[0] == "serve" {
+			prefix = h.base
+		}
+		waiting.line(t, prefix)
+		if err := waiting.cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Skipf("no such signal here: %v", err)
+		}
+		rest, err := io.ReadAll(waiting.lines)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = waiting.cmd.Wait()
+		if code := waiting.cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(string(rest), "interrupted") {
+			t.Errorf("%s exits %d: %s", command[0], code, rest)
+		}
+		listener, err := loopback.Listen(t.Context(), h.base)
+		if err != nil {
+			t.Fatalf("%s: the port is not free: %v", command[0], err)
+		}
+		_ = listener.Close()
+	}
 }
 
 // The main job on the real Secret Service.

@@ -10,3 +10,9 @@ import (
 func inUse(err error) bool {
 	return errors.Is(err, windows.WSAEADDRINUSE) || errors.Is(err, windows.WSAEACCES)
 }
+
+// lacking: the machine has no such address, or not even the family. The syscall
+// package's constants of these names are not what Windows answers.
+func lacking(err error) bool {
+	return errors.Is(err, windows.WSAEADDRNOTAVAIL) || errors.Is(err, windows.WSAEAFNOSUPPORT)
+}

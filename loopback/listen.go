@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -75,17 +75,20 @@ func Listen(ctx context.Context, baseURL string) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	port := portOf(u)
+	return listenOn(ctx, portOf(u), "127.0.0.1", "::1")
+}
+
+func listenOn(ctx context.Context, port int, hosts ...string) (*Listener, error) {
 	l := &Listener{}
-	var lacking error
-	for _, host := range []string{"127.0.0.1", "::1"} {
+	var missing error
+	for _, host := range hosts {
 		addr := net.JoinHostPort(host, strconv.Itoa(port))
 		part, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 		switch {
 		case err == nil:
 			l.parts = append(l.parts, part)
-		case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
-			lacking = err
+		case lacking(err):
+			missing = err
 		default:
 			_ = l.Close()
 			if inUse(err) {
@@ -95,7 +98,7 @@ func Listen(ctx context.Context, baseURL string) (*Listener, error) {
 		}
 	}
 	if len(l.parts) == 0 {
-		return nil, fmt.Errorf("this machine has no loopback address: %w", syscallError(lacking))
+		return nil, fmt.Errorf("this machine has no loopback address: %w", syscallError(missing))
 	}
 	return l, nil
 }
@@ -122,24 +125,27 @@ func (l *Listener) Close() error {
 const (
 	headerLimit   = 16 << 10
 	bodyLimit     = 256 << 10
-	mostSilent    = 128 // connections that have not sent a request yet
-	headerTimeout = 5 * time.Second
+	mostWaiting   = 200             // connections that we wait for
+	headerTimeout = 5 * time.Second // from the first byte of a request to the end of its header
+	drainTimeout  = 5 * time.Second // for the rest of a body that nobody read
+	idleTimeout   = 30 * time.Second
+	graceTimeout  = time.Second // for answers under way when it ends
 )
 
 // Serve answers on both loopbacks until ctx ends, then lets answers that are under
-// way finish, for a second at most, and frees the port.
+// way finish, for a second at most, and frees the port. Bodies sent to /auth/ are
+// limited; other paths may be an app's, which knows how much it takes.
 func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
-	silent := &silentConns{conns: map[net.Conn]time.Time{}}
+	waiting := &waitingConns{since: map[net.Conn]time.Time{}}
 	server := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
-			handler.ServeHTTP(w, r)
-		}),
-		ReadHeaderTimeout: headerTimeout, IdleTimeout: 30 * time.Second, MaxHeaderBytes: headerLimit,
-		ConnState: silent.note, ErrorLog: nil,
+		Handler:           waiting.handler(handler),
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerLimit,
+		ConnState: waiting.note, ErrorLog: discard,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, conn)
+		},
 	}
-	server.ErrorLog = discard
 	failed := make(chan error, len(l.parts))
 	var serving sync.WaitGroup
 	for _, part := range l.parts {
@@ -150,42 +156,83 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	_ = l.Close()
+	waiting.closeAll() // Shutdown would wait for a browser's spare connection
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTimeout)
 	defer cancel()
 	if server.Shutdown(grace) != nil {
 		_ = server.Close()
 	}
 	serving.Wait()
-	_ = l.Close()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
 }
 
-// silentConns closes the oldest connection that has said nothing when there are too
-// many, so that whoever opens them all can't keep the real answer out.
-type silentConns struct {
+type connKey struct{}
+
+// waitingConns are the connections that owe us a request: silent, halfway through a
+// header, or idle. With too many of them the oldest is closed, so that whoever opens
+// them all can't keep the real answer out. A browser opens an idle one anew.
+type waitingConns struct {
 	mu    sync.Mutex
-	conns map[net.Conn]time.Time
+	since map[net.Conn]time.Time
 }
 
-func (s *silentConns) note(conn net.Conn, state http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if state != http.StateNew {
-		delete(s.conns, conn)
-		return
+func (c *waitingConns) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+			c.forget(conn)
+		}
+		if strings.HasPrefix(r.URL.Path, "/auth/") {
+			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+		}
+		if r.ContentLength != 0 { // the server reads what the handler left
+			defer func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout)) }()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// note hears of a new state. StateActive comes with the first byte, which is no request yet.
+func (c *waitingConns) note(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew, http.StateIdle:
+		c.add(conn)
+	case http.StateHijacked, http.StateClosed:
+		c.forget(conn)
+	case http.StateActive:
 	}
-	if len(s.conns) >= mostSilent {
+}
+
+func (c *waitingConns) add(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.since) >= mostWaiting {
 		var oldest net.Conn
-		for c, since := range s.conns {
-			if oldest == nil || since.Before(s.conns[oldest]) {
-				oldest = c
+		for other, since := range c.since {
+			if oldest == nil || since.Before(c.since[oldest]) {
+				oldest = other
 			}
 		}
-		delete(s.conns, oldest)
+		delete(c.since, oldest)
 		_ = oldest.Close()
 	}
-	s.conns[conn] = time.Now()
+	c.since[conn] = time.Now()
+}
+
+func (c *waitingConns) forget(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.since, conn)
+}
+
+func (c *waitingConns) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.since {
+		_ = conn.Close()
+	}
+	clear(c.since)
 }

@@ -40,6 +40,14 @@ func newScene(t testing.TB) *scene {
 	base := "http://localhost:" + strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
 	_ = free.Close()
 	at, err := tenant.Start(t.Context(), tenant.Config{
+		OnIDToken: func(c map[string]any) { c["picture"] = c["iss"].(string) + "/userinfo" }, // where Intercept gives one
+		Intercept: func(endpoint string, w http.ResponseWriter, _ *http.Request) bool {
+			if endpoint == "userinfo" {
+				w.Header().Set("Content-Type", "text/html") // what it says is not believed
+				_, _ = w.Write([]byte("\x89PNG\r\n\x1a\n and so on"))
+			}
+			return endpoint == "userinfo"
+		},
 		Clients: []tenant.Client{{ID: "tests", RedirectURIs: []string{base + loopback.CallbackPath}, PostLogoutRedirectURIs: []string{base},
 			BackchannelLogoutURI: base + "/auth/backchannel-logout"}},
 		Users: []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada <i>Lovelace</i>\u202e", Password: "x"}},
@@ -134,6 +142,26 @@ func TestPagesSaySafely(t *testing.T) {
 		if strings.Contains(visit.Body, secret) {
 			t.Error("the profile shows a token")
 		}
+	}
+}
+
+// The picture comes through this server, once, as the kind of file that it is.
+func TestPicture(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	client, visit := s.login(t, "/")
+	if !strings.Contains(visit.Body, `src="/auth/picture"`) {
+		t.Error("home shows no picture")
+	}
+	s.tenant.Reset()
+	for range 3 {
+		status, body, header := ask(t, client, http.MethodGet, s.base+"/auth/picture", nil)
+		if status != 200 || header.Get("Content-Type") != "image/png" || !strings.HasPrefix(body, "\x89PNG") {
+			t.Errorf("got %d %s", status, header.Get("Content-Type"))
+		}
+	}
+	if got := s.tenant.Requests("userinfo"); got != 1 {
+		t.Errorf("it was fetched %d times", got)
 	}
 }
 
