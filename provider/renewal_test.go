@@ -553,12 +553,39 @@ func TestMetadata(t *testing.T) {
 		}
 	}
 	for name, body := range map[string]string{
-		"endless": strings.Repeat(" ", bodyLimit+10), "deep": strings.Repeat(`{"a":`, 20000), "null": "null", "list": "[]", "two": "{}{}", "empty": "", "HTML": "<p>",
+		"deep": strings.Repeat(`{"a":`, 20000), "null": "null", "list": "[]", "two": "{}{}", "empty": "", "HTML": "<p>",
 	} {
 		f := newFake(t)
 		f.on("/.well-known/openid-configuration", 200, body)
 		if err := f.client(t).Warm(t.Context()); !errors.Is(err, ErrUntrusted) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A good answer that does not end is no answer.
+func TestEndlessBody(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	body := string(must(json.Marshal(f.metadata)))
+	f.on("/.well-known/openid-configuration", 200, body+strings.Repeat(" ", bodyLimit-len(body)))
+	if err := f.client(t).Warm(t.Context()); err != nil {
+		t.Errorf("at the limit: %v", err)
+	}
+	f.on("/.well-known/openid-configuration", 200, body+strings.Repeat(" ", bodyLimit+1-len(body)))
+	if err := f.client(t).Warm(t.Context()); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "1024 KiB") {
+		t.Errorf("beyond the limit: %v", err)
+	}
+}
+
+func TestObject(t *testing.T) {
+	t.Parallel()
+	for body, ok := range map[string]bool{
+		`{}`: true, " {\"a\":1}\n": true, `null`: false, `[]`: false, `7`: false, `"x"`: false, ``: false, `{}{}`: false, `{} x`: false, `{`: false,
+	} {
+		var into struct{ A int }
+		if (object([]byte(body), &into) == nil) != ok {
+			t.Errorf("%q", body)
 		}
 	}
 }
