@@ -53,7 +53,7 @@ type Flow struct {
 	cfg      FlowConfig
 	base     string // without a slash at its end
 	mu       sync.Mutex
-	pending  map[string]*Pending // by state
+	pending  map[string]*login // by state
 	results  map[string]result
 	resulted []string // ids of results, oldest first
 }
@@ -74,7 +74,7 @@ func NewFlow(cfg FlowConfig) *Flow {
 	}
 	return &Flow{
 		cfg: cfg, base: strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/"),
-		pending: map[string]*Pending{}, results: map[string]result{},
+		pending: map[string]*login{}, results: map[string]result{},
 	}
 }
 
@@ -87,40 +87,84 @@ type Request struct {
 	ReturnTo string     // where a page's login leads back to; checked by ReturnTo
 	Browser  string     // what the browser that began it shows again in the cookie BindingCookie; "": not bound
 	CLI      bool       // a terminal waits for it
+	Share    bool       // a terminal's login with the same Params that waits already will do: one tab is enough
 }
 
-// A Pending is a login that waits for its answer.
+// A Pending is somebody's share in a login that waits for its answer.
 type Pending struct {
 	URL      string // where to send the browser
 	ReturnTo string
 	CLI      bool
+	Shared   bool // somebody was sent to URL already
 
-	state, nonce string
-	verifier     provider.Secret
-	browser      string
-	params       url.Values
-	maxAge       time.Duration
-	repeated     bool
-	begun        time.Time
-	outcome      chan outcome
-	fetched      chan struct{} // the browser has got the page that says how it went
-	once         sync.Once
+	flow    *Flow
+	login   *login
+	dropped bool // guarded by the flow's lock
 }
 
-type outcome struct {
-	tokens *provider.Tokens
-	err    error
+// A login waits for its answer. The flow's lock guards it until it is taken, then it is its taker's.
+type login struct {
+	url, returnTo string
+	cli, share    bool
+	browser       string
+	params        url.Values
+	maxAge        time.Duration
+	state, nonce  string
+	verifier      provider.Secret
+	begun         time.Time
+	repeated      bool
+
+	waiters int                // those who did not drop it
+	abort   context.CancelFunc // ends what its taker does; nil before it is taken
+
+	done    chan struct{} // closed when tokens and err say what came of it
+	tokens  *provider.Tokens
+	err     error
+	fetched chan struct{} // closed when the browser has got the page that says how it went
+	once    sync.Once
 }
 
-// Wait returns what came of the login.
+// abortAfter is how long an answer that has come may still be worked on for somebody
+// who stopped waiting. Soon it is known what came of it, and then that is told.
+const abortAfter = 3 * time.Second
+
+// Wait returns what came of the login. When ctx ends first the login is dropped, and
+// the error is ctx's cause; but an answer that came in time is worked on: to its end
+// after ErrTimeout, for some seconds after anything else.
 func (p *Pending) Wait(ctx context.Context) (*provider.Tokens, error) {
+	l := p.login
 	select {
-	case o := <-p.outcome:
-		return o.tokens, o.err
+	case <-l.done:
+		return l.tokens, l.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	}
+	cause := context.Cause(ctx)
+	abort := p.flow.drop(p)
+	if abort == nil { // no answer, or others who wait for it
+		select {
+		case <-l.done:
+			return l.tokens, l.err
+		default:
+			return nil, cause
+		}
+	}
+	limit := abortAfter
+	if errors.Is(cause, ErrTimeout) {
+		limit = exchangeLimit
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+		return l.tokens, l.err
+	case <-timer.C:
+		abort()
+		return nil, cause
 	}
 }
+
+// Fetched is closed when the browser has got the page that says how the login went.
+func (p *Pending) Fetched() <-chan struct{} { return p.login.fetched }
 
 // random returns 256 random bits as text that fits into a URL.
 func random() string {
@@ -131,48 +175,79 @@ func random() string {
 
 // Begin makes a fresh state, nonce and code verifier, and the URL that a browser has to go to.
 func (f *Flow) Begin(ctx context.Context, r Request) (*Pending, error) {
-	p := &Pending{
-		ReturnTo: cmp.Or(r.ReturnTo, "/"), CLI: r.CLI, browser: r.Browser, params: r.Params,
-		outcome: make(chan outcome, 1), fetched: make(chan struct{}),
+	l := &login{
+		returnTo: cmp.Or(r.ReturnTo, "/"), cli: r.CLI, share: r.Share && r.CLI && r.Browser == "", browser: r.Browser, params: r.Params,
+		waiters: 1, done: make(chan struct{}), fetched: make(chan struct{}),
 	}
-	return p, f.begin(ctx, p)
-}
-
-func (f *Flow) begin(ctx context.Context, p *Pending) error {
-	p.state, p.nonce, p.verifier, p.begun = random(), random(), provider.NewSecret(random()), f.cfg.Now()
-	if seconds, err := strconv.Atoi(p.params.Get("max_age")); err == nil && seconds >= 0 {
-		p.maxAge = max(time.Duration(seconds)*time.Second, 1) // max_age=0 asks for an authentication now, 0 for none
+	if p := f.join(l); p != nil {
+		return p, nil
 	}
-	challenge := sha256.Sum256([]byte(p.verifier.Reveal())) // RFC 7636, section 4.2
-	var err error
-	p.URL, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
-		RedirectURI: f.RedirectURI(), State: p.state, Nonce: p.nonce,
-		CodeChallenge: base64.RawURLEncoding.EncodeToString(challenge[:]),
-		Scope:         f.cfg.Scope, Audience: f.cfg.Audience, Extra: p.params,
-	})
-	if err != nil {
-		return err
+	if seconds, err := strconv.Atoi(r.Params.Get("max_age")); err == nil && seconds >= 0 {
+		l.maxAge = max(time.Duration(seconds)*time.Second, 1) // max_age=0 asks for an authentication now, 0 for none
+	}
+	if err := f.prepare(ctx, l); err != nil {
+		return nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if p := f.joinLocked(l); p != nil { // another one was faster
+		return p, nil
+	}
 	f.makeRoom()
-	f.pending[p.state] = p
+	f.pending[l.state] = l
+	return l.pending(f, false), nil
+}
+
+func (l *login) pending(f *Flow, shared bool) *Pending {
+	return &Pending{URL: l.url, ReturnTo: l.returnTo, CLI: l.cli, Shared: shared, flow: f, login: l}
+}
+
+// join finds a login that will do instead of l.
+func (f *Flow) join(l *login) *Pending {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.joinLocked(l)
+}
+
+func (f *Flow) joinLocked(l *login) *Pending {
+	if !l.share {
+		return nil
+	}
+	for _, other := range f.pending {
+		if other.share && other.params.Encode() == l.params.Encode() {
+			other.waiters++
+			return other.pending(f, true)
+		}
+	}
 	return nil
+}
+
+// prepare makes the authorization request of a login that nobody else knows yet, or any more.
+func (f *Flow) prepare(ctx context.Context, l *login) error {
+	l.state, l.nonce, l.verifier, l.begun = random(), random(), provider.NewSecret(random()), f.cfg.Now()
+	challenge := sha256.Sum256([]byte(l.verifier.Reveal())) // RFC 7636, section 4.2
+	var err error
+	l.url, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
+		RedirectURI: f.RedirectURI(), State: l.state, Nonce: l.nonce,
+		CodeChallenge: base64.RawURLEncoding.EncodeToString(challenge[:]),
+		Scope:         f.cfg.Scope, Audience: f.cfg.Audience, Extra: l.params,
+	})
+	return err
 }
 
 // makeRoom drops the logins of pages that are too old or too many; never a terminal's.
 func (f *Flow) makeRoom() {
 	now, waiting := f.cfg.Now(), 0
-	var oldest *Pending
-	for state, p := range f.pending {
+	var oldest *login
+	for state, l := range f.pending {
 		switch {
-		case p.CLI:
-		case now.Sub(p.begun) > pendingLife:
+		case l.cli:
+		case now.Sub(l.begun) > pendingLife:
 			delete(f.pending, state)
 		default:
 			waiting++
-			if oldest == nil || p.begun.Before(oldest.begun) {
-				oldest = p
+			if oldest == nil || l.begun.Before(oldest.begun) {
+				oldest = l
 			}
 		}
 	}
@@ -181,11 +256,26 @@ func (f *Flow) makeRoom() {
 	}
 }
 
-// Drop forgets a login that nobody waits for any more: its answer will be a stranger's.
-func (f *Flow) Drop(p *Pending) {
+// Drop ends somebody's wait. A login that nobody waits for any more is forgotten: its
+// answer will be a stranger's.
+func (f *Flow) Drop(p *Pending) { f.drop(p) }
+
+// drop returns what ends the work on an answer that has come, if nobody else waits for it.
+func (f *Flow) drop(p *Pending) context.CancelFunc {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.pending, p.state)
+	l := p.login
+	if p.dropped {
+		return nil
+	}
+	p.dropped = true
+	if l.waiters--; l.waiters > 0 {
+		return nil
+	}
+	if l.abort == nil { // not taken
+		delete(f.pending, l.state)
+	}
+	return l.abort
 }
 
 // BindingCookie is the cookie in which a browser shows that it began a login.
@@ -205,68 +295,89 @@ var (
 
 // take returns the login that an answer belongs to. Taken, not looked up: a state is
 // used once. What a page of anybody can send ends nothing.
-func (f *Flow) take(q url.Values, browser []string) (*Pending, error) {
+func (f *Flow) take(q url.Values, browser []string, abort context.CancelFunc) (*login, error) {
 	states := q["state"]
 	if len(states) != 1 || states[0] == "" {
 		return nil, errNoLogin
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	p, ok := f.pending[states[0]]
-	if !ok || !p.CLI && f.cfg.Now().Sub(p.begun) > pendingLife {
+	l, ok := f.pending[states[0]]
+	if !ok || !l.cli && f.cfg.Now().Sub(l.begun) > pendingLife {
 		return nil, errNoLogin
 	}
-	if p.browser != "" {
+	if l.browser != "" {
 		same := false
 		for _, cookie := range browser {
-			same = same || subtle.ConstantTimeCompare([]byte(cookie), []byte(p.browser)) == 1
+			same = same || subtle.ConstantTimeCompare([]byte(cookie), []byte(l.browser)) == 1
 		}
 		if !same {
 			return nil, errBrowser
 		}
 	}
-	delete(f.pending, p.state)
-	return p, nil
+	delete(f.pending, l.state)
+	l.abort = abort
+	return l, nil
 }
 
 // Callback handles the provider's answer (OpenID Connect Core 1.0, section 3.1.2.5):
 // GET /auth/callback.
 func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) {
-	secure(w)
+	securePage(w)
+	if r.Method != http.MethodGet { // a HEAD, which mux takes for a GET, must not use up the answer
+		w.Header().Set("Allow", http.MethodGet)
+		page{Status: http.StatusMethodNotAllowed, Title: "Not a way to answer", Text: "Nothing was changed."}.write(w)
+		return
+	}
 	q := r.URL.Query()
 	var browser []string
 	for _, cookie := range r.CookiesNamed(BindingCookie(f.base)) {
 		browser = append(browser, cookie.Value)
 	}
-	p, err := f.take(q, browser)
-	if err != nil {
-		page{Status: http.StatusBadRequest, Title: "Not a login that waits here",
-			Text: capital(err.Error()) + ". It may have been used already, or be too old. Nothing was changed.", Home: true}.write(w)
-		return
-	}
 	// The person may close the tab: what the code was redeemed for is stored all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), exchangeLimit)
 	defer cancel()
-	tokens, err := f.redeem(ctx, p, q)
-	if errors.Is(err, ErrAgain) && !p.repeated {
-		p.repeated = true
-		if err = f.begin(ctx, p); err == nil {
-			http.Redirect(w, r, p.URL, http.StatusSeeOther)
+	l, err := f.take(q, browser, cancel)
+	if err != nil {
+		strangerPage(err).write(w)
+		return
+	}
+	tokens, err := f.redeem(ctx, l, q)
+	if errors.Is(err, ErrAgain) && !l.repeated {
+		var next string
+		if next, err = f.repeat(ctx, l); err == nil {
+			http.Redirect(w, r, next, http.StatusSeeOther)
 			return
 		}
 	}
-	res := result{pending: p, err: err}
+	res := result{login: l, err: err}
 	if err == nil {
 		res.name = displayName(tokens)
-		if f.cfg.Done != nil && f.cfg.Done(w, r, p, tokens) {
-			p.finish(tokens, nil)
-			p.seen()
+		if f.cfg.Done != nil && f.cfg.Done(w, r, l.pending(f, false), tokens) {
+			l.finish(tokens, nil)
+			l.seen()
 			return
 		}
 	}
 	id := f.keepResult(res)
-	p.finish(tokens, err)
+	l.finish(tokens, err)
 	http.Redirect(w, r, ResultPath+"?id="+id, http.StatusSeeOther)
+}
+
+// repeat makes a login wait once more, under another state, for those who wait for it.
+func (f *Flow) repeat(ctx context.Context, l *login) (target string, err error) {
+	l.repeated = true
+	if err := f.prepare(ctx, l); err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l.waiters == 0 {
+		return "", errNoLogin
+	}
+	l.abort = nil
+	f.pending[l.state] = l
+	return l.url, nil
 }
 
 // Answer takes an answer that came by another way, such as the pasted URL of a browser
@@ -277,18 +388,18 @@ func (f *Flow) Answer(ctx context.Context, raw string) error {
 	if err != nil || ownErr != nil || u.Scheme != own.Scheme || portOf(u) != portOf(own) || u.Path != own.Path || !loopbackName(u.Hostname()) {
 		return fmt.Errorf("it does not begin with %s", f.RedirectURI())
 	}
-	p, err := f.take(u.Query(), nil)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeLimit) // Wait ends it
+	defer cancel()
+	l, err := f.take(u.Query(), nil, cancel)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, exchangeLimit)
-	defer cancel()
-	tokens, err := f.redeem(ctx, p, u.Query())
+	tokens, err := f.redeem(ctx, l, u.Query())
 	if errors.Is(err, ErrAgain) {
 		err = errors.New("the provider revoked the new login together with the one before: log in again")
 	}
-	p.finish(tokens, err)
-	p.seen() // there is no page to wait for
+	l.seen() // there is no page to wait for
+	l.finish(tokens, err)
 	return nil
 }
 
@@ -297,14 +408,14 @@ func loopbackName(host string) bool {
 }
 
 // redeem verifies the answer, redeems its code and stores the tokens.
-func (f *Flow) redeem(ctx context.Context, p *Pending, q url.Values) (*provider.Tokens, error) {
+func (f *Flow) redeem(ctx context.Context, l *login, q url.Values) (*provider.Tokens, error) {
 	code, err := f.cfg.Provider.CheckResponse(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
-		Code: code, RedirectURI: f.RedirectURI(), CodeVerifier: p.verifier, Nonce: p.nonce,
-		Scope: f.cfg.Scope, Audience: f.cfg.Audience, MaxAge: p.maxAge,
+		Code: code, RedirectURI: f.RedirectURI(), CodeVerifier: l.verifier, Nonce: l.nonce,
+		Scope: f.cfg.Scope, Audience: f.cfg.Audience, MaxAge: l.maxAge,
 	})
 	if err != nil {
 		return nil, err
@@ -317,12 +428,12 @@ func (f *Flow) redeem(ctx context.Context, p *Pending, q url.Values) (*provider.
 	return tokens, nil
 }
 
-func (p *Pending) finish(t *provider.Tokens, err error) { p.outcome <- outcome{t, err} }
+func (l *login) finish(t *provider.Tokens, err error) {
+	l.tokens, l.err = t, err
+	close(l.done)
+}
 
-func (p *Pending) seen() { p.once.Do(func() { close(p.fetched) }) }
-
-// Fetched is closed when the browser has got the page that says how the login went.
-func (p *Pending) Fetched() <-chan struct{} { return p.fetched }
+func (l *login) seen() { l.once.Do(func() { close(l.fetched) }) }
 
 func displayName(t *provider.Tokens) string {
 	claims := t.Claims.All(t.UserInfo)

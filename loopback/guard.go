@@ -46,3 +46,9 @@ func secure(w http.ResponseWriter) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
+
+// securePage is secure for the login's own pages and redirects.
+func securePage(w http.ResponseWriter) {
+	secure(w)
+	w.Header().Set("Content-Security-Policy", pagePolicy())
+}

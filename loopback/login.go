@@ -57,17 +57,11 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	if cfg.OpenBrowser == nil {
 		cfg.OpenBrowser = OpenBrowser
 	}
-	warm := make(chan error, 1) // discovery overlaps with the binding
-	go func() { warm <- p.Warm(ctx) }()
-	listener, err := Listen(ctx, cfg.BaseURL)
-	warmErr := <-warm
+	listener, err := listenWarm(ctx, p, cfg.BaseURL)
 	if err != nil {
 		return nil, err
 	}
 	defer listener.Close()
-	if warmErr != nil {
-		return nil, warmErr
-	}
 	flow := NewFlow(FlowConfig{Provider: p, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience, Store: cfg.Store})
 	pending, err := flow.Begin(ctx, Request{Params: cfg.Params, CLI: true})
 	if err != nil {
@@ -76,12 +70,29 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	return cfg.wait(ctx, listener, flow, pending)
 }
 
+// listenWarm binds the port while the provider's discovery is under way. With either the other ends.
+func listenWarm(ctx context.Context, p *provider.Provider, baseURL string) (*Listener, error) {
+	warming, cancel := context.WithCancel(ctx)
+	defer cancel()
+	warm := make(chan error, 1)
+	go func() { warm <- p.Warm(warming) }()
+	listener, err := Listen(ctx, baseURL)
+	if err != nil {
+		cancel()
+	}
+	if warmErr := <-warm; err == nil && warmErr != nil {
+		_ = listener.Close()
+		return nil, warmErr
+	}
+	return listener, err
+}
+
 func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pending *Pending) (*provider.Tokens, error) {
-	serving, stop := context.WithCancel(ctx)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // an answer that has come is told about, whatever ends us
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = listener.Serve(serving, OwnHost(cfg.BaseURL, routes(flow))) // it ends when we do
+		_ = listener.Serve(serving, OwnHost(cfg.BaseURL, routes(flow, pending))) // it ends when we do
 	}()
 	defer func() {
 		stop()
@@ -101,7 +112,9 @@ func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pen
 	})
 	helpers.Go(func() { cfg.takePasted(waiting, flow) })
 	tokens, err := pending.Wait(waiting)
-	if waiting.Err() != nil {
+	select {
+	case <-pending.login.done:
+	default: // nobody came back, so no page is to be fetched
 		return nil, err
 	}
 	timer := time.NewTimer(pageLimit)
@@ -115,12 +128,17 @@ func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pen
 }
 
 // routes are those of a login without a web UI.
-func routes(flow *Flow) http.Handler {
+func routes(flow *Flow, pending *Pending) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+CallbackPath, flow.Callback)
 	mux.HandleFunc("GET "+ResultPath, flow.Result)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		page{Status: http.StatusOK, Title: "A login is under way", Text: "Finish it in the tab that loopkey opened."}.write(w)
+		select {
+		case <-pending.login.done:
+			page{Status: http.StatusOK, Good: true, Title: "The login is over", Text: "You can close this tab and go back to your terminal."}.write(w)
+		default:
+			page{Status: http.StatusOK, Good: true, Title: "A login is under way", Text: "Finish it in the tab that was opened for it."}.write(w)
+		}
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		page{Status: http.StatusNotFound, Title: "Nothing here", Text: "This server waits for a login and has no other pages."}.write(w)

@@ -8,9 +8,10 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
-	"strings"
+	"strconv"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/loopkey/loopkey/provider"
 )
@@ -47,15 +48,16 @@ func (p page) write(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", pagePolicy())
+	h.Set("Content-Length", strconv.Itoa(buffer.Len()))
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(buffer.Bytes())
 }
 
 // A result is kept until its page was fetched.
 type result struct {
-	pending *Pending
-	name    string
-	err     error
+	login *login
+	name  string
+	err   error
 }
 
 func (f *Flow) keepResult(r result) (id string) {
@@ -73,7 +75,7 @@ func (f *Flow) keepResult(r result) (id string) {
 
 // Result shows how a login went: GET /auth/done.
 func (f *Flow) Result(w http.ResponseWriter, r *http.Request) {
-	secure(w)
+	securePage(w)
 	f.mu.Lock()
 	res, ok := f.results[r.URL.Query().Get("id")]
 	f.mu.Unlock()
@@ -87,7 +89,17 @@ func (f *Flow) Result(w http.ResponseWriter, r *http.Request) {
 	} else {
 		failurePage(res.err).write(w)
 	}
-	res.pending.seen()
+	res.login.seen()
+}
+
+// strangerPage answers what belongs to no login, or to one of another browser.
+func strangerPage(err error) page {
+	p := page{Status: http.StatusBadRequest, Title: "Not a login that waits here",
+		Text: capital(err.Error()) + ". It may have been used already, or be too old. Nothing was changed.", Home: true}
+	if errors.Is(err, errBrowser) {
+		p.Title, p.Text = "Not in this browser", capital(err.Error())+". Finish it there, or begin one here."
+	}
+	return p
 }
 
 // failurePage says on the page what the terminal says: what failed, why, what to do.
@@ -104,8 +116,9 @@ func failurePage(err error) page {
 
 // capital makes a sentence of an error.
 func capital(s string) string {
-	for i, r := range s {
-		return string(unicode.ToUpper(r)) + s[i+len(string(r)):]
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return ""
 	}
-	return strings.TrimSpace(s)
+	return string(unicode.ToUpper(first)) + s[size:]
 }
