@@ -8,10 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/pkg/browser"
 )
 
 // ErrNoBrowser says that there is no browser to open here.
@@ -34,16 +33,11 @@ func OpenBrowser(ctx context.Context, target string) error {
 		return launch(ctx, args)
 	}
 	if args := wslCommand(target); args != nil {
-		return launch(ctx, args)
+		if err := launch(ctx, args); err == nil || os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+			return err
+		}
 	}
-	if runtime.GOOS != "windows" && runtime.GOOS != "darwin" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		return fmt.Errorf("%w: there is no display", ErrNoBrowser)
-	}
-	browser.Stdout, browser.Stderr = nil, nil // with a writer it would wait for whatever the launcher leaves running
-	if err := browser.OpenURL(target); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoBrowser, bare(err))
-	}
-	return nil
+	return openByPlatform(ctx, target)
 }
 
 // browserCommand splits $BROWSER into words as a shell would, without one; %s is
@@ -120,6 +114,9 @@ func wslCommand(target string) []string {
 	if path, err := exec.LookPath("wslview"); err == nil {
 		return []string{path, target}
 	}
+	if strings.HasPrefix(target, "file:") { // Windows knows our files by other names
+		return nil
+	}
 	for _, name := range []string{"rundll32.exe", "/mnt/c/Windows/System32/rundll32.exe"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return []string{path, "url.dll,FileProtocolHandler", target}
@@ -139,6 +136,8 @@ func launch(ctx context.Context, args []string) error {
 		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, printable(args[0]), bare(err))
 	}
 	command := exec.Command(path, args[1:]...) //nolint:noctx,gosec // the person's own browser: it outlives us
+	command.Env = withoutSecrets(os.Environ())
+	command.SysProcAttr = apart() // Ctrl-C on our terminal is not for the browser
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, printable(args[0]), bare(err))
 	}
@@ -157,6 +156,18 @@ func launch(ctx context.Context, args []string) error {
 	return nil
 }
 
+// withoutSecrets is the environment without loopkey's own secrets: a browser and all that it starts need none of them.
+func withoutSecrets(environ []string) []string {
+	return slices.DeleteFunc(environ, func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		switch strings.ToUpper(name) {
+		case "LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET", "LOOPKEY_PASSPHRASE":
+			return true
+		}
+		return false
+	})
+}
+
 // bare takes the command line, and with it the URL, out of an error.
 func bare(err error) error {
 	if e, ok := errors.AsType[*exec.Error](err); ok {
@@ -168,5 +179,5 @@ func bare(err error) error {
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
 		return errors.New(e.String())
 	}
-	return errors.New("the platform's launcher failed")
+	return errors.New("the launcher failed")
 }

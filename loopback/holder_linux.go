@@ -5,9 +5,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
+
+// inTheWay are the local addresses, as /proc/net writes them, that keep us from binding
+// a loopback: that loopback, or all addresses.
+var inTheWay = []string{
+	"0100007F", "00000000", "00000000000000000000000001000000", "00000000000000000000000000000000", "0000000000000000FFFF00000100007F",
+}
 
 // holder names the program that listens on a port, as far as /proc shows it to us.
 func holder(port int) string {
@@ -23,8 +30,8 @@ func holder(port int) string {
 			if len(fields) < 10 || fields[3] != "0A" { // listening
 				continue
 			}
-			_, hex, _ := strings.Cut(fields[1], ":")
-			if n, err := strconv.ParseUint(hex, 16, 16); err == nil && int(n) == port {
+			addr, hex, _ := strings.Cut(fields[1], ":")
+			if n, err := strconv.ParseUint(hex, 16, 16); err == nil && int(n) == port && slices.Contains(inTheWay, addr) {
 				inodes["socket:["+fields[9]+"]"] = true
 			}
 		}
