@@ -20,12 +20,12 @@ func explain(err error) (why, next string) {
 		case lastByte(-25307), lastByte(-25294): // errSecNoDefaultKeychain, errSecNoSuchKeychain
 			return "there is no default keychain", "make one in Keychain Access, " + orFile
 		}
-		return "/usr/bin/security ended with " + exit.ProcessState.String(), "run loopkey doctor, " + orFile
+		return "/usr/bin/security ended with " + exit.ProcessState.String(), "try again, " + orFile
 	}
 	if _, ok := errors.AsType[*exec.Error](err); ok {
 		return "/usr/bin/security can't be run", "use --keystore file"
 	}
-	return printable(err.Error()), "run loopkey doctor, " + orFile
+	return printable(err.Error()), "try again, " + orFile
 }
 
 func lastByte(code int32) byte { return byte(code) } //nolint:gosec // as exit does

@@ -17,5 +17,5 @@ func explain(err error) (why, next string) {
 	case errors.Is(err, windows.ERROR_NOT_ENOUGH_QUOTA), errors.Is(err, windows.ERROR_NOT_ENOUGH_MEMORY):
 		return "the Credential Manager is full", "remove credentials that are no longer used, " + orFile
 	}
-	return "the Credential Manager answered: " + printable(err.Error()), "run loopkey doctor, " + orFile
+	return "the Credential Manager answered: " + printable(err.Error()), "try again, " + orFile
 }

@@ -74,7 +74,7 @@ func explain(err error) (why, next string) {
 	case strings.Contains(text, "authentication"):
 		return "the D-Bus session refuses this user", "under sudo or su, the session is another user's: run loopkey as yourself, " + orFile
 	}
-	return "the Secret Service answered: " + printable(text), "run loopkey doctor, " + orFile
+	return "the Secret Service answered: " + printable(text), "try again, " + orFile
 }
 
 func explainReply(e dbus.Error) (why, next string) {
@@ -92,7 +92,7 @@ func explainReply(e dbus.Error) (why, next string) {
 	if strings.HasPrefix(e.Name, "org.freedesktop.DBus.Error.Spawn.") {
 		return "the Secret Service could not be started", "start gnome-keyring, KWallet or KeePassXC, " + orFile
 	}
-	return "the Secret Service answered: " + printable(e.Error()), "run loopkey doctor, " + orFile
+	return "the Secret Service answered: " + printable(e.Error()), "try again, " + orFile
 }
 
 // explainLocked tells a collection that is not there from one that stayed

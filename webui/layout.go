@@ -161,7 +161,7 @@ var problems = map[int]problem{
 	http.StatusMethodNotAllowed:   {Title: "Not that way", Why: "This address does not take that kind of request."},
 	http.StatusMisdirectedRequest: {Title: "Wrong address", Why: "loopkey answers to localhost, 127.0.0.1 and [::1] with its own port, and to no other name.", Next: "Open it by the URL that loopkey printed."},
 	http.StatusInternalServerError: {Title: "Something broke", Why: "loopkey could not make this page.",
-		Next: "If it happens again, run loopkey doctor."},
+		Next: "If it happens again, end loopkey serve and start it anew."},
 	http.StatusBadGateway:         {Title: "The app does not answer", Why: "Nothing answers where the app behind loopkey should be."},
 	http.StatusServiceUnavailable: {Title: "Not just now", Why: "loopkey can't answer this at the moment.", Next: "Try again shortly."},
 }
