@@ -107,6 +107,26 @@ func (f *fake) set(name string, value any) {
 	f.metadata[name] = value
 }
 
+// hook lets a test answer a path by itself.
+func (f *fake) hook(path string, handle http.HandlerFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.handle[path] = handle
+}
+
+// requests is how often a path was asked for since the last count.
+func (f *fake) requests(path string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[path]
+}
+
+func (f *fake) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = map[string]int{}
+}
+
 // count compares what was asked since the last count.
 func (f *fake) count(t testing.TB, what string, want map[string]int) {
 	t.Helper()
@@ -456,14 +476,14 @@ func TestUserInfo(t *testing.T) {
 				a["id_token"] = signed(jose.RS256, rsaKey(), "r1", f.claims(func(claims map[string]any) { maps.Copy(claims, c.idToken) }))
 			}))
 			body := c.body(f)
-			f.handle["/userinfo"] = func(w http.ResponseWriter, r *http.Request) {
+			f.hook("/userinfo", func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Authorization") != "Bearer opaque" {
 					t.Errorf("Authorization %q", r.Header.Get("Authorization"))
 				}
 				w.Header().Set("Content-Type", c.kind)
 				w.WriteHeader(c.status)
 				_, _ = w.Write([]byte(body))
-			}
+			})
 			tokens, err := f.client(t).Exchange(t.Context(), CodeExchange{Code: NewSecret("c"), Nonce: "n", Scope: "openid profile email", Audience: c.audience})
 			if !errors.Is(err, c.want) || c.want == nil && err != nil {
 				t.Fatalf("got %v, want %v", err, c.want)
@@ -474,7 +494,7 @@ func TestUserInfo(t *testing.T) {
 			if err == nil && tokens.UserInfo.Text("nonce") != "" {
 				t.Error("UserInfo overrides the ID token")
 			}
-			if got := f.asked["/userinfo"]; got != c.requests {
+			if got := f.requests("/userinfo"); got != c.requests {
 				t.Errorf("%d requests", got)
 			}
 		})

@@ -33,11 +33,11 @@ func (f *fake) clocked(t testing.TB, dir string, offset time.Duration) *Provider
 }
 
 // renewed is a good answer to a refresh at a time that is offset from now.
-func (f *fake) renewed(offset time.Duration, change ...func(map[string]any)) map[string]any {
+func (f *fake) renewed(offset time.Duration) map[string]any {
 	now := time.Now().Add(offset).Unix()
-	return f.answer(append([]func(map[string]any){func(a map[string]any) {
+	return f.answer(func(a map[string]any) {
 		a["id_token"] = signed(jose.RS256, rsaKey(), "r1", f.claims(func(c map[string]any) { c["iat"], c["exp"] = now, now+3600 }))
-	}}, change...)...)
+	})
 }
 
 func renew(ctx context.Context, p *Provider) (*Tokens, error) {
@@ -97,12 +97,12 @@ func TestStale(t *testing.T) {
 			}
 			c.change(f)
 			f.on("/token", 200, f.renewed(c.after))
-			f.asked = map[string]int{}
+			f.reset()
 			if _, err := renew(t.Context(), f.clocked(t, dir, c.after)); !errors.Is(err, c.want) || c.want == nil && err != nil {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
-			if f.asked["/token"] != c.token {
-				t.Errorf("%d token requests", f.asked["/token"])
+			if f.requests("/token") != c.token {
+				t.Errorf("%d token requests", f.requests("/token"))
 			}
 		})
 	}
@@ -148,15 +148,15 @@ func TestMoved(t *testing.T) {
 			f.set("token_endpoint", at(c.after))
 			f.on("/token", c.status, c.body)
 			if c.status == 0 {
-				f.handle["/token"] = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+				f.hook("/token", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 			}
 			f.on("/token2", 200, f.renewed(time.Hour))
 			_, err := renew(t.Context(), f.clocked(t, dir, time.Hour))
 			if !errors.Is(err, c.want) || c.want == nil && err != nil {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
-			if f.asked["/token"] != c.old || f.asked["/token2"] != c.anew {
-				t.Errorf("requests: %v", f.asked)
+			if f.requests("/token") != c.old || f.requests("/token2") != c.anew {
+				t.Errorf("requests: %d, %d", f.requests("/token"), f.requests("/token2"))
 			}
 		})
 	}
@@ -229,7 +229,7 @@ func TestTrouble(t *testing.T) {
 			t.Fatal(err)
 		}
 		done := make(chan struct{})
-		t.Cleanup(func() { l.Close(); <-done })
+		t.Cleanup(func() { _ = l.Close(); <-done })
 		go func() {
 			defer close(done)
 			for {
@@ -238,7 +238,7 @@ func TestTrouble(t *testing.T) {
 					return
 				}
 				handle(conn)
-				conn.Close()
+				_ = conn.Close()
 			}
 		}()
 		return l.Addr().String()
@@ -361,13 +361,13 @@ func TestRedirects(t *testing.T) {
 		for _, status := range []int{302, 307, 308} {
 			f := newFake(t)
 			f.on("/token", 200, f.answer())
-			f.handle[path] = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", status) }
+			f.hook(path, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", status) })
 			p := f.client(t, func(c *Config) { c.HTTPClient = &http.Client{} })
 			_, err := p.Exchange(t.Context(), CodeExchange{Code: NewSecret("c"), Nonce: "n", Scope: "openid profile"})
 			if path != "/userinfo" && !errors.Is(err, ErrRefused) {
 				t.Errorf("%s %d: %v", path, status, err)
 			}
-			if f.asked["/elsewhere"] != 0 {
+			if f.requests("/elsewhere") != 0 {
 				t.Errorf("%s: a %d was followed", path, status)
 			}
 		}
@@ -381,10 +381,10 @@ func TestRetryAfter(t *testing.T) {
 		time.Now().Add(time.Minute).UTC().Format(http.TimeFormat): time.Minute, time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat): 0,
 	} {
 		f := newFake(t)
-		f.handle["/.well-known/openid-configuration"] = func(w http.ResponseWriter, _ *http.Request) {
+		f.hook("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", value)
 			w.WriteHeader(429)
-		}
+		})
 		e, ok := errors.AsType[*UnreachableError](f.client(t).Warm(t.Context()))
 		if !ok || e.Status != 429 || e.RetryAfter < want-2*time.Second || e.RetryAfter > want+2*time.Second {
 			t.Errorf("%q: %+v", value, e)
@@ -439,7 +439,7 @@ func TestClientAuthentication(t *testing.T) {
 				f.set("token_endpoint_auth_methods_supported", c.methods)
 			}
 			good := f.answer()
-			f.handle["/token"] = func(w http.ResponseWriter, r *http.Request) {
+			f.hook("/token", func(w http.ResponseWriter, r *http.Request) {
 				user, password, basic := r.BasicAuth()
 				if basic != c.basic || basic && (user != url.QueryEscape(fakeClient) || password != url.QueryEscape(secret)) {
 					t.Errorf("basic %v: %q %q", basic, user, password)
@@ -451,7 +451,7 @@ func TestClientAuthentication(t *testing.T) {
 					t.Errorf("client_id %q", r.PostFormValue("client_id"))
 				}
 				_ = json.NewEncoder(w).Encode(good)
-			}
+			})
 			if _, err := renew(t.Context(), f.client(t, func(cfg *Config) { cfg.ClientSecret = NewSecret(c.secret) })); err != nil {
 				t.Error(err)
 			}
@@ -506,16 +506,16 @@ func TestRevoke(t *testing.T) {
 			f.set("revocation_endpoint", f.URL+c.endpoint)
 		}
 		if c.asked != "" {
-			f.handle[c.asked] = func(w http.ResponseWriter, r *http.Request) {
+			f.hook(c.asked, func(w http.ResponseWriter, r *http.Request) {
 				if r.PostFormValue("token") != "r" || r.PostFormValue("token_type_hint") != "refresh_token" {
 					t.Errorf("%s: %v", name, r.PostForm)
 				}
 				w.WriteHeader(c.status)
-			}
+			})
 		}
 		err := f.client(t, func(cfg *Config) { cfg.Auth0 = c.auth0 }).Revoke(t.Context(), NewSecret("r"))
-		if !errors.Is(err, c.want) || c.want == nil && err != nil || c.asked != "" && f.asked[c.asked] != 1 {
-			t.Errorf("%s: %v, %v", name, err, f.asked)
+		if !errors.Is(err, c.want) || c.want == nil && err != nil || c.asked != "" && f.requests(c.asked) != 1 {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -693,7 +693,7 @@ func TestCacheIsNotTrustedBlindly(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(path string) error{
 		"nothing":            func(string) error { return nil },
-		"writable by others": func(path string) error { return os.Chmod(path, 0o666) }, //nolint:gosec // that is the attack
+		"writable by others": func(path string) error { return os.Chmod(path, 0o666) },
 		"a link": func(path string) error {
 			return errors.Join(os.Rename(path, path+".real"), os.Symlink(path+".real", path))
 		},
@@ -719,11 +719,11 @@ func TestCacheIsNotTrustedBlindly(t *testing.T) {
 			if err := spoil(first.cachePath()); err != nil {
 				t.Fatal(err)
 			}
-			f.asked = map[string]int{}
+			f.reset()
 			if err := f.clocked(t, dir, 0).Warm(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if got, want := f.asked["/.well-known/openid-configuration"], 1; name != "nothing" && got != want || name == "nothing" && got != 0 {
+			if got, want := f.requests("/.well-known/openid-configuration"), 1; name != "nothing" && got != want || name == "nothing" && got != 0 {
 				t.Errorf("discovery was asked for %d times", got)
 			}
 		})
@@ -763,8 +763,8 @@ func TestDevice(t *testing.T) {
 				body = `{"device_code":"d","user_code":"AB\u001b[31mCD","verification_uri":"https://x/device","verification_uri_complete":"http://x/device?u=AB","expires_in":600,"interval":3}`
 			case "/token":
 				at = append(at, time.Since(start))
-				status, body = 400, answers[0]
-				switch answers, body = answers[1:], answers[0]; body {
+				status = 400
+				switch body, answers = answers[0], answers[1:]; body {
 				case "503":
 					status = 503
 				case "good":
