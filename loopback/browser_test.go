@@ -2,6 +2,7 @@ package loopback
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -81,5 +82,100 @@ func TestOpenBrowser(t *testing.T) {
 	t.Setenv("BROWSER", "false")
 	if err := OpenBrowser(t.Context(), target); err == nil {
 		t.Error("a browser that fails is not noticed")
+	}
+}
+
+// A browser, and all that it starts, gets none of loopkey's own secrets.
+func TestBrowserApart(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the script is for a shell of Unix")
+	}
+	dir := t.TempDir()
+	script, seen := filepath.Join(dir, "browser"), filepath.Join(dir, "seen")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nenv >\""+seen+"\"\n"), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	t.Setenv("BROWSER", script)
+	for _, name := range []string{"LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET", "LOOPKEY_PASSPHRASE"} {
+		t.Setenv(name, "hush")
+	}
+	t.Setenv("KEPT", "yes")
+	if err := OpenBrowser(t.Context(), "https://x.example.com/"); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := string(raw)
+	if strings.Contains(env, "hush") || !strings.Contains(env, "KEPT=yes") {
+		t.Errorf("the browser was given %s", env)
+	}
+}
+
+func TestNoBrowser(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("other systems always have a display")
+	}
+	empty := t.TempDir()
+	for name, env := range map[string]map[string]string{
+		"no display":           {},
+		"no launcher":          {"DISPLAY": ":7"},
+		"WSL without a way":    {"WSL_DISTRO_NAME": "Debian"},
+		"a BROWSER not closed": {"BROWSER": "'firefox"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, name := range []string{"BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "WSL_INTEROP"} {
+				t.Setenv(name, env[name])
+			}
+			t.Setenv("PATH", empty)
+			if err := OpenBrowser(t.Context(), "https://x.example.com/?secret"); err == nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v", err)
+			} else if env["BROWSER"] == "" && !errors.Is(err, ErrNoBrowser) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// Programs of Windows, and the launchers of Linux, are found in PATH and given the URL as one argument.
+func TestLaunchers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("these are of Linux and WSL")
+	}
+	const target = "https://x.example.com/?a=b&c=$(d)"
+	for name, c := range map[string]struct {
+		program string
+		env     map[string]string
+		target  string
+		want    string
+	}{
+		"xdg-open":     {program: "xdg-open", env: map[string]string{"DISPLAY": ":7"}, want: target},
+		"Wayland":      {program: "www-browser", env: map[string]string{"WAYLAND_DISPLAY": "w"}, want: target},
+		"wslview":      {program: "wslview", env: map[string]string{"WSL_DISTRO_NAME": "Debian"}, want: target},
+		"rundll32.exe": {program: "rundll32.exe", env: map[string]string{"WSL_INTEROP": "/run/x"}, want: "url.dll,FileProtocolHandler " + target},
+		"WSLg's own":   {program: "xdg-open", env: map[string]string{"WSL_DISTRO_NAME": "Debian", "DISPLAY": ":0"}, want: target},
+		"our own file": {program: "rundll32.exe", env: map[string]string{"WSL_DISTRO_NAME": "Debian"}, target: "file:///home/ada/x.html"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			seen := filepath.Join(dir, "seen")
+			if err := os.WriteFile(filepath.Join(dir, c.program), []byte("#!/bin/sh\nprintf %s \"$*\" >\""+seen+"\"\n"), 0o700); err != nil { //nolint:gosec // a program
+				t.Fatal(err)
+			}
+			for _, name := range []string{"BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "WSL_INTEROP"} {
+				t.Setenv(name, c.env[name])
+			}
+			t.Setenv("PATH", dir)
+			opened := target
+			if c.target != "" {
+				opened = c.target
+			}
+			err := OpenBrowser(t.Context(), opened)
+			got, _ := os.ReadFile(seen)
+			if string(got) != c.want || (err == nil) != (c.want != "") {
+				t.Errorf("it was given %q: %v", got, err)
+			}
+		})
 	}
 }

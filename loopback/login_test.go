@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -40,24 +41,26 @@ func newScene(t testing.TB, cfg tenant.Config) *scene {
 	return &scene{started, base}
 }
 
-// freePort is free on both loopbacks when it is asked for.
+// freePort is free on both loopbacks when it is asked for, and below the ports that
+// the system gives away by itself.
 func freePort(t testing.TB) int {
 	t.Helper()
+	port, err := pickPort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func pickPort(ctx context.Context) (int, error) {
 	for range 50 {
-		four, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := four.Addr().(*net.TCPAddr).Port
-		_ = four.Close()
-		both, err := loopback.Listen(t.Context(), "http://localhost:"+strconv.Itoa(port))
+		port := 10000 + rand.IntN(20000) //nolint:gosec // chance is enough
+		both, err := loopback.Listen(ctx, "http://localhost:"+strconv.Itoa(port))
 		if err == nil {
-			_ = both.Close()
-			return port
+			return port, both.Close()
 		}
 	}
-	t.Fatal("no port is free on both loopbacks")
-	return 0
+	return 0, errors.New("no port is free on both loopbacks")
 }
 
 func (s *scene) config(visit func(ctx context.Context, target string)) loopback.Config {
@@ -95,6 +98,21 @@ func get(t testing.TB, target, host string) (int, string, http.Header) {
 	return resp.StatusCode, string(body), resp.Header
 }
 
+func ask(t testing.TB, method, target string) (status int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{})
@@ -126,6 +144,11 @@ func TestLogin(t *testing.T) {
 	}
 	if !strings.Contains(page.Body, "You are logged in as Ada &lt;b&gt;Lovelace&lt;/b&gt;") {
 		t.Errorf("the page says %s", page.Body)
+	}
+	for endpoint, want := range map[string]int{"discovery": 1, "keys": 1, "token": 1, "userinfo": 0} {
+		if got := s.tenant.Requests(endpoint); got != want {
+			t.Errorf("%s was asked %d times, not %d", endpoint, got, want)
+		}
 	}
 	listener, err := loopback.Listen(t.Context(), s.base)
 	if err != nil {
@@ -178,6 +201,11 @@ func TestStrangers(t *testing.T) {
 			} {
 				if status, body, _ := get(t, target, ""); status != want || strings.Contains(body, "Ada") {
 					t.Errorf("%s gets %d, not %d", target, status, want)
+				}
+			}
+			for method, want := range map[string]int{http.MethodHead: 405, http.MethodPost: 404, http.MethodPut: 404} {
+				if status := ask(t, method, s.base+loopback.CallbackPath+"?"+back.RawQuery); status != want {
+					t.Errorf("%s of the right answer gets %d, not %d", method, status, want)
 				}
 			}
 			for _, host := range []string{"evil.example", "evil.example" + s.base[strings.LastIndex(s.base, ":"):], "localhost", "localhost:1", "127.0.0.1.nip.io"} {
@@ -414,10 +442,15 @@ func BenchmarkLogin(b *testing.B) {
 	}
 }
 
+func exampleBase() string {
+	port, _ := pickPort(context.Background())
+	return "http://localhost:" + strconv.Itoa(port)
+}
+
 // A person logs in to a provider on this machine.
 func ExampleLogin() {
 	ctx := context.Background()
-	const base = "http://localhost:38417"
+	base := exampleBase()
 	demo, err := tenant.Start(ctx, tenant.Config{
 		Clients: []tenant.Client{{ID: "example", RedirectURIs: []string{base + loopback.CallbackPath}}},
 		Users:   []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada Lovelace", Password: "x"}},
