@@ -92,7 +92,7 @@ func TestBrowserApart(t *testing.T) {
 	}
 	dir := t.TempDir()
 	script, seen := filepath.Join(dir, "browser"), filepath.Join(dir, "seen")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\nenv >\""+seen+"\"\n"), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nenv >\""+seen+"\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("BROWSER", script)
@@ -160,7 +160,7 @@ func TestLaunchers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			seen := filepath.Join(dir, "seen")
-			if err := os.WriteFile(filepath.Join(dir, c.program), []byte("#!/bin/sh\nprintf %s \"$*\" >\""+seen+"\"\n"), 0o700); err != nil { //nolint:gosec // a program
+			if err := os.WriteFile(filepath.Join(dir, c.program), []byte("#!/bin/sh\nprintf %s \"$*\" >\""+seen+"\"\n"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			for _, name := range []string{"BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "WSL_INTEROP"} {

@@ -22,7 +22,7 @@ func TestLauncherStays(t *testing.T) {
 	}
 	script := filepath.Join(dir, "browser")
 	text := "#!/bin/sh\nread line <\"" + question + "\"\nread line 2>/dev/null </proc/$$/stat\necho \"$$ $line\" >\"" + answer + "\"\n"
-	if err := os.WriteFile(script, []byte(text), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := launch(t.Context(), []string{script}); err != nil {

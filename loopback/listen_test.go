@@ -22,7 +22,7 @@ func listenSomewhere(t *testing.T, hosts ...string) (*Listener, int) {
 	t.Helper()
 	var err error
 	for range 50 {
-		port := 10000 + rand.IntN(20000) //nolint:gosec // chance is enough
+		port := 10000 + rand.IntN(20000)
 		var l *Listener
 		if l, err = listenOn(t.Context(), port, hosts...); err == nil {
 			t.Cleanup(func() { _ = l.Close() })
