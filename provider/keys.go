@@ -126,7 +126,9 @@ func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after tim
 		limit = mostFresh
 	}
 	fresh := c.Keys.Raw != nil && age >= 0 && age < limit
-	if !after.IsZero() && p.now().Sub(p.keysTried) >= refetchPause && p.now().Sub(c.UnknownKey) >= refetchPause {
+	// A renewal's answer may hold the one refresh token that still works: for it, what garbage brought before does not count.
+	waited := f == forSession || p.now().Sub(c.UnknownKey) >= refetchPause
+	if !after.IsZero() && p.now().Sub(p.keysTried) >= refetchPause && waited {
 		fresh = false
 	}
 	if fresh {
