@@ -222,6 +222,42 @@ func TestAgain(t *testing.T) {
 	}
 }
 
+// Nobody is sent through a login again that nobody waits for any more.
+func TestAgainForNobody(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	var f *loopback.Flow
+	var p *loopback.Pending
+	f = s.flow(t, loopback.FlowConfig{Store: func(context.Context, *provider.Tokens) error {
+		f.Drop(p)
+		return loopback.ErrAgain
+	}})
+	p = begin(t, f, loopback.Request{CLI: true})
+	if w := call(t, f, s.answer(t, p.URL)); !strings.HasPrefix(w.Header().Get("Location"), loopback.ResultPath) {
+		t.Errorf("it is sent to %s", w.Header().Get("Location"))
+	}
+}
+
+// A port that is taken is told at once, whatever the provider does meanwhile.
+func TestTakenWhileProviderHangs(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Intercept: func(_ string, _ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		return true
+	}})
+	listener, err := loopback.Listen(t.Context(), s.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err = loopback.Login(ctx, s.config(nil))
+	if taken := new(loopback.PortTakenError); !errors.As(err, &taken) || ctx.Err() != nil {
+		t.Errorf("got %v, %v", err, ctx.Err())
+	}
+}
+
 // An answer that came before the end of the wait is worked on, and told; but not for
 // long when the person stopped it.
 func TestEndWhileRedeeming(t *testing.T) {
@@ -253,7 +289,11 @@ func TestEndWhileRedeeming(t *testing.T) {
 			var visiting sync.WaitGroup
 			cfg := s.config(nil)
 			cfg.OpenBrowser = func(waiting context.Context, target string) error {
-				visiting.Go(func() { _, _ = ada().Visit(context.WithoutCancel(ctx), target) })
+				visiting.Go(func() {
+					if page, err := ada().Visit(context.WithoutCancel(ctx), target); !c.hang && (err != nil || page.Status != http.StatusOK) {
+						t.Errorf("the browser ends up at %+v: %v", page, err)
+					}
+				})
 				visiting.Go(func() {
 					<-redeeming
 					end(c.cause)

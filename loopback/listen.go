@@ -138,13 +138,10 @@ const (
 func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	waiting := &waitingConns{since: map[net.Conn]time.Time{}}
 	server := &http.Server{
-		Handler:           waiting.handler(handler),
+		Handler:           limitBodies(handler),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerLimit,
 		ConnState: waiting.note, ErrorLog: discard,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, conn)
-		},
 	}
 	failed := make(chan error, len(l.parts))
 	var serving sync.WaitGroup
@@ -170,21 +167,8 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	return err
 }
 
-type connKey struct{}
-
-// waitingConns are the connections that owe us a request: silent, halfway through a
-// header, or idle. With too many of them the oldest is closed, so that whoever opens
-// them all can't keep the real answer out. A browser opens an idle one anew.
-type waitingConns struct {
-	mu    sync.Mutex
-	since map[net.Conn]time.Time
-}
-
-func (c *waitingConns) handler(next http.Handler) http.Handler {
+func limitBodies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
-			c.forget(conn)
-		}
 		if strings.HasPrefix(r.URL.Path, "/auth/") {
 			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 		}
@@ -195,14 +179,23 @@ func (c *waitingConns) handler(next http.Handler) http.Handler {
 	})
 }
 
-// note hears of a new state. StateActive comes with the first byte, which is no request yet.
+// waitingConns are the connections that owe us a request: silent, halfway through a
+// header, or idle. With too many of them the oldest is closed, so that whoever opens
+// them all can't keep the real answer out. A browser opens an idle one anew.
+type waitingConns struct {
+	mu    sync.Mutex
+	since map[net.Conn]time.Time
+}
+
+// note hears of a new state; a connection is active once the header of its request was read.
 func (c *waitingConns) note(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew, http.StateIdle:
 		c.add(conn)
-	case http.StateHijacked, http.StateClosed:
-		c.forget(conn)
-	case http.StateActive:
+	case http.StateActive, http.StateHijacked, http.StateClosed:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.since, conn)
 	}
 }
 
@@ -220,12 +213,6 @@ func (c *waitingConns) add(conn net.Conn) {
 		_ = oldest.Close()
 	}
 	c.since[conn] = time.Now()
-}
-
-func (c *waitingConns) forget(conn net.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.since, conn)
 }
 
 func (c *waitingConns) closeAll() {

@@ -117,12 +117,16 @@ func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pen
 	default: // nobody came back, so no page is to be fetched
 		return nil, err
 	}
+	interrupted := ctx.Done()
+	if ctx.Err() != nil { // what came of it all the same is worth a page
+		interrupted = nil
+	}
 	timer := time.NewTimer(pageLimit)
 	defer timer.Stop()
 	select {
 	case <-pending.Fetched():
 	case <-timer.C:
-	case <-ctx.Done():
+	case <-interrupted:
 	}
 	return tokens, err
 }

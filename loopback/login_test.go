@@ -222,7 +222,8 @@ func TestStrangers(t *testing.T) {
 			// The real one, at last, by the other name of this machine.
 			real := strings.Replace(answer.URL, "localhost", "127.0.0.1", 1)
 			status, _, header := get(t, real, "")
-			if status != http.StatusSeeOther || strings.Contains(header.Get("Location"), "code") {
+			if status != http.StatusSeeOther || strings.Contains(header.Get("Location"), "code") ||
+				header.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
 				t.Errorf("the real answer (iss %s) gets %d to %s", iss, status, header.Get("Location"))
 			}
 			// Used once.
