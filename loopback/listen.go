@@ -125,9 +125,10 @@ func (l *Listener) Close() error {
 const (
 	headerLimit   = 16 << 10
 	bodyLimit     = 256 << 10
-	mostWaiting   = 200             // connections that we wait for
-	headerTimeout = 5 * time.Second // from the first byte of a request to the end of its header
-	drainTimeout  = 5 * time.Second // for the rest of a body that nobody read
+	mostWaiting   = 200              // connections that we wait for
+	headerTimeout = 5 * time.Second  // from the first byte of a request to the end of its header
+	bodyTimeout   = 30 * time.Second // for a body sent to us
+	drainTimeout  = 5 * time.Second  // for the rest of another one that nobody read
 	idleTimeout   = 30 * time.Second
 	graceTimeout  = time.Second // for answers under way when it ends
 )
@@ -169,11 +170,14 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 
 func limitBodies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/auth/") {
+		conn := http.NewResponseController(w)
+		switch {
+		case r.ContentLength == 0:
+		case strings.HasPrefix(r.URL.Path, "/auth/"):
 			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
-		}
-		if r.ContentLength != 0 { // the server reads what the handler left
-			defer func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout)) }()
+			_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout))
+		default: // the server reads what the handler left
+			defer func() { _ = conn.SetReadDeadline(time.Now().Add(drainTimeout)) }()
 		}
 		next.ServeHTTP(w, r)
 	})
