@@ -11,16 +11,17 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/loopkey/loopkey/internal/chromium"
+	"github.com/loopkey/loopkey/internal/house"
 )
 
 // One login by a person's real browser through the tenant's own pages.
 func TestLoginInChromium(t *testing.T) {
 	t.Parallel()
 	browser := chromium.Start(t)
-	h := newHouse(t)
+	h := house.WithTenant(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := h.command(ctx, "login", "--no-browser")
+	cmd := h.Command(ctx, "login", "--no-browser")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +31,7 @@ func TestLoginInChromium(t *testing.T) {
 	}
 	lines := bufio.NewReader(stderr)
 	authorizationURL := ""
-	for !strings.HasPrefix(authorizationURL, h.tenant.Issuer()) {
+	for !strings.HasPrefix(authorizationURL, h.Tenant.Issuer()) {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			t.Fatalf("the URL was not printed: %v", err)
@@ -39,8 +40,8 @@ func TestLoginInChromium(t *testing.T) {
 	}
 	browser.Do(t,
 		chromedp.Navigate(authorizationURL),
-		chromedp.SendKeys(chromedp.CSS("#email"), email),
-		chromedp.SendKeys(chromedp.CSS("#password"), password),
+		chromedp.SendKeys(chromedp.CSS("#email"), house.Email),
+		chromedp.SendKeys(chromedp.CSS("#password"), house.Password),
 		chromedp.Click(chromedp.CSS(`button[value="allow"]`)),
 		chromedp.WaitVisible(chromedp.CSS("main.good")),
 	)
@@ -49,7 +50,7 @@ func TestLoginInChromium(t *testing.T) {
 	if !strings.Contains(text, "You are logged in as Ada Lovelace") || !strings.Contains(text, "close this tab") {
 		t.Errorf("the page says %q", text)
 	}
-	if !strings.HasPrefix(address, h.base+"/auth/done?") || strings.Contains(address, "code=") || strings.Contains(address, "state=") {
+	if !strings.HasPrefix(address, h.Base+"/auth/done?") || strings.Contains(address, "code=") || strings.Contains(address, "state=") {
 		t.Errorf("the address bar shows %s", address)
 	}
 	rest, err := io.ReadAll(lines)
@@ -65,5 +66,5 @@ func TestLoginInChromium(t *testing.T) {
 	if complaints := browser.Complaints(); len(complaints) > 0 {
 		t.Errorf("the browser complains: %q", complaints)
 	}
-	h.must("token")
+	h.Must("token")
 }

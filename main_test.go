@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,34 +14,20 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/loopkey/loopkey/internal/house"
 	"github.com/loopkey/loopkey/internal/tenant"
 )
 
 // The person, the clients and the APIs of every script.
 const (
-	email, password  = "ada@example.com", "analytical-engine"
-	client, client2  = "scripts", "scripts-2"
+	email, password  = house.Email, house.Password
+	client, client2  = house.Client, "scripts-2"
 	confidential     = "scripts-confidential"
 	confidentialPass = `s3cr$et+/with:odd"chars`
 	passphrase       = "correct horse battery staple"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"loopkey": main,
-		"visit":   visit,
-	})
-}
-
-// visit plays the person: it is the $BROWSER of the scripts, and goes where loopkey sends it.
-func visit() {
-	person := tenant.Person{Email: email, Password: password, Deny: os.Getenv("VISIT") == "deny"}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if _, err := person.Visit(ctx, os.Args[len(os.Args)-1]); err != nil {
-		panic(err) // $BROWSER fails, and says so
-	}
-}
+func TestMain(m *testing.M) { house.Main(m) }
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -64,7 +49,7 @@ type script struct {
 type scriptKey struct{}
 
 func setup(env *testscript.Env) error {
-	port, err := freePort()
+	port, err := house.FreePort(context.Background())
 	if err != nil {
 		return err
 	}
@@ -81,26 +66,6 @@ func setup(env *testscript.Env) error {
 		"CLIENT="+client, "CLIENT2="+client2, "CONFIDENTIAL="+confidential,
 	)
 	return nil
-}
-
-// freePort is free on both loopbacks when it is asked for.
-func freePort() (int, error) {
-	for range 50 {
-		four, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // over at once
-		if err != nil {
-			return 0, err
-		}
-		port := four.Addr().(*net.TCPAddr).Port
-		six, err := net.Listen("tcp6", "[::1]:"+strconv.Itoa(port)) //nolint:noctx // over at once
-		_ = four.Close()
-		if err == nil {
-			return port, six.Close()
-		}
-		if !strings.Contains(err.Error(), "in use") {
-			return port, nil // this machine has no IPv6
-		}
-	}
-	return 0, errors.New("no port is free on both loopbacks")
 }
 
 // exits runs a command and demands its exit code: exits CODE COMMAND [ARG]...

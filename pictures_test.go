@@ -18,6 +18,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/axe"
 	"github.com/loopkey/loopkey/internal/chromium"
+	"github.com/loopkey/loopkey/internal/house"
 )
 
 var update = flag.Bool("update", false, "write the pictures of docs/pictures anew")
@@ -29,7 +30,7 @@ func TestPages(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			browser := chromium.Start(t)
-			h := newHouse(t)
+			h := house.WithTenant(t)
 			folder := t.TempDir()
 			page := "# Runbook\n\nWhat to do when the pager rings.\n\n- [x] breathe\n- [ ] look at the dashboard\n\n" +
 				"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n```sh\nloopkey exec -- ./rollback.sh\n```\n"
@@ -56,23 +57,23 @@ func TestPages(t *testing.T) {
 				}
 			}
 			css := func(s string) chromedp.CSS { return chromedp.CSS(s) }
-			waiting := h.start("login", "--no-browser")
-			browser.Do(t, chromedp.Navigate(waiting.line(t, h.tenant.Issuer())), chromedp.WaitVisible(css("#email")))
+			waiting := h.Start("login", "--no-browser")
+			browser.Do(t, chromedp.Navigate(waiting.Line(t, h.Tenant.Issuer())), chromedp.WaitVisible(css("#email")))
 			check("tenant")
-			browser.Do(t, chromedp.SendKeys(css("#email"), email), chromedp.SendKeys(css("#password"), password),
+			browser.Do(t, chromedp.SendKeys(css("#email"), house.Email), chromedp.SendKeys(css("#password"), house.Password),
 				chromedp.Click(css(`button[value="allow"]`)), chromedp.WaitVisible(css("main.good")))
 			check("callback")
-			waiting.line(t, "The access token")
-			_ = waiting.cmd.Wait()
-			oneTime := h.serve("--pages", folder)
-			browser.Do(t, chromedp.Navigate(h.base+"/"), chromedp.WaitVisible(css("main")))
+			waiting.Line(t, "The access token")
+			_ = waiting.Cmd.Wait()
+			oneTime := h.Serve("--pages", folder)
+			browser.Do(t, chromedp.Navigate(h.Base+"/"), chromedp.WaitVisible(css("main")))
 			check("logged-out")
 			browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(css("header .who")))
 			check("home")
 			for _, page := range []struct{ path, name string }{
 				{"/profile", "profile"}, {"/pages/", "pages"}, {"/pages/runbook", "protected"}, {"/auth/logout", "logout"}, {"/nowhere", "not-found"},
 			} {
-				browser.Do(t, chromedp.Navigate(h.base+page.path), chromedp.WaitVisible(css("main")))
+				browser.Do(t, chromedp.Navigate(h.Base+page.path), chromedp.WaitVisible(css("main")))
 				check(page.name)
 			}
 			if complaints := browser.Complaints(); len(complaints) > 0 {
@@ -103,15 +104,15 @@ func TestUpstreamInChromium(t *testing.T) {
 	}))
 	t.Cleanup(app.Close)
 	browser := chromium.Start(t)
-	h := newHouse(t)
-	h.must("login")
-	oneTime := h.serve("--upstream", app.URL)
+	h := house.WithTenant(t)
+	h.Must("login")
+	oneTime := h.Serve("--upstream", app.URL)
 	browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(chromedp.CSS("header .who")),
-		chromedp.Navigate(h.base+"/app"), chromedp.WaitVisible(chromedp.CSS("#heard-hello")))
-	if text := chromium.Get(t, browser, chromedp.Text(chromedp.CSS("main"))); text != email {
+		chromedp.Navigate(h.Base+"/app"), chromedp.WaitVisible(chromedp.CSS("#heard-hello")))
+	if text := chromium.Get(t, browser, chromedp.Text(chromedp.CSS("main"))); text != house.Email {
 		t.Errorf("the app was told that %q is here", text)
 	}
-	browser.Do(t, chromedp.Navigate(h.base+"/profile"), chromedp.WaitVisible(chromedp.CSS("progress"))) // loopkey's own routes win
+	browser.Do(t, chromedp.Navigate(h.Base+"/profile"), chromedp.WaitVisible(chromedp.CSS("progress"))) // loopkey's own routes win
 	if complaints := browser.Complaints(); len(complaints) > 0 {
 		t.Errorf("the browser complains: %q", complaints)
 	}

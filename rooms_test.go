@@ -26,8 +26,10 @@ var mayImport = map[string][]string{
 
 	// What only tests use.
 	"internal/chromium": {}, "internal/npm": {},
-	"internal/axe":   {"internal/chromium", "internal/npm"},
-	"internal/panva": {"internal/npm"},
+	"internal/house":   {"internal/cli", "internal/tenant", "keystore"},
+	"internal/hostile": {"internal/house"},
+	"internal/axe":     {"internal/chromium", "internal/npm"},
+	"internal/panva":   {"internal/npm"},
 }
 
 func TestArrows(t *testing.T) {

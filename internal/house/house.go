@@ -1,0 +1,294 @@
+// Package house runs the real loopkey in tests, as many processes as a test
+// likes: a house is a home folder of its own with a port, a configuration and a
+// keystore in it, and a person who sits at its browser.
+package house
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/loopkey/loopkey/internal/cli"
+	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/keystore"
+)
+
+// The client and the person of every house.
+const (
+	Client          = "loopkey-tests"
+	Email, Password = "ada@example.com", "analytical-engine"
+)
+
+// Main is for a TestMain: it makes the test binary loopkey too, and visit, the
+// person. It calls what main.go calls.
+func Main(m *testing.M) {
+	testscript.Main(m, Commands())
+}
+
+// Commands are the programs that a test binary can be, by the name it is started with.
+func Commands() map[string]func() {
+	return map[string]func(){
+		"loopkey": func() {
+			os.Exit(cli.Main(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)) //nolint:forbidigo // this is a main
+		},
+		"visit": visit,
+	}
+}
+
+// visit plays the person: it is the $BROWSER, and goes where loopkey sends it.
+func visit() {
+	person := tenant.Person{Email: Email, Password: Password, Deny: os.Getenv("VISIT") == "deny"}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := person.Visit(ctx, os.Args[len(os.Args)-1]); err != nil {
+		panic(err) // $BROWSER fails, and says so
+	}
+}
+
+// A House is a home folder with loopkey in it. Its default profile names the
+// issuer it was made for, and a keystore in memory that all its processes share.
+type House struct {
+	Dir    string   // HOME and TMPDIR
+	Base   string   // http://localhost:PORT, the base URL of the local server
+	Env    []string // the environment of its processes, the last of a name counts
+	Store  keystore.Store
+	Tenant *tenant.Tenant // nil but WithTenant's
+
+	t      testing.TB
+	socket string
+}
+
+// New makes a house for an issuer. The variables in env go over its own.
+func New(t testing.TB, issuer string, env ...string) *House {
+	t.Helper()
+	h := empty(t, env)
+	h.Configure(issuer)
+	return h
+}
+
+// WithTenant makes a house beside an embedded tenant of its own, whose refresh tokens rotate.
+func WithTenant(t testing.TB, env ...string) *House {
+	t.Helper()
+	h := empty(t, env)
+	started, err := tenant.Start(t.Context(), tenant.Config{
+		Rotate: true,
+		Clients: []tenant.Client{{
+			ID: Client, RedirectURIs: []string{h.Base + "/auth/callback"}, PostLogoutRedirectURIs: []string{h.Base},
+		}},
+		Users: []tenant.User{{Subject: "ada", Email: Email, Name: "Ada Lovelace", Password: Password}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(started.Close)
+	h.Tenant = started
+	h.Configure(started.Issuer())
+	return h
+}
+
+func empty(t testing.TB, env []string) *House {
+	t.Helper()
+	port, err := FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &House{t: t, Dir: t.TempDir(), Base: "http://localhost:" + strconv.Itoa(port), Store: keystore.Memory()}
+	h.socket = filepath.Join(ShortDir(t), "s")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", h.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = keystore.Serve(ctx, listener, h.Store)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		_ = listener.Close()
+		<-served
+	})
+	h.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + h.Dir, "USERPROFILE=" + h.Dir, "TMPDIR=" + h.Dir,
+		"LOOPKEY_CONFIG=" + filepath.Join(h.Dir, "config.toml"),
+		"BROWSER=" + Visitor(t), "SystemRoot=" + os.Getenv("SystemRoot"),
+	}, env...)
+	return h
+}
+
+// Configure writes the configuration anew: a default profile for the issuer, with
+// further lines of TOML after it.
+func (h *House) Configure(issuer string, lines ...string) {
+	h.t.Helper()
+	content := fmt.Sprintf("[profile.default]\nissuer = %q\nclient_id = %q\nbase_url = %q\nkeystore = %q\n%s\n",
+		issuer, Client, h.Base, "socket:"+h.socket, strings.Join(lines, "\n"))
+	if err := os.WriteFile(filepath.Join(h.Dir, "config.toml"), []byte(content), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// FreePort is free on both loopbacks when it is asked for.
+func FreePort(ctx context.Context) (int, error) {
+	var listen net.ListenConfig
+	for range 50 {
+		four, err := listen.Listen(ctx, "tcp4", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		port := four.Addr().(*net.TCPAddr).Port
+		six, err := listen.Listen(ctx, "tcp6", "[::1]:"+strconv.Itoa(port))
+		_ = four.Close()
+		if err == nil {
+			return port, six.Close()
+		}
+		if !strings.Contains(err.Error(), "in use") {
+			return port, nil // this machine has no IPv6
+		}
+	}
+	return 0, errors.New("no port is free on both loopbacks")
+}
+
+// ShortDir is a folder whose path leaves room for a socket's name.
+func ShortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lk") //nolint:usetesting // t.TempDir's is too long for a socket on some systems
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// Visitor is the path of a program that plays the person: the test binary, under
+// the name by which Main knows it.
+func Visitor(t testing.TB) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "visit")
+	if err := os.Symlink(self, link); err != nil {
+		t.Skipf("no links on this system: %v", err)
+	}
+	return link
+}
+
+// Command is a run of loopkey, not yet started.
+func (h *House) Command(ctx context.Context, args ...string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Args = append([]string{"loopkey"}, args...)
+	cmd.Env = h.Env
+	cmd.Dir = os.TempDir()
+	return cmd
+}
+
+// A Result is what a run printed and how it ended.
+type Result struct {
+	Stdout, Stderr string
+	Code           int // -1: ended by a signal
+}
+
+// Run runs loopkey to its end, two minutes at most.
+func (h *House) Run(args ...string) Result {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	return h.Finish(h.Command(ctx, args...))
+}
+
+// Finish runs a command to its end.
+func (h *House) Finish(cmd *exec.Cmd) Result {
+	h.t.Helper()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if err != nil && !errors.As(err, new(*exec.ExitError)) {
+		h.t.Errorf("loopkey %v: %v", cmd.Args[1:], err)
+		return Result{out.String(), errs.String(), -1}
+	}
+	return Result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+// Must runs loopkey, which has to succeed, and returns its answer.
+func (h *House) Must(args ...string) string {
+	h.t.Helper()
+	r := h.Run(args...)
+	if r.Code != 0 {
+		h.t.Fatalf("loopkey %v exits %d: %s", args, r.Code, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// Expire leaves the session with an access token that is over. It wants a tenant.
+func (h *House) Expire() {
+	h.t.Helper()
+	h.Tenant.SetAccessTokenLifetime(time.Second)
+	h.Must("token", "--force-refresh")
+	h.Tenant.SetAccessTokenLifetime(time.Hour)
+	h.Tenant.Reset()
+}
+
+// A Running is a loopkey that serves or waits, with its stderr at hand.
+type Running struct {
+	Cmd    *exec.Cmd
+	Stderr *bufio.Reader
+}
+
+// Start runs loopkey until the test ends.
+func (h *House) Start(args ...string) *Running {
+	h.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := h.Command(ctx, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait()
+	})
+	return &Running{Cmd: cmd, Stderr: bufio.NewReader(stderr)}
+}
+
+// Line returns the next line of stderr that begins with prefix.
+func (r *Running) Line(t testing.TB, prefix string) string {
+	t.Helper()
+	for {
+		line, err := r.Stderr.ReadString('\n')
+		if strings.HasPrefix(line, prefix) {
+			return strings.TrimSpace(line)
+		}
+		if err != nil {
+			t.Fatalf("no line of stderr begins with %q: %v", prefix, err)
+		}
+	}
+}
+
+// Serve starts the web UI, and returns its one-time URL.
+func (h *House) Serve(args ...string) string {
+	h.t.Helper()
+	return h.Start(append([]string{"serve", "--no-browser"}, args...)...).Line(h.t, h.Base+"/auth/enter?")
+}
