@@ -126,9 +126,14 @@ func decodeHead(entry string) (head, error) {
 	return full, nil
 }
 
-// number reads a decimal number below 2^53; anything else is 0.
+const (
+	numberBits     = 53
+	lastGeneration = 1<<numberBits - 1
+)
+
+// number reads a decimal number of numberBits; anything else is 0.
 func number(s string) uint64 {
-	n, err := strconv.ParseUint(s, 10, 53)
+	n, err := strconv.ParseUint(s, 10, numberBits)
 	if err != nil {
 		return 0
 	}
@@ -287,6 +292,9 @@ func (s split) save(ctx context.Context, name string, r Record) error {
 	old, err := s.current(ctx, name)
 	if err != nil {
 		return err
+	}
+	if old.generation == lastGeneration { // only damage ever gets there
+		old = head{}
 	}
 	h := head{generation: old.generation + 1, coding: coding, headLen: headLen, contentLen: len(content)}
 	var rest string
