@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"io"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/loopkey/loopkey/internal/house"
 	"github.com/loopkey/loopkey/keystore/keychaintest"
@@ -44,44 +41,6 @@ func TestHundredTools(t *testing.T) {
 	if got := h.Tenant.ReusedFamilies(); got != 0 {
 		t.Errorf("%d families were revoked", got)
 	}
-}
-
-// A renewal that is killed at any instant leaves a session that works, or, where the
-// tenant has already taken the old refresh token back, a clear exit 3.
-func TestKilledRenewals(t *testing.T) {
-	t.Parallel()
-	h := house.WithTenant(t)
-	h.Must("login")
-	lost := 0
-	for range 40 {
-		ctx, cancel := context.WithCancel(t.Context())
-		cmd := h.Command(ctx, "token", "--force-refresh")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		timer := time.AfterFunc(time.Duration(rand.IntN(40_000))*time.Microsecond, cancel)
-		_ = cmd.Wait()
-		timer.Stop()
-		cancel()
-
-		r := h.Run("token", "--force-refresh")
-		switch r.Code {
-		case 0:
-			if strings.TrimSpace(r.Stdout) == "" {
-				t.Error("exit 0 without a token")
-			}
-		case 3:
-			if !strings.Contains(r.Stderr, "run loopkey login") {
-				t.Errorf("exit 3 without a way out: %s", r.Stderr)
-			}
-			lost++
-			h.Must("login")
-		default:
-			t.Fatalf("exit %d: %s", r.Code, r.Stderr)
-		}
-		h.Must("status")
-	}
-	t.Logf("%d of 40 sessions had to log in again", lost)
 }
 
 // Ctrl-C ends a login that waits, with its own exit code, and frees the port.

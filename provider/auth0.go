@@ -13,7 +13,10 @@ func Next(err error) string {
 	if e, ok := errors.AsType[*untrusted](err); ok {
 		return e.next
 	}
-	if e, ok := errors.AsType[*AudienceError](err); ok {
+	if e, ok := errors.AsType[interface {
+		error
+		Next() string
+	}](err); ok {
 		return e.Next()
 	}
 	return ""

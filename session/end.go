@@ -40,11 +40,11 @@ type Ended struct {
 // says or fails to say, the session is deleted here; the error tells of that alone.
 func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	var ended Ended
-	unlock, err := s.lock.acquire(ctx)
+	lock, err := s.lock.acquire(ctx)
 	if err != nil {
 		return ended, err
 	}
-	defer unlock()
+	defer lock.release()
 	st, err := s.load(ctx)
 	switch {
 	case errors.Is(err, ErrNotLoggedIn):
@@ -67,6 +67,7 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 		return ended, s.explain(err)
 	}
 	ended.Deleted = true
+	s.forgetAttempt()
 	s.lock.touch()
 	return ended, Forget(s.cfg.StateDir, s.name)
 }

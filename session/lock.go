@@ -14,53 +14,89 @@ import (
 // lockLimit is how long to wait for another process: longer than a renewal may take.
 const lockLimit = renewLimit + 15*time.Second
 
-// A fileLock is shared by all processes of the person. Its file holds nothing and
-// is never deleted: a process that waits on a deleted file would be alone with it.
-// Its modification time says when the session last changed.
+// A fileLock is shared by all processes of the person. It is two files: the turn,
+// whose holder may change the session, and the work, held while it is changed. They
+// are two because the work of a renewal may be done by a process that outlives the
+// one whose turn it is. Whoever changes the session holds the work, and takes it
+// only in its turn, but for the process that was ordered to.
+//
+// The files hold nothing and are never deleted: a process that waits on a deleted
+// file would be alone with it. The turn's modification time says when the session
+// last changed.
 type fileLock struct{ dir, name string }
 
-func (l *fileLock) path() string { return filepath.Join(l.dir, l.name+".lock") }
+func (l *fileLock) turn() string { return filepath.Join(l.dir, l.name+".lock") }
+func (l *fileLock) work() string { return filepath.Join(l.dir, l.name+".work.lock") }
 
-func (l *fileLock) open() (*flock.Flock, error) {
+func (l *fileLock) open(path string) (*flock.Flock, error) {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the session's lock: %w", err)
 	}
-	return flock.New(l.path(), flock.SetPermissions(0o600)), nil
+	return flock.New(path, flock.SetPermissions(0o600)), nil
 }
 
-// tryAcquire takes the lock if nobody has it; unlock is nil if somebody does.
-func (l *fileLock) tryAcquire() (unlock func(), err error) {
-	f, err := l.open()
+// A held lock is this process's turn, and its work unless that was handed over.
+type held struct{ turn, work *flock.Flock }
+
+func (h *held) release() {
+	h.handOver()
+	_ = h.turn.Close()
+}
+
+// handOver lets another process do the work while the turn stays ours.
+func (h *held) handOver() { _ = h.work.Close() }
+
+// tryAcquire takes the lock if it is nobody's turn; it is nil if it is somebody's.
+func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
+	turn, err := l.open(l.turn())
 	if err != nil {
 		return nil, err
 	}
-	ok, err := f.TryLock()
+	ok, err := turn.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("the session's lock: %w", err)
 	}
 	if !ok {
-		_ = f.Close()
+		_ = turn.Close()
 		return nil, nil
 	}
-	return func() { _ = f.Close() }, nil
+	return l.withWork(ctx, turn)
 }
 
 // acquire waits for the lock and takes it alone.
-func (l *fileLock) acquire(ctx context.Context) (unlock func(), err error) {
-	return l.wait(ctx, (*flock.Flock).Lock)
+func (l *fileLock) acquire(ctx context.Context) (*held, error) {
+	turn, err := l.wait(ctx, l.turn(), (*flock.Flock).Lock)
+	if err != nil {
+		return nil, err
+	}
+	return l.withWork(ctx, turn)
 }
 
-// acquireShared waits until nobody holds the lock alone.
-func (l *fileLock) acquireShared(ctx context.Context) (unlock func(), err error) {
-	return l.wait(ctx, (*flock.Flock).RLock)
+// withWork takes the work too: somebody may still be at it whose turn ended with its process.
+func (l *fileLock) withWork(ctx context.Context, turn *flock.Flock) (*held, error) {
+	work, err := l.acquireWork(ctx)
+	if err != nil {
+		_ = turn.Close()
+		return nil, err
+	}
+	return &held{turn, work}, nil
+}
+
+func (l *fileLock) acquireWork(ctx context.Context) (*flock.Flock, error) {
+	return l.wait(ctx, l.work(), (*flock.Flock).Lock)
+}
+
+// idle waits until it is nobody's turn.
+func (l *fileLock) idle(ctx context.Context) (*flock.Flock, error) {
+	return l.wait(ctx, l.turn(), (*flock.Flock).RLock)
 }
 
 // wait blocks in the kernel, which is fairer and faster than asking again and
 // again; who stops waiting lets go of the lock when it comes.
-func (l *fileLock) wait(ctx context.Context, take func(*flock.Flock) error) (func(), error) {
+func (l *fileLock) wait(ctx context.Context, path string, take func(*flock.Flock) error) (*flock.Flock, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, ErrLocked)
 	defer cancel()
-	f, err := l.open()
+	f, err := l.open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +107,7 @@ func (l *fileLock) wait(ctx context.Context, take func(*flock.Flock) error) (fun
 		if err != nil {
 			return nil, fmt.Errorf("the session's lock: %w", err)
 		}
-		return func() { _ = f.Close() }, nil
+		return f, nil
 	case <-ctx.Done():
 		go func() {
 			if <-taken == nil {
@@ -85,11 +121,11 @@ func (l *fileLock) wait(ctx context.Context, take func(*flock.Flock) error) (fun
 // touch lets other processes notice a change. It is a hint, so its failure is none.
 func (l *fileLock) touch() {
 	now := time.Now()
-	_ = os.Chtimes(l.path(), now, now)
+	_ = os.Chtimes(l.turn(), now, now)
 }
 
 func (l *fileLock) touched() time.Time {
-	info, err := os.Stat(l.path())
+	info, err := os.Stat(l.turn())
 	if err != nil && !errors.Is(err, os.ErrNotExist) || info == nil {
 		return time.Time{}
 	}

@@ -17,89 +17,123 @@ const renewLimit = 45 * time.Second
 // A renewal is one use of the refresh token.
 type renewal struct {
 	request Request
+	asked   time.Time         // when the caller came
 	enough  func(*state) bool // the session, read under the lock, already has what was asked for
 	idToken bool              // an ID token is wanted, not an access token
 }
 
 // renew gets what is asked for by the refresh token, under the lock that all
-// processes share. Whoever comes second finds what the first one stored.
+// processes share. Whoever comes second finds what the first one stored, or what
+// went wrong for it.
 func (s *Session) renew(ctx context.Context, r renewal) error {
-	// Many may wait for one renewal: they read together, and only who still lacks a token takes the lock alone.
-	if unlock, err := s.lock.tryAcquire(); err != nil {
+	lock, err := s.lock.tryAcquire(ctx)
+	if err != nil {
 		return err
-	} else if unlock != nil {
-		defer unlock()
-	} else {
-		unlock, err := s.lock.acquireShared(ctx)
+	}
+	if lock == nil {
+		// Many may wait for one renewal: they read together, and only who still lacks a token takes the lock alone.
+		idle, err := s.lock.idle(ctx)
 		if err != nil {
 			return err
 		}
 		st, err := s.load(ctx)
-		unlock()
-		if err != nil {
+		_ = idle.Close()
+		if err != nil || r.enough(st) {
 			return err
 		}
-		if r.enough(st) {
-			return nil
-		}
-		if unlock, err = s.lock.acquire(ctx); err != nil {
+		if lock, err = s.lock.acquire(ctx); err != nil {
 			return err
 		}
-		defer unlock()
 	}
+	defer lock.release()
 	st, err := s.load(ctx)
-	if err != nil {
+	if err != nil || r.enough(st) {
 		return err
 	}
-	if r.enough(st) {
-		return nil
-	}
-	return s.refresh(ctx, st, r)
-}
-
-// refresh makes one refresh request and stores its answer. The lock is held.
-func (s *Session) refresh(ctx context.Context, st *state, r renewal) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	now := s.cfg.Now()
-	if err := st.renewable(now); err != nil {
-		return fmt.Errorf("profile %q: %w", s.cfg.Profile, err)
+	if err := st.renewable(s.cfg.Now()); err != nil {
+		return s.named(err)
 	}
 	audience := st.audienceOr(r.request.Audience)
 	if !s.cfg.MayAskAudiences && !slices.Contains(st.Granted, audience) {
 		return &AudienceError{Audience: audience}
 	}
+	if err := s.afterAttempt(st, r.asked); err != nil {
+		return err
+	}
+	if st, err = s.make(ctx, lock, st, Request{Audience: audience, Scope: normalScope(r.request.Scope)}); err != nil {
+		return err
+	}
+	if r.enough(st) || r.idToken {
+		return nil
+	}
+	if t := st.find(r.request); t != nil && t.Obtained.After(r.asked) {
+		return s.named(errors.New("the provider's new access token had expired when it came: is this clock right?"))
+	}
+	return s.named(errors.New("the session was replaced while it was being renewed: ask again"))
+}
+
+// make renews the session, in a process of its own where there can be one, and
+// returns the session as it is then. The lock is held.
+func (s *Session) make(ctx context.Context, lock *held, st *state, r Request) (*state, error) {
+	if s.cfg.Apart != nil {
+		lock.handOver()
+		err := s.renewApart(ctx, st, r)
+		if err == nil {
+			return s.load(ctx)
+		}
+		if !errors.Is(err, ErrNotApart) {
+			return nil, err
+		}
+		if lock.work, err = s.lock.acquireWork(ctx); err != nil {
+			return nil, err
+		}
+	}
 	// From here on an interruption must not win: the provider may already have taken the old refresh token back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
 	defer cancel()
+	return st, s.refresh(ctx, st, r)
+}
+
+// refresh makes one refresh request and stores its answer in the session and in st. The work is ours.
+func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
+	s.noteAttempt(st, nil)
 	tokens, err := s.cfg.Provider.Refresh(ctx, provider.RefreshRequest{
 		RefreshToken: provider.NewSecret(st.RefreshToken),
-		Scope:        normalScope(r.request.Scope),
-		Audience:     audience,
+		Scope:        r.Scope,
+		Audience:     r.Audience,
 		Subject:      st.Subject,
 		AuthTime:     st.IDClaims.Time("auth_time"),
 	})
-	if errors.Is(err, provider.ErrInvalidGrant) {
-		return s.refused(ctx, st, r)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("profile %q: %w", s.cfg.Profile, err), s.keepRotated(ctx, st, tokens))
+	switch {
+	case errors.Is(err, provider.ErrInvalidGrant):
+		s.forgetAttempt()
+		return s.refused(ctx, st)
+	case err != nil:
+		err = s.named(err)
+		if tokens != nil {
+			err = errors.Join(err, s.keepRotated(ctx, st, tokens))
+		} else if errors.Is(err, provider.ErrUnreachable) {
+			s.noteAttempt(st, err)
+			return err
+		}
+		s.forgetAttempt()
+		return err
 	}
 	if tokens.Scope == "" {
-		tokens.Scope = st.scopeOf(r.request)
+		tokens.Scope = st.scopeOf(r)
 	}
 	obtained := s.cfg.Now()
-	st.apply(tokens, r.request, obtained)
+	st.apply(tokens, r, obtained)
 	st.Renewed = obtained
 	if err := s.save(ctx, st); err != nil {
 		return err
 	}
-	if missing := missingScope(r.request.Scope, tokens.Scope); missing != "" {
+	s.forgetAttempt()
+	if missing := missingScope(r.Scope, tokens.Scope); missing != "" {
 		return &ScopeError{Missing: missing, Granted: tokens.Scope}
-	}
-	if !r.enough(st) && !r.idToken {
-		return fmt.Errorf("profile %q: the provider's new access token had expired when it came: is this clock right?", s.cfg.Profile)
 	}
 	return nil
 }
@@ -107,7 +141,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r renewal) error {
 // keepRotated stores the refresh token of an answer whose access token is not handed
 // out, for the old one may be used up. Nothing else of that answer is kept.
 func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens) error {
-	if t == nil || t.RefreshToken.IsZero() {
+	if t.RefreshToken.IsZero() {
 		return nil
 	}
 	st.RefreshToken, st.RefreshExpiry = t.RefreshToken.Reveal(), t.RefreshExpiry
@@ -116,23 +150,23 @@ func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens
 
 // refused ends the session's renewing, unless the refused token is no longer the
 // stored one: then somebody else's answer came first, and nothing has ended.
-func (s *Session) refused(ctx context.Context, asked *state, r renewal) error {
+func (s *Session) refused(ctx context.Context, asked *state) error {
 	st, err := s.load(ctx)
 	if err != nil {
 		return err
 	}
 	if st.RefreshToken != asked.RefreshToken {
-		if r.enough(st) {
-			return nil
-		}
-		return fmt.Errorf("profile %q: the session was replaced while it was being renewed: ask again", s.cfg.Profile)
+		*asked = *st
+		return nil
 	}
 	st.RefreshToken, st.RefreshRefused = "", true
 	if err := s.save(ctx, st); err != nil {
 		return err
 	}
-	return fmt.Errorf("profile %q: %w", s.cfg.Profile, ErrRefreshRefused)
+	return s.named(ErrRefreshRefused)
 }
+
+func (s *Session) named(err error) error { return fmt.Errorf("profile %q: %w", s.cfg.Profile, err) }
 
 // scopeOf is what an answer without scope means: as asked (RFC 6749, section 5.1).
 func (st *state) scopeOf(r Request) string {

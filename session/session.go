@@ -74,7 +74,12 @@ type Config struct {
 	// MayAskAudiences: the provider lets one refresh token get tokens for audiences that the login did not ask for.
 	// Others may end the session over such a request, so they are not asked.
 	MayAskAudiences bool
-	Now             func() time.Time // nil: time.Now
+	// Apart has another process call Renew with the order, and returns what that returned. The process must
+	// outlive this one, whose end would else lose the provider's answer. ErrNotApart: none could be started.
+	// nil: renewals are made in this process.
+	Apart  func(ctx context.Context, order []byte) (reply []byte, err error)
+	Notice func(text string) // told what the person should know before it happens; may be nil
+	Now    func() time.Time  // nil: time.Now
 }
 
 // A Session is one person's login at one provider for one client under one
@@ -147,6 +152,7 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 	}
 	err := s.renew(ctx, renewal{
 		request: r,
+		asked:   asked,
 		enough: func(st *state) bool {
 			t := st.find(r)
 			if t == nil || t.expired(s.cfg.Now()) {
@@ -184,7 +190,7 @@ func (s *Session) IDToken(ctx context.Context, minLifetime time.Duration, force 
 			(st.IDTokenObtained.After(asked) || !force && st.IDTokenExpiry.After(asked.Add(minLifetime)))
 	}
 	if !enough(st) {
-		err = s.renew(ctx, renewal{enough: enough, idToken: true})
+		err = s.renew(ctx, renewal{asked: asked, enough: enough, idToken: true})
 	}
 	alive := st.IDToken != "" && st.IDTokenExpiry.After(s.cfg.Now())
 	switch {
@@ -248,11 +254,11 @@ func (s *Session) Begin(ctx context.Context, t *provider.Tokens) (replaced provi
 	if t.Claims.Subject() == "" || t.AccessToken.IsZero() {
 		return replaced, errors.New("a login without a subject or an access token can't be stored")
 	}
-	unlock, err := s.lock.acquire(ctx)
+	lock, err := s.lock.acquire(ctx)
 	if err != nil {
 		return replaced, err
 	}
-	defer unlock()
+	defer lock.release()
 	old, err := s.load(ctx)
 	switch {
 	case err == nil:
@@ -319,11 +325,11 @@ func (s *Session) Retire(ctx context.Context, replaced provider.Secret) (again b
 
 // update changes the stored session under the lock.
 func (s *Session) update(ctx context.Context, change func(*state)) error {
-	unlock, err := s.lock.acquire(ctx)
+	lock, err := s.lock.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.release()
 	st, err := s.load(ctx)
 	if err != nil {
 		return err

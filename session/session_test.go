@@ -1,9 +1,14 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,10 +16,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"crypto/sha256"
-	"encoding/base64"
-	"net/url"
 
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
@@ -215,6 +216,160 @@ func refuse(body string) func(string, http.ResponseWriter, *http.Request) bool {
 		_, _ = w.Write([]byte(body))
 		return true
 	}
+}
+
+// An answer that is lost may have held a new refresh token: the person is told
+// before the old one is used once more, and nobody is told of what was never sent.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	var lose atomic.Bool
+	s := newScene(t, tenant.Config{Rotate: true, Intercept: func(endpoint string, w http.ResponseWriter, _ *http.Request) bool {
+		if endpoint != "token" || !lose.Load() {
+			return false
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_ = conn.Close()
+		}
+		return true
+	}})
+	var notices []string
+	s.cfg.Notice = func(text string) { notices = append(notices, text) }
+	s.login("")
+	force := session.Request{Force: true}
+
+	lose.Store(true)
+	if _, err := s.get(force); !errors.Is(err, provider.ErrUnreachable) || !provider.MaybeSent(err) || len(notices) != 0 {
+		t.Errorf("got %v, told %q", err, notices)
+	}
+	lose.Store(false)
+	if _, err := s.get(force); err != nil || len(notices) != 1 || !strings.Contains(notices[0], "used once more") {
+		t.Errorf("got %v, told %q", err, notices)
+	}
+	if _, err := s.get(force); err != nil || len(notices) != 1 {
+		t.Errorf("got %v, told %q", err, notices)
+	}
+	s.tenant.Fail("token", http.StatusServiceUnavailable)
+	for range 2 {
+		if _, err := s.get(force); !errors.Is(err, provider.ErrUnreachable) || len(notices) != 1 {
+			t.Errorf("got %v, told %q", err, notices)
+		}
+	}
+	s.tenant.Fail("token", 0)
+	if _, err := s.get(force); err != nil || len(notices) != 1 {
+		t.Errorf("got %v, told %q", err, notices)
+	}
+	entries, err := filepath.Glob(filepath.Join(s.cfg.StateDir, "*attempt*"))
+	if err != nil || len(entries) != 0 {
+		t.Errorf("%q is left, %v", entries, err)
+	}
+}
+
+// Those who wait for a renewal that fails share its failure, and knock no more.
+func TestSharedFailure(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s := newScene(t, tenant.Config{Rotate: true, Intercept: func(endpoint string, w http.ResponseWriter, r *http.Request) bool {
+		if endpoint != "token" || r.PostFormValue("grant_type") != "refresh_token" {
+			return false
+		}
+		<-release
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	}})
+	s.login("")
+	var asking, asked sync.WaitGroup
+	for range 50 {
+		asked.Add(1)
+		asking.Go(func() {
+			cfg, first := s.cfg, sync.Once{}
+			cfg.Now = func() time.Time {
+				defer first.Do(asked.Done)
+				return s.cfg.Now()
+			}
+			if _, err := session.New(cfg).AccessToken(t.Context(), session.Request{Force: true}); !errors.Is(err, provider.ErrUnreachable) {
+				t.Error(err)
+			}
+		})
+	}
+	asked.Wait()
+	close(release)
+	asking.Wait()
+	s.requests(1)
+	// Who comes later tries for himself.
+	if _, err := s.get(session.Request{Force: true}); !errors.Is(err, provider.ErrUnreachable) {
+		t.Error(err)
+	}
+	s.requests(1)
+}
+
+// A renewal can be made by another process, and ends as if it had been made in this one.
+func TestApart(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true})
+	s.login("")
+	apart := s.process()
+	orders := 0
+	s.cfg.Apart = func(ctx context.Context, order []byte) ([]byte, error) {
+		orders++
+		if bytes.Contains(order, []byte(s.stored().RefreshToken)) {
+			t.Error("the order holds the refresh token")
+		}
+		return apart.Renew(ctx, order), nil
+	}
+	before := s.stored().RefreshToken
+	force := session.Request{Force: true}
+	if _, err := s.get(force); err != nil || orders != 1 || s.stored().RefreshToken == before {
+		t.Errorf("got %v after %d orders", err, orders)
+	}
+	s.tenant.Fail("token", http.StatusBadGateway)
+	if _, err := s.get(force); !errors.Is(err, provider.ErrUnreachable) || !strings.Contains(err.Error(), "502") {
+		t.Errorf("got %v", err)
+	}
+	s.tenant.Fail("token", 0)
+	// No process could be started: then in this one.
+	s.cfg.Apart = func(context.Context, []byte) ([]byte, error) { return nil, session.ErrNotApart }
+	if _, err := s.get(force); err != nil {
+		t.Error(err)
+	}
+	// It ended before its time, or speaks another language.
+	for _, reply := range []string{"", "{", `{"v":99}`, `null`} {
+		s.cfg.Apart = func(context.Context, []byte) ([]byte, error) { return []byte(reply), nil }
+		if _, err := s.get(force); err == nil || !strings.Contains(err.Error(), "ask again") {
+			t.Errorf("%q: got %v", reply, err)
+		}
+	}
+	for _, order := range []string{"", "{", `{"v":99}`} {
+		if reply := string(apart.Renew(t.Context(), []byte(order))); !strings.Contains(reply, "ask again") {
+			t.Errorf("%q: got %s", order, reply)
+		}
+	}
+	// Its work was done by another meanwhile.
+	s.tenant.Reset()
+	if reply := string(apart.Renew(t.Context(), []byte(`{"v":1,"refresh_token_sha256":"of another one"}`))); reply != `{"v":1}` {
+		t.Errorf("got %s", reply)
+	}
+	s.requests(0)
+	s.tenant.RevokeAll("ada")
+	s.cfg.Apart = func(ctx context.Context, order []byte) ([]byte, error) { return apart.Renew(ctx, order), nil }
+	if _, err := s.get(force); !errors.Is(err, session.ErrRefreshRefused) || !errors.Is(err, session.ErrCannotRenew) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// stored is what the keystore holds of a session's body.
+func (s *scene) stored() (body struct {
+	RefreshToken string `json:"refresh_token"`
+}) {
+	s.t.Helper()
+	record, err := s.store.Load(s.t.Context(), s.process().Name())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := json.Unmarshal(record.Body, &body); err != nil {
+		s.t.Fatal(err)
+	}
+	return body
 }
 
 func TestRefused(t *testing.T) {
@@ -421,7 +576,7 @@ func TestStateFolder(t *testing.T) {
 		t.Errorf("got %v, %v", info, err)
 	}
 	entries, err := os.ReadDir(s.cfg.StateDir)
-	if err != nil || len(entries) != 1 || !strings.HasSuffix(entries[0].Name(), ".lock") {
+	if err != nil || len(entries) != 2 || !strings.HasSuffix(entries[0].Name(), ".lock") || !strings.HasSuffix(entries[1].Name(), ".work.lock") {
 		t.Errorf("got %v, %v", entries, err)
 	}
 	if s.process().Changed().IsZero() {

@@ -71,7 +71,7 @@ token whenever they ask.`,
 		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
 	})
 	a.configFlags(root)
-	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.demo(), a.version())
+	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.demo(), a.version(), a.renew())
 	return root
 }
 

@@ -65,14 +65,12 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	if err != nil {
 		return nil, err
 	}
-	p, err := provider.New(provider.Config{
-		Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: provider.NewSecret(secret),
-		Auth0: cfg.Auth0, AudienceParameter: cfg.AudienceParameter, CacheDir: cfg.CacheDir,
-	})
-	if err != nil {
-		return nil, err
+	passphrase := a.passphrase()
+	e := errand{
+		Profile: cfg.Profile, Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: secret, Auth0: cfg.Auth0,
+		AudienceParameter: cfg.AudienceParameter, Keystore: cfg.Keystore, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir,
 	}
-	store, err := a.store(cfg, keychainLimit)
+	p, store, err := e.open(keychainLimit, passphrase)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +78,10 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 		config: cfg, provider: p, store: store,
 		session: session.New(session.Config{
 			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, MayAskAudiences: cfg.RefreshAudiences,
+			Apart: func(ctx context.Context, order []byte) ([]byte, error) {
+				return a.runApart(ctx, e, passphrase, order)
+			},
+			Notice: func(text string) { a.say("loopkey: %s", provider.Printable(text)) },
 		}),
 	}, nil
 }
@@ -120,21 +122,24 @@ func remembered(cfg *config.Config, k session.Known) {
 	cfg.Remember(k.Issuer, k.ClientID, k.Auth0, k.AudienceParameter, k.Keystore, k.BaseURL)
 }
 
-func (a *app) store(cfg *config.Config, limit time.Duration) (keystore.Store, error) {
-	switch kind, path, _ := strings.Cut(cfg.Keystore, ":"); kind {
+func openStore(kind, stateDir string, limit time.Duration, passphrase passphraseFunc) (keystore.Store, error) {
+	switch kind, path, _ := strings.Cut(kind, ":"); kind {
 	case "keychain":
 		return keystore.Keychain(keystore.KeychainOptions{Limit: limit}), nil
 	case "file":
-		return keystore.File(filepath.Join(cfg.StateDir, "sessions"), a.passphrase()), nil
+		return keystore.File(filepath.Join(stateDir, "sessions"), passphrase), nil
 	case "socket":
 		return keystore.Dial(path), nil
 	default:
-		return nil, fmt.Errorf("%w: --keystore is %q: it is keychain or file", errUsage, cfg.Keystore)
+		return nil, fmt.Errorf("%w: --keystore is %q: it is keychain or file", errUsage, kind)
 	}
 }
 
+// A passphraseFunc gives the encrypted file's passphrase.
+type passphraseFunc = func(ctx context.Context, confirm bool) (string, error)
+
 // passphrase asks for the encrypted file's passphrase: LOOPKEY_PASSPHRASE, else the person, once.
-func (a *app) passphrase() func(ctx context.Context, confirm bool) (string, error) {
+func (a *app) passphrase() passphraseFunc {
 	var once sync.Mutex
 	known := a.lookup("LOOPKEY_PASSPHRASE")
 	return func(ctx context.Context, confirm bool) (string, error) {

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+// A renewal is made by a process of its own, which a killed `loopkey token`, a
+// closed terminal or a Ctrl-C leaves alone: between the provider's answer and the
+// keystore lies the only copy of a rotated refresh token.
+
+// An errand is all that such a process has to know. It is read from a pipe, for
+// arguments and environments can be seen by others.
+type errand struct {
+	Profile           string `json:"profile"`
+	Issuer            string `json:"issuer"`
+	ClientID          string `json:"client_id"`
+	ClientSecret      string `json:"client_secret,omitempty"`
+	Auth0             bool   `json:"auth0,omitempty"`
+	AudienceParameter string `json:"audience_parameter,omitempty"`
+	Keystore          string `json:"keystore"`
+	Passphrase        string `json:"passphrase,omitempty"`
+	CacheDir          string `json:"cache_dir"`
+	StateDir          string `json:"state_dir"`
+	Order             []byte `json:"order"`
+}
+
+// errandLimit bounds an errand in bytes; a client secret is the largest thing in it.
+const errandLimit = 1 << 20
+
+func (e *errand) open(keychainLimit time.Duration, passphrase passphraseFunc) (*provider.Provider, keystore.Store, error) {
+	p, err := provider.New(provider.Config{
+		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: provider.NewSecret(e.ClientSecret),
+		Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := openStore(e.Keystore, e.StateDir, keychainLimit, passphrase)
+	return p, store, err
+}
+
+// renew is the command of the process that makes a renewal.
+func (a *app) renew() *cobra.Command {
+	return &cobra.Command{
+		Use:    "renew",
+		Hidden: true,
+		Short:  "Renew the session for another loopkey process, which tells how on stdin",
+		Args:   noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.runErrand(cmd.Context())
+		},
+	}
+}
+
+func (a *app) runErrand(ctx context.Context) error {
+	var e errand
+	data, err := io.ReadAll(io.LimitReader(a.stdin, errandLimit))
+	if err != nil || json.Unmarshal(data, &e) != nil { // json's words may quote a secret
+		return fmt.Errorf("%w: renew is for loopkey itself: run loopkey token --force-refresh", errUsage)
+	}
+	p, store, err := e.open(keychainLimitScript, func(context.Context, bool) (string, error) { return e.Passphrase, nil })
+	if err != nil {
+		return err
+	}
+	s := session.New(session.Config{Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir})
+	_, err = a.stdout.Write(s.Renew(ctx, e.Order))
+	return err
+}
+
+// runApart has a process of its own run the errand, and returns what it wrote. It
+// stops waiting when ctx ends; the process goes on.
+func (a *app) runApart(ctx context.Context, e errand, passphrase passphraseFunc, order []byte) ([]byte, error) {
+	e.Order = order
+	var err error
+	if strings.HasPrefix(e.Keystore, "file") {
+		if e.Passphrase, err = passphrase(ctx, false); err != nil { // known by now
+			return nil, err
+		}
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	self, err := executable()
+	if err != nil {
+		return nil, session.ErrNotApart
+	}
+	cmd := exec.Command(self, "renew") //nolint:noctx,gosec // ourselves; an end of ctx must not end it
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = config.Environ(a.env)
+	cmd.SysProcAttr = apart()
+	cmd.Stdin = bytes.NewReader(data)
+	var reply bytes.Buffer
+	cmd.Stdout = &reply
+	if cmd.Start() != nil {
+		return nil, session.ErrNotApart
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	select {
+	case <-ended:
+		return reply.Bytes(), nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

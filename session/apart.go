@@ -1,0 +1,136 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// ErrNotApart: no other process could be started, and none was.
+var ErrNotApart = errors.New("no process of its own for the renewal")
+
+// An order is a renewal for another process to make.
+type order struct {
+	Version  int    `json:"v"`
+	Token    string `json:"refresh_token_sha256"` // of the refresh token to use: when it is gone, the work is done
+	Audience string `json:"audience,omitempty"`
+	Scope    string `json:"scope,omitempty"`
+}
+
+const orderVersion = 1
+
+// renewApart has another process renew the session. Our turn lasts; the work is the other's.
+func (s *Session) renewApart(ctx context.Context, st *state, r Request) error {
+	data, err := json.Marshal(order{orderVersion, fingerprint(st.RefreshToken), r.Audience, r.Scope})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, ErrLocked)
+	defer cancel()
+	answer, err := s.cfg.Apart(ctx, data)
+	if err != nil {
+		return err
+	}
+	var came relay
+	if json.Unmarshal(answer, &came) != nil || came.Version != orderVersion {
+		return s.named(errors.New("the process that renewed the session ended before its time: ask again"))
+	}
+	return came.err()
+}
+
+// Renew makes the renewal that another process's Config.Apart was given an order
+// for, and returns the reply that it has to return. It goes on to the end whatever
+// becomes of the other process, in about a minute at most.
+func (s *Session) Renew(ctx context.Context, ordered []byte) (reply []byte) {
+	reply, err := json.Marshal(relayOf(s.obey(context.WithoutCancel(ctx), ordered)))
+	if err != nil {
+		return nil
+	}
+	return reply
+}
+
+func (s *Session) obey(ctx context.Context, ordered []byte) error {
+	var o order
+	if json.Unmarshal(ordered, &o) != nil || o.Version != orderVersion {
+		return errors.New("the renewal was ordered by another version of loopkey: ask again")
+	}
+	work, err := s.lock.acquireWork(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = work.Close() }()
+	st, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	if fingerprint(st.RefreshToken) != o.Token {
+		return nil // the one who ordered is dead, and another was faster
+	}
+	ctx, cancel := context.WithTimeout(ctx, renewLimit)
+	defer cancel()
+	return s.refresh(ctx, st, Request{Audience: o.Audience, Scope: o.Scope})
+}
+
+// A relay is how a renewal ended, as one process tells another.
+type relay struct {
+	Version   int      `json:"v"`
+	Text      string   `json:"error,omitempty"` // "": well
+	Next      string   `json:"next,omitempty"`
+	Kinds     []string `json:"kinds,omitempty"`
+	MaybeSent bool     `json:"maybe_sent,omitempty"`
+}
+
+// kinds are the states that a caller tells apart, by the names under which they travel.
+func kinds() map[string]error {
+	return map[string]error{
+		"not_logged_in": ErrNotLoggedIn, "cannot_renew": ErrCannotRenew, "refresh_refused": ErrRefreshRefused,
+		"no_refresh_token": ErrNoRefreshToken, "expired": ErrExpired, "locked": ErrLocked,
+		"keystore": ErrKeystore, "corrupt": keystore.ErrCorrupt,
+		"untrusted": provider.ErrUntrusted, "audience": provider.ErrAudience, "refused": provider.ErrRefused,
+		"unreachable": provider.ErrUnreachable, "config": provider.ErrConfig,
+	}
+}
+
+func relayOf(err error) *relay {
+	r := &relay{Version: orderVersion}
+	if err == nil {
+		return r
+	}
+	r.Text, r.Next, r.MaybeSent = err.Error(), provider.Next(err), provider.MaybeSent(err)
+	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
+		r.Next = e.Next
+	}
+	for kind, is := range kinds() {
+		if errors.Is(err, is) {
+			r.Kinds = append(r.Kinds, kind)
+		}
+	}
+	return r
+}
+
+func (r *relay) err() error {
+	if r.Text == "" {
+		return nil
+	}
+	return &relayedError{r}
+}
+
+// A relayedError is what went wrong in another process, with the states that it had there.
+type relayedError struct{ relay *relay }
+
+func (e *relayedError) Error() string { return e.relay.Text }
+
+// Next returns what the person can do about it, or "".
+func (e *relayedError) Next() string { return e.relay.Next }
+
+func (e *relayedError) Is(target error) bool {
+	for _, kind := range e.relay.Kinds {
+		if kinds()[kind] == target {
+			return true
+		}
+	}
+	return false
+}
