@@ -36,7 +36,8 @@ var paths = map[string]string{
 }
 
 // Lies are what a provider says otherwise than an honest one would. Each changes
-// what was going to be said; nil leaves it honest.
+// what was going to be said; nil leaves it honest. They are called under the
+// provider's lock, so they must not call it.
 type Lies struct {
 	Discovery func(document map[string]any)
 	Keys      func(set map[string]any)
@@ -299,7 +300,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.lies.Callback(back)
 	}
 	redirect.RawQuery = back.Encode()
-	http.Redirect(w, r, redirect.String(), http.StatusFound)
+	http.Redirect(w, r, redirect.String(), http.StatusFound) //nolint:gosec // any redirect URI will do here: it is the client that is on trial
 }
 
 // client authenticates the client of a form (RFC 6749, section 2.3).
@@ -475,5 +476,5 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) {
 	if len(back) > 0 {
 		target += "?" + back.Encode()
 	}
-	http.Redirect(w, r, target, http.StatusFound)
+	http.Redirect(w, r, target, http.StatusFound) //nolint:gosec // as above
 }

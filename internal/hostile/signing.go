@@ -47,7 +47,7 @@ func RS256() Key { return Key{"RS256", "rsa-1", firstRSA()} }
 // NewRS256 is the one that it may rotate to.
 func NewRS256() Key { return Key{"RS256", "rsa-2", secondRSA()} }
 
-// PS256, ES256 and EdDSA sign in other ways.
+// PS256 is the same key, used in another way.
 func PS256() Key { return Key{"PS256", "rsa-1", firstRSA()} }
 
 // ES256 is on P-256.
