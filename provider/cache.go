@@ -22,8 +22,9 @@ type diskCache struct {
 	Issuer    string `json:"issuer"`
 	Discovery cached `json:"discovery"`
 	Keys      cached `json:"keys"`
-	// UnknownKey is when a key ID was last not among keys fetched anew for it.
-	UnknownKey time.Time `json:"unknown_key,omitzero"`
+	// UnknownKey is when a key ID was last not among keys fetched anew for it; UnknownRenewed, when one of a renewal's answer was.
+	UnknownKey     time.Time `json:"unknown_key,omitzero"`
+	UnknownRenewed time.Time `json:"unknown_renewed,omitzero"`
 }
 
 func (p *Provider) cachePath() string {

@@ -16,8 +16,12 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// refetchPause keeps garbage key IDs from becoming a storm of requests.
-const refetchPause = 30 * time.Second
+// refetchPause keeps garbage key IDs from becoming a storm of requests, and so does
+// renewalPause where the answer may hold the one refresh token that still works.
+const (
+	refetchPause = 30 * time.Second
+	renewalPause = 5 * time.Second
+)
 
 // A keySet verifies signatures with the provider's keys; go-oidc asks it.
 type keySet struct {
@@ -61,18 +65,23 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	if payload, ok := verifyWith(jws, fitting(keys, header)); ok {
 		return payload, nil
 	}
-	k.p.noteUnknownKey()
+	k.p.noteUnknownKey(k.age)
 	return nil, &untrusted{check: ErrSignature, detail: "no key of the provider made the token's signature"}
 }
 
 // noteUnknownKey remembers, for other processes too, that fetching the keys anew brought nothing.
-func (p *Provider) noteUnknownKey() {
+func (p *Provider) noteUnknownKey(f freshness) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c := p.cache(); p.now().Sub(c.UnknownKey) >= refetchPause {
-		c.UnknownKey = p.now()
-		p.store()
+	c, now := p.cache(), p.now()
+	if now.Sub(c.UnknownKey) < refetchPause && (f != forSession || now.Sub(c.UnknownRenewed) < renewalPause) {
+		return
 	}
+	c.UnknownKey = now
+	if f == forSession {
+		c.UnknownRenewed = now
+	}
+	p.store()
 }
 
 func verifyWith(jws *jose.JSONWebSignature, keys []jose.JSONWebKey) ([]byte, bool) {
@@ -126,8 +135,12 @@ func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after tim
 		limit = mostFresh
 	}
 	fresh := c.Keys.Raw != nil && age >= 0 && age < limit
-	// A renewal's answer may hold the one refresh token that still works: for it, what garbage brought before does not count.
-	waited := f == forSession || p.now().Sub(c.UnknownKey) >= refetchPause
+	// Anyone can send a logout token with a garbage key ID. That must not keep a renewal from its rotated keys: for it,
+	// only what the token endpoint itself answered counts, and not for long.
+	waited := p.now().Sub(c.UnknownKey) >= refetchPause
+	if f == forSession {
+		waited = p.now().Sub(c.UnknownRenewed) >= renewalPause
+	}
 	if !after.IsZero() && p.now().Sub(p.keysTried) >= refetchPause && waited {
 		fresh = false
 	}

@@ -162,7 +162,7 @@ func (p *Provider) explainVerify(m *Metadata, raw string, claims Claims, now tim
 		return &untrusted{check: ErrAlgorithm, detail: fmt.Sprintf("the %s is signed with %q, and the provider advertises %s",
 			what, Printable(alg), strings.Join(m.algorithms(), ", "))}
 	}
-	return &untrusted{check: ErrMalformed, detail: "the " + what + "'s claims are not of their types"}
+	return &untrusted{check: ErrMalformed, detail: "the " + what + "'s header or claims are not of their types"}
 }
 
 // checkClaims compares what every token for us must say: who made it, for whom, until when.
