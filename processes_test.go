@@ -111,6 +111,15 @@ func BenchmarkToken(b *testing.B) {
 	}
 }
 
+// BenchmarkRenewal is the same where the token has to be renewed first.
+func BenchmarkRenewal(b *testing.B) {
+	h := house.WithTenant(b)
+	h.Must("login")
+	for b.Loop() {
+		h.Must("token", "--force-refresh")
+	}
+}
+
 // BenchmarkVersion is what of that is the start of the process alone.
 func BenchmarkVersion(b *testing.B) {
 	h := house.WithTenant(b)

@@ -22,56 +22,77 @@ type order struct {
 
 const orderVersion = 1
 
-// renewApart has another process renew the session. Our turn lasts; the work is the other's.
-func (s *Session) renewApart(ctx context.Context, st *state, r Request) error {
+// A reply is how a renewal ended, and the session as it is stored then: that is
+// a read of the keystore less for the one who ordered it.
+type reply struct {
+	relay
+	Session *keystore.Record `json:"session,omitempty"`
+}
+
+// renewApart has another process renew the session, and returns it as it is stored
+// then. Our turn lasts; the work is the other's.
+func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state, error) {
 	data, err := json.Marshal(order{orderVersion, fingerprint(st.RefreshToken), r.Audience, r.Scope})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, ErrLocked)
 	defer cancel()
 	answer, err := s.cfg.Apart(ctx, data)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var came relay
-	if json.Unmarshal(answer, &came) != nil || came.Version != orderVersion {
-		return s.named(errors.New("the process that renewed the session ended before its time: ask again"))
+	var came reply
+	switch {
+	case json.Unmarshal(answer, &came) != nil || came.Version != orderVersion:
+	case came.Text != "":
+		return nil, came.err()
+	case came.Session != nil:
+		return s.decode(*came.Session)
 	}
-	return came.err()
+	return nil, s.named(errors.New("the process that renewed the session ended before its time: ask again"))
 }
 
 // Renew makes the renewal that another process's Config.Apart was given an order
 // for, and returns the reply that it has to return. It goes on to the end whatever
 // becomes of the other process, in about a minute at most.
-func (s *Session) Renew(ctx context.Context, ordered []byte) (reply []byte) {
-	reply, err := json.Marshal(relayOf(s.obey(context.WithoutCancel(ctx), ordered)))
+func (s *Session) Renew(ctx context.Context, ordered []byte) []byte {
+	st, err := s.obey(context.WithoutCancel(ctx), ordered)
+	r := reply{relay: *relayOf(err)}
+	if err == nil {
+		record, err := st.encode()
+		if err != nil {
+			return nil
+		}
+		r.Session = &record
+	}
+	data, err := json.Marshal(r)
 	if err != nil {
 		return nil
 	}
-	return reply
+	return data
 }
 
-func (s *Session) obey(ctx context.Context, ordered []byte) error {
+func (s *Session) obey(ctx context.Context, ordered []byte) (*state, error) {
 	var o order
 	if json.Unmarshal(ordered, &o) != nil || o.Version != orderVersion {
-		return errors.New("the renewal was ordered by another version of loopkey: ask again")
+		return nil, errors.New("the renewal was ordered by another version of loopkey: ask again")
 	}
 	work, err := s.lock.acquireWork(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = work.Close() }()
 	st, err := s.load(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if fingerprint(st.RefreshToken) != o.Token {
-		return nil // the one who ordered is dead, and another was faster
+		return st, nil // the one who ordered is dead, and another was faster
 	}
 	ctx, cancel := context.WithTimeout(ctx, renewLimit)
 	defer cancel()
-	return s.refresh(ctx, st, Request{Audience: o.Audience, Scope: o.Scope})
+	return st, s.refresh(ctx, st, Request{Audience: o.Audience, Scope: o.Scope})
 }
 
 // A relay is how a renewal ended, as one process tells another.

@@ -80,12 +80,9 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 func (s *Session) make(ctx context.Context, lock *held, st *state, r Request) (*state, error) {
 	if s.cfg.Apart != nil {
 		lock.handOver()
-		err := s.renewApart(ctx, st, r)
-		if err == nil {
-			return s.load(ctx)
-		}
+		renewed, err := s.renewApart(ctx, st, r)
 		if !errors.Is(err, ErrNotApart) {
-			return nil, err
+			return renewed, err
 		}
 		if lock.work, err = s.lock.acquireWork(ctx); err != nil {
 			return nil, err

@@ -240,17 +240,25 @@ func decodeRecord(record keystore.Record) (*state, error) {
 
 // save stores the whole state, and lets other processes notice. The lock is held.
 func (s *Session) save(ctx context.Context, st *state) error {
-	h, err := json.Marshal(st.head)
+	record, err := st.encode()
 	if err != nil {
-		return fmt.Errorf("encoding the session: %w", err)
+		return err
 	}
-	b, err := json.Marshal(st.body) //nolint:gosec // for the keystore: this is what it is for
-	if err != nil {
-		return fmt.Errorf("encoding the session: %w", err)
-	}
-	if err := s.cfg.Store.Save(ctx, s.name, keystore.Record{Head: h, Body: b}); err != nil {
+	if err := s.cfg.Store.Save(ctx, s.name, record); err != nil {
 		return s.explain(err)
 	}
 	s.lock.touch()
 	return nil
+}
+
+func (st *state) encode() (keystore.Record, error) {
+	h, err := json.Marshal(st.head)
+	if err != nil {
+		return keystore.Record{}, fmt.Errorf("encoding the session: %w", err)
+	}
+	b, err := json.Marshal(st.body) //nolint:gosec // for the keystore: this is what it is for
+	if err != nil {
+		return keystore.Record{}, fmt.Errorf("encoding the session: %w", err)
+	}
+	return keystore.Record{Head: h, Body: b}, nil
 }
