@@ -24,26 +24,26 @@ type Known struct {
 
 const knownSuffix = ".known.json"
 
-// Remember notes a session in stateDir after a login.
-func Remember(stateDir string, k Known) error {
+// Remember notes a session in stateDir before it is stored, so that nothing lies in
+// the keystore that a logout of all would not find. The undo is for a login that came to nothing.
+func Remember(stateDir string, k Known) (undo func(), err error) {
 	data, err := json.Marshal(k)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	name := Name(k.Profile, k.Issuer, k.ClientID)
-	f, err := os.CreateTemp(stateDir, name+".*.tmp") // 0600
-	if err != nil {
-		return fmt.Errorf("noting the session: %w", err)
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("noting the session: %w", err)
 	}
-	defer os.Remove(f.Name())
-	if _, err := f.Write(append(data, '\n')); err != nil {
-		_ = f.Close()
-		return fmt.Errorf("noting the session: %w", err)
+	path := filepath.Join(stateDir, Name(k.Profile, k.Issuer, k.ClientID)+knownSuffix)
+	_, before := os.Lstat(path)
+	if err := replaceFile(path, append(data, '\n')); err != nil {
+		return nil, fmt.Errorf("noting the session: %w", err)
 	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("noting the session: %w", err)
-	}
-	return os.Rename(f.Name(), filepath.Join(stateDir, name+knownSuffix))
+	return func() {
+		if errors.Is(before, os.ErrNotExist) {
+			_ = os.Remove(path)
+		}
+	}, nil
 }
 
 // Forget takes back what Remember noted.

@@ -492,7 +492,7 @@ func TestEnd(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{})
 	tokens := s.login("")
-	if err := session.Remember(s.cfg.StateDir, session.Known{Profile: "default", Issuer: s.p.Issuer(), ClientID: clientID}); err != nil {
+	if _, err := session.Remember(s.cfg.StateDir, session.Known{Profile: "default", Issuer: s.p.Issuer(), ClientID: clientID}); err != nil {
 		t.Fatal(err)
 	}
 	s.tenant.Fail("revoke", 503)

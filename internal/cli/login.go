@@ -174,11 +174,17 @@ func (a *app) loginByServer(ctx context.Context, acc *account, f loginFlags, cfg
 	return nil, err
 }
 
-// keep stores a new login, revokes the refresh token that it replaces, and notes
-// where the session is. loopback.ErrAgain: the new login fell with the old one.
+// keep notes where the session is, stores the new login, and revokes the refresh token
+// that it replaces. loopback.ErrAgain: the new login fell with the old one.
 func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens) error {
+	forget, err := session.Remember(acc.config.StateDir, knownOf(acc.config))
+	if err != nil { // it only means that the next command wants to be told the issuer
+		a.say("This login is not noted, so name the issuer in every command: %s", provider.Printable(err.Error()))
+		forget = func() {}
+	}
 	replaced, err := acc.session.Begin(ctx, t)
 	if err != nil {
+		forget()
 		return err
 	}
 	again, err := acc.session.Retire(ctx, replaced)
@@ -188,7 +194,7 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens) error 
 	if err != nil {
 		a.say("The refresh token of the login before could not be revoked: %s", provider.Printable(err.Error()))
 	}
-	return session.Remember(acc.config.StateDir, knownOf(acc.config))
+	return nil
 }
 
 // loginByDevice logs in with a code that the person enters on another device (RFC 8628).
