@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/house"
+	"github.com/loopkey/loopkey/keystore/keychaintest"
 )
 
 // Each command is killed at random instants of its life, with its process group
@@ -19,48 +20,68 @@ import (
 // and no refresh token was ever used twice.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
-	for command, instants := range map[string]int{"login": 60, "token --force-refresh": 80, "logout --no-browser": 60} {
-		t.Run(command, func(t *testing.T) {
+	for _, killed := range []struct {
+		keystore, command string
+		instants          int
+	}{
+		{"memory", "login", 50},
+		{"memory", "token --force-refresh", 60},
+		{"memory", "logout --no-browser", 55},
+		{"keychain", "login", 10},
+		{"keychain", "token --force-refresh", 20},
+		{"file", "token --force-refresh", 5},
+	} {
+		t.Run(killed.keystore+"/"+killed.command, func(t *testing.T) {
 			t.Parallel()
-			h := house.WithTenant(t)
-			args := strings.Fields(command)
-			began := time.Now()
-			h.Must("login")
-			h.Must(args...)
-			span := time.Since(began)
-			loggedIn := args[0] != "logout"
-			for i := range instants {
-				if !loggedIn {
-					h.Must("login")
-				}
-				kill(t, h, time.Duration(rand.Int64N(int64(span))), i%2 == 0, args...)
-
-				status, token := h.Run("status"), h.Run("token")
-				switch {
-				case status.Code == 0 && token.Code == 0 && strings.TrimSpace(token.Stdout) != "":
-					loggedIn = true
-				case args[0] == "logout" && status.Code == 3 && token.Code == 3:
-					loggedIn = false
-				default:
-					t.Fatalf("kill %d: status exits %d (%s), token exits %d (%s)", i, status.Code, status.Stderr, token.Code, token.Stderr)
-				}
-				if args[0] == "logout" { // its refresh token may be revoked already
-					continue
-				}
-				if r := h.Run("token", "--force-refresh"); r.Code != 0 {
-					t.Fatalf("kill %d: the session can't be renewed: exit %d: %s", i, r.Code, r.Stderr)
-				}
+			var env []string
+			switch killed.keystore {
+			case "keychain":
+				env = append(keychaintest.Start(t).Env(), "LOOPKEY_KEYSTORE=keychain")
+			case "file":
+				env = []string{"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE=correct horse battery staple"}
 			}
-			if got := h.Tenant.ReusedFamilies(); got != 0 {
-				t.Errorf("%d families were revoked", got)
-			}
-			if loggedIn {
-				h.Must("logout", "--no-browser")
-			}
-			if r := h.Run("status"); r.Code != 3 {
-				t.Errorf("after the logout status exits %d: %s", r.Code, r.Stderr)
-			}
+			killOften(t, house.WithTenant(t, env...), killed.instants, strings.Fields(killed.command)...)
 		})
+	}
+}
+
+func killOften(t *testing.T, h *house.House, instants int, args ...string) {
+	t.Helper()
+	began := time.Now()
+	h.Must("login")
+	h.Must(args...)
+	span := time.Since(began)
+	loggedIn := args[0] != "logout"
+	for i := range instants {
+		if !loggedIn {
+			h.Must("login")
+		}
+		kill(t, h, time.Duration(rand.Int64N(int64(span))), i%2 == 0, args...)
+
+		status, token := h.Run("status"), h.Run("token")
+		switch {
+		case status.Code == 0 && token.Code == 0 && strings.TrimSpace(token.Stdout) != "":
+			loggedIn = true
+		case args[0] == "logout" && status.Code == 3 && token.Code == 3:
+			loggedIn = false
+		default:
+			t.Fatalf("kill %d: status exits %d (%s), token exits %d (%s)", i, status.Code, status.Stderr, token.Code, token.Stderr)
+		}
+		if args[0] == "logout" { // its refresh token may be revoked already
+			continue
+		}
+		if r := h.Run("token", "--force-refresh"); r.Code != 0 {
+			t.Fatalf("kill %d: the session can't be renewed: exit %d: %s", i, r.Code, r.Stderr)
+		}
+	}
+	if got := h.Tenant.ReusedFamilies(); got != 0 {
+		t.Errorf("%d families were revoked", got)
+	}
+	if loggedIn {
+		h.Must("logout", "--no-browser")
+	}
+	if r := h.Run("status"); r.Code != 3 {
+		t.Errorf("after the logout status exits %d: %s", r.Code, r.Stderr)
 	}
 }
 
