@@ -107,7 +107,7 @@ func (p *Provider) post(ctx context.Context, m *Metadata, endpoint string, form 
 	if err != nil {
 		return nil, err
 	}
-	if a.status >= 300 {
+	if a.status >= 300 || saysError(a.body) {
 		return a, p.refused(a)
 	}
 	if into != nil {
@@ -131,6 +131,23 @@ func (m *Metadata) basicAuth() bool {
 		}
 	}
 	return true
+}
+
+// saysError: some providers refuse with a 200 (GitHub does).
+func saysError(body []byte) bool {
+	var said struct {
+		Error any `json:"error"`
+	}
+	if object(body, &said) != nil {
+		return false
+	}
+	switch e := said.Error.(type) {
+	case string:
+		return e != ""
+	case map[string]any:
+		return len(e) > 0
+	}
+	return false
 }
 
 // refused reads an error answer, whatever its form (RFC 6749, section 5.2).
