@@ -29,7 +29,10 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	if r.Audience != "" {
 		q.Set(p.cfg.AudienceParameter, r.Audience)
 	}
-	if m.PARRequired && m.PAREndpoint != "" {
+	if m.PARRequired {
+		if m.PAREndpoint == "" {
+			return "", &untrusted{check: ErrMalformed, detail: "the provider demands pushed authorization requests and names no endpoint for them"}
+		}
 		var pushed struct {
 			RequestURI string `json:"request_uri"`
 		}

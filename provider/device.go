@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 )
@@ -15,7 +16,7 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 		return nil, err
 	}
 	if m.DeviceEndpoint == "" {
-		return nil, ErrNoEndpoint
+		return nil, fmt.Errorf("login on another device: %w", ErrNoEndpoint)
 	}
 	form := url.Values{"scope": {scope}, "client_id": {p.cfg.ClientID}}
 	if audience != "" {
@@ -27,7 +28,7 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 		URI        string          `json:"verification_uri"`
 		Complete   string          `json:"verification_uri_complete"`
 		ExpiresIn  json.RawMessage `json:"expires_in"`
-		Interval   int             `json:"interval"`
+		Interval   json.RawMessage `json:"interval"`
 	}
 	if _, err := p.post(ctx, m, m.DeviceEndpoint, form, &a); err != nil {
 		return nil, err
@@ -41,13 +42,17 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 	if a.Complete != "" && p.checkEndpoint(a.Complete) != nil {
 		a.Complete = "" // the other one does as well
 	}
-	expiry, err := lifetime(a.ExpiresIn, p.now())
-	if err != nil || expiry.IsZero() {
-		expiry = p.now().Add(10 * time.Minute)
+	now := p.now()
+	expiry, err := lifetime(a.ExpiresIn, now)
+	if err != nil {
+		return nil, err
+	}
+	if expiry.IsZero() {
+		expiry = now.Add(10 * time.Minute)
 	}
 	interval := 5 * time.Second // section 3.2
-	if a.Interval > 0 {
-		interval = time.Duration(min(a.Interval, 60)) * time.Second
+	if asked := seconds(a.Interval); asked > 0 {
+		interval = min(max(asked, time.Second), time.Minute)
 	}
 	return &DeviceCode{
 		UserCode: Printable(a.UserCode), VerificationURI: a.URI, VerificationURIComplete: a.Complete, Expiry: expiry, Interval: interval,
@@ -63,12 +68,17 @@ func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, erro
 	}
 	interval := d.Interval
 	for {
-		timer := time.NewTimer(interval)
+		// No poll after the code is over: then it is known what the answer would be.
+		left := d.Expiry.Sub(p.now())
+		timer := time.NewTimer(min(interval, max(left, 0)))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil, context.Cause(ctx)
 		case <-timer.C:
+		}
+		if interval > left {
+			return nil, &RefusedError{Code: "expired_token", Description: "the code was not entered in time", Next: "run loopkey login --device again"}
 		}
 		t, err := p.login(ctx, m, url.Values{
 			"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.deviceCode.Reveal()}, "client_id": {p.cfg.ClientID},
@@ -82,9 +92,6 @@ func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, erro
 			interval = min(2*interval, time.Minute) // section 3.5: back off
 		default:
 			return t, err
-		}
-		if p.now().After(d.Expiry) {
-			return nil, &RefusedError{Code: "expired_token", Description: "the code was not entered in time", Next: "run loopkey login --device again"}
 		}
 	}
 }

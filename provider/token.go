@@ -196,25 +196,27 @@ func (p *Provider) checkAudience(claims Claims, asked string) error {
 	return nil
 }
 
-// lifetime reads a number of seconds, which some providers write as a string. None, or
-// zero, is no answer; a negative one is no lifetime.
+// lifetime reads a number of seconds from now. None, or zero, is no answer; a negative one is no lifetime.
 func lifetime(raw json.RawMessage, now time.Time) (time.Time, error) {
-	text := strings.Trim(string(raw), `"`)
-	if text == "" || text == "null" {
-		return time.Time{}, nil
-	}
-	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(seconds) {
-		return time.Time{}, nil // said in a way that nobody understands is not said
-	}
-	if seconds < 0 {
+	d := seconds(raw)
+	if d < 0 {
 		return time.Time{}, &untrusted{check: ErrExpired, detail: "expires_in is negative"}
 	}
-	if seconds == 0 {
+	if d == 0 {
 		return time.Time{}, nil
 	}
+	return now.Add(d).UTC().Truncate(time.Second), nil
+}
+
+// seconds reads a number of seconds, which some providers write as a string. One that
+// is said in a way that nobody understands is not said: 0.
+func seconds(raw json.RawMessage) time.Duration {
+	n, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) || math.IsNaN(n) {
+		return 0
+	}
 	const century = 100 * 365 * 24 * 3600
-	return now.Add(time.Duration(min(seconds, century)) * time.Second).UTC().Truncate(time.Second), nil
+	return time.Duration(max(min(n, century), -century) * float64(time.Second))
 }
 
 // An AudienceError says that the provider answered with a token for another API than

@@ -45,6 +45,7 @@ func outcomes() []outcome {
 		{provider.ErrUntrusted, exitRefused, "check --issuer and --client-id; nothing was stored"},
 		{provider.ErrRefused, exitRefused, ""},
 		{provider.ErrUnreachable, exitFailed, "try again when the provider can be reached; the session is kept"},
+		{provider.ErrNoEndpoint, exitFailed, "run loopkey login without --device"}, // a logout goes on without its endpoints
 		{loopback.ErrTimeout, exitFailed, "run loopkey login again; --timeout gives more time"},
 		{session.ErrLocked, exitFailed, "try again when it is done"},
 	}
