@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/house"
 )
@@ -40,10 +41,10 @@ func TestRenewal(t *testing.T) {
 		"aud_missing":        claims(without("aud"), "audience"),
 		"aud_two_no_azp":     claims(set("aud", []any{house.Client, "mallory"}), "authorized party"),
 		"azp_wrong":          claims(set("azp", "mallory"), "authorized party"),
-		"auth_time_other":    claims(set("auth_time", ago(-30e9)), "authentication time"),
-		"exp_past":           claims(set("exp", ago(600e9)), "expired"),
+		"auth_time_other":    claims(at("auth_time", -30*time.Second), "authentication time"),
+		"exp_past":           claims(at("exp", 10*time.Minute), "expired"),
 		"iat_missing":        claims(without("iat"), "issued"),
-		"iat_future":         claims(set("iat", ago(-3600e9)), "in the future"),
+		"iat_future":         claims(at("iat", -time.Hour), "in the future"),
 		"at_hash_wrong":      claims(set("at_hash", RS256().hash("another")), "access token hash"),
 		"sig_wrong":          {lies: Lies{Sign: NewRS256().Sign}, args: renew, words: "signature", requests: once},
 		"alg_none":           {lies: Lies{Header: set("alg", "none"), Sign: unsigned}, args: renew, words: "algorithm", requests: once},
@@ -88,7 +89,7 @@ func TestRenewalAccepted(t *testing.T) {
 		"auth_time_missing":    {Claims: without("auth_time")},
 		"at_hash_missing":      {Claims: without("at_hash")},
 		"aud_a_list":           {Claims: set("aud", []any{house.Client})},
-		"iat_of_the_first":     {Claims: set("iat", ago(0))},
+		"iat_of_the_first":     {Claims: at("iat", 0)},
 		"fewer_claims":         {Claims: func(c map[string]any) { delete(c, "name"); delete(c, "email"); delete(c, "sid") }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +177,7 @@ func TestTokenForAnotherAPI(t *testing.T) {
 	const api = "https://api.example.com/"
 	accessFor := func(audience any) Lies {
 		return Lies{Claims: without("at_hash"), Token: func(a map[string]any) {
-			a["access_token"] = RS256().Sign(map[string]any{"alg": "RS256"}, map[string]any{"aud": audience, "exp": ago(-3600e9)})
+			a["access_token"] = RS256().Sign(map[string]any{"alg": "RS256"}, map[string]any{"aud": audience, "exp": ago(-time.Hour)})
 		}}
 	}
 	w := newWorld(t, "LOOPKEY_AUDIENCE="+api)

@@ -235,4 +235,9 @@ func without(name string) func(map[string]any) {
 	return func(m map[string]any) { delete(m, name) }
 }
 
+// at is a moment that long before the lie is told.
+func at(name string, before time.Duration) func(map[string]any) {
+	return func(m map[string]any) { m[name] = ago(before) }
+}
+
 func ago(d time.Duration) int64 { return time.Now().Add(-d).Unix() }
