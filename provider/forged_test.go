@@ -300,6 +300,10 @@ func TestForgedClaims(t *testing.T) {
 		"max_age, too long ago":                     {func(c map[string]any) { c["auth_time"] = old }, idTokenExpectation{nonce: "n", maxAge: time.Minute}, ErrAuthTime},
 		"max_age, just now":                         {func(c map[string]any) { c["auth_time"] = c["iat"] }, idTokenExpectation{nonce: "n", maxAge: time.Minute}, nil},
 		"another authentication":                    {func(c map[string]any) { c["auth_time"] = old }, idTokenExpectation{renewed: true, authTime: time.Now()}, ErrAuthTime},
+		"renewed, the nonce of another login":       {func(c map[string]any) { c["nonce"] = "another" }, idTokenExpectation{renewed: true, nonce: "n"}, ErrNonce},
+		"renewed, the nonce a number":               {func(c map[string]any) { c["nonce"] = 7 }, idTokenExpectation{renewed: true, nonce: "n"}, ErrUntrusted},
+		"renewed, the same nonce":                   {func(map[string]any) {}, idTokenExpectation{renewed: true, nonce: "n"}, nil},
+		"renewed, no nonce":                         {func(c map[string]any) { delete(c, "nonce") }, idTokenExpectation{renewed: true, nonce: "n"}, nil},
 		"a nonce that nobody sent":                  {func(map[string]any) {}, idTokenExpectation{}, ErrNonce},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -50,6 +50,7 @@ type RefreshRequest struct {
 	// What the first ID token said; a renewed one must say the same (OpenID Connect Core 1.0, section 12.2).
 	Subject  string
 	AuthTime time.Time // zero: the first had none
+	Nonce    string    // "": not known; a renewed one needs none
 }
 
 // Tokens are what a provider granted, after every check was passed.

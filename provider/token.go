@@ -122,7 +122,7 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 	}
 	if a.IDToken != "" {
 		err := p.believe(ctx, m, t, a.IDToken, idTokenExpectation{
-			renewed: true, keys: forSession, subject: r.Subject, authTime: r.AuthTime, accessToken: t.AccessToken,
+			renewed: true, keys: forSession, subject: r.Subject, authTime: r.AuthTime, nonce: r.Nonce, accessToken: t.AccessToken,
 		})
 		if errors.Is(err, ErrUnreachable) {
 			return rotated, err

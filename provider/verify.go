@@ -48,7 +48,7 @@ func (e *untrusted) Unwrap() error { return e.check }
 
 // idTokenExpectation is what an ID token has to say.
 type idTokenExpectation struct {
-	renewed     bool      // from a refresh: no nonce is demanded, the subject is compared
+	renewed     bool      // from a refresh: no nonce is demanded (a device's login sent none), the subject is compared
 	keys        freshness // how old the keys may be
 	nonce       string
 	accessToken Secret
@@ -85,6 +85,7 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	if err := p.checkClaims(claims, now, "ID token"); err != nil {
 		return nil, none, err
 	}
+	nonce, hasNonce := claims["nonce"]
 	switch {
 	case claims.Subject() == "" || len(claims.Subject()) > 255:
 		return nil, none, &untrusted{check: ErrSubject, detail: "the ID token has no usable sub"}
@@ -92,6 +93,8 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 		return nil, none, &untrusted{check: ErrSubject, detail: "the renewed ID token is about another person"}
 	case !want.renewed && claims.Text("nonce") != want.nonce:
 		return nil, none, &untrusted{check: ErrNonce, detail: "the ID token belongs to another login"}
+	case want.renewed && hasNonce && want.nonce != "" && nonce != want.nonce:
+		return nil, none, &untrusted{check: ErrNonce, detail: "the renewed ID token belongs to another login"}
 	}
 	audience := audiences(claims["aud"])
 	azp, hasAZP := claims["azp"]
