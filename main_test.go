@@ -62,7 +62,7 @@ func setup(env *testscript.Env) error {
 		"HOME="+home, "USERPROFILE="+home, "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=",
 		"APP_BASE_URL=http://localhost:"+strconv.Itoa(port),
 		"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE="+passphrase,
-		"VISITOR=visit", "BROWSER=visit", "VISIT=",
+		"VISITOR=visit", "BROWSER=visit", "VISIT=", house.Race,
 		"CLIENT="+client, "CLIENT2="+client2, "CONFIDENTIAL="+confidential,
 	)
 	return nil

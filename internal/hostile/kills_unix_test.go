@@ -40,7 +40,7 @@ func TestKilledAnywhere(t *testing.T) {
 			case "file":
 				env = []string{"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE=correct horse battery staple"}
 			}
-			killOften(t, house.WithTenant(t, env...), killed.instants, strings.Fields(killed.command)...)
+			killOften(t, house.WithTenant(t, env...), fewer(killed.instants), strings.Fields(killed.command)...)
 		})
 	}
 }
@@ -106,7 +106,7 @@ func kill(t *testing.T, h *house.House, after time.Duration, group bool, args ..
 // tenth is killed. The refresh tokens rotate and the tenant watches for reuse.
 func TestTwentyRounds(t *testing.T) {
 	t.Parallel()
-	const tools, rounds = 100, 20
+	tools, rounds := 100, fewer(20)
 	h := house.WithTenant(t)
 	h.Must("login")
 	for round := range rounds {
