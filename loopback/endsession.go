@@ -60,7 +60,7 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 		stop()
 		<-served
 	}()
-	waiting, cancel := deadline(ctx, cfg.Timeout)
+	waiting, cancel := Deadline(ctx, cfg.Timeout)
 	defer cancel(nil)
 	open(waiting, strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/")+logoutPath+"?once="+once)
 	select {

@@ -45,7 +45,7 @@ type FlowConfig struct {
 	Store func(context.Context, *provider.Tokens) error
 	// Done may answer the browser after a login that worked, and reports whether it did; else the result page does.
 	Done func(http.ResponseWriter, *http.Request, *Pending, *provider.Tokens) bool
-	Now  func() time.Time // nil: time.Now
+	Now  func() time.Time // nil: the clock on the wall
 }
 
 // A Flow holds the logins that wait for their answer, and handles the callback.
@@ -70,7 +70,7 @@ const (
 func NewFlow(cfg FlowConfig) *Flow {
 	cfg.Scope = cmp.Or(cfg.Scope, DefaultScope)
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = wall
 	}
 	return &Flow{
 		cfg: cfg, base: strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/"),

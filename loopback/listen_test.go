@@ -204,14 +204,34 @@ func TestDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		ctx, cancel := deadline(t.Context(), 3*time.Minute)
+		ctx, cancel := Deadline(t.Context(), 3*time.Minute)
 		defer cancel(nil)
 		<-ctx.Done()
 		if took := time.Since(start); !errors.Is(context.Cause(ctx), ErrTimeout) || took != 3*time.Minute {
 			t.Errorf("%v after %s", context.Cause(ctx), took)
 		}
-		ctx, cancel = deadline(t.Context(), time.Minute)
+		ctx, cancel = Deadline(t.Context(), time.Minute)
 		cancel(nil) // the bubble fails where something goes on
 		<-ctx.Done()
+	})
+}
+
+// A laptop that slept for hours gives nobody three minutes more.
+func TestDeadlineAfterSleep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		slept := func() time.Time { // after ten seconds, by the timers' clock
+			if time.Since(start) > 10*time.Second {
+				return time.Now().Add(8 * time.Hour)
+			}
+			return time.Now()
+		}
+		ctx, cancel := deadlineBy(t.Context(), 3*time.Minute, slept)
+		defer cancel(nil)
+		<-ctx.Done()
+		if took := time.Since(start); !errors.Is(context.Cause(ctx), ErrTimeout) || took > 20*time.Second {
+			t.Errorf("%v, awake for %s", context.Cause(ctx), took)
+		}
 	})
 }

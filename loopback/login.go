@@ -98,7 +98,7 @@ func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pen
 		stop()
 		<-served
 	}()
-	waiting, cancel := deadline(ctx, cfg.Timeout)
+	waiting, cancel := Deadline(ctx, cfg.Timeout)
 	if cfg.ShowURL != nil {
 		cfg.ShowURL(pending.URL)
 	}
@@ -166,14 +166,21 @@ func (cfg *Config) takePasted(ctx context.Context, flow *Flow) {
 	}
 }
 
-// deadline ends a context when the clock on the wall says so: a timer stands still
-// while a laptop sleeps.
-func deadline(parent context.Context, limit time.Duration) (context.Context, context.CancelCauseFunc) {
+// wall is the time on the wall: the other clock stands still while a laptop sleeps.
+func wall() time.Time { return time.Now().Round(0) }
+
+// Deadline ends a context with ErrTimeout when the clock on the wall says so, for a
+// timer stands still while a laptop sleeps. It looks at that clock every five seconds.
+func Deadline(parent context.Context, limit time.Duration) (context.Context, context.CancelCauseFunc) {
+	return deadlineBy(parent, limit, wall)
+}
+
+func deadlineBy(parent context.Context, limit time.Duration, clock func() time.Time) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
-	due := time.Now().Round(0).Add(limit)
+	due := clock().Add(limit)
 	go func() {
 		for {
-			left := due.Sub(time.Now().Round(0))
+			left := due.Sub(clock())
 			if left <= 0 {
 				cancel(ErrTimeout)
 				return

@@ -17,7 +17,7 @@ type Config struct {
 	AudienceParameter string           // "audience" or "resource" (RFC 8707); "" chooses by Auth0
 	CacheDir          string           // where discovery and keys are kept between runs; "" keeps them in memory
 	HTTPClient        *http.Client     // nil: one with limits, that honours HTTPS_PROXY and SSL_CERT_FILE
-	Now               func() time.Time // nil: time.Now
+	Now               func() time.Time // nil: the clock on the wall
 }
 
 // An AuthorizationRequest is what a login asks of the authorization endpoint

@@ -79,7 +79,7 @@ type Config struct {
 	// nil: renewals are made in this process.
 	Apart  func(ctx context.Context, order []byte) (reply []byte, err error)
 	Notice func(text string) // told what the person should know before it happens; may be nil
-	Now    func() time.Time  // nil: time.Now
+	Now    func() time.Time  // nil: the clock on the wall
 }
 
 // A Session is one person's login at one provider for one client under one
@@ -93,7 +93,7 @@ type Session struct {
 // New names a session. It makes no request and reads no file.
 func New(cfg Config) *Session {
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = func() time.Time { return time.Now().Round(0) } // by the wall: the other clock stands still while a laptop sleeps
 	}
 	name := Name(cfg.Profile, cfg.Provider.Issuer(), cfg.Provider.ClientID())
 	return &Session{cfg: cfg, name: name, lock: fileLock{dir: cfg.StateDir, name: name}}

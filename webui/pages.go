@@ -45,7 +45,7 @@ func newPages(dir string) (*pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the folder of pages: %w", err)
 	}
-	return &pages{root: root, layout: &layout{hasPages: true}, now: time.Now}, nil
+	return &pages{root: root, layout: &layout{hasPages: true}, now: wall}, nil
 }
 
 // Close ends the use of the folder.

@@ -32,7 +32,7 @@ type Config struct {
 	PassAccessToken     bool   // send it a fresh access token
 	AllowRemoteUpstream bool   // it may be on another machine
 
-	Now func() time.Time // nil: time.Now
+	Now func() time.Time // nil: the clock on the wall
 }
 
 // A Server is the local web UI and the guard in front of what it protects.
@@ -57,7 +57,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, errors.New("webui: a session and a provider are required")
 	}
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = wall
 	}
 	base, err := loopback.ParseBaseURL(cfg.BaseURL)
 	if err != nil {
@@ -234,3 +234,6 @@ func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
 	}
 	s.Guard(s.upstream).ServeHTTP(w, r)
 }
+
+// wall is the time on the wall: the other clock stands still while a laptop sleeps.
+func wall() time.Time { return time.Now().Round(0) }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,8 +162,8 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 
 // loginByServer has loopkey serve, if it is the one that holds the port, make the login.
 func (a *app) loginByServer(ctx context.Context, acc *account, f loginFlags, cfg loopback.Config, taken error) (*provider.Tokens, error) {
-	waiting, cancel := context.WithTimeoutCause(ctx, f.timeout, loopback.ErrTimeout)
-	defer cancel()
+	waiting, cancel := loopback.Deadline(ctx, f.timeout)
+	defer cancel(nil)
 	path := webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL)
 	err := webui.HandOff(waiting, path, acc.session.Name(), f.params, func(authorizationURL string) {
 		cfg.ShowURL(authorizationURL)
@@ -199,11 +200,11 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens) error 
 
 // loginByDevice logs in with a code that the person enters on another device (RFC 8628).
 func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, loopback.ErrTimeout)
-	defer cancel()
+	ctx, cancel := loopback.Deadline(ctx, f.timeout)
+	defer cancel(nil)
 	code, err := acc.provider.StartDevice(ctx, acc.config.Scope, acc.config.Audience)
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(context.Cause(ctx), err)
 	}
 	a.say("On any device, go to:\n%s\nand enter the code:\n%s", provider.Printable(code.VerificationURI), provider.Printable(code.UserCode))
 	progress := newProgress(a.stderr, min(f.timeout, time.Until(code.Expiry)))
@@ -211,10 +212,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	progress.start()
 	tokens, err := acc.provider.WaitDevice(ctx, code)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		return nil, err
+		return nil, cmp.Or(context.Cause(ctx), err)
 	}
 	err = a.keep(ctx, acc, tokens)
 	if errors.Is(err, loopback.ErrAgain) {
@@ -340,7 +338,7 @@ type progress struct {
 
 func newProgress(out io.Writer, limit time.Duration) *progress {
 	_, live := terminal(out)
-	return &progress{out: out, live: live, deadline: time.Now().Add(limit), done: make(chan struct{})}
+	return &progress{out: out, live: live, deadline: time.Now().Round(0).Add(limit), done: make(chan struct{})}
 }
 
 func (p *progress) start() {
