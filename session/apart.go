@@ -9,7 +9,7 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// ErrNotApart: no other process could be started, and none was.
+// ErrNotApart is what Config.Apart returns where no other process could be started.
 var ErrNotApart = errors.New("no process of its own for the renewal")
 
 // An order is a renewal for another process to make.

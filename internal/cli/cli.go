@@ -133,13 +133,10 @@ func (a *app) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(a.stderr, format+"\n", args...)
 }
 
-// terminal returns the file behind a stream if it is a terminal.
-func terminal(stream any) (*os.File, bool) {
+// isTerminal reports whether a person sits at the other end of a stream.
+func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil, false
-	}
-	return f, true
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // lookup returns a variable of the environment that was given to Main.

@@ -337,8 +337,7 @@ type progress struct {
 }
 
 func newProgress(out io.Writer, limit time.Duration) *progress {
-	_, live := terminal(out)
-	return &progress{out: out, live: live, deadline: time.Now().Round(0).Add(limit), done: make(chan struct{})}
+	return &progress{out: out, live: isTerminal(out), deadline: time.Now().Round(0).Add(limit), done: make(chan struct{})}
 }
 
 func (p *progress) start() {

@@ -69,8 +69,11 @@ func (a *app) renew() *cobra.Command {
 
 func (a *app) runErrand(ctx context.Context) error {
 	var e errand
-	data, err := io.ReadAll(io.LimitReader(a.stdin, errandLimit))
-	if err != nil || json.Unmarshal(data, &e) != nil { // json's words may quote a secret
+	var data []byte
+	if !isTerminal(a.stdin) {
+		data, _ = io.ReadAll(io.LimitReader(a.stdin, errandLimit))
+	}
+	if json.Unmarshal(data, &e) != nil { // json's words may quote a secret
 		return fmt.Errorf("%w: renew is for loopkey itself: run loopkey token --force-refresh", errUsage)
 	}
 	p, store, err := e.open(keychainLimitScript, func(context.Context, bool) (string, error) { return e.Passphrase, nil })
@@ -92,7 +95,7 @@ func (a *app) runApart(ctx context.Context, e errand, passphrase passphraseFunc,
 			return nil, err
 		}
 	}
-	data, err := json.Marshal(e)
+	data, err := json.Marshal(e) //nolint:gosec // for a pipe to ourselves: this is what it is for
 	if err != nil {
 		return nil, err
 	}

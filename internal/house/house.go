@@ -196,7 +196,7 @@ func (h *House) Command(ctx context.Context, args ...string) *exec.Cmd {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(ctx, self)
+	cmd := exec.CommandContext(ctx, self) //nolint:gosec // this very program
 	cmd.Args = append([]string{"loopkey"}, args...)
 	cmd.Env = h.Env
 	cmd.Dir = os.TempDir()
