@@ -84,9 +84,14 @@ func TestCallbackAccepted(t *testing.T) {
 // get is a browser that follows no redirect.
 func get(t testing.TB, target string) (status int, location *url.URL, body string) {
 	t.Helper()
+	return fetch(t, http.MethodGet, target)
+}
+
+func fetch(t testing.TB, method, target string) (status int, location *url.URL, body string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	req, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +137,17 @@ func TestCallbackOfAStranger(t *testing.T) {
 			status, location, page := get(t, forged.String())
 			if status != http.StatusBadRequest || location != nil || !strings.Contains(page, "Nothing was changed") {
 				t.Errorf("it is answered %d: %s", status, page)
+			}
+			if p.Requests(Token) != 0 {
+				t.Error("a code was redeemed")
+			}
+		})
+	}
+	// Only a GET is an answer: form_post was not asked for, and a HEAD is some scanner's.
+	for _, method := range []string{http.MethodPost, http.MethodHead, http.MethodPut, http.MethodOptions} {
+		t.Run("by_"+method, func(t *testing.T) {
+			if status, _, _ := fetch(t, method, back.String()); status < 400 {
+				t.Errorf("it is answered %d", status)
 			}
 			if p.Requests(Token) != 0 {
 				t.Error("a code was redeemed")

@@ -34,11 +34,11 @@ func newWorld(t testing.TB, env ...string) *world {
 // worlds are two, since no more than a few cases run at once.
 type worlds chan *world
 
-func newWorlds(t testing.TB, env ...string) worlds {
+func newWorlds(t testing.TB) worlds {
 	t.Helper()
 	all := make(worlds, 2)
 	for range cap(all) {
-		all <- newWorld(t, env...)
+		all <- newWorld(t)
 	}
 	return all
 }
@@ -95,10 +95,10 @@ type machine struct {
 	env []string
 }
 
-func (w *world) machine(t testing.TB, env ...string) *machine {
+func (w *world) machine(t testing.TB) *machine {
 	t.Helper()
 	home := t.TempDir()
-	return &machine{w, append(slices.Concat(w.house.Env, []string{"HOME=" + home, "USERPROFILE=" + home, "LOCALAPPDATA=" + home}), env...)}
+	return &machine{w, slices.Concat(w.house.Env, []string{"HOME=" + home, "USERPROFILE=" + home, "LOCALAPPDATA=" + home})}
 }
 
 func (m *machine) run(t testing.TB, args ...string) house.Result {
