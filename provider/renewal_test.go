@@ -377,7 +377,7 @@ func TestRedirects(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-1": 0, "soon": 0, "99999999999": 0,
+		"": 0, "70": 70 * time.Second, "-1": 0, "soon": 0, "99999999999": 0,
 		time.Now().Add(time.Minute).UTC().Format(http.TimeFormat): time.Minute, time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat): 0,
 	} {
 		f := newFake(t)
@@ -389,6 +389,75 @@ func TestRetryAfter(t *testing.T) {
 		if !ok || e.Status != 429 || e.RetryAfter < want-2*time.Second || e.RetryAfter > want+2*time.Second {
 			t.Errorf("%q: %+v", value, e)
 		}
+	}
+}
+
+// A request that was not acted on is made again when the provider said to, within ten
+// seconds; one whose answer was lost never is.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	answerTo := func(status int, after string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			if after != "" {
+				w.Header().Set("Retry-After", after)
+			}
+			w.WriteHeader(status)
+		}
+	}
+	for name, c := range map[string]struct {
+		first func(http.ResponseWriter)
+		asked int
+		fine  bool
+	}{
+		"429":              {answerTo(429, "1"), 2, true},
+		"503":              {answerTo(503, "0"), 2, true},
+		"503, a date":      {answerTo(503, time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)), 2, true},
+		"longer than that": {answerTo(429, "11"), 1, false},
+		"no word of when":  {answerTo(503, ""), 1, false},
+		"acted on, maybe":  {answerTo(502, "0"), 1, false},
+		"no answer": {func(w http.ResponseWriter) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_ = conn.Close()
+			}
+		}, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			sent := make(chan string, 9)
+			f.hook("/token", func(w http.ResponseWriter, r *http.Request) {
+				sent <- r.PostFormValue("refresh_token")
+				if len(sent) == 1 {
+					c.first(w)
+					return
+				}
+				_, _ = w.Write([]byte(`{"access_token":"a","token_type":"Bearer","expires_in":60}`))
+			})
+			_, err := f.client(t).Refresh(t.Context(), RefreshRequest{RefreshToken: NewSecret("r")})
+			if (err == nil) != c.fine || len(sent) != c.asked {
+				t.Errorf("asked %d times: %v", len(sent), err)
+			}
+			for range len(sent) {
+				if token := <-sent; token != "r" {
+					t.Errorf("sent %q", token)
+				}
+			}
+		})
+	}
+	// Forever busy: three times, then it is told. Who has no time is told at once.
+	f := newFake(t)
+	f.hook("/token", func(w http.ResponseWriter, _ *http.Request) { answerTo(503, "0")(w) })
+	p := f.client(t)
+	if _, err := p.Refresh(t.Context(), RefreshRequest{RefreshToken: NewSecret("r")}); !errors.Is(err, ErrUnreachable) || f.requests("/token") != 3 {
+		t.Errorf("asked %d times: %v", f.requests("/token"), err)
+	}
+	f.hook("/token", func(w http.ResponseWriter, _ *http.Request) { answerTo(503, "9")(w) })
+	f.reset()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := p.Refresh(ctx, RefreshRequest{RefreshToken: NewSecret("r")}); !errors.Is(err, ErrUnreachable) || ctx.Err() != nil || f.requests("/token") != 1 {
+		t.Errorf("asked %d times: %v", f.requests("/token"), err)
 	}
 }
 

@@ -257,7 +257,7 @@ func (p *Provider) askUserInfo(ctx context.Context, m *Metadata, t *Tokens) erro
 		return &untrusted{check: ErrMalformed, detail: "the UserInfo endpoint is no URL"}
 	}
 	req.Header.Set("Authorization", "Bearer "+t.AccessToken.Reveal())
-	a, err := p.do(ctx, req)
+	a, err := p.once(ctx, req)
 	if err != nil || a.status != http.StatusOK {
 		return nil // the login is good without it
 	}

@@ -28,6 +28,10 @@ const (
 	requestLimit = 30 * time.Second
 	bodyLimit    = 1 << 20
 	maxText      = 300
+
+	// How long the provider may ask us to wait, altogether, and how often.
+	retryPatience = 10 * time.Second
+	maxRetries    = 2
 )
 
 // An UnreachableError says that a request got no answer, or one that says nothing about it. It wraps ErrUnreachable.
@@ -37,6 +41,8 @@ type UnreachableError struct {
 	Status     int           // of a 5xx or 429; else 0
 	RetryAfter time.Duration // as the provider asked; 0: it did not
 	Sent       bool          // the request may have been acted on, though no answer came
+
+	toldWhen bool // it was not acted on, and may be repeated after RetryAfter
 }
 
 func (e *UnreachableError) Error() string {
@@ -118,8 +124,39 @@ type answer struct {
 	at     time.Time
 }
 
-// do sends a request and reads its bounded answer; trouble becomes an UnreachableError that holds no URL.
+// do sends a request as once does, and again where the answer was that it was not
+// acted on (429, 503) and when to come back (RFC 9110, section 10.2.3): that may be
+// repeated whatever it asks for. A request whose answer was lost is never repeated
+// here: a code or a refresh token may have been used up by it.
 func (p *Provider) do(ctx context.Context, req *http.Request) (*answer, error) {
+	patience := p.now().Add(retryPatience)
+	for range maxRetries {
+		a, err := p.once(ctx, req)
+		e, ok := errors.AsType[*UnreachableError](err)
+		if !ok || !e.toldWhen || p.now().Add(e.RetryAfter).After(patience) {
+			return a, err
+		}
+		if due, ok := ctx.Deadline(); ok && time.Until(due) <= e.RetryAfter {
+			return nil, err
+		}
+		timer := time.NewTimer(e.RetryAfter)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, err
+		}
+		if req.GetBody != nil {
+			if req.Body, err = req.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p.once(ctx, req)
+}
+
+// once sends a request and reads its bounded answer; trouble becomes an UnreachableError that holds no URL.
+func (p *Provider) once(ctx context.Context, req *http.Request) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
 	// Nothing leaves before there is a connection, and with TLS no connection before the handshake.
@@ -144,30 +181,31 @@ func (p *Provider) do(ctx context.Context, req *http.Request) (*answer, error) {
 		return nil, &untrusted{check: ErrMalformed, detail: fmt.Sprintf("%s sent more than %d KiB", Printable(req.URL.Host), bodyLimit>>10)}
 	}
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
+		notActedOn := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
 		e := &UnreachableError{
-			Host: Printable(req.URL.Host), Why: "it answered " + strconv.Itoa(resp.StatusCode), Status: resp.StatusCode,
-			Sent: resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable,
+			Host: Printable(req.URL.Host), Why: "it answered " + strconv.Itoa(resp.StatusCode), Status: resp.StatusCode, Sent: !notActedOn,
 		}
-		if e.RetryAfter = p.retryAfter(resp.Header); e.RetryAfter > 0 {
-			e.Why += fmt.Sprintf(" and asks to wait %s", e.RetryAfter)
+		wait, told := p.retryAfter(resp.Header)
+		if e.RetryAfter, e.toldWhen = wait, told && notActedOn; wait > 0 {
+			e.Why += fmt.Sprintf(" and asks to wait %s", wait)
 		}
 		return nil, e
 	}
 	return &answer{resp.StatusCode, resp.Header, body, p.now()}, nil
 }
 
-// retryAfter reads a number of seconds or a date (RFC 9110, section 10.2.3).
-func (p *Provider) retryAfter(h http.Header) time.Duration {
+// retryAfter reads a number of seconds or a date (RFC 9110, section 10.2.3), and reports whether there was one.
+func (p *Provider) retryAfter(h http.Header) (wait time.Duration, told bool) {
+	const longest = 1 << 20 // seconds: twelve days
 	value := h.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 && seconds < 1<<20 {
-		return time.Duration(seconds) * time.Second
+	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 && seconds < longest {
+		return time.Duration(seconds) * time.Second, true
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		if wait := at.Sub(p.now().Add(p.skew())).Round(time.Second); wait > 0 && wait < 1<<20*time.Second {
-			return wait
-		}
+		wait := at.Sub(p.now().Add(p.skew())).Round(time.Second)
+		return max(wait, 0), wait < longest*time.Second
 	}
-	return 0
+	return 0, false
 }
 
 // compareClocks keeps how far the provider's clock is ahead of ours (RFC 9110, section 6.6.1).
