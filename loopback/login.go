@@ -57,7 +57,7 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	if cfg.OpenBrowser == nil {
 		cfg.OpenBrowser = OpenBrowser
 	}
-	listener, err := listenWarm(ctx, p, cfg.BaseURL)
+	listener, err := listenWarm(ctx, p, cfg.BaseURL, cfg.Timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -70,9 +70,10 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	return cfg.wait(ctx, listener, flow, pending)
 }
 
-// listenWarm binds the port while the provider's discovery is under way. With either the other ends.
-func listenWarm(ctx context.Context, p *provider.Provider, baseURL string) (*Listener, error) {
-	warming, cancel := context.WithCancel(ctx)
+// listenWarm binds the port while the provider's discovery is under way, no longer than
+// a person would have to log in. With either the other ends.
+func listenWarm(ctx context.Context, p *provider.Provider, baseURL string, limit time.Duration) (*Listener, error) {
+	warming, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	warm := make(chan error, 1)
 	go func() { warm <- p.Warm(warming) }()

@@ -262,7 +262,7 @@ func TestTrouble(t *testing.T) {
 		"wrong name": {address: func(t *testing.T) string { return secure(t, time.Hour, "", nil) },
 			client: trusting, words: "for another name"},
 		"expired": {address: func(t *testing.T) string { return secure(t, -time.Hour, "127.0.0.1", nil) },
-			client: trusting, words: "expired, or this clock is wrong"},
+			client: trusting, words: "or this clock is wrong"},
 		"no such name": {address: func(*testing.T) string { return "https://provider.invalid" }, client: func(*testing.T) *http.Client {
 			return &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 				return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "provider.invalid", IsNotFound: true}}

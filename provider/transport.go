@@ -63,6 +63,7 @@ func newHTTPClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
+			OnProxyConnectResponse: proxyAnswered,
 			DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 			TLSHandshakeTimeout:    10 * time.Second,
 			ResponseHeaderTimeout:  20 * time.Second,
@@ -74,6 +75,22 @@ func newHTTPClient() *http.Client {
 		},
 	}
 }
+
+// proxyAnswered says whose answer it is when there is no way through the proxy.
+func proxyAnswered(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusProxyAuthRequired:
+		return &proxyError{Printable(proxy.Host) + " wants a user name and a password: HTTPS_PROXY=http://user:password@" + Printable(proxy.Host)}
+	}
+	return &proxyError{Printable(proxy.Host) + " answered " + strconv.Itoa(resp.StatusCode)}
+}
+
+// A proxyError says why a proxy lets nothing through. The provider has seen nothing.
+type proxyError struct{ why string }
+
+func (e *proxyError) Error() string { return "the proxy " + e.why }
 
 // followNone: no endpoint of ours redirects, discovery and keys included. What would be
 // sent on are codes and tokens, and what would come back is another's word for the issuer's.
@@ -226,7 +243,8 @@ func unreachable(u *url.URL, err error, maybeSent bool) error {
 		return fmt.Errorf("the request to %s was interrupted: %w", host, context.Canceled)
 	}
 	e := &UnreachableError{Host: host, Sent: maybeSent}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" || ok && op.Op == "proxyconnect" {
+	op, isOp := errors.AsType[*net.OpError](err)
+	if isOp && op.Op == "dial" {
 		e.Sent = false
 	}
 	dns, isDNS := errors.AsType[*net.DNSError](err)
@@ -234,7 +252,12 @@ func unreachable(u *url.URL, err error, maybeSent bool) error {
 	_, wrongName := errors.AsType[x509.HostnameError](err)
 	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
 	timeout, isNet := errors.AsType[net.Error](err)
+	behind, isProxy := errors.AsType[*proxyError](err)
 	switch {
+	case isProxy:
+		e.Sent, e.Why = false, behind.Error()
+	case isOp && op.Op == "proxyconnect":
+		e.Sent, e.Why = false, "the proxy that HTTPS_PROXY names does not answer: "+Printable(op.Err.Error())
 	case isDNS:
 		e.Sent, e.Why = false, "its name is not known ("+Printable(dns.Name)+")"
 	case unknownCA:
@@ -242,7 +265,7 @@ func unreachable(u *url.URL, err error, maybeSent bool) error {
 	case wrongName:
 		e.Sent, e.Why = false, "its certificate is for another name"
 	case isInvalid && invalid.Reason == x509.Expired:
-		e.Sent, e.Why = false, "its certificate has expired, or this clock is wrong"
+		e.Sent, e.Why = false, "its certificate has expired or is not valid yet, or this clock is wrong"
 	case isInvalid:
 		e.Sent, e.Why = false, "its certificate is not valid"
 	case errors.Is(err, syscall.ECONNREFUSED):

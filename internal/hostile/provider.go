@@ -3,8 +3,11 @@ package hostile
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -60,6 +63,7 @@ type Hook func(w http.ResponseWriter, r *http.Request) bool
 type Provider struct {
 	server *httptest.Server
 	issuer string
+	origin string // of every endpoint
 	prefix string // of every path: the issuer's own, without a slash at its end
 
 	mu      sync.Mutex
@@ -89,16 +93,49 @@ func Start(t testing.TB) *Provider { return StartAt(t, "") }
 // StartAt starts a provider whose issuer ends in path, such as "/" or "/realms/one".
 func StartAt(t testing.TB, path string) *Provider {
 	t.Helper()
+	p := unstarted(t, path)
+	p.server.Start()
+	p.origin = p.server.URL
+	p.issuer = p.origin + path
+	return p
+}
+
+func unstarted(t testing.TB, path string) *Provider {
+	t.Helper()
 	p := &Provider{
 		prefix: strings.TrimSuffix(path, "/"), hooks: map[string]Hook{}, asked: map[string]int{}, signing: RS256(),
 		grants: map[string]grant{}, opaque: map[string]bool{},
 	}
 	p.public = []Key{p.signing}
-	p.server = httptest.NewServer(p)
+	p.server = httptest.NewUnstartedServer(p)
 	t.Cleanup(p.server.Close)
-	p.issuer = p.server.URL + path
 	return p
 }
+
+// StartTLS starts a provider that shows what certificate returns at the time. Its
+// issuer is https://name, which a proxy has to lead to Address; without a name it is
+// the loopback address. A browser goes there in any case.
+func StartTLS(t testing.TB, name string, certificate func() *tls.Certificate) *Provider {
+	t.Helper()
+	p := unstarted(t, "")
+	p.server.TLS = &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { // httptest has a certificate of its own
+			return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate()}}, nil
+		},
+	}
+	p.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail
+	p.server.StartTLS()
+	p.origin = p.server.URL
+	if name != "" {
+		p.origin = "https://" + name
+	}
+	p.issuer = p.origin
+	return p
+}
+
+// Address is where the provider listens.
+func (p *Provider) Address() string { return p.server.Listener.Addr().String() }
 
 // Issuer is the provider's issuer identifier.
 func (p *Provider) Issuer() string { return p.issuer }
@@ -107,7 +144,10 @@ func (p *Provider) Issuer() string { return p.issuer }
 func (p *Provider) URL(endpoint string) string {
 	for path, name := range paths {
 		if name == endpoint {
-			return p.server.URL + p.prefix + path
+			if endpoint == Authorize || endpoint == EndSession {
+				return p.server.URL + p.prefix + path
+			}
+			return p.origin + p.prefix + path
 		}
 	}
 	panic("no such endpoint: " + endpoint)

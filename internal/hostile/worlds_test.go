@@ -24,7 +24,11 @@ type world struct {
 
 func newWorld(t testing.TB, env ...string) *world {
 	t.Helper()
-	p := Start(t)
+	return worldOf(t, Start(t), env...)
+}
+
+func worldOf(t testing.TB, p *Provider, env ...string) *world {
+	t.Helper()
 	w := &world{Provider: p, house: house.New(t, p.Issuer(), env...), name: session.Name("default", p.Issuer(), house.Client)}
 	w.house.Must("login")
 	w.was = w.stored(t)
