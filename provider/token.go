@@ -89,8 +89,9 @@ func (p *Provider) login(ctx context.Context, m *Metadata, form url.Values, scop
 //
 // The tokens can come beside an error. Then they hold a new refresh token and nothing
 // else, and it must be stored: the old one is used up. That is so where the access token
-// is for another API (ErrAudience), and where the keys to verify the new ID token can't
-// be fetched (ErrUnreachable). After any other error the tokens are nil.
+// is for another API (ErrAudience), where the keys to verify the new ID token can't be
+// fetched (ErrUnreachable), and where it is out of its time because this computer's clock
+// is off, as the provider's Date tells. After any other error the tokens are nil.
 func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, error) {
 	m, err := p.metadata(ctx, forSession)
 	if err != nil {
@@ -124,7 +125,7 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 		err := p.believe(ctx, m, t, a.IDToken, idTokenExpectation{
 			renewed: true, keys: forSession, subject: r.Subject, authTime: r.AuthTime, nonce: r.Nonce, accessToken: t.AccessToken,
 		})
-		if errors.Is(err, ErrUnreachable) {
+		if errors.Is(err, ErrUnreachable) || p.clockIsOff(err) {
 			return rotated, err
 		}
 		if err != nil {

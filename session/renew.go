@@ -102,7 +102,8 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
 		Scope:        r.Scope,
 		Audience:     r.Audience,
 		Subject:      st.Subject,
-		AuthTime:     st.IDClaims.Time("auth_time"),
+		Nonce:        st.Nonce,
+		AuthTime:     st.AuthTime,
 	})
 	switch {
 	case errors.Is(err, provider.ErrInvalidGrant):

@@ -41,6 +41,7 @@ func TestRenewal(t *testing.T) {
 		"aud_missing":        claims(without("aud"), "audience"),
 		"aud_two_no_azp":     claims(set("aud", []any{house.Client, "mallory"}), "authorized party"),
 		"azp_wrong":          claims(set("azp", "mallory"), "authorized party"),
+		"nonce_other":        claims(set("nonce", "of another login"), "another login"),
 		"auth_time_other":    claims(at("auth_time", -30*time.Second), "authentication time"),
 		"exp_past":           claims(at("exp", 10*time.Minute), "expired"),
 		"iat_missing":        claims(without("iat"), "issued"),
@@ -75,6 +76,37 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
+// What the login's ID token said is what a renewed one is held against, also when
+// another in between left it out.
+func TestRenewalAfterARenewal(t *testing.T) {
+	t.Parallel()
+	all := newWorlds(t)
+	for name, c := range map[string]struct {
+		change func(map[string]any)
+		words  string
+	}{
+		"nonce_other":     {set("nonce", "of another login"), "belongs to another login"},
+		"auth_time_other": {at("auth_time", -30*time.Second), "another authentication"},
+		"sub_other":       {set("sub", "mallory"), "another person"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := all.borrow(t)
+			m := w.machine(t)
+			w.Lie(Lies{Claims: func(c map[string]any) { delete(c, "nonce"); delete(c, "auth_time") }})
+			if r := m.run(t, "token", "--force-refresh"); r.Code != 0 {
+				t.Fatalf("exit %d: %s", r.Code, r.Stderr)
+			}
+			between := w.stored(t)
+			w.Lie(Lies{Claims: c.change})
+			refused(t, m.run(t, "token", "--force-refresh"), 4, c.words)
+			if now := w.stored(t); !bytes.Equal(now.Head, between.Head) || !bytes.Equal(now.Body, between.Body) {
+				t.Error("the session is not as it was before")
+			}
+		})
+	}
+}
+
 // Odd but right: the next renewal works too.
 func TestRenewalAccepted(t *testing.T) {
 	t.Parallel()
@@ -89,6 +121,7 @@ func TestRenewalAccepted(t *testing.T) {
 		"auth_time_missing":    {Claims: without("auth_time")},
 		"at_hash_missing":      {Claims: without("at_hash")},
 		"aud_a_list":           {Claims: set("aud", []any{house.Client})},
+		"nonce_missing":        {Claims: without("nonce")},
 		"iat_of_the_first":     {Claims: at("iat", 0)},
 		"fewer_claims":         {Claims: func(c map[string]any) { delete(c, "name"); delete(c, "email"); delete(c, "sid") }},
 	} {
