@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/html"
+
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -59,6 +61,9 @@ func FuzzMarkdown(f *testing.F) {
 		doc, err := renderMarkdown(frontMatter{}, []byte(source), "/pages/a.md")
 		if err != nil {
 			t.Fatal(err)
+		}
+		if _, err := html.Parse(strings.NewReader(string(doc.body))); err != nil {
+			t.Skip(err) // more than 512 quotes in each other: the parser, which is the test's, goes no deeper
 		}
 		for n := range allNodes(t, string(doc.body)) {
 			switch n.Data {
