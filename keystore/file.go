@@ -31,7 +31,7 @@ const (
 // wrong passphrase is ErrUnavailable, a damaged file ErrCorrupt. Head costs as
 // much as Load; a file that is as it was last time is not decrypted again.
 func File(dir string, passphrase func(ctx context.Context, confirm bool) (string, error)) Store {
-	return &files{dir: dir, ask: passphrase, seen: map[string]decrypted{}, turn: make(chan struct{}, 1)}
+	return &files{dir: dir, ask: passphrase, seen: map[string]decrypted{}, reserved: map[string]*os.File{}, turn: make(chan struct{}, 1)}
 }
 
 type files struct {
@@ -42,6 +42,7 @@ type files struct {
 	passphrase string               // "": not known yet
 	right      bool                 // it opened a file, or made one
 	seen       map[string]decrypted // by name, what was last read or written
+	reserved   map[string]*os.File  // by name, the temporary file of the next Save
 }
 
 type decrypted struct {
@@ -105,17 +106,11 @@ func (f *files) Save(ctx context.Context, name string, r Record) error {
 		return err
 	}
 	defer f.end()
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return f.unavailable("it can't be made: "+reason(err), "make "+f.dir+" writable", err)
-	}
-	dir, err := f.open()
+	dir, err := f.openFor(name)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	if err := f.inPlace(dir, name+extension); err != nil && !errors.Is(err, ErrNotFound) {
-		return err
-	}
 	if err := f.prove(ctx, dir, name); err != nil {
 		return err
 	}
@@ -127,11 +122,74 @@ func (f *files) Save(ctx context.Context, name string, r Record) error {
 		return err
 	}
 	if err := f.replace(dir, name, file); err != nil {
-		return f.unavailable(f.path(name+extension)+" can't be written: "+reason(err), "free some space, or make it writable", err)
+		return f.unwritable(name, err)
 	}
 	f.right = true
 	f.seen[name] = decrypted{file, r.clone()}
 	return nil
+}
+
+// openFor opens the directory to write a file there, and makes it where there is none.
+func (f *files) openFor(name string) (*os.Root, error) {
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return nil, f.unavailable("it can't be made: "+reason(err), "make "+f.dir+" writable", err)
+	}
+	dir, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.inPlace(dir, name+extension); err != nil && !errors.Is(err, ErrNotFound) {
+		_ = dir.Close()
+		return nil, err
+	}
+	return dir, nil
+}
+
+func (f *files) unwritable(name string, err error) error {
+	return f.unavailable(f.path(name+extension)+" can't be written: "+reason(err), "free some space, or make it writable", err)
+}
+
+// Reserve implements Reserver. It writes as much as the next file will surely not need.
+func (f *files) Reserve(ctx context.Context, name string) (release func(), err error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	if err := f.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer f.end()
+	dir, err := f.openFor(name)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	size := int64(16 << 10)
+	if info, err := dir.Stat(name + extension); err == nil {
+		size += 2 * info.Size()
+	}
+	file, err := create(dir, temporary(name))
+	if err != nil {
+		return nil, f.unwritable(name, err)
+	}
+	if _, err := file.Write(make([]byte, size)); err != nil {
+		return nil, f.unwritable(name, errors.Join(err, file.Close(), dir.Remove(temporary(name))))
+	}
+	f.reserved[name] = file
+	return func() { f.release(name, file) }, nil
+}
+
+func (f *files) release(name string, file *os.File) {
+	f.turn <- struct{}{}
+	defer f.end()
+	if f.reserved[name] != file { // a Save has used it
+		return
+	}
+	delete(f.reserved, name)
+	_ = file.Close()
+	if dir, err := f.open(); err == nil {
+		_ = dir.Remove(temporary(name))
+		_ = dir.Close()
+	}
 }
 
 // Delete needs no passphrase.
@@ -290,14 +348,12 @@ func (f *files) read(dir *os.Root, name string) ([]byte, error) {
 // replace writes the file so that a crash leaves the old one or the new one.
 func (f *files) replace(dir *os.Root, name string, content []byte) error {
 	next := temporary(name)
-	if err := dir.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	file, err := dir.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := f.takeReserved(dir, name)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(content)
+	_, err = file.WriteAt(content, 0)
+	err = errors.Join(err, file.Truncate(int64(len(content))))
 	err = errors.Join(err, file.Sync()) // before the rename: else a power cut could leave an empty file
 	err = errors.Join(err, file.Close())
 	if err == nil {
@@ -307,6 +363,28 @@ func (f *files) replace(dir *os.Root, name string, content []byte) error {
 		return errors.Join(err, dir.Remove(next))
 	}
 	return f.sync(dir)
+}
+
+// takeReserved is the temporary file that Reserve made, or a new one.
+func (f *files) takeReserved(dir *os.Root, name string) (*os.File, error) {
+	if file := f.reserved[name]; file != nil {
+		delete(f.reserved, name)
+		mine, err := file.Stat()
+		there, lstatErr := dir.Lstat(temporary(name))
+		if err == nil && lstatErr == nil && os.SameFile(mine, there) {
+			return file, nil
+		}
+		_ = file.Close()
+	}
+	return create(dir, temporary(name))
+}
+
+// create makes a file anew, whatever lies in its place.
+func create(dir *os.Root, file string) (*os.File, error) {
+	if err := dir.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return dir.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 func (f *files) sync(dir *os.Root) error {

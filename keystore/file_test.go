@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -286,5 +287,69 @@ func TestFileEndsWithItsContext(t *testing.T) {
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Errorf("while it waits: %v", err)
+	}
+}
+
+// What was reserved is used by the next Save, and nothing is left of it otherwise.
+func TestFileReserve(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "sessions")
+	s := File(dir, secretly("right"))
+	left := func() []string {
+		all, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, entry := range all {
+			names = append(names, entry.Name())
+		}
+		return names
+	}
+	for _, size := range []int{10, 40 << 10, 100} { // larger than what was reserved too
+		release, err := s.(Reserver).Reserve(t.Context(), "me")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names := left(); !slices.Contains(names, ".me.new") {
+			t.Errorf("nothing is reserved: %q", names)
+		}
+		record := Record{Head: []byte("head"), Body: bytes.Repeat([]byte("b"), size)}
+		if err := s.Save(t.Context(), "me", record); err != nil {
+			t.Fatal(err)
+		}
+		release()
+		got, err := File(dir, secretly("right")).Load(t.Context(), "me")
+		if err != nil || !bytes.Equal(got.Body, record.Body) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if names := left(); !slices.Equal(names, []string{"me.age"}) {
+			t.Errorf("left: %q", names)
+		}
+	}
+	for range 2 { // not used
+		release, err := s.(Reserver).Reserve(t.Context(), "me")
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+		if names := left(); !slices.Equal(names, []string{"me.age"}) {
+			t.Errorf("left: %q", names)
+		}
+	}
+	// Another process wrote in between, and took the place.
+	release, err := s.(Reserver).Reserve(t.Context(), "me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if err := File(dir, secretly("right")).Save(t.Context(), "me", Record{Head: []byte("other")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save(t.Context(), "me", Record{Head: []byte("mine")}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := File(dir, secretly("right")).Load(t.Context(), "me"); err != nil || string(got.Head) != "mine" {
+		t.Errorf("%q, %v", got.Head, err)
 	}
 }

@@ -43,6 +43,14 @@ type Store interface {
 	Delete(ctx context.Context, name string) error
 }
 
+// A Reserver is a Store that may run out of space. It can be asked beforehand for
+// what must not be lost when it comes.
+type Reserver interface {
+	// Reserve takes the space for the record's next Save, or says why there would be
+	// none. release gives it back where no Save came.
+	Reserve(ctx context.Context, name string) (release func(), err error)
+}
+
 var (
 	// ErrNotFound: there is no such record. Never said because the keychain could not be asked.
 	ErrNotFound = errors.New("no such session")

@@ -30,7 +30,7 @@ func (l *fileLock) work() string { return filepath.Join(l.dir, l.name+".work.loc
 
 func (l *fileLock) open(path string) (*flock.Flock, error) {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("the session's lock: %w", err)
+		return nil, fmt.Errorf("the session's lock: %w: make %s a folder that can be written", err, l.dir)
 	}
 	return flock.New(path, flock.SetPermissions(0o600)), nil
 }

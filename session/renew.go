@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -96,6 +97,13 @@ func (s *Session) make(ctx context.Context, lock *held, st *state, r Request) (*
 
 // refresh makes one refresh request and stores its answer in the session and in st. The work is ours.
 func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
+	if store, ok := s.cfg.Store.(keystore.Reserver); ok { // the answer may be the only copy of a rotated refresh token
+		release, err := store.Reserve(ctx, s.name)
+		if err != nil {
+			return s.explain(err)
+		}
+		defer release()
+	}
 	s.noteAttempt(st, nil)
 	tokens, err := s.cfg.Provider.Refresh(ctx, provider.RefreshRequest{
 		RefreshToken: provider.NewSecret(st.RefreshToken),
@@ -126,7 +134,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
 	obtained := s.cfg.Now()
 	st.apply(tokens, r, obtained)
 	st.Renewed = obtained
-	if err := s.save(ctx, st); err != nil {
+	if err := s.saveSurely(ctx, st); err != nil {
 		return err
 	}
 	s.forgetAttempt()
@@ -143,6 +151,23 @@ func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens
 		return nil
 	}
 	st.RefreshToken, st.RefreshExpiry = t.RefreshToken.Reveal(), t.RefreshExpiry
+	return s.saveSurely(ctx, st)
+}
+
+// saveSurely tries three times: what it stores may be the only copy of a rotated
+// refresh token, and a keychain may just have been locked, or be busy.
+func (s *Session) saveSurely(ctx context.Context, st *state) error {
+	for range 2 {
+		err := s.save(ctx, st)
+		if !errors.Is(err, keystore.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return err
+		}
+	}
 	return s.save(ctx, st)
 }
 

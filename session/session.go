@@ -248,6 +248,36 @@ func (s *Session) Info(ctx context.Context) (Info, error) {
 	return info, nil
 }
 
+// Storable says why a login could not be stored now, so that nobody logs in for
+// nothing: the keystore can't be used or written, or the lock can't be taken.
+// keystore.ErrCorrupt says that it would replace one that can't be read.
+func (s *Session) Storable(ctx context.Context) error {
+	_, err := s.cfg.Store.Load(ctx, s.name)
+	if errors.Is(err, keystore.ErrUnavailable) {
+		return err
+	}
+	turn, lockErr := s.lock.open(s.lock.turn())
+	if lockErr != nil {
+		return lockErr
+	}
+	_, lockErr = turn.TryLock() // that another process has it is as good
+	_ = turn.Close()
+	if lockErr != nil {
+		return fmt.Errorf("the session's lock: %w", lockErr)
+	}
+	if store, ok := s.cfg.Store.(keystore.Reserver); ok {
+		release, err := store.Reserve(ctx, s.name)
+		if err != nil {
+			return err
+		}
+		release()
+	}
+	if errors.Is(err, keystore.ErrCorrupt) {
+		return err
+	}
+	return nil
+}
+
 // Begin stores a new login in place of whatever was there, and returns the
 // refresh token that it replaced, for Retire.
 func (s *Session) Begin(ctx context.Context, t *provider.Tokens) (replaced provider.Secret, err error) {

@@ -94,11 +94,10 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	for _, note := range cfg.Notes() {
 		a.say("%s", note)
 	}
-	// The person should not log in for nothing: ask the keychain before the browser.
-	if _, err := acc.store.Load(ctx, acc.session.Name()); errors.Is(err, keystore.ErrUnavailable) {
-		return err
-	} else if errors.Is(err, keystore.ErrCorrupt) {
+	if err := acc.session.Storable(ctx); errors.Is(err, keystore.ErrCorrupt) {
 		a.say("The stored session can't be read; this login replaces it.")
+	} else if err != nil {
+		return err
 	}
 	tokens, err := a.authenticate(ctx, acc, f)
 	if err != nil {
