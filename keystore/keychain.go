@@ -65,6 +65,12 @@ func (k *keychain) Delete(ctx context.Context, name string) error {
 	return k.do(ctx, name, func(ctx context.Context, s split) error { return s.remove(ctx, name) })
 }
 
+// Reserve implements Reserver, by an entry that is written and removed: a keychain
+// can be read and yet refuse to write, on a full disk say.
+func (k *keychain) Reserve(ctx context.Context, name string) (release func(), err error) {
+	return func() {}, k.do(ctx, name, func(ctx context.Context, s split) error { return s.try(ctx, name) })
+}
+
 // do runs one operation, of several calls maybe, under the store's limit.
 func (k *keychain) do(ctx context.Context, name string, operation func(context.Context, split) error) error {
 	if err := checkName(name); err != nil {
@@ -72,7 +78,7 @@ func (k *keychain) do(ctx context.Context, name string, operation func(context.C
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, noAnswer(k.limit))
 	defer cancel()
-	return operation(ctx, split{osEntries{}, k.max})
+	return operation(ctx, split{osEntries{}, k.max, lookAfter})
 }
 
 func noAnswer(limit time.Duration) error {

@@ -43,11 +43,11 @@ type Store interface {
 	Delete(ctx context.Context, name string) error
 }
 
-// A Reserver is a Store that may run out of space. It can be asked beforehand for
+// A Reserver is a Store that may refuse to write. It can be asked beforehand for
 // what must not be lost when it comes.
 type Reserver interface {
-	// Reserve takes the space for the record's next Save, or says why there would be
-	// none. release gives it back where no Save came.
+	// Reserve makes room for the record's next Save, or says why there would be
+	// none. release gives it back where no Save came. The caller holds the session's lock.
 	Reserve(ctx context.Context, name string) (release func(), err error)
 }
 

@@ -16,6 +16,10 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
+// lookAfter says that a change is read back: go-keyring takes a dialog that was
+// dismissed for a change that was made.
+const lookAfter = true
+
 // look finds the D-Bus session before go-keyring does: where there is none,
 // godbus would run dbus-launch, whose daemon outlives the program.
 func look() error {

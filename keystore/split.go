@@ -35,6 +35,8 @@ type entries interface {
 type split struct {
 	entries entries
 	max     int
+	// A change is read back, for these entries may say that it was made when it was not.
+	lookAfter bool
 }
 
 const (
@@ -283,7 +285,7 @@ func (s split) save(ctx context.Context, name string, r Record) error {
 		if err != nil {
 			return err
 		}
-		return s.entries.set(ctx, name, entry)
+		return s.set(ctx, name, entry)
 	}
 	content, coding, headLen, err := encodeContent(r)
 	if err != nil {
@@ -305,7 +307,7 @@ func (s split) save(ctx context.Context, name string, r Record) error {
 	for rest != "" {
 		var p string
 		p, rest = cut(rest, s.max)
-		if err := s.entries.set(ctx, part(name, h.generation, h.parts), p); err != nil {
+		if err := s.set(ctx, part(name, h.generation, h.parts), p); err != nil {
 			return err
 		}
 		h.parts++
@@ -313,7 +315,7 @@ func (s split) save(ctx context.Context, name string, r Record) error {
 	// What can't be swept stays on the list: that is no reason to lose a session.
 	_ = s.sweep(ctx, name, h.generation, h.parts, h.parts)
 	h.oldest, _ = s.sweepBefore(ctx, name, old)
-	if err := s.entries.set(ctx, name, h.encode()); err != nil {
+	if err := s.set(ctx, name, h.encode()); err != nil {
 		return err
 	}
 	_ = s.sweep(ctx, name, old.generation, 0, old.parts)
@@ -325,12 +327,15 @@ func (s split) remove(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.gone(ctx, trial(name)); err != nil { // of a process that was killed
+		return err
+	}
 	if s.max == 0 && h.parts == 0 && h.oldest == h.generation { // it never had parts
 		return s.gone(ctx, name)
 	}
 	if h.generation > 0 { // from here on a reader sees nothing
 		gone := head{generation: h.generation, oldest: h.oldest, coding: asGone}
-		if err := s.entries.set(ctx, name, gone.encode()); err != nil {
+		if err := s.set(ctx, name, gone.encode()); err != nil {
 			return err
 		}
 	}
@@ -349,11 +354,55 @@ func (s split) remove(ctx context.Context, name string) error {
 	return s.gone(ctx, name)
 }
 
-func (s split) gone(ctx context.Context, name string) error {
-	if err := s.entries.remove(ctx, name); err != nil && !errors.Is(err, ErrNotFound) {
+// trial is an entry that no record has: generations begin at 1.
+func trial(name string) string { return part(name, 0, 0) }
+
+// try writes an entry and removes it. It touches nothing of the record.
+func (s split) try(ctx context.Context, name string) error {
+	if err := s.entries.set(ctx, trial(name), "loopkey tries whether it can write here"); err != nil {
 		return err
 	}
-	return nil
+	err := s.entries.remove(ctx, trial(name))
+	if errors.Is(err, ErrNotFound) {
+		return ignored("it did not keep what was written")
+	}
+	return err
+}
+
+func (s split) set(ctx context.Context, name, value string) error {
+	if err := s.entries.set(ctx, name, value); err != nil || !s.lookAfter {
+		return err
+	}
+	kept, err := s.entries.get(ctx, name)
+	if errors.Is(err, ErrNotFound) || err == nil && kept != value {
+		return ignored("it did not keep what was written")
+	}
+	return err
+}
+
+func (s split) gone(ctx context.Context, name string) error {
+	err := s.entries.remove(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil || !s.lookAfter {
+		return err
+	}
+	switch _, err := s.entries.get(ctx, name); {
+	case err == nil:
+		return ignored("it did not remove an entry")
+	case errors.Is(err, ErrNotFound):
+		return nil
+	default:
+		return err
+	}
+}
+
+func ignored(what string) error {
+	return &UnavailableError{
+		Why:  what + ": its dialog was dismissed, or it allows no change",
+		Next: "try again and confirm its dialog, " + orFile,
+	}
 }
 
 // current returns the head that stands; of one that can't be read, the generations to sweep.

@@ -79,7 +79,7 @@ func (d *drawer) look(op string) {
 
 func newDrawer(t testing.TB, max int) (*drawer, split) {
 	d := &drawer{t: t, max: max, entries: map[string]string{}}
-	return d, split{d, max}
+	return d, split{entries: d, max: max}
 }
 
 // sized returns a record of about n bytes that differs from every other.
@@ -207,7 +207,7 @@ func TestSplitSurvivesCrashes(t *testing.T) {
 					ctx := t.Context()
 					start, _ := newDrawer(t, minEntry)
 					for _, r := range records {
-						if err := (split{start, minEntry}).save(ctx, "me", r); err != nil {
+						if err := (split{entries: start, max: minEntry}).save(ctx, "me", r); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -222,9 +222,9 @@ func TestSplitSurvivesCrashes(t *testing.T) {
 						standing = &old
 					}
 					crashes(t, start, steps[first], func(a *drawer) {
-						whole(t, split{&drawer{t: t, entries: a.entries}, minEntry}, standing, result(first))("after the first crash")
+						whole(t, split{entries: &drawer{t: t, entries: a.entries}, max: minEntry}, standing, result(first))("after the first crash")
 						crashes(t, a, steps[second], func(b *drawer) {
-							whole(t, split{&drawer{t: t, entries: b.entries}, minEntry}, standing, result(first), result(second))("after the second crash")
+							whole(t, split{entries: &drawer{t: t, entries: b.entries}, max: minEntry}, standing, result(first), result(second))("after the second crash")
 							for _, end := range []bool{true, false} { // a login, or a logout
 								c, s := newDrawer(t, minEntry)
 								c.entries = maps.Clone(b.entries)
@@ -257,11 +257,11 @@ func crashes(t *testing.T, start *drawer, step func(context.Context, split) erro
 	for n := 1; ; n++ {
 		for _, after := range []bool{false, true} {
 			d := &drawer{t: t, max: start.max, entries: maps.Clone(start.entries), crash: n, after: after}
-			reader := split{&drawer{t: t, entries: d.entries}, d.max}
+			reader := split{entries: &drawer{t: t, entries: d.entries}, max: d.max}
 			if len(allowed) > 0 {
 				d.between = whole(t, reader, allowed...)
 			}
-			err := step(t.Context(), split{d, d.max})
+			err := step(t.Context(), split{entries: d, max: d.max})
 			then(d)
 			if d.steps < n { // it came to its end
 				if err != nil {
@@ -311,7 +311,7 @@ func TestSplitReaderMeetsWriter(t *testing.T) {
 				if err := s.save(ctx, "me", old); err != nil {
 					t.Fatal(err)
 				}
-				writer := split{&drawer{t: t, max: minEntry, entries: d.entries}, minEntry}
+				writer := split{entries: &drawer{t: t, max: minEntry, entries: d.entries}, max: minEntry}
 				reads, written := 0, false
 				d.between = func(string) {
 					if reads++; reads == at {

@@ -256,21 +256,19 @@ func (s *Session) Storable(ctx context.Context) error {
 	if errors.Is(err, keystore.ErrUnavailable) {
 		return err
 	}
-	turn, lockErr := s.lock.open(s.lock.turn())
+	lock, lockErr := s.lock.tryAcquire(ctx)
 	if lockErr != nil {
 		return lockErr
 	}
-	_, lockErr = turn.TryLock() // that another process has it is as good
-	_ = turn.Close()
-	if lockErr != nil {
-		return fmt.Errorf("the session's lock: %w", lockErr)
-	}
-	if store, ok := s.cfg.Store.(keystore.Reserver); ok {
-		release, err := store.Reserve(ctx, s.name)
-		if err != nil {
-			return err
+	if lock != nil { // else another process has it, and stores something itself
+		defer lock.release()
+		if store, ok := s.cfg.Store.(keystore.Reserver); ok {
+			release, err := store.Reserve(ctx, s.name)
+			if err != nil {
+				return err
+			}
+			release()
 		}
-		release()
 	}
 	if errors.Is(err, keystore.ErrCorrupt) {
 		return err
