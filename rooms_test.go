@@ -14,15 +14,16 @@ const module = "github.com/loopkey/loopkey/"
 // mayImport holds the arrows between the rooms: configuration, provider, login,
 // session, keystore, then token or page. A new arrow is a decision, so it is made here.
 var mayImport = map[string][]string{
-	"provider":        {},
-	"keystore":        {},
-	"internal/config": {},
-	"internal/tenant": {},
-	"loopback":        {"provider"},
-	"session":         {"provider", "keystore"},
-	"webui":           {"provider", "session", "loopback"},
-	"internal/cli":    {"provider", "keystore", "internal/config", "internal/tenant", "loopback", "session", "webui"},
-	".":               {"internal/cli"},
+	"internal/private": {},
+	"provider":         {"internal/private"},
+	"keystore":         {"internal/private"},
+	"internal/config":  {},
+	"internal/tenant":  {},
+	"loopback":         {"provider"},
+	"session":          {"provider", "keystore", "internal/private"},
+	"webui":            {"provider", "session", "loopback", "internal/private"},
+	"internal/cli":     {"provider", "keystore", "internal/config", "internal/private", "internal/tenant", "loopback", "session", "webui"},
+	".":                {"internal/cli"},
 
 	// What only tests use.
 	"internal/chromium": {}, "internal/npm": {},

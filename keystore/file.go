@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"filippo.io/age"
+
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 const (
@@ -271,7 +273,7 @@ func refuse(path string, info fs.FileInfo, kind fs.FileMode, mode string) error 
 	case info.Mode().Type() != kind:
 		e.Why, e.Next = "it is no "+map[fs.FileMode]string{fs.ModeDir: "directory", 0: "regular file"}[kind], "move it away"
 	default:
-		why := private(info)
+		why := private.Exposed(info, 0o077)
 		if why == "" {
 			return nil
 		}

@@ -4,9 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // A cached answer of the provider.
@@ -42,7 +43,7 @@ func (p *Provider) cache() *diskCache {
 		return p.cached
 	}
 	var c diskCache
-	raw, err := readOwn(p.cachePath(), 4*bodyLimit)
+	raw, err := private.Read(p.cachePath(), 4*bodyLimit)
 	if err == nil && json.Unmarshal(raw, &c) == nil && c.Issuer == p.cfg.Issuer {
 		p.cached = &c
 	}
@@ -51,20 +52,12 @@ func (p *Provider) cache() *diskCache {
 
 // store writes the cache. It saves requests and nothing else, so a disk that is full or read-only is no error.
 func (p *Provider) store() {
-	if p.cfg.CacheDir == "" || os.MkdirAll(p.cfg.CacheDir, 0o700) != nil {
+	if p.cfg.CacheDir == "" || private.Dir(p.cfg.CacheDir) != nil {
 		return
 	}
 	raw, err := json.Marshal(p.cached)
 	if err != nil {
 		return
 	}
-	f, err := os.CreateTemp(p.cfg.CacheDir, "*.tmp") // 0600
-	if err != nil {
-		return
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(raw)
-	if closeErr := f.Close(); err == nil && closeErr == nil {
-		_ = os.Rename(f.Name(), p.cachePath())
-	}
+	_ = private.Replace(p.cachePath(), raw)
 }

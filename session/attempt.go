@@ -4,12 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // An attempt is a renewal that has begun, and has not come to its end yet or came
@@ -40,7 +40,7 @@ func (s *Session) noteAttempt(st *state, failed error) {
 		a.Ended, a.Failed = a.Began, relayOf(failed)
 	}
 	if data, err := json.Marshal(a); err == nil {
-		_ = replaceFile(s.attemptFile(), data)
+		_ = private.Replace(s.attemptFile(), data)
 	}
 }
 
@@ -52,12 +52,7 @@ func (s *Session) forgetAttempt() { _ = os.Remove(s.attemptFile()) }
 // may have been lost the person is told what that can mean.
 func (s *Session) afterAttempt(st *state, asked time.Time) error {
 	var a attempt
-	f, err := os.Open(s.attemptFile())
-	if err != nil {
-		return nil //nolint:nilerr // there was none
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, 1<<16))
+	data, err := private.Read(s.attemptFile(), 1<<16)
 	if err != nil || json.Unmarshal(data, &a) != nil || a.Token != fingerprint(st.RefreshToken) {
 		return nil //nolint:nilerr // it tells nothing of this refresh token
 	}
@@ -69,18 +64,4 @@ func (s *Session) afterAttempt(st *state, asked time.Time) error {
 			"A provider that replaces refresh tokens may take that for theft and end the session: then run loopkey login.", s.cfg.Profile))
 	}
 	return nil
-}
-
-// replaceFile writes a file of the person's own whole or not at all, and follows no link in its place.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // Known says where a session came from: what a command needs to find it again
@@ -31,12 +33,12 @@ func Remember(stateDir string, k Known) (undo func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+	if err := private.Dir(stateDir); err != nil {
 		return nil, fmt.Errorf("noting the session: %w", err)
 	}
 	path := filepath.Join(stateDir, Name(k.Profile, k.Issuer, k.ClientID)+knownSuffix)
 	_, before := os.Lstat(path)
-	if err := replaceFile(path, append(data, '\n')); err != nil {
+	if err := private.Replace(path, append(data, '\n')); err != nil {
 		return nil, fmt.Errorf("noting the session: %w", err)
 	}
 	return func() {
@@ -66,7 +68,7 @@ func All(stateDir string) ([]Known, error) {
 		if !ok || !entry.Type().IsRegular() {
 			continue
 		}
-		data, err := os.ReadFile(filepath.Join(stateDir, entry.Name()))
+		data, err := private.Read(filepath.Join(stateDir, entry.Name()), 1<<16)
 		if err != nil {
 			continue
 		}

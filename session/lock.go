@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // lockLimit is how long to wait for another process: longer than a renewal may take.
@@ -29,10 +31,10 @@ func (l *fileLock) turn() string { return filepath.Join(l.dir, l.name+".lock") }
 func (l *fileLock) work() string { return filepath.Join(l.dir, l.name+".work.lock") }
 
 func (l *fileLock) open(path string) (*flock.Flock, error) {
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+	if err := private.Dir(l.dir); err != nil {
 		return nil, fmt.Errorf("the session's lock: %w: make %s a folder that can be written", err, l.dir)
 	}
-	return flock.New(path, flock.SetPermissions(0o600)), nil
+	return flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink)), nil
 }
 
 // A held lock is this process's turn, and its work unless that was handed over.
@@ -54,7 +56,7 @@ func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
 	}
 	ok, err := turn.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("the session's lock: %w", err)
+		return nil, unusable(turn.Path(), err)
 	}
 	if !ok {
 		_ = turn.Close()
@@ -105,7 +107,7 @@ func (l *fileLock) wait(ctx context.Context, path string, take func(*flock.Flock
 	select {
 	case err := <-taken:
 		if err != nil {
-			return nil, fmt.Errorf("the session's lock: %w", err)
+			return nil, unusable(path, err)
 		}
 		return f, nil
 	case <-ctx.Done():
@@ -116,6 +118,13 @@ func (l *fileLock) wait(ctx context.Context, path string, take func(*flock.Flock
 		}()
 		return nil, context.Cause(ctx)
 	}
+}
+
+func unusable(path string, err error) error {
+	if info, lstatErr := os.Lstat(path); lstatErr == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("the session's lock: %s is not the file that loopkey made there: move it away", path)
+	}
+	return fmt.Errorf("the session's lock: %w", err)
 }
 
 // touch lets other processes notice a change. It is a hint, so its failure is none.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -185,6 +186,9 @@ func AskOneTimeURL(ctx context.Context, path, name string) (string, error) {
 }
 
 func ask(ctx context.Context, path string, q question) (net.Conn, *bufio.Reader, error) {
+	if private.Socket(path) != nil {
+		return nil, nil, ErrNoServer
+	}
 	dialer := net.Dialer{Timeout: handOffWait}
 	conn, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {

@@ -26,6 +26,7 @@ type app struct {
 	stderr io.Writer
 	flags  map[string]string // the configuration's flags that were set
 
+	allowCores  func()                                         // undoes forbidCores
 	isolated    bool                                           // the directory's .env is not read
 	openBrowser func(ctx context.Context, target string) error // nil: the person's own
 }
@@ -36,7 +37,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what the first one could not
-	a := &app{args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr, flags: map[string]string{}}
+	a := &app{args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr, flags: map[string]string{}, allowCores: forbidCores()}
 	err := a.root().ExecuteContext(ctx) //nolint:contextcheck // cobra hands it to the commands
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
 		err = errInterrupted

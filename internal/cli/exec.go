@@ -74,7 +74,10 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 	child := exec.Command(command[0], command[1:]...) //nolint:noctx,gosec // the person's own command: it ends by itself, and by the signals passed on
 	child.Stdin, child.Stdout, child.Stderr = a.stdin, a.stdout, a.stderr
 	child.Env = append(config.Environ(a.env), name+"="+token.Token.Reveal(), "ACCESS_TOKEN_FILE="+file.path)
-	if err := child.Start(); err != nil {
+	a.allowCores() // the command's are its own affair
+	err = child.Start()
+	forbidCores()
+	if err != nil {
 		return a.notStarted(command[0], err)
 	}
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))

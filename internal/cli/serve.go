@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -111,7 +112,7 @@ func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Ser
 
 // door is the socket on which terminals ask. Whoever holds the port owns its name: one that is left is a crash's.
 func (a *app) door(ctx context.Context, acc *account) (net.Listener, error) {
-	if err := os.MkdirAll(acc.config.StateDir, 0o700); err != nil {
+	if err := private.Dir(acc.config.StateDir); err != nil {
 		return nil, fmt.Errorf("the state folder: %w", err)
 	}
 	path := webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL)
@@ -120,6 +121,10 @@ func (a *app) door(ctx context.Context, acc *account) (net.Listener, error) {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
+		return nil, fmt.Errorf("the socket for terminals: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil { // a folder that nobody else can enter keeps it until here
+		_ = listener.Close()
 		return nil, fmt.Errorf("the socket for terminals: %w", err)
 	}
 	return listener, nil

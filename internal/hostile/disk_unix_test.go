@@ -4,6 +4,7 @@ package hostile
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,14 +20,28 @@ func full(h *house.House, args ...string) house.Result {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := h.Command(ctx, args...)
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		return house.Result{Stderr: err.Error(), Code: -1}
+	return h.Finish(inShell(cmd, "ulimit -f 0"))
+}
+
+// inShell runs a command after some words to the shell, in the same process.
+func inShell(cmd *exec.Cmd, words string) *exec.Cmd {
+	// By argv[0], which the shell sets to the path, the test binary knows what it is.
+	dir, err := os.MkdirTemp(variable(cmd.Env, "HOME"), "bin")
+	link := filepath.Join(dir, "loopkey")
+	sh, lookErr := exec.LookPath("sh")
+	cmd.Err = errors.Join(err, lookErr, os.Symlink(cmd.Path, link))
+	cmd.Path, cmd.Args = sh, append([]string{"sh", "-c", words + `; exec "$0" "$@"`, link}, cmd.Args[1:]...)
+	return cmd
+}
+
+func variable(environ []string, name string) string {
+	value := ""
+	for _, v := range environ {
+		if rest, ok := strings.CutPrefix(v, name+"="); ok {
+			value = rest
+		}
 	}
-	link := filepath.Join(h.Dir, "loopkey") // the shell sets argv[0], by which the test binary knows what it is
-	_ = os.Symlink(cmd.Path, link)
-	cmd.Path, cmd.Args = sh, append([]string{"sh", "-c", `ulimit -f 0; exec "$0" "$@"`, link}, args...)
-	return h.Finish(cmd)
+	return value
 }
 
 // A full disk costs the caches and what is noted beside the session, not the session.

@@ -160,3 +160,17 @@ func (p *processTable) stop() []string {
 	}
 	return lines
 }
+
+// No crash leaves a token in a file; a command under exec keeps the limit of its person.
+func TestCoreDumps(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	h.Must("login")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r := h.Finish(inShell(h.Command(ctx, "exec", "--", "sh", "-c", `ulimit -c; grep core /proc/$PPID/limits`), "ulimit -S -c 77"))
+	lines := strings.Split(r.Stdout, "\n")
+	if r.Code != 0 || lines[0] != "77" || !strings.HasPrefix(strings.TrimPrefix(lines[1], "Max core file size"), "        1 ") {
+		t.Errorf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+}

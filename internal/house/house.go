@@ -258,8 +258,14 @@ type Running struct {
 // Start runs loopkey until the test ends.
 func (h *House) Start(args ...string) *Running {
 	h.t.Helper()
+	return h.StartCommand(func(ctx context.Context) *exec.Cmd { return h.Command(ctx, args...) })
+}
+
+// StartCommand is Start for a command that is made another way.
+func (h *House) StartCommand(command func(context.Context) *exec.Cmd) *Running {
+	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := h.Command(ctx, args...)
+	cmd := command(ctx)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	stderr, err := cmd.StderrPipe()

@@ -1,0 +1,23 @@
+//go:build unix
+
+package private
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// NoLink is for os.OpenFile: a link is refused, and a pipe is opened at once.
+const NoLink = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+
+func exposed(info fs.FileInfo, bits fs.FileMode) string {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return "belongs to another user"
+	}
+	if mode := info.Mode().Perm(); mode&bits != 0 {
+		return fmt.Sprintf("has mode %04o, so others can get at it", mode)
+	}
+	return ""
+}
