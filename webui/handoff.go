@@ -3,12 +3,14 @@ package webui
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -29,8 +31,20 @@ func HandOffPath(stateDir string, baseURL string) string {
 	if u, err := loopback.ParseBaseURL(baseURL); err == nil && u.Port() != "" {
 		port = u.Port()
 	}
-	return filepath.Join(stateDir, "serve-"+port+".sock")
+	path := filepath.Join(stateDir, "serve-"+port+".sock")
+	if len(path) <= longestSocket {
+		return path
+	}
+	sum := sha256.Sum256([]byte(stateDir))
+	name := fmt.Sprintf("loopkey-%d/%x-%s.sock", os.Getuid(), sum[:6], port)
+	if short := filepath.Join(os.TempDir(), name); len(short) <= longestSocket {
+		return short
+	}
+	return filepath.Join("/tmp", name)
 }
+
+// longestSocket is what fits everywhere into a socket's address, with its final zero.
+const longestSocket = 103
 
 const (
 	handOffLine = 64 << 10

@@ -87,17 +87,27 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 // serveUntilEnd serves until ctx ends; show is called when the first request can come.
 func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Server, listener *loopback.Listener, show func(context.Context)) error {
 	defer listener.Close()
+	if err := private.Dir(acc.config.StateDir); err != nil {
+		return fmt.Errorf("the state folder: %w", err)
+	}
 	door, err := a.door(ctx, acc)
-	if err != nil {
-		return err
+	if err != nil { // what a person sees in the browser needs no socket
+		a.say("loopkey login and a second loopkey serve can't reach this server: %s", provider.Printable(err.Error()))
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	ended := make(chan error, 3)
 	watch := server.Watch(ctx)
-	go func() { watch(); ended <- nil }()
-	go func() { ended <- listener.Serve(ctx, server.Handler()) }()
-	go func() { ended <- server.AnswerTerminals(ctx, door) }()
+	services := []func() error{
+		func() error { watch(); return nil },
+		func() error { return listener.Serve(ctx, server.Handler()) },
+	}
+	if door != nil {
+		services = append(services, func() error { return server.AnswerTerminals(ctx, door) })
+	}
+	ended := make(chan error, len(services))
+	for _, service := range services {
+		go func() { ended <- service() }()
+	}
 	show(ctx)
 	errs := []error{<-ended} // with the first one, all end
 	stop()
@@ -112,10 +122,10 @@ func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Ser
 
 // door is the socket on which terminals ask. Whoever holds the port owns its name: one that is left is a crash's.
 func (a *app) door(ctx context.Context, acc *account) (net.Listener, error) {
-	if err := private.Dir(acc.config.StateDir); err != nil {
-		return nil, fmt.Errorf("the state folder: %w", err)
-	}
 	path := webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL)
+	if err := private.Dir(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("the socket for terminals: %w", err)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("the socket for terminals: %w", err)
 	}

@@ -278,3 +278,17 @@ func tree(t *testing.T, dir string) (paths []string) {
 	}
 	return paths
 }
+
+// A socket's address is short, a person's folders need not be.
+func TestLongPaths(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	h.Env = append(h.Env, "XDG_STATE_HOME="+filepath.Join(h.Dir, strings.Repeat("long/", 40)))
+	h.Must("login")
+	h.Serve()
+	for _, args := range [][]string{{"serve", "--no-browser"}, {"login"}} {
+		if r := h.Run(args...); r.Code != 0 || strings.Contains(r.Stderr, "can't reach") {
+			t.Errorf("%v exits %d: %s", args, r.Code, r.Stderr)
+		}
+	}
+}
