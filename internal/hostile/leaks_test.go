@@ -1,0 +1,156 @@
+package hostile
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/loopkey/loopkey/internal/house"
+)
+
+// However it is asked and however it fails, loopkey tells no secret but the one that was
+// asked for: not on stderr, not in another answer, not in a file. All that passes
+// over the wire is known here, and looked for as it is and as it might be written.
+func TestLeaks(t *testing.T) {
+	t.Parallel()
+	const clientSecret = "client-secret-that-leaks"
+	p := Start(t)
+	p.Demand(clientSecret)
+	h := house.New(t, p.Issuer(), "LOOPKEY_CLIENT_SECRET="+clientSecret)
+	var said strings.Builder // all but what was asked for
+	run := func(args ...string) house.Result {
+		r := h.Run(args...)
+		said.WriteString(r.Stderr)
+		if args[0] != "token" {
+			said.WriteString(r.Stdout)
+		}
+		return r
+	}
+	must := func(args ...string) {
+		t.Helper()
+		if r := run(args...); r.Code != 0 {
+			t.Fatalf("%v exits %d: %s", args, r.Code, r.Stderr)
+		}
+	}
+	must("login")
+	all := [][]string{
+		{"token"}, {"token", "-o", "json"}, {"token", "-o", "header"}, {"token", "--id-token"}, {"token", "--force-refresh"}, {"status"},
+		{"status", "-o", "json"}, {"exec", "--", "true"}, {"login"}, {"token", "--audience", "https://api.example.com"},
+	}
+	for _, args := range append(all, [][]string{
+		{"login", "--no-browser", "--timeout", "50ms"}, {"login", "--device"}, {"version"}, {"whoami"}, {"nonsense"}, {"token", "--nonsense"},
+	}...) {
+		run(args...)
+	}
+	for name, lie := range map[string]func(){
+		"a forged ID token": func() { p.Lie(Lies{Sign: NewRS256().Sign}) },
+		"a wrong issuer":    func() { p.Lie(Lies{Claims: set("iss", "https://mallory.example.com")}) },
+		"a wrong nonce":     func() { p.Lie(Lies{Claims: set("nonce", "another")}) },
+		"no ID token":       func() { p.Lie(Lies{Token: without("id_token")}) },
+		"a bad type":        func() { p.Lie(Lies{Token: set("token_type", "DPoP")}) },
+		"a token in an error": func() {
+			p.Lie(Lies{Token: func(a map[string]any) { a["error"], a["error_description"] = "x", "not you" }})
+		},
+		"a broken answer": func() {
+			p.Lie(Lies{Token: func(a map[string]any) { a["expires_in"] = map[string]any{"x": a["access_token"]} }})
+		},
+		"refused":             answersTo(p, Token, 400, asJSON, `{"error":"invalid_request","error_description":"bad"}`),
+		"refused grant":       answersTo(p, Token, 400, asJSON, `{"error":"invalid_grant"}`),
+		"down":                answersTo(p, Token, 503, html, "down"),
+		"no key":              func() { p.Lie(Lies{Keys: func(set map[string]any) { set["keys"] = []any{} }}) },
+		"denied":              func() { p.Lie(Lies{Callback: func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }}) },
+		"code and error":      func() { p.Lie(Lies{Callback: func(q url.Values) { q.Set("error", "server_error") }}) },
+		"iss of another":      func() { p.Lie(Lies{Callback: func(q url.Values) { q.Set("iss", "https://mallory.example.com") }}) },
+		"revocation down":     answersTo(p, Revoke, 500, html, "down"),
+		"a subject, UserInfo": func() { p.Lie(Lies{UserInfo: set("sub", "mallory")}) },
+	} {
+		lie()
+		failed := false
+		for _, args := range append(all, []string{"logout", "--no-browser"}) {
+			failed = run(args...).Code != 0 || failed
+		}
+		if !failed {
+			t.Errorf("%s: nothing failed", name)
+		}
+		p.Confess()
+		p.Demand(clientSecret)
+		must("login")
+	}
+	oneTime := h.Serve("--pages", t.TempDir())
+	browser := newBrowser(t)
+	for _, path := range []string{oneTime, oneTime, h.Base + "/", h.Base + "/profile", h.Base + "/protected", h.Base + "/auth/login", h.Base + "/none"} {
+		_, body := browser.get(t, path)
+		said.WriteString(body)
+	}
+	must("login") // through serve
+
+	secrets := append(p.Secrets(), clientSecret)
+	for _, cookie := range browser.cookies(t, h.Base) {
+		secrets = append(secrets, cookie)
+	}
+	if len(secrets) < 100 {
+		t.Errorf("only %d secrets are known", len(secrets))
+	}
+	leaks := func(where, text string) {
+		t.Helper()
+		for _, secret := range secrets {
+			for as, form := range formsOf(secret) {
+				if strings.Contains(text, form) {
+					t.Errorf("%s tells %.12s… %s", where, secret, as)
+				}
+			}
+		}
+	}
+	leaks("what was printed or shown", said.String())
+	files := 0
+	err := filepath.WalkDir(h.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		files++
+		content, err := os.ReadFile(path)
+		leaks(path, string(content))
+		return err
+	})
+	if err != nil || files < 5 {
+		t.Errorf("%d files, %v", files, err)
+	}
+	must("logout", "--no-browser")
+}
+
+func answersTo(p *Provider, endpoint string, status int, kind, body string) func() {
+	return func() { p.Answer(endpoint, status, kind, body) }
+}
+
+// formsOf are the ways in which a secret may be written.
+func formsOf(secret string) map[string]string {
+	forms := map[string]string{
+		"as it is": secret, "in hex": hex.EncodeToString([]byte(secret)), "in a URL": url.QueryEscape(secret),
+		"in base64": strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(secret)), "="),
+		"for a URL": base64.RawURLEncoding.EncodeToString([]byte(secret)),
+	}
+	if parts := strings.Split(secret, "."); len(parts) == 3 {
+		forms["by its signature"] = parts[2]
+	}
+	return forms
+}
+
+func (b *browser) cookies(t testing.TB, base string) (values []string) {
+	t.Helper()
+	target, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cookie := range b.client.Jar.Cookies(target) {
+		values = append(values, cookie.Value)
+	}
+	if len(values) == 0 {
+		t.Error("the browser has no cookie")
+	}
+	return values
+}
