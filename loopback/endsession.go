@@ -75,14 +75,14 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 func (cfg *EndSessionConfig) routes(once string, back chan<- struct{}) http.Handler {
 	mux := http.NewServeMux()
 	var used atomic.Bool
-	mux.HandleFunc("GET "+logoutPath, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET "+logoutPath, OnlyGET(func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("once")), []byte(once)) != 1 || !used.CompareAndSwap(false, true) {
 			page{Status: http.StatusNotFound, Title: "Nothing here", Text: "This link was for one use."}.write(w)
 			return
 		}
 		http.Redirect(w, r, cfg.URL, http.StatusSeeOther)
-	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+	}))
+	mux.HandleFunc("GET /{$}", OnlyGET(func(w http.ResponseWriter, r *http.Request) {
 		if cfg.State != "" && !slices.Equal(r.URL.Query()["state"], []string{cfg.State}) {
 			page{Status: http.StatusBadRequest, Title: "Not a logout that waits here", Text: "Nothing was changed."}.write(w)
 			return
@@ -93,7 +93,7 @@ func (cfg *EndSessionConfig) routes(once string, back chan<- struct{}) http.Hand
 		case back <- struct{}{}:
 		default:
 		}
-	})
+	}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		page{Status: http.StatusNotFound, Title: "Nothing here", Text: "This server waits for a logout and has no other pages."}.write(w)
 	})

@@ -5,6 +5,7 @@ import (
 	"log"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/loopkey/loopkey/provider"
 )
@@ -28,13 +29,27 @@ func OwnHost(baseURL string, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w)
-		if !own[r.Host] {
+		if !own[strings.ToLower(r.Host)] { // RFC 9110, section 4.2.3: hosts are case-insensitive
 			page{Status: http.StatusMisdirectedRequest, Title: "Not for this server",
 				Text: "This request was meant for another host."}.write(w)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// OnlyGET is for what happens once, or lasts: a pattern "GET /…" of http.ServeMux lets HEAD
+// through too, which is sent by who only wants to know whether something is there.
+func OnlyGET(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			securePage(w)
+			w.Header().Set("Allow", http.MethodGet)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		next(w, r)
+	}
 }
 
 // secure sets what every answer of the login carries.

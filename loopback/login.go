@@ -135,8 +135,8 @@ func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pen
 // routes are those of a login without a web UI.
 func routes(flow *Flow, pending *Pending) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+CallbackPath, flow.Callback)
-	mux.HandleFunc("GET "+ResultPath, flow.Result)
+	mux.HandleFunc("GET "+CallbackPath, OnlyGET(flow.Callback))
+	mux.HandleFunc("GET "+ResultPath, OnlyGET(flow.Result))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		select {
 		case <-pending.login.done:

@@ -67,6 +67,10 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 		s.layout.fail(w, r, http.StatusForbidden, problem{Title: "Not from another page", Why: "This link is opened by loopkey."})
 		return
 	}
+	if r.Header.Get("Sec-Purpose") != "" { // looked at ahead, for somebody who may never come
+		s.layout.fail(w, r, http.StatusServiceUnavailable, problem{})
+		return
+	}
 	if !s.browsers.redeem(r.URL.Query().Get("once")) {
 		s.layout.fail(w, r, http.StatusForbidden, problem{
 			Title: "This link has been used", Why: "It opens the page once, within a minute of being made.",

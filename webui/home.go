@@ -38,6 +38,7 @@ func (s *Server) protected(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	_ = json.NewEncoder(w).Encode(struct {
 		Message string          `json:"message"`
 		User    provider.Claims `json:"user"`
