@@ -97,7 +97,7 @@ func TestStrangeFiles(t *testing.T) {
 				}
 				h := house.WithTenant(t, env...)
 				victim := filepath.Join(t.TempDir(), "victim")
-				if err := os.WriteFile(victim, []byte("precious"), 0o644); err != nil { //nolint:gosec // as a stranger's may be
+				if err := os.WriteFile(victim, []byte("precious"), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				h.Must("login")
@@ -169,13 +169,13 @@ func TestFoldersOfOthers(t *testing.T) {
 		change func(path string) error
 		words  string // "": it works
 	}{
-		"writable by all":      {func(path string) error { return os.Chmod(path, 0o777) }, "chmod 700"},      //nolint:gosec // that is the case
-		"writable by a group":  {func(path string) error { return os.Chmod(path, 0o770) }, "chmod 700"},      //nolint:gosec // that is the case
-		"readable by all":      {func(path string) error { return os.Chmod(path, 0o755) }, ""},               //nolint:gosec // that is the case
+		"writable by all":      {func(path string) error { return os.Chmod(path, 0o777) }, "chmod 700"},
+		"writable by a group":  {func(path string) error { return os.Chmod(path, 0o770) }, "chmod 700"},
+		"readable by all":      {func(path string) error { return os.Chmod(path, 0o755) }, ""},
 		"another user's":       {func(path string) error { return os.Chown(path, 12345, 12345) }, "another"}, // takes root
 		"a link to our folder": {func(path string) error { return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path)) }, ""},
 		"a link to another's": {func(path string) error {
-			return errors.Join(os.Rename(path, path+"2"), os.Chmod(path+"2", 0o777), os.Symlink(path+"2", path)) //nolint:gosec // that is the case
+			return errors.Join(os.Rename(path, path+"2"), os.Chmod(path+"2", 0o777), os.Symlink(path+"2", path))
 		}, "chmod 700"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestForeignCache(t *testing.T) {
 	}
 	path := filepath.Join(cache, entries[0].Name())
 	for _, change := range []func() error{
-		func() error { return os.Chmod(path, 0o666) }, //nolint:gosec // that is the case
+		func() error { return os.Chmod(path, 0o666) },
 		func() error { return os.Chown(path, 12345, 12345) },
 	} {
 		w.Reset()

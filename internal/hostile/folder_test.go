@@ -127,7 +127,7 @@ func visitFolder(t *testing.T, w *world, stranger *listener, dotenv string, same
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, path), []byte(content), 0o700); err != nil { //nolint:gosec // programs too
+		if err := os.WriteFile(filepath.Join(dir, path), []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -89,10 +89,7 @@ func TestLeaks(t *testing.T) {
 	}
 	must("login") // through serve
 
-	secrets := append(p.Secrets(), clientSecret)
-	for _, cookie := range browser.cookies(t, h.Base) {
-		secrets = append(secrets, cookie)
-	}
+	secrets := append(append(p.Secrets(), clientSecret), browser.cookies(t, h.Base)...)
 	if len(secrets) < 100 {
 		t.Errorf("only %d secrets are known", len(secrets))
 	}

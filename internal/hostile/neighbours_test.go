@@ -194,6 +194,8 @@ func TestFloods(t *testing.T) {
 		_, _ = io.WriteString(conn, []string{"", "GET /auth/callback?", "GET / HTTP/1.1\r\nHost: " + host + "\r\n", "POST /auth/x HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 9\r\n\r\n"}[i%4])
 	}
 	var flooding sync.WaitGroup
+	client := http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+	defer client.CloseIdleConnections()
 	for worker := range 8 {
 		flooding.Go(func() {
 			for i := range 500 {
@@ -201,7 +203,12 @@ func TestFloods(t *testing.T) {
 					"code=x&state=" + strings.Repeat("A", 43), "state=&error=access_denied", "error=access_denied", "code=x&state=" + state[:42] + "~",
 					"state=" + state[1:] + "&error=access_denied", "code=x&code=y&state=" + state[:20], strings.Repeat("a=b&", 500), "code=x&state=" + state + "%00",
 				}[(i+worker)%8]
-				r, err := http.Get(h.Base + "/auth/callback?" + query) //nolint:noctx,gosec // it ends with the server
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.Base+"/auth/callback?"+query, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r, err := client.Do(request)
 				if err != nil {
 					continue // hung up on, which is as good
 				}
