@@ -49,10 +49,11 @@ type script struct {
 type scriptKey struct{}
 
 func setup(env *testscript.Env) error {
-	port, err := house.FreePort(context.Background())
+	port, giveBack, err := house.FreePort(context.Background())
 	if err != nil {
 		return err
 	}
+	env.Defer(giveBack)
 	home := filepath.Join(env.WorkDir, "home")
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err

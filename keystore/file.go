@@ -187,10 +187,15 @@ func (f *files) release(name string, file *os.File) {
 		return
 	}
 	delete(f.reserved, name)
-	_ = file.Close()
-	if dir, err := f.open(); err == nil {
+	defer file.Close()
+	dir, err := f.open()
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	mine, err := file.Stat()
+	if there, lstatErr := dir.Lstat(temporary(name)); err == nil && lstatErr == nil && os.SameFile(mine, there) {
 		_ = dir.Remove(temporary(name))
-		_ = dir.Close()
 	}
 }
 

@@ -65,10 +65,20 @@ func (k *keychain) Delete(ctx context.Context, name string) error {
 	return k.do(ctx, name, func(ctx context.Context, s split) error { return s.remove(ctx, name) })
 }
 
-// Reserve implements Reserver, by an entry that is written and removed: a keychain
-// can be read and yet refuse to write, on a full disk say.
+// Reserve implements Reserver, by writing the record's entry as it is, or an empty one: a
+// keychain can be read and yet refuse to write, on a full disk say. Nothing is
+// removed where a Save comes, for that is what some keychains ask the person about.
 func (k *keychain) Reserve(ctx context.Context, name string) (release func(), err error) {
-	return func() {}, k.do(ctx, name, func(ctx context.Context, s split) error { return s.try(ctx, name) })
+	created := false
+	err = k.do(ctx, name, func(ctx context.Context, s split) error {
+		created, err = s.try(ctx, name)
+		return err
+	})
+	return func() {
+		if created {
+			_ = k.do(context.WithoutCancel(ctx), name, func(ctx context.Context, s split) error { return s.untry(ctx, name) })
+		}
+	}, err
 }
 
 // do runs one operation, of several calls maybe, under the store's limit.

@@ -327,9 +327,6 @@ func (s split) remove(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.gone(ctx, trial(name)); err != nil { // of a process that was killed
-		return err
-	}
 	if s.max == 0 && h.parts == 0 && h.oldest == h.generation { // it never had parts
 		return s.gone(ctx, name)
 	}
@@ -354,19 +351,27 @@ func (s split) remove(ctx context.Context, name string) error {
 	return s.gone(ctx, name)
 }
 
-// trial is an entry that no record has: generations begin at 1.
-func trial(name string) string { return part(name, 0, 0) }
+// empty stands for a record that is about to be saved.
+var empty = head{generation: 1, oldest: 1, coding: asGone}
 
-// try writes an entry and removes it. It touches nothing of the record.
-func (s split) try(ctx context.Context, name string) error {
-	if err := s.entries.set(ctx, trial(name), "loopkey tries whether it can write here"); err != nil {
+// try writes the record's entry as it is, or an empty one where there is none: created.
+func (s split) try(ctx context.Context, name string) (created bool, err error) {
+	entry, err := s.entries.get(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return true, s.set(ctx, name, empty.encode())
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, s.entries.set(ctx, name, entry)
+}
+
+// untry removes the empty entry, if it is still that.
+func (s split) untry(ctx context.Context, name string) error {
+	if entry, err := s.entries.get(ctx, name); err != nil || entry != empty.encode() {
 		return err
 	}
-	err := s.entries.remove(ctx, trial(name))
-	if errors.Is(err, ErrNotFound) {
-		return ignored("it did not keep what was written")
-	}
-	return err
+	return s.gone(ctx, name)
 }
 
 func (s split) set(ctx context.Context, name, value string) error {

@@ -248,32 +248,39 @@ func (s *Session) Info(ctx context.Context) (Info, error) {
 	return info, nil
 }
 
-// Storable says why a login could not be stored now, so that nobody logs in for
-// nothing: the keystore can't be used or written, or the lock can't be taken.
-// keystore.ErrCorrupt says that it would replace one that can't be read.
-func (s *Session) Storable(ctx context.Context) error {
-	_, err := s.cfg.Store.Load(ctx, s.name)
-	if errors.Is(err, keystore.ErrUnavailable) {
-		return err
+// Storable makes sure that a login could be stored now, so that nobody logs in for
+// nothing, or says why not: the keystore can't be used or written, or the lock can't be
+// taken. keystore.ErrCorrupt says that it would replace one that can't be read. Where
+// no Begin follows, release takes back what was prepared.
+func (s *Session) Storable(ctx context.Context) (release func(), err error) {
+	release = func() {}
+	_, err = s.cfg.Store.Load(ctx, s.name)
+	if err != nil && !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt) {
+		return release, err
 	}
 	lock, lockErr := s.lock.tryAcquire(ctx)
 	if lockErr != nil {
-		return lockErr
+		return release, lockErr
 	}
 	if lock != nil { // else another process has it, and stores something itself
 		defer lock.release()
 		if store, ok := s.cfg.Store.(keystore.Reserver); ok {
-			release, err := store.Reserve(ctx, s.name)
+			free, err := store.Reserve(ctx, s.name)
 			if err != nil {
-				return err
+				return release, err
 			}
-			release()
+			release = func() {
+				if lock, err := s.lock.tryAcquire(context.WithoutCancel(ctx)); err == nil && lock != nil {
+					free()
+					lock.release()
+				}
+			}
 		}
 	}
 	if errors.Is(err, keystore.ErrCorrupt) {
-		return err
+		return release, err
 	}
-	return nil
+	return release, nil
 }
 
 // Begin stores a new login in place of whatever was there, and returns the

@@ -94,13 +94,15 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	for _, note := range cfg.Notes() {
 		a.say("%s", note)
 	}
-	if err := acc.session.Storable(ctx); errors.Is(err, keystore.ErrCorrupt) {
+	release, err := acc.session.Storable(ctx)
+	if errors.Is(err, keystore.ErrCorrupt) {
 		a.say("The stored session can't be read; this login replaces it.")
 	} else if err != nil {
 		return err
 	}
 	tokens, err := a.authenticate(ctx, acc, f)
 	if err != nil {
+		release()
 		return err
 	}
 	if tokens == nil { // the server stored them

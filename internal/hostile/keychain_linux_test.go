@@ -88,7 +88,6 @@ func TestKeychainRefuses(t *testing.T) {
 	}{
 		"full":            {"CreateItem", noSpace, []string{"login", "token --force-refresh"}, "No space left on device"},
 		"read only":       {"CreateItem", denied, []string{"login", "token --force-refresh"}, "does not let this program"},
-		"writing is shut": {"CreateItem", dismissed, []string{"login", "token --force-refresh"}, "did not keep what was written"},
 		"locked":          {"Unlock", isLocked, []string{"login", "token", "token --force-refresh", "status", "exec -- true", "logout"}, "is locked"},
 		"unlock is shut":  {"Unlock", dismissed, []string{"login", "token", "status", "logout"}, "is locked"},
 		"denied":          {"SearchItems", denied, []string{"login", "token", "token --force-refresh", "status", "logout --local"}, "does not let this program"},
@@ -127,6 +126,34 @@ func TestKeychainRefuses(t *testing.T) {
 				t.Errorf("%d entries are left", len(left))
 			}
 		})
+	}
+}
+
+// A keychain that only seems to write, as where its dialog is dismissed: nobody logs in
+// for nothing, and nothing is said to be stored that was not.
+func TestKeychainKeepsNothing(t *testing.T) {
+	t.Parallel()
+	v := newVault(t)
+	h := house.WithTenant(t, append(v.Keychain.Env(), "LOOPKEY_KEYSTORE=keychain")...)
+	v.Refuse("CreateItem", dismissed, 0)
+	refused(t, h.Run("login"), 5, "did not keep what was written")
+	if got := h.Tenant.Requests("authorize"); got != 0 {
+		t.Errorf("%d people were sent to the provider", got)
+	}
+	v.Refuse("CreateItem", "", 0)
+	if r := h.Run("login", "--no-browser", "--timeout", "50ms"); r.Code != 1 || len(v.Entries()) != 0 {
+		t.Errorf("a login that came to nothing exits %d and leaves %d entries: %s", r.Code, len(v.Entries()), r.Stderr)
+	}
+	h.Must("login")
+	was := v.Entries()
+	v.Refuse("CreateItem", dismissed, 0)
+	for _, command := range []string{"login", "token --force-refresh"} {
+		refused(t, h.Run(strings.Fields(command)...), 5, "did not keep what was written")
+	}
+	h.Must("token")
+	v.Refuse("CreateItem", "", 0)
+	if now := v.Entries(); !maps.Equal(now, was) {
+		t.Error("the entries are not as they were")
 	}
 }
 

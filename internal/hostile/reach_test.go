@@ -106,10 +106,11 @@ func authorities(c *tls.Certificate) []byte {
 // Nobody is there, or the name is nobody's.
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
-	port, err := house.FreePort(t.Context())
+	port, giveBack, err := house.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(giveBack)
 	for name, c := range map[string]struct{ issuer, words string }{
 		"refused":      {"http://127.0.0.1:" + strconv.Itoa(port), "connection refused"},
 		"no such name": {"https://" + strings.Repeat("n", 64) + ".example", "its name is not known"}, // too long a label to be asked for
@@ -170,10 +171,11 @@ func TestProxies(t *testing.T) {
 	if asked.Load() == 0 {
 		t.Error("the proxy was passed by")
 	}
-	port, err := house.FreePort(t.Context())
+	port, giveBack, err := house.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(giveBack)
 	for name, c := range map[string]struct{ proxy, words string }{
 		"wants a password": {"http://" + at, "HTTPS_PROXY=http://user:password@" + at},
 		"another password": {"http://ada:sesame@" + at, "wants a user name and a password"},

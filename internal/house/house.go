@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -103,10 +104,11 @@ func WithTenant(t testing.TB, env ...string) *House {
 
 func empty(t testing.TB, env []string) *House {
 	t.Helper()
-	port, err := FreePort(t.Context())
+	port, giveBack, err := FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(giveBack)
 	h := &House{t: t, Dir: t.TempDir(), Base: "http://localhost:" + strconv.Itoa(port), Store: keystore.Memory()}
 	h.socket = filepath.Join(ShortDir(t), "s")
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", h.socket)
@@ -143,25 +145,33 @@ func (h *House) Configure(issuer string, lines ...string) {
 	}
 }
 
-// FreePort is free on both loopbacks when it is asked for.
-func FreePort(ctx context.Context) (int, error) {
+// FreePort is free on both loopbacks, and stays out of the way of everybody else who
+// asks for one, in other processes too, until it is given back: a UDP socket of the same
+// number marks it. It is none of those that the system hands out by itself.
+func FreePort(ctx context.Context) (port int, giveBack func(), err error) {
 	var listen net.ListenConfig
-	for range 50 {
-		four, err := listen.Listen(ctx, "tcp4", "127.0.0.1:0")
+	for range 100 {
+		port := strconv.Itoa(20_000 + rand.IntN(12_000)) //nolint:gosec // no secret
+		mark, err := listen.ListenPacket(ctx, "udp4", "127.0.0.1:"+port)
 		if err != nil {
-			return 0, err
+			continue
 		}
-		port := four.Addr().(*net.TCPAddr).Port
-		six, err := listen.Listen(ctx, "tcp6", "[::1]:"+strconv.Itoa(port))
+		four, err := listen.Listen(ctx, "tcp4", "127.0.0.1:"+port)
+		if err != nil {
+			_ = mark.Close()
+			continue
+		}
 		_ = four.Close()
+		six, err := listen.Listen(ctx, "tcp6", "[::1]:"+port)
 		if err == nil {
-			return port, six.Close()
+			_ = six.Close()
+		} else if strings.Contains(err.Error(), "in use") { // any other reason: this machine has no IPv6
+			_ = mark.Close()
+			continue
 		}
-		if !strings.Contains(err.Error(), "in use") {
-			return port, nil // this machine has no IPv6
-		}
+		return mark.LocalAddr().(*net.UDPAddr).Port, func() { _ = mark.Close() }, nil
 	}
-	return 0, errors.New("no port is free on both loopbacks")
+	return 0, nil, errors.New("no port is free on both loopbacks")
 }
 
 // ShortDir is a folder whose path leaves room for a socket's name.
