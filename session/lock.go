@@ -31,8 +31,10 @@ func (l *fileLock) turn() string { return filepath.Join(l.dir, l.name+".lock") }
 func (l *fileLock) work() string { return filepath.Join(l.dir, l.name+".work.lock") }
 
 func (l *fileLock) open(path string) (*flock.Flock, error) {
-	if err := private.Dir(l.dir); err != nil {
+	if err := private.Dir(l.dir); errors.As(err, new(*os.PathError)) {
 		return nil, fmt.Errorf("the session's lock: %w: make %s a folder that can be written", err, l.dir)
+	} else if err != nil {
+		return nil, fmt.Errorf("the session's lock: %w", err)
 	}
 	return flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink)), nil
 }

@@ -25,7 +25,9 @@ import (
 // same person asks that server to make the login. They talk over a Unix socket in
 // the state folder, which nobody else can enter.
 
-// HandOffPath is where the server of a base URL takes such questions.
+// HandOffPath is where the server of a base URL takes such questions. Where the state
+// folder's path is too long for a socket it is in a folder of the user's own among the
+// temporary ones.
 func HandOffPath(stateDir string, baseURL string) string {
 	port := "80"
 	if u, err := loopback.ParseBaseURL(baseURL); err == nil && u.Port() != "" {

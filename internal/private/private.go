@@ -24,8 +24,11 @@ func Dir(path string) error {
 	if err != nil {
 		return err
 	}
+	if why := Exposed(info, 0); why != "" {
+		return fmt.Errorf("%s %s: run loopkey as that user, or move the folder away", path, why)
+	}
 	if why := Exposed(info, 0o022); why != "" {
-		return fmt.Errorf("%s %s: make sure that it is yours, then run chmod 700 on it", path, why)
+		return fmt.Errorf("%s %s: look that nothing strange is in it, then run chmod 700 %s", path, why, path)
 	}
 	if Exposed(info, 0o077) != "" {
 		return os.Chmod(path, 0o700) //nolint:gosec // a folder
