@@ -205,7 +205,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	defer cancel(nil)
 	code, err := acc.provider.StartDevice(ctx, acc.config.Scope, acc.config.Audience)
 	if err != nil {
-		return nil, cmp.Or(context.Cause(ctx), err)
+		return nil, deviceError(ctx, err)
 	}
 	a.say("On any device, go to:\n%s\nand enter the code:\n%s", provider.Printable(code.VerificationURI), provider.Printable(code.UserCode))
 	progress := newProgress(a.stderr, min(f.timeout, time.Until(code.Expiry)))
@@ -213,13 +213,24 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	progress.start()
 	tokens, err := acc.provider.WaitDevice(ctx, code)
 	if err != nil {
-		return nil, cmp.Or(context.Cause(ctx), err)
+		return nil, deviceError(ctx, err)
 	}
 	err = a.keep(ctx, acc, tokens)
 	if errors.Is(err, loopback.ErrAgain) {
 		return nil, errors.New("the provider revoked the new login together with the one before: run loopkey login --device again")
 	}
 	return tokens, err
+}
+
+var errDeviceTimeout = errors.New("timeout: the login on the other device did not come to its end in time")
+
+// deviceError is err, or what ended ctx: no browser was to come back here.
+func deviceError(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, loopback.ErrTimeout) {
+		return errDeviceTimeout
+	}
+	return cmp.Or(cause, err)
 }
 
 // greet says who is logged in and until when, and what the login lacks.

@@ -47,6 +47,7 @@ func outcomes() []outcome {
 		{provider.ErrUnreachable, exitFailed, "try again when the provider can be reached; the session is kept"},
 		{provider.ErrNoEndpoint, exitFailed, "run loopkey login without --device"}, // a logout goes on without its endpoints
 		{loopback.ErrTimeout, exitFailed, "run loopkey login again; --timeout gives more time"},
+		{errDeviceTimeout, exitFailed, "run loopkey login --device again; --timeout gives more time"},
 		{session.ErrLocked, exitFailed, "try again when it is done"},
 	}
 }

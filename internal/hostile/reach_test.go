@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -229,13 +230,18 @@ func TestHangs(t *testing.T) {
 	cases := map[string]struct {
 		endpoint string
 		args     []string
+		lies     Lies
+		words    string
 		gone     bool // the session is, all the same
 	}{
-		"discovery":     {Discovery, []string{"login", "--timeout", "1s"}, false},
-		"keys":          {Keys, []string{"login"}, false},
-		"code exchange": {Token, []string{"login"}, false},
-		"refresh":       {Token, []string{"token", "--force-refresh"}, false},
-		"revocation":    {Revoke, []string{"logout", "--no-browser"}, true},
+		"discovery":      {endpoint: Discovery, args: []string{"login", "--timeout", "1s"}},
+		"keys":           {endpoint: Keys, args: []string{"login"}},
+		"code exchange":  {endpoint: Token, args: []string{"login"}},
+		"refresh":        {endpoint: Token, args: []string{"token", "--force-refresh"}},
+		"revocation":     {endpoint: Revoke, args: []string{"logout", "--no-browser"}, gone: true},
+		"device":         {endpoint: Device, args: []string{"login", "--device"}},
+		"device polling": {endpoint: Token, args: []string{"login", "--device", "--timeout", "15s"}, words: "the other device did not"},
+		"pushed request": {endpoint: Push, args: []string{"login"}, lies: Lies{Discovery: set("require_pushed_authorization_requests", true)}},
 	}
 	over := make(chan struct{})
 	var all sync.WaitGroup
@@ -245,6 +251,7 @@ func TestHangs(t *testing.T) {
 	for name, c := range cases {
 		w := newWorld(t)
 		m := w.machine(t)
+		w.Lie(c.lies)
 		w.On(c.endpoint, func(http.ResponseWriter, *http.Request) bool {
 			<-over
 			return true
@@ -253,7 +260,7 @@ func TestHangs(t *testing.T) {
 			r := m.run(t, c.args...)
 			results <- func() {
 				t.Run(name, func(t *testing.T) {
-					if r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "no answer in time") {
+					if r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, cmp.Or(c.words, "no answer in time")) {
 						t.Errorf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
 					}
 					if !c.gone {
