@@ -34,6 +34,8 @@ var (
 	// ErrAgain from Store: what was stored is worth nothing, the login has to be made once more. The browser is sent
 	// through it at once, without a question where the provider remembers the person.
 	ErrAgain = errors.New("the login has to be made once more")
+	// ErrForbidden from Store: the login is a true one, but whose it is may not log in here.
+	ErrForbidden = errors.New("this login may not be made here")
 )
 
 // FlowConfig says for whom logins are made, and what becomes of them.
@@ -41,8 +43,9 @@ type FlowConfig struct {
 	Provider        *provider.Provider // required
 	BaseURL         string             // "" = http://localhost:3000
 	Scope, Audience string             // "" = DefaultScope; the provider's default
-	// Store keeps verified tokens; only after it the browser is told that it worked. nil keeps nothing.
-	Store func(context.Context, *provider.Tokens) error
+	// Store keeps verified tokens; only after it the browser is told that it worked. nil keeps nothing. The request
+	// is the callback's, nil for an answer that came by another way.
+	Store func(context.Context, *http.Request, *Pending, *provider.Tokens) error
 	// Done may answer the browser after a login that worked, and reports whether it did; else the result page does.
 	Done func(http.ResponseWriter, *http.Request, *Pending, *provider.Tokens) bool
 	Now  func() time.Time // nil: the clock on the wall
@@ -87,6 +90,7 @@ type Request struct {
 	ReturnTo string     // where a page's login leads back to; checked by ReturnTo
 	Browser  string     // what the browser that began it shows again in the cookie BindingCookie; "": not bound
 	CLI      bool       // a terminal waits for it
+	Guest    bool       // who began it has not shown that they are the person whose session this is; for Store
 	Share    bool       // a terminal's login with the same Params that waits already will do: one tab is enough
 }
 
@@ -95,6 +99,7 @@ type Pending struct {
 	URL      string // where to send the browser
 	ReturnTo string
 	CLI      bool
+	Guest    bool
 	Shared   bool // somebody was sent to URL already
 
 	flow    *Flow
@@ -106,6 +111,7 @@ type Pending struct {
 type login struct {
 	url, returnTo string
 	cli, share    bool
+	guest         bool
 	browser       string
 	params        url.Values
 	maxAge        time.Duration
@@ -176,7 +182,7 @@ func random() string {
 // Begin makes a fresh state, nonce and code verifier, and the URL that a browser has to go to.
 func (f *Flow) Begin(ctx context.Context, r Request) (*Pending, error) {
 	l := &login{
-		returnTo: cmp.Or(r.ReturnTo, "/"), cli: r.CLI, share: r.Share && r.CLI && r.Browser == "", browser: r.Browser, params: r.Params,
+		returnTo: cmp.Or(r.ReturnTo, "/"), cli: r.CLI, guest: r.Guest, share: r.Share && r.CLI && r.Browser == "", browser: r.Browser, params: r.Params,
 		waiters: 1, done: make(chan struct{}), fetched: make(chan struct{}),
 	}
 	if p := f.join(l); p != nil {
@@ -199,7 +205,7 @@ func (f *Flow) Begin(ctx context.Context, r Request) (*Pending, error) {
 }
 
 func (l *login) pending(f *Flow, shared bool) *Pending {
-	return &Pending{URL: l.url, ReturnTo: l.returnTo, CLI: l.cli, Shared: shared, flow: f, login: l}
+	return &Pending{URL: l.url, ReturnTo: l.returnTo, CLI: l.cli, Guest: l.guest, Shared: shared, flow: f, login: l}
 }
 
 // join finds a login that will do instead of l.
@@ -342,7 +348,7 @@ func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) {
 		strangerPage(err).write(w)
 		return
 	}
-	tokens, err := f.redeem(ctx, l, q)
+	tokens, err := f.redeem(ctx, r, l, q)
 	if errors.Is(err, ErrAgain) && !l.repeated {
 		var next string
 		if next, err = f.repeat(ctx, l); err == nil {
@@ -394,7 +400,7 @@ func (f *Flow) Answer(ctx context.Context, raw string) error {
 	if err != nil {
 		return err
 	}
-	tokens, err := f.redeem(ctx, l, u.Query())
+	tokens, err := f.redeem(ctx, nil, l, u.Query())
 	if errors.Is(err, ErrAgain) {
 		err = errors.New("the provider revoked the new login together with the one before: log in again")
 	}
@@ -407,8 +413,8 @@ func loopbackName(host string) bool {
 	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
-// redeem verifies the answer, redeems its code and stores the tokens.
-func (f *Flow) redeem(ctx context.Context, l *login, q url.Values) (*provider.Tokens, error) {
+// redeem verifies the answer, redeems its code and stores the tokens. r is the callback's request, or nil.
+func (f *Flow) redeem(ctx context.Context, r *http.Request, l *login, q url.Values) (*provider.Tokens, error) {
 	code, err := f.cfg.Provider.CheckResponse(ctx, q)
 	if err != nil {
 		return nil, err
@@ -421,7 +427,7 @@ func (f *Flow) redeem(ctx context.Context, l *login, q url.Values) (*provider.To
 		return nil, err
 	}
 	if f.cfg.Store != nil {
-		if err := f.cfg.Store(ctx, tokens); err != nil {
+		if err := f.cfg.Store(ctx, r, l.pending(f, false), tokens); err != nil {
 			return nil, err
 		}
 	}

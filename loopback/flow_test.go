@@ -207,7 +207,10 @@ func TestAgain(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{})
 	asked := 0
-	f := s.flow(t, loopback.FlowConfig{Store: func(context.Context, *provider.Tokens) error { asked++; return loopback.ErrAgain }})
+	f := s.flow(t, loopback.FlowConfig{Store: func(context.Context, *http.Request, *loopback.Pending, *provider.Tokens) error {
+		asked++
+		return loopback.ErrAgain
+	}})
 	p := begin(t, f, loopback.Request{CLI: true})
 	w := call(t, f, s.answer(t, p.URL))
 	next := w.Header().Get("Location")
@@ -228,7 +231,7 @@ func TestAgainForNobody(t *testing.T) {
 	s := newScene(t, tenant.Config{})
 	var f *loopback.Flow
 	var p *loopback.Pending
-	f = s.flow(t, loopback.FlowConfig{Store: func(context.Context, *provider.Tokens) error {
+	f = s.flow(t, loopback.FlowConfig{Store: func(context.Context, *http.Request, *loopback.Pending, *provider.Tokens) error {
 		f.Drop(p)
 		return loopback.ErrAgain
 	}})
@@ -319,7 +322,10 @@ func TestEndWhileRedeeming(t *testing.T) {
 func TestTooLate(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{})
-	f := s.flow(t, loopback.FlowConfig{Store: func(context.Context, *provider.Tokens) error { t.Error("stored"); return nil }})
+	f := s.flow(t, loopback.FlowConfig{Store: func(context.Context, *http.Request, *loopback.Pending, *provider.Tokens) error {
+		t.Error("stored")
+		return nil
+	}})
 	p := begin(t, f, loopback.Request{CLI: true})
 	query := s.answer(t, p.URL)
 	ctx, cancel := context.WithCancelCause(t.Context())

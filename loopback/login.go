@@ -62,7 +62,15 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 		return nil, err
 	}
 	defer listener.Close()
-	flow := NewFlow(FlowConfig{Provider: p, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience, Store: cfg.Store})
+	flow := NewFlow(FlowConfig{
+		Provider: p, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience,
+		Store: func(ctx context.Context, _ *http.Request, _ *Pending, t *provider.Tokens) error {
+			if cfg.Store == nil {
+				return nil
+			}
+			return cfg.Store(ctx, t)
+		},
+	})
 	pending, err := flow.Begin(ctx, Request{Params: cfg.Params, CLI: true})
 	if err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func failurePage(err error) page {
 	switch {
 	case errors.Is(err, provider.ErrUntrusted), errors.Is(err, provider.ErrUnreachable):
 		status = http.StatusBadGateway
-	case errors.Is(err, provider.ErrRefused):
+	case errors.Is(err, provider.ErrRefused), errors.Is(err, ErrForbidden):
 		status = http.StatusForbidden
 	}
 	return page{Status: status, Title: "The login did not work", Text: capital(provider.Printable(err.Error())) + ".", Next: capital(provider.Next(err))}

@@ -41,6 +41,8 @@ var (
 	ErrNoIDToken = fmt.Errorf("%w: its ID token has expired and the provider sends none on renewal", ErrCannotRenew)
 	// ErrKeystore: the keystore can't be used; keystore.UnavailableError says why.
 	ErrKeystore = keystore.ErrUnavailable
+	// ErrSomebodyElse: the login would have replaced a session that is not its subject's.
+	ErrSomebodyElse = errors.New("somebody else is logged in")
 	// ErrLocked: another process held the session's lock for too long.
 	ErrLocked = errors.New("another loopkey process is busy with this session")
 )
@@ -237,14 +239,10 @@ func (s *Session) Info(ctx context.Context) (Info, error) {
 		Renewable:     st.renewable(now) == nil,
 		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.SessionExpiry, IDTokenExpiry: st.IDTokenExpiry,
 	}
-	usable := info.Renewable
 	for _, t := range st.tokens() {
 		info.AccessTokens = append(info.AccessTokens, TokenInfo{Audience: t.Audience, Scope: t.Scope, Obtained: t.Obtained, Expiry: t.Expiry})
-		usable = usable || !t.expired(now)
 	}
-	if info.Over = st.alive(now); info.Over == nil && !usable {
-		info.Over = st.renewable(now)
-	}
+	info.Over = st.over(now)
 	return info, nil
 }
 
@@ -286,6 +284,13 @@ func (s *Session) Storable(ctx context.Context) (release func(), err error) {
 // Begin stores a new login in place of whatever was there, and returns the
 // refresh token that it replaced, for Retire.
 func (s *Session) Begin(ctx context.Context, t *provider.Tokens) (replaced provider.Secret, err error) {
+	return s.BeginOver(ctx, t, func(string) bool { return true })
+}
+
+// BeginOver is Begin for a login that was not asked for at a terminal. The session of
+// another subject is replaced only if mayReplace says so or if it is over anyway: else
+// it stays as it is, and the error is ErrSomebodyElse.
+func (s *Session) BeginOver(ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool) (replaced provider.Secret, err error) {
 	if t.Claims.Subject() == "" || t.AccessToken.IsZero() {
 		return replaced, errors.New("a login without a subject or an access token can't be stored")
 	}
@@ -297,6 +302,9 @@ func (s *Session) Begin(ctx context.Context, t *provider.Tokens) (replaced provi
 	old, err := s.load(ctx)
 	switch {
 	case err == nil:
+		if old.Subject != t.Claims.Subject() && old.over(s.cfg.Now()) == nil && !mayReplace(old.Subject) {
+			return replaced, ErrSomebodyElse
+		}
 		replaced = provider.NewSecret(old.RefreshToken)
 	case errors.Is(err, keystore.ErrUnavailable):
 		return replaced, err

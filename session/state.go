@@ -106,6 +106,17 @@ func (st *state) renewable(now time.Time) error {
 	return st.alive(now)
 }
 
+// over says why the session is of no more use, or nil.
+func (st *state) over(now time.Time) error {
+	if err := st.alive(now); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(st.tokens(), func(t storedToken) bool { return !t.expired(now) }) {
+		return nil
+	}
+	return st.renewable(now)
+}
+
 func (st *state) tokens() []storedToken {
 	return slices.Concat([]storedToken{st.Current}, st.Others)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	pending, err := s.flow.Begin(r.Context(), loopback.Request{
 		Params: params, ReturnTo: returnTo, Browser: s.browsers.beginLogin(w, r),
+		Guest: !slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site")), // a page of another origin sent the browser here
 	})
 	if err != nil {
 		s.failed(w, r, err)
@@ -48,11 +50,38 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, pending.URL, http.StatusSeeOther)
 }
 
+// somebodyElse is what a guest is told.
+type somebodyElse struct{}
+
+func (somebodyElse) Error() string {
+	return "somebody else is logged in here, and this browser has not shown that it is theirs"
+}
+
+// Next returns what the person can do about it.
+func (somebodyElse) Next() string { return "run loopkey logout first, or loopkey login" }
+
+func (somebodyElse) Unwrap() error { return loopback.ErrForbidden }
+
+// store keeps a login. Anybody on this machine can make one here, and so can a page that sends a browser
+// to /auth/login: neither may push the person's session aside with one of their own.
+func (s *Server) store(ctx context.Context, r *http.Request, p *loopback.Pending, t *provider.Tokens) error {
+	may := func(string) bool { return true } // the person at the terminal asked for it
+	if !p.CLI {
+		subject, known := s.browsers.knows(r)
+		may = func(other string) bool { return known && !p.Guest && (subject == anybody || subject == other) }
+	}
+	err := s.cfg.Store(ctx, t, may)
+	if errors.Is(err, session.ErrSomebodyElse) {
+		return somebodyElse{}
+	}
+	return err
+}
+
 // loggedIn is what the callback does when a login is verified and stored: the
 // browser that finished it is recognised and goes back to where it wanted to be.
-func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request, p *loopback.Pending, _ *provider.Tokens) bool {
+func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request, p *loopback.Pending, t *provider.Tokens) bool {
 	s.watch.refresh(r.Context(), true) // first, for it makes strangers of the browsers of the session before
-	s.browsers.recognise(w, r)
+	s.browsers.recognise(w, r, t.Claims.Subject())
 	if p.CLI { // the terminal's login: its page says that it worked
 		return false
 	}
@@ -79,7 +108,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	s.browsers.recognise(w, r)
+	s.browsers.recognise(w, r, anybody)
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

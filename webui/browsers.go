@@ -29,13 +29,22 @@ type browsers struct {
 	now    func() time.Time
 
 	mu      sync.Mutex
-	known   map[[32]byte]time.Time // when each was last seen
-	awaited map[[32]byte]time.Time // recognised, and not yet back with the cookie
-	oneTime map[[32]byte]time.Time // when each stops working
+	known   map[[32]byte]mark // when each was last seen
+	awaited map[[32]byte]mark // recognised, and not yet back with the cookie
+	oneTime map[[32]byte]mark // when each stops working
 }
 
+// A mark is what is kept of a cookie or a one-time URL.
+type mark struct {
+	at      time.Time
+	subject string // who logged in with the browser that is known; or anybody
+}
+
+// anybody: the browser is the person's whoever they log in as, for it came through a one-time URL.
+const anybody = ""
+
 func newBrowsers(port string, now func() time.Time) *browsers {
-	return &browsers{cookie: cookiePrefix + port, now: now, known: map[[32]byte]time.Time{}, awaited: map[[32]byte]time.Time{}, oneTime: map[[32]byte]time.Time{}}
+	return &browsers{cookie: cookiePrefix + port, now: now, known: map[[32]byte]mark{}, awaited: map[[32]byte]mark{}, oneTime: map[[32]byte]mark{}}
 }
 
 // cookiePrefix begins the name of every cookie of ours, which no upstream gets to see.
@@ -48,33 +57,36 @@ func secret() (string, [32]byte) {
 	return text, sha256.Sum256([]byte(text))
 }
 
-// recognise gives the browser that sent r its cookie; what it had before is worth nothing from now on.
-func (b *browsers) recognise(w http.ResponseWriter, r *http.Request) {
+// recognise gives the browser that sent r its cookie, with which it sees the session of that subject and
+// nobody else's; what it had before is worth nothing from now on.
+func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject string) {
 	text, hash := secret()
 	b.mu.Lock()
 	if old, ok := b.hashOf(r); ok {
 		delete(b.known, old)
 	}
-	keep(b.known, hash, b.now())
-	keep(b.awaited, hash, b.now())
+	keep(b.known, hash, mark{b.now(), subject})
+	keep(b.awaited, hash, mark{at: b.now()})
 	b.mu.Unlock()
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain http on loopback: not every browser keeps a Secure cookie there
 		Name: b.cookie, Value: text, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }
 
-// knows reports whether r comes from a browser that this server has recognised.
-func (b *browsers) knows(r *http.Request) bool {
+// knows returns for whom this server has recognised the browser that sent r, if it has.
+func (b *browsers) knows(r *http.Request) (subject string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	hash, ok := b.hashOf(r)
 	if !ok {
-		return false
+		return "", false
 	}
-	if _, ok = b.known[hash]; ok {
-		b.known[hash] = b.now()
+	m, ok := b.known[hash]
+	if ok {
+		m.at = b.now()
+		b.known[hash] = m
 	}
-	return ok
+	return m.subject, ok
 }
 
 // arrives reports whether r is the first request that a browser sends since it was recognised.
@@ -115,7 +127,7 @@ func (b *browsers) invite() string {
 	text, hash := secret()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	keep(b.oneTime, hash, b.now().Add(oneTimeLife))
+	keep(b.oneTime, hash, mark{at: b.now().Add(oneTimeLife)})
 	return text
 }
 
@@ -124,24 +136,24 @@ func (b *browsers) redeem(text string) bool {
 	hash := sha256.Sum256([]byte(text))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	until, ok := b.oneTime[hash]
+	m, ok := b.oneTime[hash]
 	delete(b.oneTime, hash)
-	return ok && b.now().Before(until)
+	return ok && b.now().Before(m.at)
 }
 
 // keep adds to a map of limited size; the oldest goes.
-func keep(m map[[32]byte]time.Time, key [32]byte, at time.Time) {
+func keep(m map[[32]byte]mark, key [32]byte, added mark) {
 	for len(m) >= mostKept {
 		var oldest [32]byte
 		var when time.Time
-		for k, t := range m {
-			if when.IsZero() || t.Before(when) {
-				oldest, when = k, t
+		for k, v := range m {
+			if when.IsZero() || v.at.Before(when) {
+				oldest, when = k, v.at
 			}
 		}
 		delete(m, oldest)
 	}
-	m[key] = at
+	m[key] = added
 }
 
 // loginCookie binds a login to the browser that began it (RFC 9700, section 4.7): nobody can complete it in another's.

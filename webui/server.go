@@ -24,8 +24,9 @@ type Config struct {
 	BaseURL  string             // "" = http://localhost:3000
 	Scope    string             // what a login asks for; "": openid profile email offline_access
 	Audience string
-	// Store keeps a login that was made here; nil: Session.Begin.
-	Store func(context.Context, *provider.Tokens) error
+	// Store keeps a login that was made here, which may take the place of another subject's session only if mayReplace
+	// says so; nil: Session.BeginOver.
+	Store func(ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool) error
 
 	Pages               string // a folder to serve under /pages/ to whom is logged in
 	Upstream            string // a local server to put behind the guard
@@ -65,8 +66,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	cfg.BaseURL = cmp.Or(cfg.BaseURL, loopback.DefaultBaseURL)
 	if cfg.Store == nil {
-		cfg.Store = func(ctx context.Context, t *provider.Tokens) error {
-			_, err := cfg.Session.Begin(ctx, t)
+		cfg.Store = func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
+			_, err := cfg.Session.BeginOver(ctx, t, mayReplace)
 			return err
 		}
 	}
@@ -87,7 +88,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.flow = loopback.NewFlow(loopback.FlowConfig{
 		Provider: cfg.Provider, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience,
-		Store: cfg.Store, Done: s.loggedIn, Now: cfg.Now,
+		Store: s.store, Done: s.loggedIn, Now: cfg.Now,
 	})
 	return s, nil
 }
@@ -172,7 +173,8 @@ func (s *Server) OneTimeURL() string {
 // visitor returns the claims of the user if r comes from a browser that may see them.
 func (s *Server) visitor(r *http.Request) (provider.Claims, bool) {
 	v := s.watch.view()
-	if !v.loggedIn || !s.browsers.knows(r) {
+	subject, ok := s.browsers.knows(r)
+	if !ok || !v.loggedIn || subject != anybody && subject != v.info.Subject {
 		return nil, false
 	}
 	return v.info.Claims, true

@@ -31,7 +31,8 @@ type scene struct {
 	base    string
 }
 
-func newScene(t testing.TB) *scene {
+// newScene makes one; overtaken, if it is there, comes between the storing of a page's login and the page.
+func newScene(t testing.TB, overtaken ...func(*scene)) *scene {
 	t.Helper()
 	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -61,7 +62,15 @@ func newScene(t testing.TB) *scene {
 		t.Fatal(err)
 	}
 	s := &scene{tenant: at, base: base, session: session.New(session.Config{Profile: "default", Provider: p, Store: keystore.Memory(), StateDir: t.TempDir()})}
-	if s.server, err = webui.New(t.Context(), webui.Config{Session: s.session, Provider: p, BaseURL: base}); err != nil {
+	cfg := webui.Config{Session: s.session, Provider: p, BaseURL: base}
+	for _, then := range overtaken {
+		cfg.Store = func(ctx context.Context, tokens *provider.Tokens, mayReplace func(string) bool) error {
+			_, err := s.session.BeginOver(ctx, tokens, mayReplace)
+			then(s)
+			return err
+		}
+	}
+	if s.server, err = webui.New(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := loopback.Listen(t.Context(), base)
@@ -118,6 +127,33 @@ func ask(t testing.TB, client *http.Client, method, target string, body url.Valu
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(content), resp.Header
+}
+
+// Two people log in at the same instant: who was first is not taken for the second.
+func TestOvertakenLogin(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, func(s *scene) {
+		hers := provider.Tokens{AccessToken: provider.NewSecret("hers"), IDToken: provider.NewSecret("hers too"), IDTokenExpiry: time.Now().Add(time.Hour),
+			Claims: provider.Claims{"sub": "grace", "name": "Grace"}}
+		if _, err := s.session.Begin(t.Context(), &hers); err != nil {
+			t.Error(err)
+		}
+	})
+	ada, visit := s.login(t, "/")
+	if visit.Status != 200 || strings.Contains(visit.Body, "Grace") {
+		t.Errorf("Ada's login ends with %d: %s", visit.Status, visit.Body)
+	}
+	for _, path := range []string{"/", "/profile", "/protected"} {
+		if status, body, _ := ask(t, ada, http.MethodGet, s.base+path, nil); strings.Contains(body, "Grace") || strings.Contains(body, "grace") {
+			t.Errorf("%s shows Ada's browser (%d) %s", path, status, body)
+		}
+	}
+	if status, _, _ := ask(t, ada, http.MethodPost, s.base+"/auth/logout", nil, "Sec-Fetch-Site", "same-origin"); status != http.StatusSeeOther {
+		t.Errorf("a logout by Ada's browser answers %d", status)
+	}
+	if info, err := s.session.Info(t.Context()); err != nil || info.Subject != "grace" {
+		t.Errorf("then the session is %s's: %v", info.Subject, err)
+	}
 }
 
 func TestPagesSaySafely(t *testing.T) {

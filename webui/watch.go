@@ -25,6 +25,7 @@ type watch struct {
 	session *session.Session
 	now     func() time.Time
 
+	reading   sync.Mutex // one at a time, so that no older look comes after a newer one
 	mu        sync.Mutex
 	current   view
 	changed   time.Time
@@ -49,6 +50,8 @@ func (w *watch) view() view {
 
 // refresh reads the session if its stamp has changed since the last time, or if force is set.
 func (w *watch) refresh(ctx context.Context, force bool) {
+	w.reading.Lock()
+	defer w.reading.Unlock()
 	stamp := w.session.Changed()
 	w.mu.Lock()
 	same := stamp.Equal(w.changed)

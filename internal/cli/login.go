@@ -129,7 +129,7 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 	cfg := loopback.Config{
 		Provider: acc.provider, Scope: acc.config.Scope, Audience: acc.config.Audience,
 		BaseURL: acc.config.BaseURL, Timeout: f.timeout, Params: f.params,
-		Store:    func(ctx context.Context, t *provider.Tokens) error { return a.keep(ctx, acc, t) },
+		Store:    func(ctx context.Context, t *provider.Tokens) error { return a.keep(ctx, acc, t, anybodys) },
 		Pasted:   a.pastedURLs(reading),
 		Rejected: func(reason string) { progress.note("Not that one: " + provider.Printable(reason)) },
 		ShowURL: func(authorizationURL string) {
@@ -178,13 +178,13 @@ func (a *app) loginByServer(ctx context.Context, acc *account, f loginFlags, cfg
 
 // keep notes where the session is, stores the new login, and revokes the refresh token
 // that it replaces. loopback.ErrAgain: the new login fell with the old one.
-func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens) error {
+func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayReplace func(subject string) bool) error {
 	forget, err := session.Remember(acc.config.StateDir, knownOf(acc.config))
 	if err != nil { // it only means that the next command wants to be told the issuer
 		a.say("This login is not noted, so name the issuer in every command: %s", provider.Printable(err.Error()))
 		forget = func() {}
 	}
-	replaced, err := acc.session.Begin(ctx, t)
+	replaced, err := acc.session.BeginOver(ctx, t, mayReplace)
 	if err != nil {
 		forget()
 		return err
@@ -198,6 +198,9 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens) error 
 	}
 	return nil
 }
+
+// anybodys: the person at the terminal may replace whosever session is there.
+func anybodys(string) bool { return true }
 
 // loginByDevice logs in with a code that the person enters on another device (RFC 8628).
 func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
@@ -215,7 +218,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}
-	err = a.keep(ctx, acc, tokens)
+	err = a.keep(ctx, acc, tokens, anybodys)
 	if errors.Is(err, loopback.ErrAgain) {
 		return nil, errors.New("the provider revoked the new login together with the one before: run loopkey login --device again")
 	}

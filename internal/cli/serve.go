@@ -66,7 +66,9 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	}
 	server, err := webui.New(ctx, webui.Config{
 		Session: acc.session, Provider: acc.provider, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience,
-		Store: func(ctx context.Context, t *provider.Tokens) error { return a.keep(ctx, acc, t) },
+		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
+			return a.keep(ctx, acc, t, mayReplace)
+		},
 		Pages: f.pages, Upstream: f.upstream, PassAccessToken: f.passToken, AllowRemoteUpstream: f.allowRemote,
 	})
 	if err != nil {

@@ -273,6 +273,60 @@ func TestStolenOneTimeURL(t *testing.T) {
 	}
 }
 
+// Anybody on this machine can begin a login at the server, and so can a page that sends the person's browser
+// there. Theirs does not push the person's session aside, and shows them nothing of it.
+func TestAnothersLogin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	known := newBrowser(t)
+	if status, body := known.get(t, w.house.Serve()); status != 200 || !strings.Contains(body, "Ada") {
+		t.Fatalf("the one-time URL answers %d: %s", status, body)
+	}
+	login := w.house.Base + "/auth/login"
+	w.Lie(Lies{Claims: func(c map[string]any) { c["sub"], c["name"] = "mallory", "Mallory" }})
+	neighbour := newBrowser(t)
+	turnedAway := func(status int, body string) {
+		t.Helper()
+		if status != 403 || !strings.Contains(body, "Somebody else is logged in here") || !strings.Contains(body, "loopkey logout") || strings.Contains(body, "Ada") {
+			t.Errorf("another's login answers %d: %s", status, body)
+		}
+		if got := w.Requests(Revoke); got != 0 {
+			t.Errorf("it revoked %d tokens", got)
+		}
+		w.unharmed(t)
+	}
+	turnedAway(neighbour.get(t, login))
+	if status, body := neighbour.get(t, w.house.Base+"/"); status != 200 || strings.Contains(body, "Ada") || strings.Contains(body, "Mallory") {
+		t.Errorf("then the neighbour sees (%d) %s", status, body)
+	}
+	for _, site := range []string{"cross-site", "same-site"} { // another port is the same site
+		turnedAway(known.get(t, login, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"))
+	}
+	if status, body := known.get(t, w.house.Base+"/profile"); status != 200 || !strings.Contains(body, "Ada") {
+		t.Errorf("the person's browser then gets %d: %s", status, body)
+	}
+
+	// Whose session it is may log in from anywhere; and in their browser, as anybody.
+	w.Confess()
+	other := newBrowser(t)
+	if status, body := other.get(t, login); status != 200 || !strings.Contains(body, "Ada") {
+		t.Errorf("the person's other browser gets %d: %s", status, body)
+	}
+	w.Lie(Lies{Claims: func(c map[string]any) { c["sub"], c["name"] = "bob", "Bob" }})
+	if status, body := other.get(t, login, "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"); status != 200 || !strings.Contains(body, "Bob") {
+		t.Errorf("a login as another in the same browser gets %d: %s", status, body)
+	}
+	w.Confess()
+	if r := w.house.Run("login"); r.Code != 0 || !strings.Contains(r.Stderr, "Logged in as Ada") {
+		t.Errorf("a login as another from the terminal exits %d: %s", r.Code, r.Stderr)
+	}
+	w.house.Must("logout", "--local")
+	w.Lie(Lies{Claims: func(c map[string]any) { c["sub"], c["name"] = "bob", "Bob" }})
+	if status, body := newBrowser(t).get(t, login); status != 200 || !strings.Contains(body, "Bob") {
+		t.Errorf("a login where nobody is gets %d: %s", status, body)
+	}
+}
+
 // Two who log in at once: both can't have the port, and neither takes the other's answer.
 func TestRacingLogins(t *testing.T) {
 	t.Parallel()
@@ -319,7 +373,8 @@ func TestRacingLogins(t *testing.T) {
 	}
 	h.Must("token")
 
-	// With a server, terminals and tabs log in at once, and all of them get there.
+	// With a server, terminals and tabs log in at once, and all of them get there. A login that comes after makes a
+	// stranger of a browser before: then a tab is asked again.
 	h.Serve()
 	for range 5 {
 		coming.Go(func() {
@@ -328,11 +383,14 @@ func TestRacingLogins(t *testing.T) {
 			}
 		})
 		coming.Go(func() {
-			if status, body := newBrowser(t).get(t, h.Base+"/auth/login"); status != 200 || !strings.Contains(body, "Ada") {
+			if status, body := newBrowser(t).get(t, h.Base+"/auth/login"); status != 200 || !strings.Contains(body, "Ada") && !strings.Contains(body, `href="/auth/login"`) {
 				t.Errorf("a tab's login answers %d", status)
 			}
 		})
 	}
 	coming.Wait()
+	if status, body := newBrowser(t).get(t, h.Base+"/auth/login"); status != 200 || !strings.Contains(body, "Ada") {
+		t.Errorf("a tab's login afterwards answers %d: %s", status, body)
+	}
 	h.Must("token", "--force-refresh")
 }

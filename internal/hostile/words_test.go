@@ -202,11 +202,15 @@ func newBrowser(t testing.TB) *browser {
 	return &browser{http.Client{Jar: jar}}
 }
 
-func (b *browser) get(t testing.TB, target string) (status int, body string) {
+// get follows redirects, as a browser does; headers are names and values.
+func (b *browser) get(t testing.TB, target string, headers ...string) (status int, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
 	}
 	answer, err := b.client.Do(r)
 	if err != nil {
