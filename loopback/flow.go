@@ -421,7 +421,7 @@ func (f *Flow) redeem(ctx context.Context, r *http.Request, l *login, q url.Valu
 	}
 	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
 		Code: code, RedirectURI: f.RedirectURI(), CodeVerifier: l.verifier, Nonce: l.nonce,
-		Scope: f.cfg.Scope, Audience: f.cfg.Audience, MaxAge: l.maxAge,
+		Scope: f.cfg.Scope, Audience: f.cfg.Audience, MaxAge: l.maxAge, Organization: l.params.Get("organization"),
 	})
 	if err != nil {
 		return nil, err

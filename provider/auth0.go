@@ -2,6 +2,7 @@ package provider
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -28,6 +29,32 @@ func (p *Provider) Settings() string {
 		return "Dashboard → Applications → your app → Settings"
 	}
 	return "the application's settings at the provider"
+}
+
+// checkOrganization compares the organization that was asked for with the one that the
+// login is of: without that anybody could be sent in through another organization of the
+// tenant. An ID begins with org_; a name knows no case. Only Auth0 gives the parameter this
+// meaning. A renewed ID token may be silent, as it may be of nonce and auth_time.
+func (p *Provider) checkOrganization(claims Claims, want idTokenExpectation) error {
+	if want.organization == "" || !p.cfg.Auth0 {
+		return nil
+	}
+	claim, asked := "org_id", want.organization
+	if !strings.HasPrefix(asked, "org_") {
+		claim, asked = "org_name", strings.ToLower(asked)
+	}
+	got, told := claims[claim]
+	switch {
+	case got == asked, want.renewed && !told:
+		return nil
+	case want.renewed:
+		return &untrusted{check: ErrOrganization, detail: "the renewed ID token is of another organization"}
+	case !told && claim == "org_name":
+		return &untrusted{ErrOrganization, "the ID token does not name the organization of the login", "give --organization its ID (org_…), or allow names (Dashboard → Settings → Advanced → Organizations)"}
+	case !told:
+		return &untrusted{ErrOrganization, "the login is of no organization", "check that the application may use organizations (" + p.Settings() + ")"}
+	}
+	return &untrusted{ErrOrganization, fmt.Sprintf("the login is of organization %q, not %q", Printable(claims.Text(claim)), Printable(asked)), "check --organization"}
 }
 
 // adviceFor names the setting to change for what people run into most.

@@ -40,6 +40,7 @@ type CodeExchange struct {
 	Scope        string        // as asked: what an answer without scope means (RFC 6749, section 5.1)
 	Audience     string        // as asked
 	MaxAge       time.Duration // as asked with max_age, then auth_time is demanded; negative or zero: not asked
+	Organization string        // as asked of Auth0, by ID or by name; "": not asked
 }
 
 // A RefreshRequest asks for new tokens by refresh token (RFC 6749, section 6).
@@ -51,6 +52,8 @@ type RefreshRequest struct {
 	Subject  string
 	AuthTime time.Time // zero: the first had none
 	Nonce    string    // "": not known; a renewed one needs none
+	// Organization is its org_id (Auth0); "": it had none.
+	Organization string
 }
 
 // Tokens are what a provider granted, after every check was passed.

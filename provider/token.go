@@ -54,7 +54,7 @@ func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error
 	if x.Audience != "" && p.cfg.AudienceParameter == "resource" { // RFC 8707, section 2.2
 		form.Set("resource", x.Audience)
 	}
-	return p.login(ctx, m, form, x.Scope, x.Audience, idTokenExpectation{nonce: x.Nonce, maxAge: x.MaxAge})
+	return p.login(ctx, m, form, x.Scope, x.Audience, idTokenExpectation{nonce: x.Nonce, maxAge: x.MaxAge, organization: x.Organization})
 }
 
 // login makes the token request of a login, which has to bring an ID token.
@@ -123,7 +123,7 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 	}
 	if a.IDToken != "" {
 		err := p.believe(ctx, m, t, a.IDToken, idTokenExpectation{
-			renewed: true, keys: forSession, subject: r.Subject, authTime: r.AuthTime, nonce: r.Nonce, accessToken: t.AccessToken,
+			renewed: true, keys: forSession, subject: r.Subject, authTime: r.AuthTime, nonce: r.Nonce, organization: r.Organization, accessToken: t.AccessToken,
 		})
 		if errors.Is(err, ErrUnreachable) || p.clockIsOff(err) {
 			return rotated, err

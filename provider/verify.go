@@ -34,6 +34,7 @@ var (
 	ErrAccessTokenHash = fmt.Errorf("%w: access token hash", ErrUntrusted)
 	ErrSubject         = fmt.Errorf("%w: subject", ErrUntrusted)
 	ErrAuthTime        = fmt.Errorf("%w: authentication time", ErrUntrusted)
+	ErrOrganization    = fmt.Errorf("%w: organization", ErrUntrusted)
 	ErrTokenType       = fmt.Errorf("%w: token type", ErrUntrusted)
 	ErrMalformed       = fmt.Errorf("%w: form", ErrUntrusted)
 )
@@ -56,6 +57,8 @@ type idTokenExpectation struct {
 	maxAge      time.Duration
 	subject     string
 	authTime    time.Time
+	// organization is what Auth0 was asked for, an ID or a name; of a renewed one, the ID that the one before had.
+	organization string
 }
 
 // verifyIDToken returns the claims of an ID token that was issued to our client
@@ -125,6 +128,9 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	}
 	if !want.authTime.IsZero() && !authTime.IsZero() && !authTime.Equal(want.authTime) {
 		return nil, none, &untrusted{check: ErrAuthTime, detail: "the renewed ID token is of another authentication"}
+	}
+	if err := p.checkOrganization(claims, want); err != nil {
+		return nil, none, err
 	}
 	return claims, claims.Time("exp"), nil
 }

@@ -112,6 +112,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
 		Subject:      st.Subject,
 		Nonce:        st.Nonce,
 		AuthTime:     st.AuthTime,
+		Organization: st.Organization,
 	})
 	switch {
 	case errors.Is(err, provider.ErrInvalidGrant):

@@ -38,8 +38,9 @@ type body struct {
 	// Kept apart from UserInfo's, so that a claim which a renewed ID token no longer has is gone.
 	IDClaims           provider.Claims `json:"id_claims,omitempty"`
 	UserInfo           provider.Claims `json:"userinfo,omitempty"` // only what the ID token lacks
-	Nonce              string          `json:"nonce,omitempty"`    // the login's, as AuthTime is: a renewed ID token may lack them
+	Nonce              string          `json:"nonce,omitempty"`    // the login's, as AuthTime and Organization are: a renewed ID token may lack them
 	AuthTime           time.Time       `json:"auth_time,omitzero"`
+	Organization       string          `json:"org_id,omitempty"`
 	IDToken            string          `json:"id_token,omitempty"`
 	IDTokenExpiry      time.Time       `json:"id_token_expiry,omitzero"`
 	IDTokenObtained    time.Time       `json:"id_token_obtained,omitzero"`
@@ -169,7 +170,7 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 	if !t.IDToken.IsZero() {
 		st.IDToken, st.IDTokenExpiry, st.IDTokenObtained = t.IDToken.Reveal(), t.IDTokenExpiry, now
 		if st.IDClaims == nil {
-			st.Nonce, st.AuthTime = t.Claims.Text("nonce"), t.Claims.Time("auth_time")
+			st.Nonce, st.AuthTime, st.Organization = t.Claims.Text("nonce"), t.Claims.Time("auth_time"), t.Claims.Text("org_id")
 		}
 		st.IDClaims, st.Subject = t.Claims, t.Claims.Subject()
 		if t.UserInfo != nil {

@@ -280,8 +280,12 @@ func (t *Tenant) idToken(g giving, access string) (string, error) {
 	if g.family.acr != "" {
 		claims["acr"], claims["amr"] = g.family.acr, []string{"pwd", "otp"}
 	}
-	if g.family.org != "" {
-		claims["org_id"] = g.family.org
+	if id, byID := strings.CutPrefix(g.family.org, "org_"); id != "" { // as Auth0 does: by ID or by name
+		if !byID {
+			id = strings.ToLower(id)
+			claims["org_name"] = id
+		}
+		claims["org_id"] = "org_" + id
 	}
 	if !t.cfg.LeanIDTokens {
 		about(g.family.user, g.scopes, claims)
