@@ -26,6 +26,7 @@ type Metadata struct {
 	PARRequired              bool     `json:"require_pushed_authorization_requests"`
 	IssInResponse            bool     `json:"authorization_response_iss_parameter_supported"`
 	IDTokenAlgorithms        []string `json:"id_token_signing_alg_values_supported"`
+	UserInfoAlgorithms       []string `json:"userinfo_signing_alg_values_supported"`
 	TokenEndpointAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
 	CodeChallengeMethods     []string `json:"code_challenge_methods_supported"`
 }
@@ -33,13 +34,27 @@ type Metadata struct {
 // asymmetric are the algorithms that a signature may have; never none, never HMAC.
 var asymmetric = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
+// algorithms are those of ID tokens and logout tokens.
 func (m *Metadata) algorithms() []string {
 	if len(m.IDTokenAlgorithms) == 0 {
 		return []string{"RS256"}
 	}
+	return usable(m.IDTokenAlgorithms)
+}
+
+// userInfoAlgorithms are those of UserInfo, which may be signed otherwise; where discovery
+// does not say how, as ID tokens are.
+func (m *Metadata) userInfoAlgorithms() []string {
+	if told := usable(m.UserInfoAlgorithms); len(told) > 0 {
+		return told
+	}
+	return m.algorithms()
+}
+
+func usable(advertised []string) []string {
 	var usable []string
 	for _, alg := range asymmetric {
-		if slices.Contains(m.IDTokenAlgorithms, alg) {
+		if slices.Contains(advertised, alg) {
 			usable = append(usable, alg)
 		}
 	}

@@ -25,10 +25,11 @@ const (
 
 // A keySet verifies signatures with the provider's keys; go-oidc asks it.
 type keySet struct {
-	p   *Provider
-	m   *Metadata
-	age freshness // how old the keys may be
-	err error     // why the last signature was not verified
+	p          *Provider
+	m          *Metadata
+	algorithms []string
+	age        freshness // how old the keys may be
+	err        error     // why the last signature was not verified
 }
 
 // VerifySignature returns the payload of a JWS whose signature one of the provider's keys made.
@@ -39,12 +40,12 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) (payload []byt
 
 func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	var algorithms []jose.SignatureAlgorithm
-	for _, alg := range k.m.algorithms() {
+	for _, alg := range k.algorithms {
 		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
 	}
 	jws, err := jose.ParseSignedCompact(jwt, algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is not signed with an algorithm that the provider advertises (" + strings.Join(k.m.algorithms(), ", ") + ")"}
+		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is not signed with an algorithm that the provider advertises (" + strings.Join(k.algorithms, ", ") + ")"}
 	}
 	header := jws.Signatures[0].Protected
 	keys, fetched, err := k.p.keys(ctx, k.m, k.age, time.Time{})

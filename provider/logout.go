@@ -94,7 +94,7 @@ func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutTo
 		return nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("a logout token is of type logout+jwt, not %q", Printable(typ))}
 	}
 	now := p.now()
-	keys := &keySet{p: p, m: m}
+	keys := &keySet{p: p, m: m, algorithms: m.algorithms()}
 	_, refused := oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{
 		ClientID: p.cfg.ClientID, SupportedSigningAlgs: m.algorithms(), Now: func() time.Time { return now.Add(-clockLeeway) },
 	}).VerifyLogout(ctx, raw)

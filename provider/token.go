@@ -282,7 +282,7 @@ func (p *Provider) askUserInfo(ctx context.Context, m *Metadata, t *Tokens) erro
 func (p *Provider) userInfo(ctx context.Context, m *Metadata, a *answer) (Claims, error) {
 	body := a.body
 	if kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); strings.EqualFold(strings.TrimSpace(kind), "application/jwt") {
-		payload, err := (&keySet{p: p, m: m}).verify(ctx, strings.TrimSpace(string(body)))
+		payload, err := (&keySet{p: p, m: m, algorithms: m.userInfoAlgorithms()}).verify(ctx, strings.TrimSpace(string(body)))
 		if err != nil {
 			return nil, err
 		}

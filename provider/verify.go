@@ -72,7 +72,7 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	now := p.now()
 	// go-oidc verifies all that it knows of; issuer, audience and expiry are compared here once more. Its errors
 	// are texts, and it reads claims whatever their case ("ISS"), which ours does not.
-	keys := &keySet{p: p, m: m, age: want.keys}
+	keys := &keySet{p: p, m: m, algorithms: m.algorithms(), age: want.keys}
 	verifier := oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{
 		ClientID: p.cfg.ClientID, SupportedSigningAlgs: m.algorithms(), Now: func() time.Time { return now.Add(-clockLeeway) },
 	})

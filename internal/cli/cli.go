@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -34,6 +35,7 @@ type app struct {
 // Main runs loopkey once and returns its exit code. It prints the answer on
 // stdout and everything else on stderr.
 func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	log.SetOutput(io.Discard) // not ours: GODEBUG=http2debug=2 has net/http write codes and tokens there
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what the first one could not

@@ -231,6 +231,16 @@ func TestUserInfo(t *testing.T) {
 	answered := func(status int, kind, body, words string) trial {
 		return trial{lies: Lies{Claims: lacking}, more: answers(UserInfo, status, kind, body), words: words, requests: map[string]int{UserInfo: 1}}
 	}
+	// es256 publishes another key beside the ID tokens', and tells how UserInfo is signed.
+	es256 := func(c trial, told ...string) trial {
+		answer := c.more
+		c.lies.Discovery = set("userinfo_signing_alg_values_supported", told)
+		c.more = func(w *world) {
+			answer(w)
+			w.Rotate(RS256(), RS256(), ES256())
+		}
+		return c
+	}
 	sign := RS256().Sign
 	all := newWorlds(t)
 	all.refuse(t, map[string]trial{
@@ -248,6 +258,7 @@ func TestUserInfo(t *testing.T) {
 		"jwt_signature_wrong": jwt(NewRS256().Sign, nil, nil, "signature"),
 		"jwt_alg_none":        jwt(unsigned, set("alg", "none"), nil, "algorithm"),
 		"jwt_HS256":           jwt(hmacOf(string(RS256().PEM())), set("alg", "HS256"), nil, "algorithm"),
+		"jwt_alg_not_told":    es256(jwt(ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, "algorithm"), "PS256"),
 	})
 	shown := func(name string) func(t *testing.T, w *world) {
 		return func(t *testing.T, w *world) {
@@ -265,6 +276,7 @@ func TestUserInfo(t *testing.T) {
 	all.accept(t, map[string]trial{
 		"scope_claims":           good(trial{lies: Lies{Claims: lacking}, requests: asked}, "Ada of UserInfo"), // its bearer is in the header, or the provider would refuse it
 		"jwt":                    good(jwt(sign, nil, nil, ""), "Ada of UserInfo"),
+		"jwt_ES256":              good(es256(jwt(ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, ""), "none", "HS256", "ES256"), "Ada of UserInfo"),
 		"not_needed":             {requests: map[string]int{UserInfo: 0}},
 		"id_token_comes_first":   good(trial{lies: Lies{Claims: without("email"), UserInfo: set("name", "Mallory")}, requests: asked}, "Ada Lovelace"),
 		"refused":                good(answered(401, asJSON, ``, ""), "ada"),

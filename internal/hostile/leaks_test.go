@@ -1,14 +1,18 @@
 package hostile
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/house"
 )
@@ -118,6 +122,43 @@ func TestLeaks(t *testing.T) {
 		t.Errorf("%d files, %v", files, err)
 	}
 	must("logout", "--no-browser")
+}
+
+// The standard library has a voice of its own, which GODEBUG raises: with http2debug it
+// writes every frame, and so every code and token, to stderr.
+func TestLibraryIsSilent(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	good := certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour))
+	trusted := filepath.Join(t.TempDir(), "authorities.pem")
+	if err := os.WriteFile(trusted, authorities(good), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := StartTLS(t, "", func() *tls.Certificate { return good })
+	var version atomic.Value
+	p.On(Token, func(_ http.ResponseWriter, r *http.Request) bool {
+		version.Store(r.Proto)
+		return false
+	})
+	h := house.New(t, p.Issuer(), "SSL_CERT_FILE="+trusted, "GODEBUG=http2debug=2,http1debug=2")
+	var said string
+	for _, args := range [][]string{{"login"}, {"token", "--force-refresh"}, {"logout", "--no-browser"}} {
+		r := h.Run(args...)
+		if said += r.Stderr; r.Code != 0 {
+			t.Fatalf("%v exits %d: %s", args, r.Code, r.Stderr)
+		}
+	}
+	if version.Load() != "HTTP/2.0" {
+		t.Errorf("the provider was spoken to in %v, where nothing is written in any case", version.Load())
+	}
+	for _, secret := range p.Secrets() {
+		if strings.Contains(said, secret) {
+			t.Errorf("stderr tells %.12s…", secret)
+		}
+	}
+	if strings.Contains(said, "http2:") {
+		t.Error("the library speaks on stderr")
+	}
 }
 
 func answersTo(p *Provider, endpoint string, status int, kind, body string) func() {

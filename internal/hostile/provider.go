@@ -121,10 +121,11 @@ func StartTLS(t testing.TB, name string, certificate func() *tls.Certificate) *P
 	p.server.TLS = &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { // httptest has a certificate of its own
-			return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate()}}, nil
+			return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate()}, NextProtos: []string{"h2", "http/1.1"}}, nil
 		},
 	}
 	p.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail
+	p.server.EnableHTTP2 = true
 	p.server.StartTLS()
 	p.origin = p.server.URL
 	if name != "" {
