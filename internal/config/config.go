@@ -135,7 +135,7 @@ func Load(in Input) (*Config, error) {
 	c := &Config{values: map[string]value{}}
 	c.Profile = c.first("profile", "default", flags, variables)
 	if !validProfile(c.Profile) {
-		return nil, c.values["profile"].refuse("is no name of a profile: letters, digits, dot, dash and underscore, 64 at most")
+		return nil, c.values["profile"].refuse("is no name of a profile: letters, digits, dot, dash and underscore, 64 at most, and no device of Windows")
 	}
 	file, err := readDotEnv(in.Dir, c)
 	if err != nil {
@@ -312,9 +312,12 @@ func variable(environ []string, name string) string {
 	return ""
 }
 
-// validProfile keeps names to what is a file name everywhere: [A-Za-z0-9][A-Za-z0-9._-]{0,63}.
+// validProfile keeps names to what is a file name everywhere: [A-Za-z0-9][A-Za-z0-9._-]{0,63},
+// and no device of Windows, which it finds whatever stands after a dot.
 func validProfile(name string) bool {
-	if len(name) > 64 {
+	stem, _, _ := strings.Cut(strings.ToUpper(name), ".")
+	if len(name) > 64 || slices.Contains([]string{"CON", "PRN", "AUX", "NUL"}, stem) ||
+		len(stem) == 4 && (strings.HasPrefix(stem, "COM") || strings.HasPrefix(stem, "LPT")) && stem[3] >= '0' && stem[3] <= '9' {
 		return false
 	}
 	for i, r := range name {

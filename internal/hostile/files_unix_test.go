@@ -245,7 +245,7 @@ func TestProfileNames(t *testing.T) {
 	before := tree(t, h.Dir)
 	for _, name := range []string{
 		"../x", "..", ".", "a/b", `a\b`, "/etc/passwd", "a\nb", "a\x1b[2Jb", " ", "a b", "-x", "~", "$HOME", "%s", "*", "a:b", "|id",
-		"\xff", "ａ", "\u202ex", strings.Repeat("a", 65), strings.Repeat("a", 300),
+		"\xff", "ａ", "\u202ex", strings.Repeat("a", 65), strings.Repeat("a", 300), "NUL", "con.work", "lpt1",
 	} {
 		for _, command := range []string{"token", "login", "status", "logout", "serve --no-browser"} {
 			r := h.Run(append(strings.Fields(command), "--profile="+name)...)
