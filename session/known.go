@@ -48,6 +48,13 @@ func Remember(stateDir string, k Known) (undo func(), err error) {
 	}, nil
 }
 
+// Recall returns what was remembered in stateDir of the session with that name, if anything was.
+func Recall(stateDir, name string) (k Known, ok bool) {
+	data, err := private.Read(filepath.Join(stateDir, name+knownSuffix), 1<<16)
+	ok = err == nil && json.Unmarshal(data, &k) == nil && Name(k.Profile, k.Issuer, k.ClientID) == name
+	return k, ok
+}
+
 // Forget takes back what Remember noted.
 func Forget(stateDir, name string) error {
 	if err := os.Remove(filepath.Join(stateDir, name+knownSuffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -68,12 +75,7 @@ func All(stateDir string) ([]Known, error) {
 		if !ok || !entry.Type().IsRegular() {
 			continue
 		}
-		data, err := private.Read(filepath.Join(stateDir, entry.Name()), 1<<16)
-		if err != nil {
-			continue
-		}
-		var k Known
-		if json.Unmarshal(data, &k) == nil && Name(k.Profile, k.Issuer, k.ClientID) == name {
+		if k, ok := Recall(stateDir, name); ok {
 			all = append(all, k)
 		}
 	}

@@ -87,8 +87,15 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 }
 
 // recall completes a configuration that names no issuer from the one session that the profile has.
+// Where ./.env names it, what it says of a session that is there already counts for nothing: called an
+// Auth0 tenant, a provider might be asked for what makes it end the session.
 func recall(cfg *config.Config) error {
 	if cfg.Issuer != "" {
+		if cfg.FromDotEnv("issuer") {
+			if k, ok := session.Recall(cfg.StateDir, session.Name(cfg.Profile, cfg.Issuer, cfg.ClientID)); ok {
+				remembered(cfg, k)
+			}
+		}
 		return nil
 	}
 	all, err := session.All(cfg.StateDir)

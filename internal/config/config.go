@@ -284,6 +284,9 @@ func (c *Config) Origin(name string) string {
 	return cmp.Or(c.values[name].origin, "default")
 }
 
+// FromDotEnv reports whether ./.env set a value, which is not trusted like the rest.
+func (c *Config) FromDotEnv(name string) bool { return c.values[name].from == fromDotEnv }
+
 // Notes are worth telling the person once.
 func (c *Config) Notes() []string { return c.notes }
 

@@ -193,3 +193,33 @@ func visitFolder(t *testing.T, w *world, stranger *listener, dotenv string, same
 	w.restore(t)
 	w.house.Must("token") // elsewhere, all is as it was
 }
+
+// A folder that calls the provider of a session an Auth0 tenant does not have the refresh token
+// used for an API of its choice: other providers may end the session over that.
+func TestStrangersTenant(t *testing.T) {
+	t.Parallel()
+	w := worldOf(t, StartAt(t, "/"))
+	good := w.house.Must("token")
+	w.Reset()
+	dir := t.TempDir()
+	run := func(dotenv string, args ...string) house.Result {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(dotenv), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		cmd := w.house.Command(ctx, args...)
+		cmd.Dir = dir
+		return w.house.Finish(cmd)
+	}
+	tenant := "AUTH0_DOMAIN=" + strings.TrimSuffix(w.Issuer(), "/") + "\nAUTH0_CLIENT_ID=" + house.Client + "\n"
+	for _, args := range [][]string{{"token"}, {"token", "--force-refresh"}, {"exec", "--", "true"}} {
+		refused(t, run(tenant+"AUTH0_AUDIENCE=https://mallory.example.com\n", args...), 3, "loopkey login --audience")
+	}
+	w.count(t, map[string]int{Token: 0})
+	w.unharmed(t)
+	if r := run(tenant, "token"); r.Code != 0 || r.Stdout != good {
+		t.Errorf("a folder that names the tenant of the session: exit %d: %s", r.Code, r.Stderr)
+	}
+}
