@@ -1,27 +1,38 @@
 package provider
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"log"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 const fuzzIssuer = "https://provider.example.com"
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
+// What fuzzing begins with is the same in every process, or they would not understand each other's
+// findings: a key and a clock that are always the same.
+var fuzzKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+
+func fuzzClock() time.Time { return time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC) }
+
 // known is a provider that knows discovery and keys, and can ask nobody.
 func known(tb testing.TB) *Provider {
 	tb.Helper()
-	p, err := New(Config{Issuer: fuzzIssuer, ClientID: fakeClient, HTTPClient: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+	p, err := New(Config{Issuer: fuzzIssuer, ClientID: fakeClient, Now: fuzzClock, HTTPClient: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 		return nil, errors.New("nobody is asked")
 	})}})
 	if err != nil {
@@ -30,14 +41,17 @@ func known(tb testing.TB) *Provider {
 	p.cached = &diskCache{
 		Issuer: fuzzIssuer,
 		Discovery: cached{Raw: json.RawMessage(`{"issuer":"` + fuzzIssuer + `","authorization_endpoint":"https://x/a","token_endpoint":"https://x/t","jwks_uri":"https://x/k",
-			"authorization_response_iss_parameter_supported":true}`), Fetched: time.Now(), MaxAge: mostFresh},
-		Keys: cached{Raw: must(json.Marshal(keySetOf(public(&rsaKey().PublicKey, "r1", "RS256")))), Fetched: time.Now(), MaxAge: mostFresh},
+			"authorization_response_iss_parameter_supported":true,"id_token_signing_alg_values_supported":["EdDSA","RS256"]}`),
+			Fetched: fuzzClock(), MaxAge: mostFresh},
+		Keys:       cached{Raw: must(json.Marshal(keySetOf(public(fuzzKey.Public(), "e1", "EdDSA")))), Fetched: fuzzClock(), MaxAge: mostFresh},
+		UnknownKey: fuzzClock(), // as after the first garbage: nobody is asked again
 	}
+	p.keysTried = fuzzClock()
 	return p
 }
 
 func knownClaims(more map[string]any) map[string]any {
-	now := time.Now().Unix()
+	now := fuzzClock().Unix()
 	c := map[string]any{"iss": fuzzIssuer, "aud": fakeClient, "sub": "ada", "iat": now, "exp": now + 3600}
 	for name, value := range more {
 		c[name] = value
@@ -175,7 +189,7 @@ func FuzzCallback(f *testing.F) {
 // UserInfo that is signed is believed only with a signature of the provider's.
 func FuzzUserInfo(f *testing.F) {
 	p := known(f)
-	good := signed(jose.RS256, rsaKey(), "r1", knownClaims(nil))
+	good := signed(jose.EdDSA, fuzzKey, "e1", knownClaims(nil))
 	f.Add("application/json", []byte(`{"sub":"ada","name":"Ada"}`))
 	f.Add("application/jwt", []byte(good))
 	f.Add("Application/JWT; charset=x", []byte(strings.Replace(good, "A", "B", 1)))
@@ -189,6 +203,9 @@ func FuzzUserInfo(f *testing.F) {
 		if iss, ok := claims["iss"]; ok && iss != fuzzIssuer {
 			t.Errorf("issuer %v", iss)
 		}
+		if kind == "application/jwt" && err == nil && !strings.HasPrefix(strings.TrimSpace(string(body)), good[:strings.LastIndex(good, ".")]) {
+			t.Errorf("%q was believed", body)
+		}
 	})
 }
 
@@ -196,8 +213,8 @@ func FuzzUserInfo(f *testing.F) {
 func FuzzLogoutToken(f *testing.F) {
 	p := known(f)
 	event := map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}
-	good := signed(jose.RS256, rsaKey(), "r1", knownClaims(map[string]any{"jti": "1", "events": event}))
-	for _, seed := range []string{good, good + "A", strings.Replace(good, ".", "..", 1), "a.e30.b", "", strings.ToLower(good), signed(jose.RS256, rsaKey(), "r1", knownClaims(nil))} {
+	good := signed(jose.EdDSA, fuzzKey, "e1", knownClaims(map[string]any{"jti": "1", "events": event}))
+	for _, seed := range []string{good, good + "A", strings.Replace(good, ".", "..", 1), "a.e30.b", "", strings.ToLower(good), signed(jose.EdDSA, fuzzKey, "e1", knownClaims(nil))} {
 		f.Add(seed)
 	}
 	signature := good[:strings.LastIndex(good, ".")]
@@ -215,9 +232,70 @@ func FuzzLogoutToken(f *testing.F) {
 	})
 }
 
+// An ID token is believed only with a signature of the provider's: no change of a good one passes.
+func FuzzIDToken(f *testing.F) {
+	p := known(f)
+	m := must(p.parseMetadata(p.cached.Discovery.Raw))
+	good := signed(jose.EdDSA, fuzzKey, "e1", knownClaims(map[string]any{"nonce": "n", "aud": []string{fakeClient, "api"}, "azp": fakeClient, "auth_time": fuzzClock().Unix()}))
+	forged := []string{
+		good, good + "A", strings.ToLower(good), strings.Replace(good, ".", "..", 1), "a.e30.b", "", signed(jose.EdDSA, fuzzKey, "e1", knownClaims(map[string]any{"nonce": "m"})),
+		signed(jose.HS256, []byte(fuzzKey.Public().(ed25519.PublicKey)), "e1", knownClaims(map[string]any{"nonce": "n"})),
+		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + good[strings.Index(good, "."):],
+	}
+	for _, seed := range forged {
+		f.Add(seed)
+	}
+	signature := good[:strings.LastIndex(good, ".")]
+	f.Fuzz(func(t *testing.T, raw string) {
+		claims, expiry, err := p.verifyIDToken(t.Context(), m, raw, idTokenExpectation{nonce: "n", maxAge: time.Minute})
+		if err != nil {
+			if claims != nil || !expiry.IsZero() || !errors.Is(err, ErrUntrusted) && !errors.Is(err, ErrUnreachable) {
+				t.Errorf("%v, %v", claims, err)
+			}
+			return
+		}
+		if !strings.HasPrefix(raw, signature) || claims.Subject() != "ada" || !expiry.Equal(fuzzClock().Add(time.Hour)) {
+			t.Errorf("%q was believed: %v", raw, claims)
+		}
+	})
+}
+
+// Whatever lies in the cache, what is believed of it is discovery of our issuer and public keys.
+func FuzzCache(f *testing.F) {
+	whole := must(json.Marshal(known(f).cached))
+	for _, seed := range []string{string(whole), string(whole[:len(whole)/2]), strings.ReplaceAll(string(whole), fuzzIssuer, "https://mallory.example.com"), "{}", "null", `{"issuer":"` + fuzzIssuer + `","discovery":{"raw":7}}`} {
+		f.Add([]byte(seed))
+	}
+	dir := filepath.Join(f.TempDir(), "cache")
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p := known(t)
+		p.cfg.CacheDir, p.cached = dir, nil
+		if err := errors.Join(private.Dir(dir), private.Replace(p.cachePath(), raw)); err != nil {
+			t.Fatal(err)
+		}
+		m, err := p.metadata(t.Context(), forLogin)
+		if err != nil {
+			if !errors.Is(err, ErrUnreachable) { // it is fetched anew, and nobody is there
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		if m.Issuer != fuzzIssuer || !strings.HasPrefix(m.TokenEndpoint, "https://") {
+			t.Errorf("believed: %+v", m)
+		}
+		keys, _, _ := p.keys(t.Context(), m, forLogin, time.Time{})
+		for _, key := range keys {
+			if !key.Valid() || !key.IsPublic() {
+				t.Errorf("key %+v", key)
+			}
+		}
+	})
+}
+
 func BenchmarkVerifyIDToken(b *testing.B) {
 	p := known(b)
 	m := must(p.parseMetadata(p.cached.Discovery.Raw))
+	p.cached.Keys.Raw = must(json.Marshal(keySetOf(public(&rsaKey().PublicKey, "r1", "RS256")))) // what most providers sign with
 	raw := signed(jose.RS256, rsaKey(), "r1", knownClaims(map[string]any{"nonce": "n"}))
 	for b.Loop() {
 		if _, _, err := p.verifyIDToken(b.Context(), m, raw, idTokenExpectation{nonce: "n"}); err != nil {

@@ -584,21 +584,51 @@ func TestStateFolder(t *testing.T) {
 	}
 }
 
+// offline is a network that leads nowhere.
+type offline struct{}
+
+func (offline) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("offline")
+}
+
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"v":1,"issuer":"i","client_id":"c","access_token":{"token":"t"}}`), []byte(`{"sub":"s"}`))
-	f.Add([]byte(`{`), []byte(``))
+	const issuer = "https://issuer.example.com"
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	p, err := provider.New(provider.Config{Issuer: issuer, ClientID: "c", HTTPClient: &http.Client{Transport: offline{}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	store := keystore.Memory()
+	s := session.New(session.Config{Profile: "p", Provider: p, Store: store, StateDir: f.TempDir(), Now: func() time.Time { return now }})
+	good := `{"v":1,"issuer":"` + issuer + `","client_id":"c","audience":"a","session_expiry":"2027-01-01T00:00:00Z",` +
+		`"access_token":{"token":"t","type":"Bearer","expiry":"2026-11-01T13:00:00Z","obtained":"2026-11-01T12:00:00Z","scope":"openid","aud":"a"}}`
+	for _, head := range []string{good, strings.Replace(good, `"v":1`, `"v":2`, 1), strings.Replace(good, "c\"", "d\"", 1), strings.Replace(good, "13:00", "11:00", 1), "{", "null"} {
+		f.Add([]byte(head), []byte(`{"sub":"s","id_claims":{"sub":"s","n":1e400},"refresh_token":"r","logged_in":"2026-11-01T12:00:00Z","access_tokens":[{"token":"u","aud":"b"}]}`))
+	}
+	f.Add([]byte(good), []byte(`{"sub":""}`))
+	f.Add([]byte(good), []byte("null"))
 	f.Fuzz(func(t *testing.T, head, body []byte) {
-		store := keystore.Memory()
-		p, err := provider.New(provider.Config{Issuer: "https://issuer.example.com", ClientID: "c"})
-		if err != nil {
+		if err := store.Save(t.Context(), s.Name(), keystore.Record{Head: head, Body: body}); err != nil {
 			t.Fatal(err)
 		}
-		s := session.New(session.Config{Profile: "p", Provider: p, Store: store, StateDir: t.TempDir()})
-		if err := store.Save(t.Context(), s.Name(), keystore.Record{Head: head, Body: body}); err != nil {
+		info, err := s.Info(t.Context())
+		switch {
+		case err == nil && (info.Issuer != issuer || info.ClientID != "c" || info.Subject == "" || len(info.AccessTokens) == 0):
+			t.Errorf("%q and %q are believed", head, body)
+		case err != nil && (!errors.Is(err, keystore.ErrCorrupt) || strings.Contains(err.Error(), "token\"")):
+			t.Errorf("%v", err)
+		}
+		if err != nil || info.Over != nil {
 			return
 		}
-		if info, err := s.Info(t.Context()); err == nil && (info.Issuer != "https://issuer.example.com" || info.Subject == "") {
-			t.Errorf("%q and %q are believed", head, body)
+		for _, known := range info.AccessTokens {
+			if !known.Expiry.After(now.Add(time.Minute)) { // it would be renewed
+				continue
+			}
+			token, err := s.AccessToken(t.Context(), session.Request{Audience: known.Audience, MinLifetime: time.Minute})
+			if err == nil && token.Audience != known.Audience && known.Audience != "" {
+				t.Errorf("a token for %q is handed out for %q", token.Audience, known.Audience)
+			}
 		}
 	})
 }
