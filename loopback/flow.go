@@ -348,6 +348,7 @@ func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) {
 		strangerPage(err).write(w)
 		return
 	}
+	Trust(r)
 	tokens, err := f.redeem(ctx, r, l, q)
 	if errors.Is(err, ErrAgain) && !l.repeated {
 		var next string

@@ -1,6 +1,7 @@
 package loopback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +67,7 @@ func portOf(u *url.URL) int {
 // and one that we lacked could be somebody else's.
 type Listener struct {
 	parts []net.Listener
+	most  int // strangers' connections; 0: mostStrangers
 }
 
 // Listen binds the port of baseURL on both loopbacks. A family that the machine lacks
@@ -125,7 +127,6 @@ func (l *Listener) Close() error {
 const (
 	headerLimit   = 16 << 10
 	bodyLimit     = 256 << 10
-	mostWaiting   = 200              // connections that we wait for
 	headerTimeout = 5 * time.Second  // from the first byte of a request to the end of its header
 	bodyTimeout   = 30 * time.Second // for a body sent to us
 	drainTimeout  = 5 * time.Second  // for the rest of another one that nobody read
@@ -137,11 +138,11 @@ const (
 // way finish, for a second at most, and frees the port. Bodies sent to /auth/ are
 // limited; other paths may be an app's, which knows how much it takes.
 func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
-	waiting := &waitingConns{since: map[net.Conn]time.Time{}}
+	strangers := &crowd{most: cmp.Or(l.most, mostStrangers()), seen: map[net.Conn]sighting{}}
 	server := &http.Server{
 		Handler:           limitBodies(handler),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerLimit,
-		ConnState: waiting.note, ErrorLog: discard,
+		ConnState: strangers.note, ConnContext: strangers.introduce, ErrorLog: discard,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	failed := make(chan error, len(l.parts))
@@ -155,7 +156,7 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	case <-ctx.Done():
 	}
 	_ = l.Close()
-	waiting.closeAll() // Shutdown would wait for a browser's spare connection
+	strangers.closeIdle() // Shutdown would wait for a browser's spare connection
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTimeout)
 	defer cancel()
 	if server.Shutdown(grace) != nil {
@@ -181,49 +182,4 @@ func limitBodies(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// waitingConns are the connections that owe us a request: silent, halfway through a
-// header, or idle. With too many of them the oldest is closed, so that whoever opens
-// them all can't keep the real answer out. A browser opens an idle one anew.
-type waitingConns struct {
-	mu    sync.Mutex
-	since map[net.Conn]time.Time
-}
-
-// note hears of a new state; a connection is active once the header of its request was read.
-func (c *waitingConns) note(conn net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew, http.StateIdle:
-		c.add(conn)
-	case http.StateActive, http.StateHijacked, http.StateClosed:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.since, conn)
-	}
-}
-
-func (c *waitingConns) add(conn net.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.since) >= mostWaiting {
-		var oldest net.Conn
-		for other, since := range c.since {
-			if oldest == nil || since.Before(c.since[oldest]) {
-				oldest = other
-			}
-		}
-		delete(c.since, oldest)
-		_ = oldest.Close()
-	}
-	c.since[conn] = time.Now()
-}
-
-func (c *waitingConns) closeAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for conn := range c.since {
-		_ = conn.Close()
-	}
-	clear(c.since)
 }

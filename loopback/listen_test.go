@@ -64,6 +64,7 @@ func TestHolder(t *testing.T) {
 func serve(t *testing.T, handler http.Handler) (addr string) {
 	t.Helper()
 	l, port := listenSomewhere(t, "127.0.0.1")
+	l.most = 40
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- l.Serve(ctx, handler) }()
@@ -90,45 +91,6 @@ func dial(t *testing.T, addr, say string) net.Conn {
 		t.Fatal(err)
 	}
 	return conn
-}
-
-// Connections that owe us a request, whatever they have said so far, give way to newer ones.
-func TestSlowConnections(t *testing.T) {
-	t.Parallel()
-	for name, say := range map[string]string{
-		"silent":           "",
-		"half a header":    "GET / HTTP/1.1\r\nHost: local",
-		"idle after a GET": "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
-			heard := func(conn net.Conn) {
-				if resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil); err != nil {
-					t.Error(err)
-				} else if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "hello" {
-					t.Errorf("got %q: %v", body, err)
-				}
-			}
-			begun := time.Now()
-			first := dial(t, addr, say)
-			if name == "idle after a GET" {
-				heard(first)
-			}
-			for range mostWaiting + 20 {
-				conn := dial(t, addr, say)
-				if name == "idle after a GET" {
-					heard(conn)
-				}
-			}
-			heard(dial(t, addr, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
-			// Sooner than any limit of time ends it.
-			_ = first.SetReadDeadline(begun.Add(headerTimeout - 500*time.Millisecond))
-			if _, err := first.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("the oldest is still there: %v", err)
-			}
-		})
-	}
 }
 
 func TestLimits(t *testing.T) {

@@ -144,11 +144,15 @@ func (s *Server) Handler() http.Handler {
 }
 
 // greet lets the open pages of a browser look again when it is back with its new
-// cookie: when the session changed, they looked too early.
+// cookie: when the session changed, they looked too early. The connections of a browser
+// that is known make no room for a stranger's.
 func (s *Server) greet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.browsers.arrives(r) {
 			s.watch.tell()
+		}
+		if _, known := s.browsers.knows(r); known {
+			loopback.Trust(r)
 		}
 		next.ServeHTTP(w, r)
 	})

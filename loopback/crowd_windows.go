@@ -1,0 +1,4 @@
+package loopback
+
+// mostStrangers is bounded by memory alone.
+func mostStrangers() int { return 500 }
