@@ -33,10 +33,11 @@ func (p *Provider) Settings() string {
 
 // checkOrganization compares the organization that was asked for with the one that the
 // login is of: without that anybody could be sent in through another organization of the
-// tenant. An ID begins with org_; a name knows no case. Only Auth0 gives the parameter this
-// meaning. A renewed ID token may be silent, as it may be of nonce and auth_time.
+// tenant. An ID begins with org_; a name knows no case. Another provider may give the parameter
+// a meaning of its own, so what is demanded of Auth0 is only believed of it where it is told.
+// A renewed ID token may be silent, as it may be of nonce and auth_time.
 func (p *Provider) checkOrganization(claims Claims, want idTokenExpectation) error {
-	if want.organization == "" || !p.cfg.Auth0 {
+	if want.organization == "" {
 		return nil
 	}
 	claim, asked := "org_id", want.organization
@@ -45,7 +46,7 @@ func (p *Provider) checkOrganization(claims Claims, want idTokenExpectation) err
 	}
 	got, told := claims[claim]
 	switch {
-	case got == asked, want.renewed && !told:
+	case got == asked, !told && (want.renewed || !p.cfg.Auth0):
 		return nil
 	case want.renewed:
 		return &untrusted{check: ErrOrganization, detail: "the renewed ID token is of another organization"}
@@ -76,8 +77,10 @@ func (p *Provider) adviceFor(e *RefusedError) string {
 		return "the API identifier is not registered: create it under Dashboard → Applications → APIs, or change --audience"
 	case has("organization"), has("org_id"):
 		return "check --organization, and that the user is a member of it and the application may use it"
+	case has("device_code"), has("device code"):
+		return "switch on Device Code (Grant Types in " + app + ")"
 	case has("grant type", "not allowed"), code == "unauthorized_client":
-		return "switch on Authorization Code and Refresh Token under Advanced Settings → Grant Types (" + app + ")"
+		return "switch on Authorization Code and Refresh Token (Grant Types in " + app + ")"
 	case code == "invalid_client", has("unauthorized") && code == "access_denied" && e.Status != 0:
 		if p.cfg.ClientSecret.IsZero() {
 			return "set the application type to Native, or give the client secret with --client-secret-file (" + app + ")"

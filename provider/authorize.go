@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // AuthorizationURL returns the URL to send the browser to. Where the provider
-// demands it, the request is pushed first and the URL only refers to it (RFC 9126).
+// demands it, of all or of this client, the request is pushed first and the URL only refers to it (RFC 9126).
 func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (string, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
@@ -29,8 +31,9 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	if r.Audience != "" {
 		q.Set(p.cfg.AudienceParameter, r.Audience)
 	}
-	if m.PARRequired {
+	if m.PARRequired || p.notedPush(m) {
 		if m.PAREndpoint == "" {
+			p.distrust()
 			return "", &untrusted{check: ErrMalformed, detail: "the provider demands pushed authorization requests and names no endpoint for them"}
 		}
 		var pushed struct {
@@ -71,13 +74,33 @@ func (p *Provider) CheckResponse(ctx context.Context, q url.Values) (Secret, err
 	case len(iss) > 1, len(iss) == 1 && iss[0] != p.cfg.Issuer:
 		return Secret{}, &untrusted{check: ErrIssuer, detail: fmt.Sprintf("the answer is from %q, not %q", Printable(iss[0]), p.cfg.Issuer)}
 	}
+	for _, code := range q["code"] {
+		p.keepQuiet(code)
+	}
 	if len(q["error"]) > 0 {
-		e := &RefusedError{Code: Printable(q.Get("error")), Description: Printable(q.Get("error_description"))}
-		e.Next = p.adviceFor(e)
+		e := &RefusedError{Code: p.printable(q.Get("error")), Description: p.printable(q.Get("error_description"))}
+		if e.Next = p.adviceFor(e); e.Next == "" && !m.PARRequired && m.PAREndpoint != "" && strings.Contains(strings.ToLower(e.Description), "pushed") {
+			p.notePush()
+			e.Next = "this client has to push its requests: run loopkey login again, which does"
+		}
 		return Secret{}, e
 	}
 	if codes := q["code"]; len(codes) == 1 && codes[0] != "" {
 		return NewSecret(codes[0]), nil
 	}
 	return Secret{}, &untrusted{check: ErrMalformed, detail: "the answer holds no code, or several"}
+}
+
+// notedPush reports whether the provider once refused a request of our client that was not pushed.
+func (p *Provider) notedPush(m *Metadata) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return m.PAREndpoint != "" && slices.Contains(p.cache().Pushes, p.cfg.ClientID)
+}
+
+func (p *Provider) notePush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cache().Pushes = append(p.cache().Pushes, p.cfg.ClientID)
+	p.store()
 }

@@ -26,6 +26,10 @@ type diskCache struct {
 	// UnknownKey is when a key ID was last not among keys fetched anew for it; UnknownRenewed, when one of a renewal's answer was.
 	UnknownKey     time.Time `json:"unknown_key,omitzero"`
 	UnknownRenewed time.Time `json:"unknown_renewed,omitzero"`
+	// SecretPost are the clients that have to send their secret in the form (client_secret_post).
+	SecretPost []string `json:"secret_post,omitempty"`
+	// Pushes are those that have to push their requests although discovery does not demand it (RFC 9126, section 6).
+	Pushes []string `json:"pushes,omitempty"`
 }
 
 func (p *Provider) cachePath() string {

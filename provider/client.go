@@ -2,11 +2,13 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +22,7 @@ type Provider struct {
 	plain bool // a loopback issuer without TLS
 
 	ahead atomic.Int64 // the provider's clock less ours, in nanoseconds
+	quiet hushed
 
 	mu        sync.Mutex
 	cached    *diskCache
@@ -58,6 +61,10 @@ func New(cfg Config) (*Provider, error) {
 		p.http = &own
 	}
 	p.http.CheckRedirect = followNone
+	if secret := cfg.ClientSecret.Reveal(); secret != "" {
+		p.keepQuiet(secret)
+		p.keepQuiet(url.QueryEscape(cfg.ClientID) + ":" + url.QueryEscape(secret)) // as in the header
+	}
 	return p, nil
 }
 
@@ -87,13 +94,40 @@ func (p *Provider) AudienceParameter() string { return p.cfg.AudienceParameter }
 
 // post sends a form as our client, and decodes the JSON object that is the answer; other answers become errors.
 func (p *Provider) post(ctx context.Context, m *Metadata, endpoint string, form url.Values, into any) (*answer, error) {
-	form = maps.Clone(form) // a second try may authenticate in the other way
-	basic := false
-	if p.cfg.ClientSecret.IsZero() {
+	for _, name := range []string{"code", "code_verifier", "refresh_token", "token", "device_code"} {
+		p.keepQuiet(form.Get(name))
+	}
+	basic := p.basicAuth(m)
+	a, err := p.postAs(ctx, endpoint, form, basic)
+	// Discovery tells what the provider knows, not how this client is registered there. A client that was not
+	// recognised has changed nothing, so it may try the other way.
+	refused, _ := errors.AsType[*RefusedError](err)
+	if basic && refused != nil && refused.Code == "invalid_client" && slices.Contains(m.TokenEndpointAuthMethods, "client_secret_post") {
+		var other *RefusedError
+		second, secondErr := p.postAs(ctx, endpoint, form, false)
+		if !errors.As(secondErr, &other) || other.Code != "invalid_client" {
+			p.noteSecretPost()
+			a, err = second, secondErr
+		}
+	}
+	if err != nil {
+		return a, err
+	}
+	if into != nil {
+		if err := document(a.body, into); err != nil {
+			return a, &untrusted{check: ErrMalformed, detail: "the answer is not the JSON that it should be"}
+		}
+	}
+	return a, nil
+}
+
+func (p *Provider) postAs(ctx context.Context, endpoint string, form url.Values, basic bool) (*answer, error) {
+	form = maps.Clone(form)
+	if !basic {
 		form.Set("client_id", p.cfg.ClientID)
-	} else if basic = m.basicAuth(); !basic {
-		form.Set("client_id", p.cfg.ClientID)
-		form.Set("client_secret", p.cfg.ClientSecret.Reveal())
+		if !p.cfg.ClientSecret.IsZero() {
+			form.Set("client_secret", p.cfg.ClientSecret.Reveal())
+		}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -104,33 +138,30 @@ func (p *Provider) post(ctx context.Context, m *Metadata, endpoint string, form 
 		req.SetBasicAuth(url.QueryEscape(p.cfg.ClientID), url.QueryEscape(p.cfg.ClientSecret.Reveal()))
 	}
 	a, err := p.do(ctx, req)
-	if err != nil {
-		return nil, err
+	if err == nil && (a.status >= 300 || saysError(a.body)) {
+		err = p.refused(a)
 	}
-	if a.status >= 300 || saysError(a.body) {
-		return a, p.refused(a)
-	}
-	if into != nil {
-		if err := object(a.body, into); err != nil {
-			return a, &untrusted{check: ErrMalformed, detail: "the answer is not the JSON that it should be"}
-		}
-	}
-	return a, nil
+	return a, err
 }
 
 // basicAuth: without a word in discovery client_secret_basic is meant (OpenID Connect Discovery 1.0, section 3).
-func (m *Metadata) basicAuth() bool {
-	for _, method := range m.TokenEndpointAuthMethods {
-		if method == "client_secret_basic" {
-			return true
-		}
+func (p *Provider) basicAuth(m *Metadata) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	methods := m.TokenEndpointAuthMethods
+	return !p.cfg.ClientSecret.IsZero() && !slices.Contains(p.cache().SecretPost, p.cfg.ClientID) &&
+		(slices.Contains(methods, "client_secret_basic") || !slices.Contains(methods, "client_secret_post"))
+}
+
+// noteSecretPost remembers that our client is registered for client_secret_post.
+func (p *Provider) noteSecretPost() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.cache()
+	if !slices.Contains(c.SecretPost, p.cfg.ClientID) {
+		c.SecretPost = append(c.SecretPost, p.cfg.ClientID)
+		p.store()
 	}
-	for _, method := range m.TokenEndpointAuthMethods {
-		if method == "client_secret_post" {
-			return false
-		}
-	}
-	return true
 }
 
 // saysError: some providers refuse with a 200 (GitHub does).
@@ -138,7 +169,7 @@ func saysError(body []byte) bool {
 	var said struct {
 		Error any `json:"error"`
 	}
-	if object(body, &said) != nil {
+	if document(body, &said) != nil {
 		return false
 	}
 	switch e := said.Error.(type) {
@@ -153,16 +184,7 @@ func saysError(body []byte) bool {
 // refused reads an error answer, whatever its form (RFC 6749, section 5.2).
 func (p *Provider) refused(a *answer) error {
 	e := &RefusedError{Status: a.status}
-	var body map[string]any
-	if object(a.body, &body) == nil {
-		e.Code, _ = body["error"].(string)
-		e.Description, _ = body["error_description"].(string)
-		if nested, ok := body["error"].(map[string]any); ok {
-			e.Code, _ = nested["code"].(string)
-			e.Description, _ = nested["message"].(string)
-		}
-	}
-	e.Code, e.Description = Printable(e.Code), Printable(e.Description)
+	e.Code, e.Description = p.errorIn(a.body)
 	if e.Code == "" && e.Description == "" {
 		e.Description = fmt.Sprintf("it answered %d", a.status)
 		if a.status < 400 {
@@ -171,4 +193,18 @@ func (p *Provider) refused(a *answer) error {
 	}
 	e.Next = p.adviceFor(e)
 	return e
+}
+
+// errorIn returns what an error answer says, fit to be printed; "" where it says nothing that can be read.
+func (p *Provider) errorIn(raw []byte) (code, description string) {
+	var body map[string]any
+	if object(raw, &body) == nil {
+		code, _ = body["error"].(string)
+		description, _ = body["error_description"].(string)
+		if nested, ok := body["error"].(map[string]any); ok {
+			code, _ = nested["code"].(string)
+			description, _ = nested["message"].(string)
+		}
+	}
+	return p.printable(code), p.printable(description)
 }

@@ -61,12 +61,24 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 }
 
 // WaitDevice polls until the person has answered, at the pace that the provider asks for (RFC 8628, section 3.5).
+// Where ctx ends first, the error is its cause, with what the last poll failed of.
 func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
 		return nil, err
 	}
+	a, err := p.pollDevice(ctx, m, d)
+	if err != nil {
+		return nil, err
+	}
+	return p.accept(ctx, m, a, d.scope, d.audience, idTokenExpectation{renewed: true})
+}
+
+// pollDevice returns the answer that holds the tokens.
+func (p *Provider) pollDevice(ctx context.Context, m *Metadata, d *DeviceCode) (*tokenAnswer, error) {
+	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.deviceCode.Reveal()}, "client_id": {p.cfg.ClientID}}
 	interval := d.Interval
+	var failed error // the last time
 	for {
 		// No poll after the code is over: then it is known what the answer would be.
 		left := d.Expiry.Sub(p.now())
@@ -74,24 +86,29 @@ func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, erro
 		select {
 		case <-ctx.Done():
 			timer.Stop()
+			if failed != nil {
+				return nil, fmt.Errorf("%w (the last answer: %w)", context.Cause(ctx), failed)
+			}
 			return nil, context.Cause(ctx)
 		case <-timer.C:
 		}
 		if interval > left {
 			return nil, &RefusedError{Code: "expired_token", Description: "the code was not entered in time", Next: "run loopkey login --device again"}
 		}
-		t, err := p.login(ctx, m, url.Values{
-			"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.deviceCode.Reveal()}, "client_id": {p.cfg.ClientID},
-		}, d.scope, d.audience, idTokenExpectation{renewed: true})
+		var a tokenAnswer
+		_, err := p.post(ctx, m, m.TokenEndpoint, form, &a)
 		refused, _ := errors.AsType[*RefusedError](err)
 		switch {
 		case refused != nil && refused.Code == "authorization_pending":
+			failed = nil
 		case refused != nil && refused.Code == "slow_down":
-			interval += 5 * time.Second // section 3.5
+			failed, interval = nil, interval+5*time.Second // section 3.5
 		case errors.Is(err, ErrUnreachable) && ctx.Err() == nil:
-			interval = min(2*interval, time.Minute) // section 3.5: back off
+			failed, interval = err, min(2*interval, time.Minute) // section 3.5: back off
+		case err != nil:
+			return nil, err
 		default:
-			return t, err
+			return &a, nil
 		}
 	}
 }

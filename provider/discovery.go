@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -139,14 +140,42 @@ func (p *Provider) moved(ctx context.Context, m *Metadata, err error) *Metadata 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if newer := p.rediscover(ctx); newer != nil && newer.TokenEndpoint != m.TokenEndpoint {
+		return newer
+	}
+	return nil
+}
+
+// rediscover fetches discovery because what is known of it does not fit any more; nil where
+// it is as new as it gets, or none can be had. The mutex is held.
+func (p *Provider) rediscover(ctx context.Context) *Metadata {
 	if age := p.now().Sub(p.cache().Discovery.Fetched); age >= 0 && age < refetchPause {
-		return nil // as new as it gets
+		return nil
 	}
 	newer, err := p.discover(ctx)
-	if err != nil || newer.TokenEndpoint == m.TokenEndpoint {
+	if err != nil {
 		return nil
 	}
 	return newer
+}
+
+// advertising returns m, or newer metadata where the algorithm is one that a provider may have
+// changed to since.
+func (p *Provider) advertising(ctx context.Context, m *Metadata, algorithm string) *Metadata {
+	if slices.Contains(m.algorithms(), algorithm) || !slices.Contains(asymmetric, algorithm) {
+		return m
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return cmp.Or(p.rediscover(ctx), m)
+}
+
+// distrust has the next login fetch discovery: no login can be made with this one.
+func (p *Provider) distrust() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cache().Discovery.MaxAge = 0
+	p.store()
 }
 
 // discover fetches discovery. The mutex is held.
@@ -178,12 +207,15 @@ func (p *Provider) discover(ctx context.Context) (*Metadata, error) {
 // letter (OpenID Connect Discovery 1.0, section 4.3).
 func (p *Provider) parseMetadata(raw []byte) (*Metadata, error) {
 	var m Metadata
-	if err := object(raw, &m); err != nil {
+	if err := document(raw, &m); err != nil {
 		return nil, fmt.Errorf("%w: discovery is not the JSON that it should be", ErrMalformed)
 	}
 	if m.Issuer != p.cfg.Issuer {
-		return nil, &untrusted{ErrIssuer, fmt.Sprintf("the provider calls itself %q, not %q", Printable(m.Issuer), p.cfg.Issuer),
-			"if it is the right one, use --issuer " + Printable(m.Issuer)}
+		e := &untrusted{ErrIssuer, fmt.Sprintf("the provider calls itself %q, not %q", Printable(m.Issuer), p.cfg.Issuer), "check --issuer"}
+		if m.Issuer != "" {
+			e.next = "if it is the right one, use --issuer " + Printable(m.Issuer)
+		}
+		return nil, e
 	}
 	for name, endpoint := range map[string]*string{
 		"authorization_endpoint": &m.AuthorizationEndpoint, "token_endpoint": &m.TokenEndpoint, "jwks_uri": &m.JWKSURI,

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,21 +46,18 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	}
 	jws, err := jose.ParseSignedCompact(jwt, algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is not signed with an algorithm that the provider advertises (" + strings.Join(k.algorithms, ", ") + ")"}
+		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is signed with " + strconv.Quote(Printable(algorithm(jwt))) + ", and of what the provider advertises loopkey takes " + strings.Join(k.algorithms, ", "),
+			next: "set the client's signature algorithm to one of these"}
 	}
 	header := jws.Signatures[0].Protected
 	keys, fetched, err := k.p.keys(ctx, k.m, k.age, time.Time{})
 	if err != nil {
 		return nil, err
 	}
-	candidates := fitting(keys, header)
-	if payload, ok := verifyWith(jws, candidates); ok {
+	if payload, ok := verifyWith(jws, fitting(keys, header)); ok {
 		return payload, nil
 	}
-	// The key may be newer than what is known; with a known key ID and a wrong signature it is not.
-	if len(candidates) > 0 && header.KeyID != "" {
-		return nil, &untrusted{check: ErrSignature, detail: "no key of the provider made the token's signature"}
-	}
+	// The key may be newer than what is known, under an old key ID too.
 	if keys, _, err = k.p.keys(ctx, k.m, k.age, fetched); err != nil {
 		return nil, err
 	}
@@ -152,6 +150,11 @@ func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after tim
 	}
 	p.keysTried = p.now()
 	keys, err := p.fetchKeys(ctx, m)
+	if refused, ok := errors.AsType[*RefusedError](err); ok && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone) {
+		if newer := p.rediscover(ctx); newer != nil && newer.JWKSURI != m.JWKSURI { // they have moved
+			keys, err = p.fetchKeys(ctx, newer)
+		}
+	}
 	if errors.Is(err, ErrUnreachable) && f == forSession && after.IsZero() && c.Keys.Raw != nil && age >= 0 && age < mostStale {
 		if old, parseErr := parseKeys(c.Keys.Raw); parseErr == nil {
 			return old, c.Keys.Fetched, nil
@@ -177,6 +180,9 @@ func (p *Provider) fetchKeys(ctx context.Context, m *Metadata) ([]jose.JSONWebKe
 	if err != nil {
 		return nil, err
 	}
+	if len(keys) == 0 {
+		return nil, &untrusted{check: ErrSignature, detail: "the provider's key set holds no key that could have made a signature"}
+	}
 	p.cache().Keys = cached{Raw: a.body, Fetched: a.at, MaxAge: maxAge(a.header)}
 	p.store()
 	return keys, nil
@@ -187,7 +193,7 @@ func parseKeys(raw []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := object(raw, &set); err != nil || set.Keys == nil {
+	if err := document(raw, &set); err != nil || set.Keys == nil {
 		return nil, &untrusted{check: ErrMalformed, detail: "the provider's key set is not the JSON that it should be"}
 	}
 	var keys []jose.JSONWebKey

@@ -54,6 +54,7 @@ type RefreshRequest struct {
 	Nonce    string    // "": not known; a renewed one needs none
 	// Organization is its org_id (Auth0); "": it had none.
 	Organization string
+	Unproven     bool // the refresh token came beside an ID token that was not believed: one that is believed is demanded
 }
 
 // Tokens are what a provider granted, after every check was passed.
@@ -70,6 +71,7 @@ type Tokens struct {
 	IDTokenExpiry time.Time
 	Claims        Claims // the ID token's; nil when none came
 	UserInfo      Claims // what UserInfo says that the ID token lacks; nil when it was not asked
+	Unproven      bool   // beside an error of Refresh: an ID token came and was not believed
 }
 
 // A DeviceCode is a device login that waits for the person (RFC 8628, section 3.2).

@@ -416,7 +416,7 @@ func TestRefusals(t *testing.T) {
 		"503":                 {503, ``, provider.ErrUnreachable, false},
 		"429":                 {429, ``, provider.ErrUnreachable, false},
 		"redirect":            {302, ``, provider.ErrRefused, false},
-		"200 that is no JSON": {200, `hello`, provider.ErrUntrusted, false},
+		"200 that is no JSON": {200, `hello`, provider.ErrUntrusted, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

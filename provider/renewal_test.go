@@ -172,8 +172,8 @@ func unusedAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// A refresh token that an answer rotated is handed out although the answer is refused:
-// the old one is used up. Where the answer is a lie about the person, nothing of it is kept.
+// A refresh token that an answer rotated is handed out although the answer is refused: the
+// old one is used up. Where the ID token beside it was not believed, that is said.
 func TestRotatedInARefusedAnswer(t *testing.T) {
 	t.Parallel()
 	idToken := func(f *fake, change func(map[string]any)) func(map[string]any) {
@@ -186,19 +186,25 @@ func TestRotatedInARefusedAnswer(t *testing.T) {
 		change func(f *fake)
 		want   error
 		kept   string
+		doubt  bool
 	}{
-		"another API": {func(f *fake) { f.on("/token", 200, f.answer(otherAPI)) }, ErrAudience, "second"},
+		"another API": {func(f *fake) { f.on("/token", 200, f.answer(otherAPI)) }, ErrAudience, "second", false},
 		"another API, not rotated": {func(f *fake) {
 			f.on("/token", 200, f.answer(otherAPI, func(a map[string]any) { delete(a, "refresh_token") }))
-		}, ErrAudience, ""},
-		"no keys to verify with": {func(f *fake) { f.on("/token", 200, f.answer()); f.on("/keys", 503, "") }, ErrUnreachable, "second"},
+		}, ErrAudience, "", false},
+		"no keys to verify with": {func(f *fake) { f.on("/token", 200, f.answer()); f.on("/keys", 503, "") }, ErrUnreachable, "second", true},
+		"no keys there":          {func(f *fake) { f.on("/token", 200, f.answer()); f.on("/keys", 404, "") }, ErrRefused, "second", true},
 		"another person": {func(f *fake) {
 			f.on("/token", 200, f.answer(otherAPI, idToken(f, func(c map[string]any) { c["sub"] = "charles" })))
-		}, ErrSubject, ""},
+		}, ErrSubject, "second", true},
 		"another's signature": {func(f *fake) {
 			f.on("/token", 200, f.answer(func(a map[string]any) { a["id_token"] = signed(jose.RS256, otherKey(), "r1", f.claims()) }))
-		}, ErrSignature, ""},
-		"no Bearer": {func(f *fake) { f.on("/token", 200, f.answer(func(a map[string]any) { a["token_type"] = "DPoP" })) }, ErrTokenType, ""},
+		}, ErrSignature, "second", true},
+		"the same one again": {func(f *fake) {
+			f.on("/token", 200, f.answer(func(a map[string]any) { a["refresh_token"], a["id_token"] = "first", "x.y.z" }))
+		}, ErrMalformed, "", false},
+		"no Bearer":        {func(f *fake) { f.on("/token", 200, f.answer(func(a map[string]any) { a["token_type"] = "DPoP" })) }, ErrTokenType, "second", false},
+		"one that is none": {func(f *fake) { f.on("/token", 200, f.answer(func(a map[string]any) { a["refresh_token"] = "a b" })) }, ErrMalformed, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -210,6 +216,12 @@ func TestRotatedInARefusedAnswer(t *testing.T) {
 			}
 			if c.kept == "" && tokens != nil {
 				t.Errorf("tokens beside %v", err)
+			}
+			if tokens != nil && tokens.Unproven != c.doubt {
+				t.Errorf("unproven: %v", tokens.Unproven)
+			}
+			if MaybeSent(err) != (name == "one that is none") && name != "no keys to verify with" {
+				t.Errorf("maybe sent: %v", MaybeSent(err))
 			}
 			if c.kept != "" && (tokens == nil || tokens.RefreshToken.Reveal() != c.kept || !tokens.AccessToken.IsZero() || !tokens.IDToken.IsZero()) {
 				t.Errorf("the new refresh token, and it alone, is not kept: %+v", tokens)

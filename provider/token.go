@@ -54,16 +54,16 @@ func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error
 	if x.Audience != "" && p.cfg.AudienceParameter == "resource" { // RFC 8707, section 2.2
 		form.Set("resource", x.Audience)
 	}
-	return p.login(ctx, m, form, x.Scope, x.Audience, idTokenExpectation{nonce: x.Nonce, maxAge: x.MaxAge, organization: x.Organization})
-}
-
-// login makes the token request of a login, which has to bring an ID token.
-func (p *Provider) login(ctx context.Context, m *Metadata, form url.Values, scope, audience string, want idTokenExpectation) (*Tokens, error) {
 	var a tokenAnswer
 	if _, err := p.post(ctx, m, m.TokenEndpoint, form, &a); err != nil {
 		return nil, err
 	}
-	t, claims, err := p.tokens(&a, audience)
+	return p.accept(ctx, m, &a, x.Scope, x.Audience, idTokenExpectation{nonce: x.Nonce, maxAge: x.MaxAge, organization: x.Organization})
+}
+
+// accept verifies the token answer of a login, which has to bring an ID token.
+func (p *Provider) accept(ctx context.Context, m *Metadata, a *tokenAnswer, scope, audience string, want idTokenExpectation) (*Tokens, error) {
+	t, claims, err := p.tokens(a, audience)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +75,7 @@ func (p *Provider) login(ctx context.Context, m *Metadata, form url.Values, scop
 		return nil, err
 	}
 	if err := p.checkAudience(claims, audience); err != nil {
+		err.login, err.resource = true, p.cfg.AudienceParameter == "resource"
 		return nil, err
 	}
 	if t.Scope == "" {
@@ -87,11 +88,11 @@ func (p *Provider) login(ctx context.Context, m *Metadata, form url.Values, scop
 // never reached the provider's token endpoint, which has moved. A new ID token has to be
 // about the same person and authentication (OpenID Connect Core 1.0, section 12.2).
 //
-// The tokens can come beside an error. Then they hold a new refresh token and nothing
-// else, and it must be stored: the old one is used up. That is so where the access token
-// is for another API (ErrAudience), where the keys to verify the new ID token can't be
-// fetched (ErrUnreachable), and where it is out of its time because this computer's clock
-// is off, as the provider's Date tells. After any other error the tokens are nil.
+// The tokens can come beside an error. Then they hold a new refresh token and nothing else,
+// and it must be stored: the old one is used up, and one bad answer is no reason to lose the
+// session. Nothing is believed by that, for what it brings one day is verified as this was.
+// After any other error the tokens are nil; MaybeSent tells whether the refresh token may be
+// used up all the same.
 func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, error) {
 	m, err := p.metadata(ctx, forSession)
 	if err != nil {
@@ -110,32 +111,52 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 		m, a = newer, tokenAnswer{}
 		_, err = p.post(ctx, m, m.TokenEndpoint, form, &a)
 	}
+	if refused, ok := errors.AsType[*RefusedError](err); ok && refused.Next == "" { // some providers have other words than invalid_grant
+		refused.Next = "if it goes on like that, run loopkey login"
+	}
+	if errors.Is(err, ErrUntrusted) {
+		return nil, &answeredError{err}
+	}
 	if err != nil {
 		return nil, err
 	}
 	t, claims, err := p.tokens(&a, r.Audience)
+	rotated := p.rotated(&a, r.RefreshToken)
+	if err != nil && rotated == nil && a.RefreshToken != "" {
+		return nil, &answeredError{err}
+	}
 	if err != nil {
-		return nil, err
+		return rotated, err
 	}
-	rotated := &Tokens{RefreshToken: t.RefreshToken, RefreshExpiry: t.RefreshExpiry}
-	if t.RefreshToken.IsZero() {
-		rotated = nil
-	}
-	if a.IDToken != "" {
+	switch {
+	case a.IDToken != "":
 		err := p.believe(ctx, m, t, a.IDToken, idTokenExpectation{
 			renewed: true, keys: forSession, subject: r.Subject, authTime: r.AuthTime, nonce: r.Nonce, organization: r.Organization, accessToken: t.AccessToken,
 		})
-		if errors.Is(err, ErrUnreachable) || p.clockIsOff(err) {
+		if err != nil {
+			if rotated != nil {
+				rotated.Unproven = true
+			}
 			return rotated, err
 		}
-		if err != nil {
-			return nil, err
+	case r.Unproven:
+		if rotated != nil {
+			rotated.Unproven = true
 		}
+		return rotated, &untrusted{ErrSubject, "the answer holds no ID token, and the one before was not to be believed", "run loopkey login"}
 	}
 	if err := p.checkAudience(claims, r.Audience); err != nil {
 		return rotated, err
 	}
 	return t, nil
+}
+
+// rotated is the refresh token that replaces the one that was used, if one came.
+func (p *Provider) rotated(a *tokenAnswer, used Secret) *Tokens {
+	if !usableToken(a.RefreshToken) || a.RefreshToken == "" || a.RefreshToken == used.Reveal() {
+		return nil
+	}
+	return &Tokens{RefreshToken: NewSecret(a.RefreshToken), RefreshExpiry: refreshExpiry(a, p.now())}
 }
 
 func (p *Provider) believe(ctx context.Context, m *Metadata, t *Tokens, raw string, want idTokenExpectation) error {
@@ -151,13 +172,14 @@ func (p *Provider) believe(ctx context.Context, m *Metadata, t *Tokens, raw stri
 // tokens checks what can be checked of a token answer without an ID token. It also
 // returns the claims of an access token that is a JWT. Nobody vouches for them.
 func (p *Provider) tokens(a *tokenAnswer, audience string) (*Tokens, Claims, error) {
-	if !strings.EqualFold(a.TokenType, "Bearer") {
-		return nil, nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("the access token is of type %q, not Bearer", Printable(a.TokenType))}
-	}
 	for _, token := range []string{a.AccessToken, a.RefreshToken, a.IDToken} {
-		if len(token) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, nil, &untrusted{check: ErrMalformed, detail: "a token is too large or holds characters that no token holds"}
-		}
+		p.keepQuiet(token)
+	}
+	if !strings.EqualFold(a.TokenType, "Bearer") {
+		return nil, nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("the access token is of type %q, not Bearer", p.printable(a.TokenType))}
+	}
+	if !usableToken(a.AccessToken) || !usableToken(a.RefreshToken) || !usableToken(a.IDToken) {
+		return nil, nil, &untrusted{check: ErrMalformed, detail: "a token is too large or holds characters that no token holds"}
 	}
 	if a.AccessToken == "" {
 		return nil, nil, &untrusted{check: ErrMalformed, detail: "the answer holds no access token"}
@@ -166,12 +188,6 @@ func (p *Provider) tokens(a *tokenAnswer, audience string) (*Tokens, Claims, err
 	expiry, err := lifetime(a.ExpiresIn, now)
 	if err != nil {
 		return nil, nil, err
-	}
-	refreshExpiry, err := lifetime(a.RefreshExpiresIn, now)
-	if err != nil || refreshExpiry.IsZero() {
-		if refreshExpiry, err = lifetime(a.RefreshExpiresIn2, now); err != nil {
-			refreshExpiry = time.Time{}
-		}
 	}
 	// An access token is the API's to read. Two things are looked at when it is a JWT:
 	// an expiry that disagrees with expires_in, and an audience that nobody asked for.
@@ -184,14 +200,30 @@ func (p *Provider) tokens(a *tokenAnswer, audience string) (*Tokens, Claims, err
 	}
 	return &Tokens{
 		AccessToken: NewSecret(a.AccessToken), TokenType: "Bearer", Expiry: expiry, Scope: string(a.Scope), Audience: audience,
-		RefreshToken: NewSecret(a.RefreshToken), RefreshExpiry: refreshExpiry,
+		RefreshToken: NewSecret(a.RefreshToken), RefreshExpiry: refreshExpiry(a, now),
 	}, claims, nil
+}
+
+// usableToken reports whether a token can be put in a header and kept; "" can.
+func usableToken(token string) bool {
+	return len(token) <= maxToken && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// refreshExpiry is when the refresh token ends, where a provider tells (none of the specifications has a name for it).
+func refreshExpiry(a *tokenAnswer, now time.Time) time.Time {
+	for _, told := range []json.RawMessage{a.RefreshExpiresIn, a.RefreshExpiresIn2} {
+		if expiry, err := lifetime(told, now); err == nil && !expiry.IsZero() {
+			return expiry
+		}
+	}
+	return time.Time{}
 }
 
 // checkAudience compares the audience that was asked for with that of an access token
 // that is a JWT. Auth0 answers with a token for its default API without a word.
-func (p *Provider) checkAudience(claims Claims, asked string) error {
-	if got := audiences(claims["aud"]); asked != "" && len(got) > 0 && !slices.Contains(got, asked) {
+func (p *Provider) checkAudience(claims Claims, asked string) *AudienceError {
+	aud, told := claims["aud"]
+	if got := audiences(aud); told && asked != "" && !slices.Contains(got, asked) {
 		return &AudienceError{Asked: asked, Got: got, auth0: p.cfg.Auth0}
 	}
 	return nil
@@ -223,13 +255,17 @@ func seconds(raw json.RawMessage) time.Duration {
 // An AudienceError says that the provider answered with a token for another API than
 // was asked for. It wraps ErrAudience.
 type AudienceError struct {
-	Asked string
-	Got   []string
-	auth0 bool
+	Asked                  string
+	Got                    []string
+	auth0, login, resource bool
 }
 
 func (e *AudienceError) Error() string {
-	return fmt.Sprintf("%v: the access token is for %s, not for %s", ErrAudience, Printable(strings.Join(e.Got, ", ")), Printable(e.Asked))
+	got := "nobody"
+	if len(e.Got) > 0 {
+		got = Printable(strings.Join(e.Got, ", "))
+	}
+	return fmt.Sprintf("%v: the access token is for %s, not for %s", ErrAudience, got, Printable(e.Asked))
 }
 
 // Unwrap makes it match ErrAudience.
@@ -237,7 +273,14 @@ func (e *AudienceError) Unwrap() error { return ErrAudience }
 
 // Next names the setting to change.
 func (e *AudienceError) Next() string {
-	if e.auth0 {
+	switch {
+	case e.login && e.auth0:
+		return "check that this is the API's identifier (Dashboard → Applications → APIs)"
+	case e.login && e.resource: // a provider that does not know RFC 8707 passes it over
+		return "check --audience, or set audience_parameter = \"audience\" in the profile, as some providers want it"
+	case e.login:
+		return "check --audience, and that the provider gives this client tokens for it"
+	case e.auth0:
 		return "allow it under Dashboard → Applications → your app → Multi-Resource Refresh Token, or run loopkey login --audience " + Printable(e.Asked)
 	}
 	return "run loopkey login --audience " + Printable(e.Asked)

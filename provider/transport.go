@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -54,9 +56,17 @@ func (e *UnreachableError) Unwrap() error { return ErrUnreachable }
 
 // MaybeSent reports whether the request that failed may have been acted on all the same.
 func MaybeSent(err error) bool {
+	if _, ok := errors.AsType[*answeredError](err); ok {
+		return true
+	}
 	e, ok := errors.AsType[*UnreachableError](err)
 	return ok && e.Sent
 }
+
+// An answeredError is about an answer that can't be used, though it may have come to one who did what was asked.
+type answeredError struct{ error }
+
+func (e *answeredError) Unwrap() error { return e.error }
 
 // newHTTPClient honours HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE as Go does.
 func newHTTPClient() *http.Client {
@@ -197,10 +207,13 @@ func (p *Provider) once(ctx context.Context, req *http.Request) (*answer, error)
 	if len(body) > bodyLimit {
 		return nil, &untrusted{check: ErrMalformed, detail: fmt.Sprintf("%s sent more than %d KiB", Printable(req.URL.Host), bodyLimit>>10)}
 	}
-	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
-		notActedOn := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
+	notActedOn := slices.Contains([]int{http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusTooEarly}, resp.StatusCode)
+	if resp.StatusCode >= 500 || notActedOn {
 		e := &UnreachableError{
 			Host: Printable(req.URL.Host), Why: "it answered " + strconv.Itoa(resp.StatusCode), Status: resp.StatusCode, Sent: !notActedOn,
+		}
+		if code, description := p.errorIn(body); code+description != "" {
+			e.Why += " (" + strings.Trim(code+": "+description, ": ") + ")"
 		}
 		wait, told := p.retryAfter(resp.Header)
 		if e.RetryAfter, e.toldWhen = wait, told && notActedOn; wait > 0 {
@@ -286,6 +299,23 @@ func reason(err error) string {
 		return reason(e.Err)
 	}
 	return err.Error()
+}
+
+// document decodes a JSON object into a struct whose names are all in lower case. JSON's names know
+// a case (RFC 8259, section 8.3), encoding/json's do not: it would take "Token_Endpoint" for the other.
+func document(body []byte, into any) error {
+	var members map[string]json.RawMessage
+	if err := object(body, &members); err != nil {
+		return err
+	}
+	maps.DeleteFunc(members, func(name string, _ json.RawMessage) bool {
+		return strings.ContainsFunc(name, func(r rune) bool { return r >= 'A' && r <= 'Z' || r > '~' })
+	})
+	exact, err := json.Marshal(members)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(exact, into)
 }
 
 // object decodes a JSON object, numbers as written.

@@ -69,6 +69,7 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	if strings.Count(raw, ".") != 2 || len(raw) > 64<<10 {
 		return nil, none, &untrusted{check: ErrMalformed, detail: "the ID token is no signed JWT"}
 	}
+	m = p.advertising(ctx, m, algorithm(raw))
 	now := p.now()
 	// go-oidc verifies all that it knows of; issuer, audience and expiry are compared here once more. Its errors
 	// are texts, and it reads claims whatever their case ("ISS"), which ours does not.
@@ -113,7 +114,7 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	case issued.IsZero():
 		return nil, none, &untrusted{check: ErrIssuedAt, detail: "the ID token does not say when it was issued"}
 	case issued.After(now.Add(clockLeeway)):
-		return nil, none, p.clockError(issued.Sub(now))
+		return nil, none, p.clockError(issued.Sub(now), "ID token")
 	case !want.renewed && issued.Before(now.Add(-oldestLogin)):
 		return nil, none, &untrusted{ErrIssuedAt, fmt.Sprintf("the ID token was issued %s ago, long before this login", rough(now.Sub(issued))), p.clockAdvice("")}
 	}
@@ -135,8 +136,8 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	return claims, claims.Time("exp"), nil
 }
 
-func (p *Provider) clockError(ahead time.Duration) error {
-	return &untrusted{ErrIssuedAt, fmt.Sprintf("the ID token was issued %s in the future", rough(ahead)),
+func (p *Provider) clockError(ahead time.Duration, what string) error {
+	return &untrusted{ErrIssuedAt, fmt.Sprintf("the %s was issued %s in the future", what, rough(ahead)),
 		p.clockAdvice("this computer's clock may be behind by that much: set it")}
 }
 
@@ -172,12 +173,9 @@ func (p *Provider) explainVerify(m *Metadata, raw string, claims Claims, now tim
 	if err := p.checkClaims(claims, now, what); err != nil {
 		return err
 	}
-	if nbf := claims.Time("nbf"); nbf.After(now) {
-		return p.clockError(nbf.Sub(now))
-	}
 	if alg := algorithm(raw); !slices.Contains(m.algorithms(), alg) {
-		return &untrusted{check: ErrAlgorithm, detail: fmt.Sprintf("the %s is signed with %q, and the provider advertises %s",
-			what, Printable(alg), strings.Join(m.algorithms(), ", "))}
+		return &untrusted{ErrAlgorithm, fmt.Sprintf("the %s is signed with %q, and of what the provider advertises loopkey takes %s",
+			what, Printable(alg), strings.Join(m.algorithms(), ", ")), "set the client's signature algorithm to one of these"}
 	}
 	return &untrusted{check: ErrMalformed, detail: "the " + what + "'s header or claims are not of their types"}
 }
@@ -190,6 +188,10 @@ func (p *Provider) checkClaims(claims Claims, now time.Time, what string) error 
 		return &untrusted{ErrIssuer, fmt.Sprintf("the %s is from %q, not %q", what, Printable(claims.Text("iss")), p.cfg.Issuer), ""}
 	case !slices.Contains(audiences(claims["aud"]), p.cfg.ClientID):
 		return &untrusted{ErrAudience, "the " + what + " is for another client", "check --client-id"}
+	case claims.Time("nbf").After(now.Add(clockLeeway)):
+		return p.clockError(claims.Time("nbf").Sub(now), what)
+	case notADate(claims, "nbf"):
+		return &untrusted{check: ErrIssuedAt, detail: "the " + what + " does not say from when on it is good"}
 	case expiry.IsZero():
 		return &untrusted{check: ErrExpired, detail: "the " + what + " does not say when it expires"}
 	case !expiry.After(now.Add(-clockLeeway)):
@@ -197,6 +199,17 @@ func (p *Provider) checkClaims(claims Claims, now time.Time, what string) error 
 			p.clockAdvice("if this computer's clock is ahead by that much, set it")}
 	}
 	return nil
+}
+
+// notADate reports whether a claim is there and no moment that there will ever be (RFC 7519, section 2).
+func notADate(claims Claims, name string) bool {
+	value, told := claims[name]
+	n, isNumber := value.(json.Number)
+	if !told || isNumber && !claims.Time(name).IsZero() {
+		return false
+	}
+	seconds, err := n.Float64()
+	return err != nil || seconds > 0 // the beginning of time, or before it, is none that matters
 }
 
 // algorithm is what a JWT's header says of its signature.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -53,11 +54,20 @@ func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state,
 	return nil, s.named(errors.New("the process that renewed the session ended before its time: ask again"))
 }
 
-// Renew makes the renewal that another process's Config.Apart was given an order
-// for, and returns the reply that it has to return. It goes on to the end whatever
-// becomes of the other process, in about a minute at most.
-func (s *Session) Renew(ctx context.Context, ordered []byte) []byte {
-	st, err := s.obey(context.WithoutCancel(ctx), ordered)
+// Renew makes the renewal that another process's Config.Apart was given an order for, and
+// calls answer once with the reply that it has to return: when it is done, or sooner where
+// the keystore takes its time, for a person waits for the reply. It goes on to the end
+// whatever becomes of the other process, in little more than a minute at most.
+func (s *Session) Renew(ctx context.Context, ordered []byte, answer func(reply []byte)) {
+	var once sync.Once
+	say := func(st *state, err error) {
+		once.Do(func() { answer(replyOf(st, err)) })
+	}
+	say(s.obey(context.WithoutCancel(ctx), ordered, func(err error) { say(nil, err) }))
+}
+
+// replyOf is nil where there is nothing that can be told: the other end takes that for a sudden end.
+func replyOf(st *state, err error) []byte {
 	r := reply{relay: *relayOf(err)}
 	if err == nil {
 		record, err := st.encode()
@@ -73,7 +83,7 @@ func (s *Session) Renew(ctx context.Context, ordered []byte) []byte {
 	return data
 }
 
-func (s *Session) obey(ctx context.Context, ordered []byte) (*state, error) {
+func (s *Session) obey(ctx context.Context, ordered []byte, slow func(error)) (*state, error) {
 	var o order
 	if json.Unmarshal(ordered, &o) != nil || o.Version != orderVersion {
 		return nil, errors.New("the renewal was ordered by another version of loopkey: ask again")
@@ -92,7 +102,7 @@ func (s *Session) obey(ctx context.Context, ordered []byte) (*state, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, renewLimit)
 	defer cancel()
-	return st, s.refresh(ctx, st, Request{Audience: o.Audience, Scope: o.Scope})
+	return st, s.refresh(ctx, st, Request{Audience: o.Audience, Scope: o.Scope}, slow)
 }
 
 // A relay is how a renewal ended, as one process tells another.

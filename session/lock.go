@@ -14,7 +14,7 @@ import (
 )
 
 // lockLimit is how long to wait for another process: longer than a renewal may take.
-const lockLimit = renewLimit + 15*time.Second
+const lockLimit = renewLimit + saveLimit + 5*time.Second
 
 // A fileLock is shared by all processes of the person. It is two files: the turn,
 // whose holder may change the session, and the work, held while it is changed. They
@@ -90,10 +90,32 @@ func (l *fileLock) acquireWork(ctx context.Context) (*flock.Flock, error) {
 	return l.wait(ctx, l.work(), (*flock.Flock).Lock)
 }
 
-// idle waits until it is nobody's turn.
-func (l *fileLock) idle(ctx context.Context) (*flock.Flock, error) {
+// errChanged: the session changed while somebody waited for their turn.
+var errChanged = errors.New("the session has changed")
+
+// idle waits until it is nobody's turn, or with errChanged until the session has changed since it was seen.
+func (l *fileLock) idle(ctx context.Context, seen time.Time) (*flock.Flock, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if !l.touched().Equal(seen) {
+					cancel(errChanged)
+					return
+				}
+			}
+		}
+	}()
 	return l.wait(ctx, l.turn(), (*flock.Flock).RLock)
 }
+
+const lookEvery = 300 * time.Millisecond // at a change of the session, by one stat
 
 // wait blocks in the kernel, which is fairer and faster than asking again and
 // again; who stops waiting lets go of the lock when it comes.

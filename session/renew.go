@@ -6,19 +6,27 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
 
-// renewLimit bounds the refresh request and the storing of its answer together.
-const renewLimit = 45 * time.Second
+// renewLimit bounds the refresh request, saveLimit the storing of its answer, which may be the
+// only copy of a rotated refresh token.
+const (
+	renewLimit = 45 * time.Second
+	saveLimit  = 20 * time.Second
+	// savePatience is for whoever waits for the token.
+	savePatience = 3 * time.Second
+)
 
 // A renewal is one use of the refresh token.
 type renewal struct {
 	request Request
 	asked   time.Time         // when the caller came
+	seen    time.Time         // when the session had last changed by then
 	enough  func(*state) bool // the session, read under the lock, already has what was asked for
 	idToken bool              // an ID token is wanted, not an access token
 }
@@ -33,13 +41,7 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 	}
 	if lock == nil {
 		// Many may wait for one renewal: they read together, and only who still lacks a token takes the lock alone.
-		idle, err := s.lock.idle(ctx)
-		if err != nil {
-			return err
-		}
-		st, err := s.load(ctx)
-		_ = idle.Close()
-		if err != nil || r.enough(st) {
+		if done, err := s.await(ctx, r); done || err != nil {
 			return err
 		}
 		if lock, err = s.lock.acquire(ctx); err != nil {
@@ -70,10 +72,31 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 	if r.enough(st) || r.idToken {
 		return nil
 	}
-	if t := st.find(r.request); t != nil && t.Obtained.After(r.asked) {
+	if t := st.find(r.request); t != nil && since(t.Obtained, r.asked, s.cfg.Now()) {
 		return s.named(errors.New("the provider's new access token had expired when it came: is this clock right?"))
 	}
 	return s.named(errors.New("the session was replaced while it was being renewed: ask again"))
+}
+
+// await waits until it is nobody's turn, and reports whether the session has by then what was
+// asked for. It looks too whenever the session changes: the process whose turn it is may have
+// been stopped after that.
+func (s *Session) await(ctx context.Context, r renewal) (done bool, err error) {
+	seen := r.seen
+	for {
+		idle, err := s.lock.idle(ctx, seen)
+		if err != nil && !errors.Is(err, errChanged) {
+			return false, err
+		}
+		seen = s.lock.touched()
+		st, loadErr := s.load(ctx)
+		if idle != nil {
+			_ = idle.Close()
+		}
+		if loadErr != nil || r.enough(st) || idle != nil {
+			return loadErr == nil && r.enough(st), loadErr
+		}
+	}
 }
 
 // make renews the session, in a process of its own where there can be one, and
@@ -92,11 +115,12 @@ func (s *Session) make(ctx context.Context, lock *held, st *state, r Request) (*
 	// From here on an interruption must not win: the provider may already have taken the old refresh token back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
 	defer cancel()
-	return st, s.refresh(ctx, st, r)
+	return st, s.refresh(ctx, st, r, func(error) {})
 }
 
-// refresh makes one refresh request and stores its answer in the session and in st. The work is ours.
-func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
+// refresh makes one refresh request and stores its answer in the session and in st. The work is
+// ours. It calls slow if the keystore does not take the answer soon, and goes on.
+func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(error)) error {
 	if store, ok := s.cfg.Store.(keystore.Reserver); ok { // the answer may be the only copy of a rotated refresh token
 		release, err := store.Reserve(ctx, s.name)
 		if err != nil {
@@ -113,6 +137,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
 		Nonce:        st.Nonce,
 		AuthTime:     st.AuthTime,
 		Organization: st.Organization,
+		Unproven:     st.Unproven,
 	})
 	switch {
 	case errors.Is(err, provider.ErrInvalidGrant):
@@ -121,12 +146,11 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
 	case err != nil:
 		err = s.named(err)
 		if tokens != nil {
-			err = errors.Join(err, s.keepRotated(ctx, st, tokens))
-		} else if errors.Is(err, provider.ErrUnreachable) {
-			s.noteAttempt(st, err)
-			return err
+			if lost := s.keepRotated(ctx, st, tokens, slow); lost != nil {
+				return errors.Join(err, lost) // the attempt stays noted as one whose answer was lost
+			}
 		}
-		s.forgetAttempt()
+		s.noteAttempt(st, err)
 		return err
 	}
 	if tokens.Scope == "" {
@@ -135,7 +159,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
 	obtained := s.cfg.Now()
 	st.apply(tokens, r, obtained)
 	st.Renewed = obtained
-	if err := s.saveSurely(ctx, st); err != nil {
+	if err := s.saveSurely(ctx, st, slow); err != nil {
 		return err
 	}
 	s.forgetAttempt()
@@ -147,29 +171,38 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request) error {
 
 // keepRotated stores the refresh token of an answer whose access token is not handed
 // out, for the old one may be used up. Nothing else of that answer is kept.
-func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens) error {
+func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens, slow func(error)) error {
 	if t.RefreshToken.IsZero() {
 		return nil
 	}
-	st.RefreshToken, st.RefreshExpiry = t.RefreshToken.Reveal(), t.RefreshExpiry
-	return s.saveSurely(ctx, st)
+	st.RefreshToken, st.RefreshExpiry, st.Unproven = t.RefreshToken.Reveal(), t.RefreshExpiry, t.Unproven
+	return s.saveSurely(ctx, st, slow)
 }
 
-// saveSurely tries three times: what it stores may be the only copy of a rotated
-// refresh token, and a keychain may just have been locked, or be busy.
-func (s *Session) saveSurely(ctx context.Context, st *state) error {
-	for range 2 {
+// saveSurely tries as long as saveLimit allows, which begins now: what it stores may be the only
+// copy of a rotated refresh token, and a keychain may just have been locked, or be busy.
+func (s *Session) saveSurely(ctx context.Context, st *state, slow func(error)) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	defer cancel()
+	var why atomic.Pointer[error]
+	hangs := s.explain(&keystore.UnavailableError{Why: "it does not answer", Next: "unlock it: for some seconds more loopkey tries to store the renewed session"})
+	why.Store(&hangs)
+	patience := time.AfterFunc(savePatience, func() { slow(*why.Load()) })
+	defer patience.Stop()
+	for pause := 500 * time.Millisecond; ; pause *= 2 { // each may show the person a dialog
 		err := s.save(ctx, st)
 		if !errors.Is(err, keystore.ErrUnavailable) {
 			return err
 		}
+		why.Store(&err)
+		timer := time.NewTimer(pause)
 		select {
-		case <-time.After(time.Second):
+		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
 			return err
 		}
 	}
-	return s.save(ctx, st)
 }
 
 // refused ends the session's renewing, unless the refused token is no longer the

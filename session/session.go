@@ -73,6 +73,7 @@ type Config struct {
 	Provider *provider.Provider // required
 	Store    keystore.Store     // required
 	StateDir string             // required: holds the lock, which all processes of the person must share
+	Known    Known              // what is remembered of a login in StateDir; zero: nothing
 	// MayAskAudiences: the provider lets one refresh token get tokens for audiences that the login did not ask for.
 	// Others may end the session over such a request, so they are not asked.
 	MayAskAudiences bool
@@ -135,33 +136,33 @@ type Request struct {
 func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, error) {
 	asked := s.cfg.Now()
 	var out AccessToken
-	if !r.Force {
-		st, err := s.readFor(ctx, r)
-		if err != nil {
-			return out, err
+	seen := s.lock.touched()
+	st, err := s.readFor(ctx, r) // whatever is asked: a keystore that does not answer must not first be waited for in a queue
+	if err != nil {
+		return out, err
+	}
+	if err := st.alive(asked); err != nil {
+		return out, err
+	}
+	if t := st.find(r); t != nil && !r.Force {
+		if t.good(asked, r.MinLifetime, st.RefreshToken == "" && st.whole) {
+			return t.handOut(), nil
 		}
-		if err := st.alive(asked); err != nil {
-			return out, err
-		}
-		if t := st.find(r); t != nil {
-			if t.good(asked, r.MinLifetime, st.RefreshToken == "" && st.whole) {
-				return t.handOut(), nil
-			}
-			if !t.expired(asked) {
-				out = t.handOut()
-			}
+		if !t.expired(asked) {
+			out = t.handOut()
 		}
 	}
-	err := s.renew(ctx, renewal{
+	err = s.renew(ctx, renewal{
 		request: r,
 		asked:   asked,
+		seen:    seen,
 		enough: func(st *state) bool {
-			t := st.find(r)
-			if t == nil || t.expired(s.cfg.Now()) {
+			t, now := st.find(r), s.cfg.Now()
+			if t == nil || t.expired(now) {
 				return false
 			}
 			// Renewed since we were asked: whoever came first did our work, however short the token lives.
-			if t.Obtained.After(asked) || !r.Force && t.good(asked, r.MinLifetime, st.RefreshToken == "") {
+			if since(t.Obtained, asked, now) || !r.Force && t.good(asked, r.MinLifetime, st.RefreshToken == "") {
 				out = t.handOut()
 				return true
 			}
@@ -178,7 +179,7 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 // left is renewed first, any if force is set; where the provider sends none on
 // renewal the old one is returned as long as it lives.
 func (s *Session) IDToken(ctx context.Context, minLifetime time.Duration, force bool) (provider.Secret, time.Time, error) {
-	asked := s.cfg.Now()
+	asked, seen := s.cfg.Now(), s.lock.touched()
 	st, err := s.load(ctx)
 	if err != nil {
 		return provider.Secret{}, time.Time{}, err
@@ -189,10 +190,10 @@ func (s *Session) IDToken(ctx context.Context, minLifetime time.Duration, force 
 	enough := func(now *state) bool {
 		st = now
 		return st.IDToken != "" && st.IDTokenExpiry.After(asked) &&
-			(st.IDTokenObtained.After(asked) || !force && st.IDTokenExpiry.After(asked.Add(minLifetime)))
+			(since(st.IDTokenObtained, asked, s.cfg.Now()) || !force && st.IDTokenExpiry.After(asked.Add(minLifetime)))
 	}
 	if !enough(st) {
-		err = s.renew(ctx, renewal{asked: asked, enough: enough, idToken: true})
+		err = s.renew(ctx, renewal{asked: asked, seen: seen, enough: enough, idToken: true})
 	}
 	alive := st.IDToken != "" && st.IDTokenExpiry.After(s.cfg.Now())
 	switch {
@@ -203,6 +204,10 @@ func (s *Session) IDToken(ctx context.Context, minLifetime time.Duration, force 
 	}
 	return provider.Secret{}, time.Time{}, ErrNoIDToken
 }
+
+// since reports whether something was obtained after a moment, and not in the future: then the
+// clock was wrong when it was.
+func since(obtained, asked, now time.Time) bool { return obtained.After(asked) && !obtained.After(now) }
 
 // Info is what a session says of itself. It holds no token.
 type Info struct {
@@ -323,7 +328,9 @@ func (s *Session) BeginOver(ctx context.Context, t *provider.Tokens, mayReplace 
 	}
 	st.apply(t, Request{}, now)
 	st.Granted = []string{t.Audience}
+	forget := s.remember()
 	if err := s.save(ctx, st); err != nil {
+		forget()
 		return replaced, err
 	}
 	if replaced.Reveal() == t.RefreshToken.Reveal() {
@@ -332,13 +339,30 @@ func (s *Session) BeginOver(ctx context.Context, t *provider.Tokens, mayReplace 
 	return replaced, nil
 }
 
+// remember notes where the session is, under the lock: a logout under way takes the note of the one
+// before away. That it can't be noted only means that the next command wants to be told the issuer.
+func (s *Session) remember() (forget func()) {
+	if s.cfg.Known == (Known{}) {
+		return func() {}
+	}
+	forget, err := Remember(s.cfg.StateDir, s.cfg.Known)
+	if err != nil {
+		if s.cfg.Notice != nil {
+			s.cfg.Notice("this login is not noted, so name the issuer in every command: " + err.Error())
+		}
+		return func() {}
+	}
+	return forget
+}
+
 // Retire revokes the refresh token that a new login replaced (Auth0 keeps 200
 // per person and application, then drops the oldest).
 //
 // RFC 7009, section 2.1, lets a provider revoke the whole grant with it, and a
 // second login of the same browser may share that grant. So where that can
 // happen the new refresh token is tried once; if it died too, again is true: the
-// login has to be repeated, which works then, and the provider is remembered.
+// login has to be repeated, which works then, and the provider is remembered. The error
+// is of the revocation, or of that trial; the login stands.
 func (s *Session) Retire(ctx context.Context, replaced provider.Secret) (again bool, err error) {
 	if replaced.IsZero() {
 		return false, nil
@@ -360,8 +384,11 @@ func (s *Session) Retire(ctx context.Context, replaced provider.Secret) (again b
 		return false, nil
 	}
 	_, err = s.AccessToken(ctx, Request{Force: true})
-	if !errors.Is(err, ErrRefreshRefused) {
+	switch {
+	case errors.Is(err, provider.ErrUnreachable): // it was the last thing that could be done, and tells nothing
 		return false, nil
+	case !errors.Is(err, ErrRefreshRefused):
+		return false, err
 	}
 	return true, s.update(ctx, func(st *state) { st.RevocationCascades = true })
 }

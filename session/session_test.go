@@ -315,7 +315,7 @@ func TestApart(t *testing.T) {
 		if bytes.Contains(order, []byte(s.stored().RefreshToken)) {
 			t.Error("the order holds the refresh token")
 		}
-		return apart.Renew(ctx, order), nil
+		return renewed(ctx, apart, order), nil
 	}
 	before := s.stored().RefreshToken
 	force := session.Request{Force: true}
@@ -340,18 +340,18 @@ func TestApart(t *testing.T) {
 		}
 	}
 	for _, order := range []string{"", "{", `{"v":99}`} {
-		if reply := string(apart.Renew(t.Context(), []byte(order))); !strings.Contains(reply, "ask again") {
+		if reply := string(renewed(t.Context(), apart, []byte(order))); !strings.Contains(reply, "ask again") {
 			t.Errorf("%q: got %s", order, reply)
 		}
 	}
 	// Its work was done by another meanwhile.
 	s.tenant.Reset()
-	if reply := string(apart.Renew(t.Context(), []byte(`{"v":1,"refresh_token_sha256":"of another one"}`))); !strings.HasPrefix(reply, `{"v":1,"session":`) {
+	if reply := string(renewed(t.Context(), apart, []byte(`{"v":1,"refresh_token_sha256":"of another one"}`))); !strings.HasPrefix(reply, `{"v":1,"session":`) {
 		t.Errorf("got %s", reply)
 	}
 	s.requests(0)
 	s.tenant.RevokeAll("ada")
-	s.cfg.Apart = func(ctx context.Context, order []byte) ([]byte, error) { return apart.Renew(ctx, order), nil }
+	s.cfg.Apart = func(ctx context.Context, order []byte) ([]byte, error) { return renewed(ctx, apart, order), nil }
 	if _, err := s.get(force); !errors.Is(err, session.ErrRefreshRefused) || !errors.Is(err, session.ErrCannotRenew) {
 		t.Errorf("got %v", err)
 	}
@@ -582,6 +582,12 @@ func TestStateFolder(t *testing.T) {
 	if s.process().Changed().IsZero() {
 		t.Error("no change is seen")
 	}
+}
+
+// renewed is the reply of a process that makes a renewal.
+func renewed(ctx context.Context, apart *session.Session, order []byte) (reply []byte) {
+	apart.Renew(ctx, order, func(came []byte) { reply = came })
+	return reply
 }
 
 // offline is a network that leads nowhere.

@@ -47,6 +47,7 @@ type body struct {
 	RefreshToken       string          `json:"refresh_token,omitempty"`
 	RefreshExpiry      time.Time       `json:"refresh_expiry,omitzero"`
 	RefreshRefused     bool            `json:"refresh_refused,omitempty"`
+	Unproven           bool            `json:"unproven,omitempty"` // it came beside an ID token that was not believed
 	LoggedIn           time.Time       `json:"logged_in"`
 	Renewed            time.Time       `json:"renewed,omitzero"`
 	Granted            []string        `json:"granted_audiences,omitempty"` // audiences the refresh token may surely be used for
@@ -70,7 +71,11 @@ const unknownLifetime = 5 * time.Minute
 func (t *storedToken) expired(now time.Time) bool { return !t.Expiry.IsZero() && !t.Expiry.After(now) }
 
 // good reports whether the token lives for at least min more; last says that no other can be had.
+// One that was obtained in the future has an expiry that was reckoned by a clock that was wrong.
 func (t *storedToken) good(now time.Time, min time.Duration, last bool) bool {
+	if t.Obtained.After(now.Add(time.Minute)) && !last {
+		return false
+	}
 	if t.Expiry.IsZero() {
 		return last || t.Obtained.Add(unknownLifetime).After(now)
 	}
@@ -164,11 +169,12 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 		st.RefreshToken = t.RefreshToken.Reveal()
 		st.RefreshExpiry = t.RefreshExpiry
 		st.RefreshRefused = false
+		st.Unproven = false
 	} else if !t.RefreshExpiry.IsZero() {
 		st.RefreshExpiry = t.RefreshExpiry
 	}
 	if !t.IDToken.IsZero() {
-		st.IDToken, st.IDTokenExpiry, st.IDTokenObtained = t.IDToken.Reveal(), t.IDTokenExpiry, now
+		st.IDToken, st.IDTokenExpiry, st.IDTokenObtained, st.Unproven = t.IDToken.Reveal(), t.IDTokenExpiry, now, false
 		if st.IDClaims == nil {
 			st.Nonce, st.AuthTime, st.Organization = t.Claims.Text("nonce"), t.Claims.Time("auth_time"), t.Claims.Text("org_id")
 		}

@@ -19,7 +19,6 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
-	"github.com/loopkey/loopkey/session"
 	"github.com/loopkey/loopkey/webui"
 )
 
@@ -176,17 +175,11 @@ func (a *app) loginByServer(ctx context.Context, acc *account, f loginFlags, cfg
 	return nil, err
 }
 
-// keep notes where the session is, stores the new login, and revokes the refresh token
+// keep stores the new login, and revokes the refresh token
 // that it replaces. loopback.ErrAgain: the new login fell with the old one.
 func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayReplace func(subject string) bool) error {
-	forget, err := session.Remember(acc.config.StateDir, knownOf(acc.config))
-	if err != nil { // it only means that the next command wants to be told the issuer
-		a.say("This login is not noted, so name the issuer in every command: %s", provider.Printable(err.Error()))
-		forget = func() {}
-	}
 	replaced, err := acc.session.BeginOver(ctx, t, mayReplace)
 	if err != nil {
-		forget()
 		return err
 	}
 	again, err := acc.session.Retire(ctx, replaced)
@@ -194,7 +187,7 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayRep
 		return loopback.ErrAgain
 	}
 	if err != nil {
-		a.say("The refresh token of the login before could not be revoked: %s", provider.Printable(err.Error()))
+		a.say("The login before this one could not be ended cleanly: %s", provider.Printable(err.Error()))
 	}
 	return nil
 }
@@ -231,6 +224,9 @@ var errDeviceTimeout = errors.New("timeout: the login on the other device did no
 func deviceError(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, loopback.ErrTimeout) {
+		if failed, ok := errors.AsType[*provider.UnreachableError](err); ok { // while it was asked whether the person is done
+			return fmt.Errorf("%w: %w", errDeviceTimeout, failed)
+		}
 		return errDeviceTimeout
 	}
 	return cmp.Or(cause, err)

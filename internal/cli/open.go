@@ -77,7 +77,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	return &account{
 		config: cfg, provider: p, store: store,
 		session: session.New(session.Config{
-			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, MayAskAudiences: cfg.RefreshAudiences,
+			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, Known: knownOf(cfg), MayAskAudiences: cfg.RefreshAudiences,
 			Apart: func(ctx context.Context, order []byte) ([]byte, error) {
 				return a.runApart(ctx, e, passphrase, order)
 			},

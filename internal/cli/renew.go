@@ -81,7 +81,12 @@ func (a *app) runErrand(ctx context.Context) error {
 		return err
 	}
 	s := session.New(session.Config{Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir})
-	_, err = a.stdout.Write(s.Renew(ctx, e.Order))
+	s.Renew(ctx, e.Order, func(reply []byte) {
+		_, err = a.stdout.Write(reply)
+		if pipe, ok := a.stdout.(io.Closer); ok { // its end is the end of the reply, whatever is still to be done
+			_ = pipe.Close()
+		}
+	})
 	return err
 }
 
@@ -108,19 +113,19 @@ func (a *app) runApart(ctx context.Context, e errand, passphrase passphraseFunc,
 	cmd.Env = config.Environ(a.env)
 	cmd.SysProcAttr = apart()
 	cmd.Stdin = bytes.NewReader(data)
-	var reply bytes.Buffer
-	cmd.Stdout = &reply
-	if cmd.Start() != nil {
+	stdout, err := cmd.StdoutPipe()
+	if err != nil || cmd.Start() != nil {
 		return nil, session.ErrNotApart
 	}
-	ended := make(chan struct{})
+	replied := make(chan []byte, 1)
 	go func() {
-		defer close(ended)
+		reply, _ := io.ReadAll(stdout)
+		replied <- reply
 		_ = cmd.Wait()
 	}()
 	select {
-	case <-ended:
-		return reply.Bytes(), nil
+	case reply := <-replied:
+		return reply, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

@@ -171,15 +171,21 @@ func TestKeychainChangesItsMind(t *testing.T) {
 	h.Must("token", "--force-refresh")
 	h.Must("token", "--force-refresh")
 
-	t.Log("one that stays so costs the answer, and it is said what that means")
+	t.Log("one that stays so is told soon, and asked again by a process that goes on")
 	v.Refuse("CreateItem", noSpace, 1)
-	h.Tenant.Reset()
 	refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device")
+	v.Refuse("CreateItem", "", 0)
+	h.Must("token", "--force-refresh")
+
+	t.Log("one that never changes its mind again costs the answer, and it is said what that means")
+	v.Refuse("CreateItem", noSpace, 1)
+	refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device")
+	refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device") // waits for that process to end
 	v.Refuse("CreateItem", "", 0)
 	if r := h.Run("status"); r.Code != 0 || len(v.Entries()) != before {
 		t.Errorf("status exits %d: %s", r.Code, r.Stderr)
 	}
-	if r := h.Run("token", "--force-refresh"); r.Code != 3 || !strings.Contains(r.Stderr, "loopkey login") {
+	if r := h.Run("token", "--force-refresh"); r.Code != 3 || !strings.Contains(r.Stderr, "answer to the last renewal was lost") || !strings.Contains(r.Stderr, "loopkey login") {
 		t.Errorf("with a refresh token that was used, exit %d: %s", r.Code, r.Stderr)
 	}
 	h.Must("login")

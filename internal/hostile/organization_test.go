@@ -46,7 +46,7 @@ func TestOrganizationRenewed(t *testing.T) {
 	w.was = w.stored(t)
 	w.Lie(Lies{Claims: set("org_id", "org_2")})
 	refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
-	w.unharmed(t)
+	w.unharmedButRotated(t)
 	w.Lie(Lies{Claims: set("org_id", "org_1")})
 	w.house.Must("token", "--domain", domain, "--force-refresh")
 	w.Confess() // silent
@@ -54,5 +54,5 @@ func TestOrganizationRenewed(t *testing.T) {
 	w.was = w.stored(t)
 	w.Lie(Lies{Claims: set("org_id", "org_2")})
 	refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
-	w.unharmed(t)
+	w.unharmedButRotated(t)
 }
