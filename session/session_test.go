@@ -101,6 +101,16 @@ func (s *scene) login(audience string) *provider.Tokens {
 	return tokens
 }
 
+// forgetKeys is what a cache does that is emptied: the provider's keys have to be fetched again.
+func (s *scene) forgetKeys() {
+	s.t.Helper()
+	var err error
+	if s.p, err = provider.New(provider.Config{Issuer: s.tenant.Issuer(), ClientID: clientID, Now: s.cfg.Now}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.cfg.Provider = s.p
+}
+
 func (s *scene) get(r session.Request) (session.AccessToken, error) {
 	return s.process().AccessToken(s.t.Context(), r)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ func TestTokenAnswer(t *testing.T) {
 		"token_type_missing":     {lies: Lies{Token: without("token_type")}, words: "token type"},
 		"token_type_N_A":         lie("token_type", "N_A", "token type"),
 		"access_token_missing":   {lies: Lies{Token: without("access_token")}, words: "no access token"},
+		"access_token_capitals":  {lies: Lies{Token: func(a map[string]any) { a["ACCESS_TOKEN"] = a["access_token"]; delete(a, "access_token") }}, words: "no access token"},
 		"access_token_empty":     lie("access_token", "", "no access token"),
 		"access_token_a_list":    lie("access_token", []any{"a"}, "JSON"),
 		"access_token_newline":   lie("access_token", "abc\r\nX-Injected: 1", "characters"),
@@ -166,6 +168,8 @@ func TestClientAuthentication(t *testing.T) {
 		"client_secret_basic": {[]string{"client_secret_post", "client_secret_basic"}, true},
 		"client_secret_post":  {[]string{"client_secret_post"}, false},
 		"not_told":            {nil, true},
+		// Discovery tells what the provider knows; how the client is registered is found out once.
+		"post_alone_registered": {[]string{"client_secret_basic", "client_secret_post"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -177,9 +181,15 @@ func TestClientAuthentication(t *testing.T) {
 					delete(d, "token_endpoint_auth_methods_supported")
 				}
 			}})
+			var tried atomic.Bool
 			for _, endpoint := range []string{Token, Revoke, Push, Device} {
-				p.On(endpoint, func(_ http.ResponseWriter, r *http.Request) bool {
-					if _, _, basic := r.BasicAuth(); basic != c.basic {
+				p.On(endpoint, func(w http.ResponseWriter, r *http.Request) bool {
+					_, _, basic := r.BasicAuth()
+					if basic && name == "post_alone_registered" && tried.CompareAndSwap(false, true) {
+						refuse(w, http.StatusUnauthorized, "invalid_client", "not so")
+						return true
+					}
+					if basic != c.basic {
 						t.Errorf("%s: basic authentication: %v", endpoint, basic)
 					}
 					return false
@@ -190,6 +200,9 @@ func TestClientAuthentication(t *testing.T) {
 			h.Must("token", "--force-refresh")
 			h.Must("logout")
 			for endpoint, n := range map[string]int{Push: 1, Token: 2, Revoke: 1} {
+				if endpoint == Push && tried.Load() {
+					n = 2
+				}
 				if p.Requests(endpoint) != n {
 					t.Errorf("%s was asked %d times", endpoint, p.Requests(endpoint))
 				}

@@ -70,6 +70,9 @@ func TestDiscoveryAccepted(t *testing.T) {
 				delete(d, name)
 			}
 		}}, requests: one},
+		"names_of_another_case": {lies: Lies{Discovery: func(d map[string]any) {
+			d["Token_Endpoint"], d["JWKS_URI"], d["\u017fcopes"] = "http://127.0.0.1:1/token", "http://127.0.0.1:1/keys", 7
+		}}, requests: one},
 		"query_in_the_endpoint": {lies: Lies{Discovery: func(d map[string]any) {
 			d["authorization_endpoint"] = d["authorization_endpoint"].(string) + "?tenant=a%26b"
 		}}, after: func(t *testing.T, w *world) {

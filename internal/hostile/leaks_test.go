@@ -4,12 +4,14 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -122,6 +124,83 @@ func TestLeaks(t *testing.T) {
 		t.Errorf("%d files, %v", files, err)
 	}
 	must("logout", "--no-browser")
+}
+
+// A provider may repeat what it was sent in the words of its error. It comes to no
+// terminal and no page.
+func TestEchoedSecrets(t *testing.T) {
+	t.Parallel()
+	const clientSecret = "client+secret that/comes=back"
+	for name, methods := range map[string][]string{"basic": {"client_secret_basic"}, "post": {"client_secret_post"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := Start(t)
+			p.Demand(clientSecret)
+			told := set("token_endpoint_auth_methods_supported", methods)
+			p.Lie(Lies{Discovery: told})
+			h := house.New(t, p.Issuer(), "LOOPKEY_CLIENT_SECRET="+clientSecret)
+			h.Must("login")
+			var hearing sync.Mutex
+			var sent []string // secrets of requests
+			echo := func(status int, say func(form string) string) {
+				for _, endpoint := range []string{Token, Revoke} {
+					p.On(endpoint, func(w http.ResponseWriter, r *http.Request) bool {
+						hearing.Lock()
+						defer hearing.Unlock()
+						_ = r.ParseForm()
+						_, basic, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+						sent = append(sent, basic, clientSecret, url.QueryEscape(clientSecret))
+						words := r.PostForm.Encode() + " " + basic + " " + clientSecret
+						for _, name := range []string{"code", "code_verifier", "refresh_token", "token", "device_code"} {
+							sent = append(sent, r.PostForm.Get(name))
+							words += " " + r.PostForm.Get(name)
+						}
+						w.WriteHeader(status)
+						_, _ = io.WriteString(w, say(words))
+						return true
+					})
+				}
+			}
+			said := ""
+			for _, c := range []struct {
+				status int
+				say    func(form string) string
+			}{
+				{400, func(form string) string { return `{"error":"invalid_request","error_description":"` + form + `"}` }},
+				{401, func(form string) string { return `{"error":"` + form + `"}` }},
+				{500, func(form string) string { return `{"error":{"code":"x","message":"` + form + `"}}` }},
+				{200, func(form string) string { return `{"token_type":"` + form + `","access_token":"a"}` }},
+			} {
+				echo(c.status, c.say)
+				for _, args := range [][]string{{"token", "--force-refresh"}, {"login"}, {"login", "--device", "--timeout", "4s"}} {
+					r := h.Run(args...)
+					if said += r.Stderr; r.Code == 0 {
+						t.Errorf("%d: %v exits 0", c.status, args)
+					}
+				}
+				// The page of a login, which the browser above was shown.
+				running := h.Start("login", "--no-browser")
+				_, page := newBrowser(t).get(t, running.Line(t, p.URL(Authorize)))
+				said += page
+				if !strings.Contains(page, "did not work") {
+					t.Errorf("the page says %q", page)
+				}
+				_ = running.Cmd.Wait()
+			}
+			echo(400, func(form string) string { return `{"error":"invalid_request","error_description":"` + form + `"}` })
+			said += h.Run("logout", "--no-browser").Stderr
+			hearing.Lock()
+			defer hearing.Unlock()
+			for _, secret := range append(sent, p.Secrets()...) {
+				if secret != "" && strings.Contains(said, secret) {
+					t.Errorf("%.12s… comes back", secret)
+				}
+			}
+			if len(sent) < 50 || !strings.Contains(said, "[secret]") {
+				t.Errorf("nothing was repeated: %s", said)
+			}
+		})
+	}
 }
 
 // The standard library has a voice of its own, which GODEBUG raises: with http2debug it

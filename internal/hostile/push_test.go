@@ -46,3 +46,24 @@ func TestPushedRequest(t *testing.T) {
 		"not_demanded":       {requests: map[string]int{Push: 0, Authorize: 1, Token: 1}},
 	})
 }
+
+// A provider may demand it of one client alone, which discovery does not tell (RFC 9126,
+// section 6): the refusal does, once.
+func TestPushOfThisClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Lie(Lies{Callback: func(q url.Values) {
+		if w.asked[Push] == 0 {
+			q.Del("code")
+			q.Set("error", "invalid_request")
+			q.Set("error_description", "Pushed Authorization Request must be used")
+		}
+	}})
+	w.Reset()
+	refused(t, w.house.Run("login"), 4, "run loopkey login again, which does")
+	w.unharmed(t)
+	for n := range 2 {
+		w.house.Must("login")
+		w.count(t, map[string]int{Push: n + 1})
+	}
+}

@@ -1,0 +1,117 @@
+package session_test
+
+import (
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+// A renewal whose answer is not believed hands nothing out, and costs no session: the refresh
+// token in it is the only one that still works where they rotate and a second use is taken for theft.
+func TestRotationOutlivesLies(t *testing.T) {
+	t.Parallel()
+	set := func(name string, value any) func(map[string]any) {
+		return func(m map[string]any) { m[name] = value }
+	}
+	for name, c := range map[string]struct {
+		idToken, answer func(map[string]any)
+		keys            int // the status of the key set; 0: honest
+		want            error
+	}{
+		"another person":    {idToken: set("sub", "mallory"), want: provider.ErrSubject},
+		"another issuer":    {idToken: set("iss", "https://mallory.example.com"), want: provider.ErrIssuer},
+		"another client":    {idToken: set("aud", "mallory"), want: provider.ErrAudience},
+		"of the future":     {idToken: set("iat", time.Now().Add(time.Hour).Unix()), want: provider.ErrIssuedAt},
+		"no ID token":       {answer: set("id_token", "opaque"), want: provider.ErrMalformed},
+		"no Bearer":         {answer: set("token_type", "DPoP"), want: provider.ErrTokenType},
+		"no access token":   {answer: set("access_token", ""), want: provider.ErrMalformed},
+		"an expiry past":    {answer: set("expires_in", -1), want: provider.ErrExpired},
+		"keys not there":    {keys: http.StatusNotFound, want: provider.ErrRefused},
+		"keys out of reach": {keys: http.StatusServiceUnavailable, want: provider.ErrUnreachable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var lying atomic.Bool
+			lie := func(change func(map[string]any)) func(map[string]any) {
+				return func(m map[string]any) {
+					if lying.Load() && change != nil {
+						change(m)
+					}
+				}
+			}
+			s := newScene(t, tenant.Config{Rotate: true, OnIDToken: lie(c.idToken), OnTokenResponse: lie(c.answer),
+				Intercept: func(endpoint string, w http.ResponseWriter, _ *http.Request) bool {
+					if endpoint != "keys" || c.keys == 0 || !lying.Load() {
+						return false
+					}
+					w.WriteHeader(c.keys)
+					return true
+				}})
+			good := s.login("").AccessToken.Reveal()
+			if c.keys != 0 {
+				s.forgetKeys()
+			}
+			lying.Store(true)
+			for range 2 { // the second has the rotated refresh token
+				token, err := s.get(session.Request{Force: true})
+				if !errors.Is(err, c.want) || !token.Token.IsZero() {
+					t.Fatalf("got %v", err)
+				}
+			}
+			lying.Store(false)
+			if token, err := s.get(session.Request{}); err != nil || token.Token.Reveal() != good {
+				t.Errorf("the token from before is not handed out: %v", err)
+			}
+			for range 2 {
+				if token, err := s.get(session.Request{Force: true}); err != nil || token.Token.Reveal() == good {
+					t.Errorf("the session is of no more use: %v", err)
+				}
+			}
+			if got := s.tenant.ReusedFamilies(); got != 0 {
+				t.Errorf("%d refresh tokens were used twice", got)
+			}
+		})
+	}
+}
+
+// A refresh token that came beside an ID token of somebody else hands out nothing until the
+// provider says whose it is.
+func TestUnprovenRefreshToken(t *testing.T) {
+	t.Parallel()
+	const (
+		honest = iota
+		another
+		silent
+	)
+	var mood atomic.Int32
+	s := newScene(t, tenant.Config{Rotate: true,
+		OnIDToken: func(claims map[string]any) {
+			if mood.Load() == another {
+				claims["sub"] = "mallory"
+			}
+		},
+		OnTokenResponse: func(answer map[string]any) {
+			if mood.Load() == silent {
+				delete(answer, "id_token")
+			}
+		}})
+	s.login("")
+	for _, c := range []struct {
+		mood int32
+		want error
+	}{{silent, nil}, {another, provider.ErrSubject}, {silent, provider.ErrSubject}, {silent, provider.ErrSubject}, {honest, nil}, {silent, nil}} {
+		mood.Store(c.mood)
+		if _, err := s.get(session.Request{Force: true}); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("mood %d: got %v, want %v", c.mood, err, c.want)
+		}
+	}
+	if got := s.tenant.ReusedFamilies(); got != 0 {
+		t.Errorf("%d refresh tokens were used twice", got)
+	}
+}
