@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sync/atomic"
@@ -113,5 +114,62 @@ func TestUnprovenRefreshToken(t *testing.T) {
 	}
 	if got := s.tenant.ReusedFamilies(); got != 0 {
 		t.Errorf("%d refresh tokens were used twice", got)
+	}
+}
+
+// A clock that was ahead at the login and is set right leaves tokens with an expiry that it
+// reckoned: they are renewed, by themselves and by force.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true, OpaqueAccessTokens: true})
+	s.ahead.Store(int64(90 * time.Minute))
+	old := s.login("").AccessToken.Reveal()
+	s.ahead.Store(0)
+	token, err := s.get(session.Request{MinLifetime: time.Minute})
+	if err != nil || token.Token.Reveal() == old || token.Expiry.After(time.Now().Add(time.Hour)) {
+		t.Errorf("until %v: %v", token.Expiry, err)
+	}
+	s.requests(1)
+	s.ahead.Store(int64(90 * time.Minute))
+	s.login("")
+	s.ahead.Store(0)
+	if _, err := s.get(session.Request{Force: true}); err != nil {
+		t.Error(err)
+	}
+	s.requests(1)
+}
+
+// A login that waits for a logout to end is noted after it, so that the next command finds it.
+func TestLoginBesideLogout(t *testing.T) {
+	t.Parallel()
+	revoking, goOn := make(chan struct{}), make(chan struct{})
+	s := newScene(t, tenant.Config{Intercept: func(endpoint string, _ http.ResponseWriter, _ *http.Request) bool {
+		if endpoint == "revoke" {
+			close(revoking)
+			<-goOn
+		}
+		return false
+	}})
+	s.cfg.Known = session.Known{Profile: "default", Issuer: s.p.Issuer(), ClientID: clientID}
+	s.login("")
+	next := s.tokens("")
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.process().End(context.Background(), session.EndOptions{})
+		ended <- err
+	}()
+	<-revoking
+	begun := make(chan error, 1)
+	go func() {
+		_, err := s.process().Begin(context.Background(), next)
+		begun <- err
+	}()
+	close(goOn)
+	if err := errors.Join(<-ended, <-begun); err != nil {
+		t.Fatal(err)
+	}
+	known, err := session.All(s.cfg.StateDir)
+	if _, infoErr := s.process().Info(t.Context()); infoErr != nil || err != nil || len(known) != 1 {
+		t.Errorf("known: %v, %v; the session: %v", known, err, infoErr)
 	}
 }
