@@ -37,7 +37,7 @@ func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state,
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, ErrLocked)
+	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, s.named(errors.New("the renewal does not come to its end: ask again")))
 	defer cancel()
 	answer, err := s.cfg.Apart(ctx, data)
 	if err != nil {

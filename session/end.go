@@ -33,11 +33,13 @@ type Ended struct {
 	EndSessionPlainURL string
 	EndSessionError    error
 	Unreadable         error // what was stored could not be read, so it could only be deleted
+	NoteError          error // the note of where the session was could not be taken away
 }
 
 // End revokes the refresh token (RFC 7009), deletes the session, and returns the
 // URL that ends the provider's session in the browser. Whatever the provider
-// says or fails to say, the session is deleted here; the error tells of that alone.
+// says or fails to say, the session is deleted here; the error tells of that alone,
+// and what was done by then is in Ended.
 func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	var ended Ended
 	lock, err := s.lock.acquire(ctx)
@@ -69,7 +71,8 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	ended.Deleted = true
 	s.forgetAttempt()
 	s.lock.touch()
-	return ended, Forget(s.cfg.StateDir, s.name)
+	ended.NoteError = Forget(s.cfg.StateDir, s.name)
+	return ended, nil
 }
 
 func (s *Session) endAtProvider(ctx context.Context, st *state, o EndOptions, ended *Ended) {

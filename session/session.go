@@ -123,7 +123,7 @@ type AccessToken struct {
 // A Request asks for an access token.
 type Request struct {
 	Audience    string        // "": the one of the login
-	Scope       string        // "": the one of the login; else no wider token is handed out
+	Scope       string        // "": the one of the login; else the provider has to grant all of it
 	MinLifetime time.Duration // a token with less left is renewed first
 	Force       bool          // renew even a good token
 }
