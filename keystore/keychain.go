@@ -75,9 +75,13 @@ func (k *keychain) Reserve(ctx context.Context, name string) (release func(), er
 		return err
 	})
 	return func() {
-		if created {
-			_ = k.do(context.WithoutCancel(ctx), name, func(ctx context.Context, s split) error { return s.untry(ctx, name) })
+		if !created {
+			return
 		}
+		// Nobody waits once more for a store that gave no answer: what is left says that nobody is logged in.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = k.do(ctx, name, func(ctx context.Context, s split) error { return s.untry(ctx, name) })
 	}, err
 }
 
@@ -107,7 +111,9 @@ type osEntries struct{}
 var turn = make(chan struct{}, 1)
 
 func (osEntries) get(ctx context.Context, name string) (string, error) {
-	return call(ctx, func() (string, error) { return keyring.Get(service, name) })
+	return call(ctx, func() (string, error) {
+		return found(func() (string, error) { return keyring.Get(service, name) })
+	})
 }
 
 func (osEntries) set(ctx context.Context, name, value string) error {
@@ -116,8 +122,40 @@ func (osEntries) set(ctx context.Context, name, value string) error {
 }
 
 func (osEntries) remove(ctx context.Context, name string) error {
-	_, err := call(ctx, func() (string, error) { return "", keyring.Delete(service, name) })
+	_, err := call(ctx, func() (string, error) {
+		before := copies(name)
+		for range mostCopies {
+			if _, err := found(func() (string, error) { return "", keyring.Delete(service, name) }); err != nil {
+				return "", err
+			}
+			left := copies(name)
+			if left == 0 || left >= before { // a dialog that was dismissed is not opened again
+				break
+			}
+			before = left
+		}
+		return "", nil
+	})
 	return err
+}
+
+// mostCopies is how often an entry is deleted that is there more than once. Loopkey makes
+// one, but a Secret Service keeps as many of the same name as other programs make.
+const mostCopies = 10
+
+// found does what go-keyring does in two steps, to search an entry and then to use it,
+// once more where somebody else deleted it in between.
+func found(use func() (string, error)) (string, error) {
+	for range 2 {
+		if value, err := use(); !vanished(err) {
+			return value, err
+		}
+	}
+	value, err := use()
+	if vanished(err) {
+		err = ErrNotFound
+	}
+	return value, err
 }
 
 // call runs f and leaves it behind when ctx ends first.
@@ -165,7 +203,7 @@ func guard(f func() (string, error)) (value string, err error) {
 	switch {
 	case err == nil:
 		return value, nil
-	case errors.Is(err, keyring.ErrNotFound):
+	case errors.Is(err, keyring.ErrNotFound), errors.Is(err, ErrNotFound):
 		return "", ErrNotFound
 	case errors.Is(err, keyring.ErrSetDataTooBig):
 		return "", &UnavailableError{Why: "it refuses an entry of this size", Next: "use --keystore file", Err: err}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/godbus/dbus/v5"
+	ss "github.com/zalando/go-keyring/secret_service"
 )
 
 // lookAfter says that a change is read back: go-keyring takes a dialog that was
@@ -55,6 +56,34 @@ func abandon() {
 	}
 }
 
+// copies counts the items that stand for an entry; 0 where that can't be known.
+func copies(name string) int {
+	secrets, err := ss.NewSecretService()
+	if err != nil {
+		return 0
+	}
+	items, _ := secrets.SearchItems(secrets.GetLoginCollection(), map[string]string{"service": service, "username": name})
+	return len(items)
+}
+
+// vanished reports that an item was gone when it was its turn. The same of the service or
+// of a collection says nothing about items, so the text has to name one.
+func vanished(err error) bool {
+	e, ok := errors.AsType[dbus.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Name {
+	case "org.freedesktop.Secret.Error.NoSuchObject":
+		return true
+	case "org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.UnknownInterface":
+		_, path, _ := strings.Cut(e.Error(), "/org/freedesktop/secrets/collection/")
+		_, item, _ := strings.Cut(path, "/")
+		return item != ""
+	}
+	return false
+}
+
 // explain puts an error of go-keyring into words. It has few error values, so
 // the rest is told by its types and texts.
 func explain(err error) (why, next string) {
@@ -75,6 +104,9 @@ func explain(err error) (why, next string) {
 	case errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
 		return "the D-Bus session closed the connection", "try again; under sudo or su, the session is another user's; " + orFile
+	case strings.HasPrefix(text, "dbus: ") && strings.Contains(text, " address"):
+		return "what DBUS_SESSION_BUS_ADDRESS holds is no address of a D-Bus session",
+			"log in again or unset the variable, " + orFile
 	case strings.Contains(text, "authentication"):
 		return "the D-Bus session refuses this user", "under sudo or su, the session is another user's: run loopkey as yourself, " + orFile
 	}

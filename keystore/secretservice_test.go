@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,6 +115,17 @@ func TestChild(t *testing.T) {
 		err = s.Save(t.Context(), "me", sized("me", 8<<10))
 	case "delete":
 		err = s.Delete(t.Context(), "me")
+	case "read on":
+		for range 300 {
+			if _, err = s.Head(t.Context(), "me"); err != nil && !errors.Is(err, ErrNotFound) {
+				break
+			}
+			err = nil
+		}
+	case "come and go":
+		for range 300 {
+			err = errors.Join(err, s.Save(t.Context(), "me", sized("me", 10)), s.Delete(t.Context(), "me"))
+		}
 	case "abandoned save":
 		err = s.Save(t.Context(), "me", sized("abandoned", 10))
 		// Still alive when the service goes on, as loopkey serve is. The second
@@ -165,6 +177,78 @@ func TestSecretServiceKeepsFromProcessToProcess(t *testing.T) {
 	}
 }
 
+// What is deleted between a reader's search and its reading is not there; the keychain is.
+func TestReadsBesideDeletes(t *testing.T) {
+	t.Parallel()
+	k := keychaintest.Start(t)
+	var running sync.WaitGroup
+	for _, task := range []string{"come and go", "read on", "read on", "read on"} {
+		running.Go(func() {
+			if r := child(t, task, 20*time.Second, k.Env()...); r.Why+r.Other != "" {
+				t.Errorf("%s: %+v", task, r)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// The same words of the service or of a collection do not mean that there is no such item.
+func TestVanished(t *testing.T) {
+	t.Parallel()
+	const path = "Object does not exist at path “/org/freedesktop/secrets"
+	for _, c := range []struct {
+		name, text string
+		want       bool
+	}{
+		{"org.freedesktop.Secret.Error.NoSuchObject", "gone", true},
+		{"org.freedesktop.DBus.Error.UnknownObject", path + "/collection/login/1”", true},
+		{"org.freedesktop.DBus.Error.UnknownMethod", path + "/collection/login/1”", true},
+		{"org.freedesktop.DBus.Error.UnknownInterface", path + "/collection/login/1”", true},
+		{"org.freedesktop.DBus.Error.UnknownMethod", path + "/collection/login”", false},
+		{"org.freedesktop.DBus.Error.UnknownMethod", path + "”", false},
+		{"org.freedesktop.DBus.Error.Failed", path + "/collection/login/1”", false},
+	} {
+		if got := vanished(dbus.Error{Name: c.name, Body: []any{c.text}}); got != c.want {
+			t.Errorf("%s: %s: %t", c.name, c.text, got)
+		}
+	}
+}
+
+// Another program may have made several items that look like ours: all are deleted.
+func TestDeleteWithDuplicates(t *testing.T) {
+	t.Parallel()
+	k := keychaintest.Start(t)
+	conn := k.Connect(t)
+	var session dbus.ObjectPath
+	if err := conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets").
+		Call("org.freedesktop.Secret.Service.OpenSession", 0, "plain", dbus.MakeVariant("")).Store(new(dbus.Variant), &session); err != nil {
+		t.Fatal(err)
+	}
+	login := conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets/collection/login")
+	ours := map[string]string{"service": "loopkey", "username": "me"}
+	for range 3 {
+		err := login.Call("org.freedesktop.Secret.Collection.CreateItem", 0, map[string]dbus.Variant{
+			"org.freedesktop.Secret.Item.Label": dbus.MakeVariant("mine"), "org.freedesktop.Secret.Item.Attributes": dbus.MakeVariant(ours),
+		}, struct {
+			Session           dbus.ObjectPath
+			Parameters, Value []byte
+			ContentType       string
+		}{session, []byte{}, []byte("mine"), "text/plain"}, false).Err
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, task := range []string{"delete", "save", "head", "delete"} {
+		if r := child(t, task, 10*time.Second, k.Env()...); r.Why+r.Other != "" {
+			t.Errorf("%s: %+v", task, r)
+		}
+	}
+	var items []dbus.ObjectPath
+	if err := login.Call("org.freedesktop.Secret.Collection.SearchItems", 0, ours).Store(&items); err != nil || len(items) != 0 {
+		t.Errorf("left in the keychain: %v, %v", items, err)
+	}
+}
+
 // Each way in which a keychain can't be used has its words and its limit.
 func TestKeychainCannotBeUsed(t *testing.T) {
 	t.Parallel()
@@ -183,6 +267,12 @@ func TestKeychainCannotBeUsed(t *testing.T) {
 		"the bus is gone": {func(t *testing.T) []string {
 			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(t.TempDir(), "bus")}
 		}, "no D-Bus session answers", false},
+		"no address": {func(*testing.T) []string {
+			return []string{"DBUS_SESSION_BUS_ADDRESS=bogus"}
+		}, "DBUS_SESSION_BUS_ADDRESS holds is no address", false},
+		"no place in the address": {func(*testing.T) []string {
+			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:guid=1"}
+		}, "DBUS_SESSION_BUS_ADDRESS holds is no address", false},
 		"a bus that never answers": {func(t *testing.T) []string {
 			path := filepath.Join(socketDir(t), "bus")
 			listen(t, path)
