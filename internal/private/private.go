@@ -11,16 +11,25 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"time"
 )
 
 // Dir makes the folder, and those above it, so that nobody else can enter it. One
 // that is there is closed to others; one that others can write in, or that is not
-// this user's, is refused, since what lies in it may be theirs.
+// this user's, is refused, since what lies in it may be theirs. So is another user's
+// link in its place: it would choose which of our folders is closed and written in.
 func Dir(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().Type() == fs.ModeSymlink {
+		if Foreign(info) {
+			return fmt.Errorf("%s is a link that another user made: remove it, or set XDG_STATE_HOME to a short path", path)
+		}
+		info, err = os.Stat(path)
+	}
 	if err != nil {
 		return err
 	}
@@ -60,7 +69,9 @@ func Read(path string, limit int64) ([]byte, error) {
 // Replace writes a file of this user's alone, whole or not at all. A link in its
 // place is replaced, not followed.
 func Replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "*.tmp") // 0600
+	dir, name := filepath.Split(path)
+	sweep(dir, name)
+	f, err := os.CreateTemp(filepath.Dir(path), name+".*"+temporary) // 0600
 	if err != nil {
 		return err
 	}
@@ -73,6 +84,39 @@ func Replace(path string, data []byte) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+const (
+	temporary  = ".tmp"
+	abandoned  = 10 * time.Minute // after which nobody is still writing a temporary file
+	mostInside = 1000             // names in a folder that is swept
+)
+
+// sweep removes the temporary files that killed processes left beside the file, from
+// a folder that nobody else can write in.
+func sweep(dir, name string) {
+	dir = filepath.Clean(dir)
+	folder, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer folder.Close()
+	if info, err := folder.Stat(); err != nil || Exposed(info, 0o022) != "" {
+		return
+	}
+	names, _ := folder.Readdirnames(mostInside)
+	for _, left := range names {
+		random, ours := strings.CutPrefix(left, name+".")
+		random, ends := strings.CutSuffix(random, temporary)
+		if !ours || !ends || strings.Trim(random, "0123456789") != "" { // as os.CreateTemp makes them
+			continue
+		}
+		path := filepath.Join(dir, left)
+		info, err := os.Lstat(path)
+		if err == nil && info.Mode().IsRegular() && Exposed(info, 0o077) == "" && time.Since(info.ModTime()) > abandoned {
+			_ = os.Remove(path)
+		}
+	}
 }
 
 // Socket says why a socket can't be trusted to be this user's: it is none, or somebody
@@ -98,3 +142,24 @@ func Socket(path string) error {
 // Exposed says in words that a file or folder is another user's, or that others can do
 // with it what the bits of mode say; "" if neither.
 func Exposed(info fs.FileInfo, bits fs.FileMode) string { return exposed(info, bits) }
+
+// Foreign reports that a file or folder belongs to neither this user nor root, so that
+// somebody else decides what it holds.
+func Foreign(info fs.FileInfo) bool { return foreign(info) }
+
+// Keeps says why a folder, or the one that a link leads to, does not keep what this user
+// makes in it from being renamed and replaced by others; "" if it does.
+func Keeps(path string) (why string) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err.Error()
+	case !info.IsDir():
+		return path + " is no folder"
+	case Foreign(info):
+		return path + " belongs to another user"
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+		return path + " can be written in by others"
+	}
+	return ""
+}

@@ -21,3 +21,8 @@ func exposed(info fs.FileInfo, bits fs.FileMode) string {
 	}
 	return ""
 }
+
+func foreign(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid()
+}

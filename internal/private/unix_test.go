@@ -1,0 +1,149 @@
+//go:build unix
+
+package private
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Another user's link does not choose which folder of ours is closed; our own may lead anywhere.
+func TestDirIsALink(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		uid     int
+		refused bool
+	}{"ours": {os.Geteuid(), false}, "another's": {12345, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target := filepath.Join(t.TempDir(), "public")
+			if err := os.Mkdir(target, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			link := filepath.Join(t.TempDir(), "link")
+			if err := os.Symlink(target, link); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Lchown(link, c.uid, -1); errors.Is(err, os.ErrPermission) {
+				t.Skip("only root can give a link away")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			err := Dir(link)
+			info, statErr := os.Stat(target)
+			if statErr != nil {
+				t.Fatal(statErr)
+			}
+			want := map[bool]os.FileMode{true: 0o755, false: 0o700}[c.refused]
+			if (err != nil) != c.refused || info.Mode().Perm() != want {
+				t.Errorf("%v, and the folder has mode %v", err, info.Mode())
+			}
+			if err != nil && !strings.Contains(err.Error(), "remove it") {
+				t.Errorf("%v does not say what to do", err)
+			}
+		})
+	}
+}
+
+// What a killed process left is swept when the same file is written next, and nothing else is.
+func TestReplaceSweeps(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	target := filepath.Join(dir, "file")
+	hourAgo := time.Now().Add(-time.Hour)
+	for name, c := range map[string]struct {
+		age  time.Time
+		mode os.FileMode
+		kept bool
+	}{
+		"file.123.tmp":     {hourAgo, 0o600, false},
+		"file.1234567.tmp": {hourAgo, 0o600, false},
+		"file.5.tmp":       {time.Now(), 0o600, true}, // perhaps another process's, not yet renamed
+		"file.2.123.tmp":   {hourAgo, 0o600, true},    // of the file file.2
+		"file.me.tmp":      {hourAgo, 0o600, true},
+		"other.123.tmp":    {hourAgo, 0o600, true},
+		"123.tmp":          {hourAgo, 0o600, true},
+		"file.7.tmp":       {hourAgo, 0o644, true},
+	} {
+		path := filepath.Join(dir, name)
+		lay := func() {
+			t.Helper()
+			if err := errors.Join(os.WriteFile(path, nil, c.mode), os.Chtimes(path, c.age, c.age)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, shared := range []bool{true, false} {
+			lay()
+			mode := map[bool]os.FileMode{true: 0o1777, false: 0o700}[shared]
+			if err := os.Chmod(dir, mode&0o777|map[bool]os.FileMode{true: os.ModeSticky}[shared]); err != nil {
+				t.Fatal(err)
+			}
+			if err := Replace(target, []byte("content")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Lstat(path); (err == nil) != (c.kept || shared) {
+				t.Errorf("%s in a folder of mode %v: %v", name, mode, err)
+			}
+		}
+	}
+	if content, err := os.ReadFile(target); err != nil || string(content) != "content" {
+		t.Errorf("%q, %v", content, err)
+	}
+}
+
+// Where others can rename, what lies there is not kept.
+func TestKeeps(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder := func(mode os.FileMode, uid int) string {
+		dir := filepath.Join(t.TempDir(), "folder")
+		err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode))
+		if err == nil && os.Lchown(dir, uid, -1) != nil {
+			return ""
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	me := os.Geteuid()
+	for _, c := range []struct {
+		name, path string
+		keeps      bool
+	}{
+		{"ours", folder(0o700, me), true},
+		{"readable", folder(0o755, me), true},
+		{"sticky", folder(0o777|os.ModeSticky, me), true},
+		{"writable", folder(0o777, me), false},
+		{"a group's", folder(0o770, me), false},
+		{"root's", folder(0o777|os.ModeSticky, 0), true},
+		{"another's", folder(0o700, 12345), false},
+		{"another's, sticky", folder(0o777|os.ModeSticky, 12345), false},
+		{"a file", file, false},
+		{"nothing", file + ".none", false},
+	} {
+		if c.path == "" {
+			t.Logf("%s: only root can give a folder away", c.name)
+			continue
+		}
+		link := filepath.Join(t.TempDir(), "link")
+		if err := os.Symlink(c.path, link); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{c.path, link} {
+			if why := Keeps(path); (why == "") != c.keeps {
+				t.Errorf("%s: %q", c.name, why)
+			}
+		}
+	}
+}
