@@ -17,7 +17,7 @@ var mayImport = map[string][]string{
 	"internal/private": {},
 	"provider":         {"internal/private"},
 	"keystore":         {"internal/private"},
-	"internal/config":  {},
+	"internal/config":  {"internal/private"},
 	"internal/tenant":  {},
 	"loopback":         {"provider"},
 	"session":          {"provider", "keystore", "internal/private"},

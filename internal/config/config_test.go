@@ -541,6 +541,32 @@ func TestConfigFileThatOthersRead(t *testing.T) {
 	}
 }
 
+// Who can write the profiles decides whom a session is told to.
+func TestConfigFileThatOthersWrite(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows keeps no such mode")
+	}
+	in := world{toml: "[profile.default]\nclient_id = 'x'\n"}.input(t)
+	path := variable(in.Environ, "LOOPKEY_CONFIG")
+	for mode, refused := range map[os.FileMode]bool{0o600: false, 0o644: false, 0o664: false, 0o666: true, 0o602: true} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(in)
+		if refused != errors.Is(err, ErrInvalid) || refused && !strings.Contains(err.Error(), "run chmod 600 "+path) {
+			t.Errorf("%o: %v", mode, err)
+		}
+		if _, err := Profiles(in); refused != (err != nil) {
+			t.Errorf("the names, %o: %v", mode, err)
+		}
+	}
+	in.Environ = append(in.Environ, "LOOPKEY_CONFIG="+os.DevNull) // which everybody can write
+	if _, err := Load(in); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheSecretIsNotPrinted(t *testing.T) {
 	t.Parallel()
 	c := load(t, world{toml: ours, dotEnv: "SESSION_SECRET=x\n"})

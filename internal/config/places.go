@@ -82,28 +82,28 @@ func (p places) resolve(path string) (string, error) {
 
 // readLimited reads a file of a bounded size in bytes; its errors do not repeat the path.
 func readLimited(path string, limit int64) ([]byte, error) {
-	content, _, err := readWithMode(path, limit)
+	content, _, err := readWithInfo(path, limit)
 	return content, err
 }
 
-func readWithMode(path string, limit int64) ([]byte, fs.FileMode, error) {
+func readWithInfo(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, 0, plain(err)
+		return nil, nil, plain(err)
 	}
 	defer f.Close() // only read: there is nothing to lose
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, plain(err)
+		return nil, nil, plain(err)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, 0, plain(err)
+		return nil, nil, plain(err)
 	}
 	if int64(len(content)) > limit {
-		return nil, 0, fmt.Errorf("it is larger than %d KiB", limit>>10)
+		return nil, nil, fmt.Errorf("it is larger than %d KiB", limit>>10)
 	}
-	return content, info.Mode(), nil
+	return content, info, nil
 }
 
 // plain leaves the path out of an error.

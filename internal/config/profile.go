@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // profileKeys are the keys of a profile: the names of the values, with underscores.
@@ -39,14 +41,31 @@ func readConfigFile(p places) ([]byte, fs.FileMode, error) {
 	if p.file == "" {
 		return nil, 0, nil
 	}
-	content, mode, err := readWithMode(p.file, mostFile)
+	content, info, err := readWithInfo(p.file, mostFile)
 	if errors.Is(err, os.ErrNotExist) && !p.named {
 		return nil, 0, nil
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %s can't be read: %w", ErrInvalid, p.file, err)
 	}
-	return content, mode, nil
+	if err := trusted(p.file, info); err != nil {
+		return nil, 0, err
+	}
+	return content, info.Mode(), nil
+}
+
+// trusted refuses a config.toml that somebody else decides about: it says where sessions
+// rest and whom the client secret goes to. Root reads everybody's, and a device is nobody's.
+func trusted(path string, info fs.FileInfo) error {
+	switch {
+	case runtime.GOOS == "windows" || info.Mode()&fs.ModeDevice != 0:
+		return nil
+	case private.Foreign(info) && os.Geteuid() != 0:
+		return fmt.Errorf("%w: %s belongs to another user: make a copy of your own, look through it, and run chmod 600 on that", ErrInvalid, path)
+	case info.Mode().Perm()&0o002 != 0:
+		return fmt.Errorf("%w: %s can be written by others: look through it, then run chmod 600 %s", ErrInvalid, path, path)
+	}
+	return nil
 }
 
 // readProfile reads one profile of config.toml; one that is not there is empty.
