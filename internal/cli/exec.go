@@ -2,18 +2,22 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/session"
 )
 
@@ -60,7 +64,7 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 	if err != nil {
 		return err
 	}
-	file, err := newTokenFile(a.lookup("XDG_RUNTIME_DIR"), token)
+	file, err := newTokenFile(a.lookup("XDG_RUNTIME_DIR"), acc.config.StateDir, token)
 	if err != nil {
 		return err
 	}
@@ -68,7 +72,7 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 
 	// The command gets the signals that come from now on; loopkey ends when it does.
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, passedSignals...)
+	signal.Notify(signals, slices.DeleteFunc(slices.Clone(passedSignals), signal.Ignored)...) // under nohup, hanging up stays ignored
 	defer signal.Stop(signals)
 
 	child := exec.Command(command[0], command[1:]...) //nolint:noctx,gosec // the person's own command: it ends by itself, and by the signals passed on
@@ -127,40 +131,148 @@ func childResult(err error) error {
 	return fmt.Errorf("waiting for the command: %w", err)
 }
 
-// A tokenFile holds an access token for a command that outlives one.
-type tokenFile struct{ dir, path string }
+// A tokenFile holds an access token for a command that outlives one. It lies in a folder
+// of its own, and is written through root wherever that folder's path may lead by then.
+type tokenFile struct {
+	path string
+	root *os.Root
+	lock *flock.Flock // held while exec lives: a folder whose lock is free is a killed one's
+}
 
-// newTokenFile puts the file into a directory of its own that only the person can
-// enter: in memory where the system has a place for that, else among the temporary files.
-func newTokenFile(runtimeDir string, token session.AccessToken) (*tokenFile, error) {
-	dir, err := os.MkdirTemp(runtimeDir, "loopkey-exec-*") // 0700
-	if err != nil && runtimeDir != "" {
-		dir, err = os.MkdirTemp("", "loopkey-exec-*")
+const (
+	tokenName    = "token"
+	lockName     = "lock"
+	folderPrefix = "loopkey-exec-"
+	mostInPlace  = 10_000 // names that are looked at
+)
+
+// newTokenFile takes the first place where nobody else can rename what the person makes:
+// in memory where the system has a place for that, else among the temporary files, else
+// where sessions are noted.
+func newTokenFile(runtimeDir, stateDir string, token session.AccessToken) (*tokenFile, error) {
+	var reasons []string
+	for _, place := range []string{runtimeDir, os.TempDir(), stateDir} {
+		if !filepath.IsAbs(place) { // the command may look from another folder
+			continue
+		}
+		if place == stateDir {
+			_ = private.Dir(stateDir) // else Keeps says why
+		}
+		if why := private.Keeps(place); why != "" {
+			reasons = append(reasons, why)
+			continue
+		}
+		sweepTokenFiles(place)
+		f, err := tokenFileIn(place, token)
+		if errors.Is(err, os.ErrNotExist) { // another exec swept the folder before its lock was taken
+			f, err = tokenFileIn(place, token)
+		}
+		if err == nil {
+			return f, nil
+		}
+		reasons = append(reasons, err.Error())
+	}
+	return nil, fmt.Errorf("a place for the token file: %s", strings.Join(reasons, "; "))
+}
+
+func tokenFileIn(place string, token session.AccessToken) (*tokenFile, error) {
+	dir, err := os.MkdirTemp(place, folderPrefix+"*") // 0700
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		_ = os.Remove(dir)
+		return nil, err
+	}
+	f := &tokenFile{path: filepath.Join(dir, tokenName), root: root, lock: folderLock(dir)}
+	if err = f.take(); err == nil {
+		err = f.write(token)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("a place for the token file: %w", err)
-	}
-	f := &tokenFile{dir: dir, path: filepath.Join(dir, "token")}
-	if err := f.write(token); err != nil {
 		f.remove()
 		return nil, err
 	}
 	return f, nil
 }
 
+// take makes the folder that was opened this exec's.
+func (f *tokenFile) take() error {
+	info, err := f.root.Stat(".")
+	if err != nil {
+		return err
+	}
+	if why := private.Exposed(info, 0o077); why != "" {
+		return fmt.Errorf("%s %s", f.root.Name(), why)
+	}
+	locked, err := f.lock.TryLock()
+	if err == nil && !locked {
+		return os.ErrNotExist // soon: it is being swept
+	}
+	return err
+}
+
+func folderLock(dir string) *flock.Flock {
+	return flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
+}
+
 // write replaces the file, so that a reader sees the old token or the new one whole.
 func (f *tokenFile) write(token session.AccessToken) error {
-	next := f.path + ".next"
-	if err := os.WriteFile(next, []byte(token.Token.Reveal()), 0o600); err != nil {
+	next := tokenName + "." + rand.Text()
+	file, err := f.root.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		return fmt.Errorf("the token file: %w", err)
 	}
-	if err := os.Rename(next, f.path); err != nil {
+	_, err = file.WriteString(token.Token.Reveal())
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = f.root.Rename(next, tokenName)
+	}
+	if err != nil {
+		_ = f.root.Remove(next)
 		return fmt.Errorf("the token file: %w", err)
 	}
 	return nil
 }
 
-func (f *tokenFile) remove() { _ = os.RemoveAll(f.dir) }
+func (f *tokenFile) remove() {
+	_ = f.root.Remove(tokenName) // wherever the path leads
+	_ = f.lock.Close()
+	_ = f.root.Close()
+	_ = os.RemoveAll(filepath.Dir(f.path))
+}
+
+// sweepTokenFiles removes the folders of ours whose exec was killed, with the tokens in them.
+func sweepTokenFiles(place string) {
+	folder, err := os.Open(place)
+	if err != nil {
+		return
+	}
+	defer folder.Close()
+	names, _ := folder.Readdirnames(mostInPlace)
+	for _, name := range names {
+		if !strings.HasPrefix(name, folderPrefix) {
+			continue
+		}
+		dir := filepath.Join(place, name)
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() || private.Exposed(info, 0o077) != "" {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(dir, lockName)); err != nil && time.Since(info.ModTime()) < time.Minute {
+			continue // its exec is just making it
+		}
+		lock := folderLock(dir)
+		if locked, err := lock.TryLock(); err == nil && locked {
+			_ = os.RemoveAll(dir)
+			_ = lock.Close()
+			_ = os.RemoveAll(dir) // Windows keeps a file that is open
+		}
+		_ = lock.Close()
+	}
+}
 
 // How the file is kept fresh: renewed when a fifth of the token's life is left,
 // and after a failure tried again with growing patience.

@@ -18,7 +18,7 @@ import (
 	"github.com/loopkey/loopkey/internal/house"
 )
 
-const me, mallory = 12345, 12346
+const personUID, strangerUID = 12345, 12346
 
 // A user is a person of this machine other than who runs the tests, with a home and loopkey.
 type user struct {
@@ -47,7 +47,7 @@ func newUser(t *testing.T, h *house.House) *user {
 		t.Fatal(err)
 	}
 	_, err = io.Copy(to, from)
-	for _, err := range []error{err, to.Close(), os.Chmod(dir, 0o755), os.Mkdir(u.home, 0o700), os.Chown(u.home, me, me)} {
+	for _, err := range []error{err, to.Close(), os.Chmod(dir, 0o755), os.Mkdir(u.home, 0o700), os.Chown(u.home, personUID, personUID)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func (u *user) run(env []string, args ...string) house.Result {
 	cmd.Args = append([]string{"loopkey"}, args...)
 	cmd.Dir = u.home
 	cmd.Env = slices.Concat(u.house.Env, []string{"HOME=" + u.home, "TMPDIR=" + u.home, "LOOPKEY_CONFIG="}, env)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: me, Gid: me}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: personUID, Gid: personUID}}
 	return u.house.Finish(cmd)
 }
 
@@ -81,10 +81,10 @@ func TestProfilesOfOthers(t *testing.T) {
 		mode        os.FileMode
 		words       string
 	}{
-		{me, 3, 0o644, "loopkey login"},
+		{personUID, 3, 0o644, "loopkey login"},
 		{0, 3, 0o644, "loopkey login"},
-		{mallory, 2, 0o644, "belongs to another user"},
-		{me, 2, 0o666, "run chmod 600"},
+		{strangerUID, 2, 0o644, "belongs to another user"},
+		{personUID, 2, 0o666, "run chmod 600"},
 		{0, 2, 0o646, "run chmod 600"},
 	} {
 		if err := os.Chown(path, c.owner, c.owner); err != nil {
