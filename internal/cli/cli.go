@@ -39,6 +39,9 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		ends = append(ends, syscall.SIGHUP) // a terminal that is closed leaves nothing half done
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, syscall.SIGHUP) // the shell and the system may both say so: the second time ends nothing
+		defer signal.Stop(again)
 	}
 	ctx, stop := signal.NotifyContext(ctx, ends...)
 	defer stop()

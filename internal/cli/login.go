@@ -53,6 +53,9 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, p := range loginParams {
+				if f.device && cmd.Flags().Changed(p.flag) { // a wish that nobody was told of would seem to be granted
+					return fmt.Errorf("%w: --device can't carry --%s (RFC 8628 has no such parameter): leave one of them out", errUsage, p.flag)
+				}
 				if value, _ := cmd.Flags().GetString(p.flag); value != "" {
 					f.params.Set(p.param, value)
 				}
@@ -125,12 +128,21 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 	defer progress.stop()
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
+	wrong := 0
 	cfg := loopback.Config{
 		Provider: acc.provider, Scope: acc.config.Scope, Audience: acc.config.Audience,
 		BaseURL: acc.config.BaseURL, Timeout: f.timeout, Params: f.params,
-		Store:    func(ctx context.Context, t *provider.Tokens) error { return a.keep(ctx, acc, t, anybodys) },
-		Pasted:   a.pastedURLs(reading),
-		Rejected: func(reason string) { progress.note("Not that one: " + provider.Printable(reason)) },
+		Store:  func(ctx context.Context, t *provider.Tokens) error { return a.keep(ctx, acc, t, anybodys) },
+		Pasted: a.pastedURLs(reading),
+		Rejected: func(reason string) {
+			switch wrong++; {
+			case wrong < mostPasted:
+				progress.note("Not that one: " + provider.Printable(reason))
+			case wrong == mostPasted: // no person types this
+				stopReading()
+				progress.note(fmt.Sprintf("None of %d lines was the URL that the browser ended up at: no more are read.", wrong))
+			}
+		},
 		ShowURL: func(authorizationURL string) {
 			if !f.noBrowser {
 				a.say("Opening your browser. If nothing opens, go to:")
@@ -238,6 +250,8 @@ func (a *app) greet(acc *account, t *provider.Tokens) {
 	a.say("Logged in as %s at %s.", provider.Printable(person(t.Claims.All(t.UserInfo))), acc.config.Issuer)
 	until := "The access token " + map[bool]string{true: "has no told expiry", false: "lives until " + moment(t.Expiry, now)}[t.Expiry.IsZero()]
 	switch {
+	case !t.Expiry.IsZero() && !t.Expiry.After(now):
+		a.say("By this computer's clock the access token is over already: the clock is ahead of the provider's, so set it.")
 	case t.RefreshToken.IsZero():
 		a.say("%s.", until)
 	case !t.RefreshExpiry.IsZero():
@@ -313,6 +327,9 @@ func (a *app) inContainer() bool {
 	}
 	return false
 }
+
+// mostPasted is how many lines may be wrong before stdin is taken for something else than a person.
+const mostPasted = 10
 
 // pastedURLs reads lines from stdin until ctx ends: the URL that a browser elsewhere ended up at.
 func (a *app) pastedURLs(ctx context.Context) <-chan string {

@@ -110,8 +110,7 @@ func recall(cfg *config.Config) error {
 	}
 	switch len(found) {
 	case 0:
-		return fmt.Errorf("profile %q: %w, and no issuer is configured: no issuer is configured",
-			cfg.Profile, session.ErrNotLoggedIn)
+		return fmt.Errorf("profile %q: %w, and no issuer is configured", cfg.Profile, session.ErrNotLoggedIn)
 	case 1:
 		remembered(cfg, found[0])
 		return nil

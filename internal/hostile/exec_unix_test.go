@@ -208,6 +208,7 @@ func TestTerminalIsClosed(t *testing.T) {
 			if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 				t.Fatal(err)
 			}
+			_ = cmd.Process.Signal(syscall.SIGHUP) // from the shell, and from the system
 			_ = cmd.Wait()
 			if code := cmd.ProcessState.ExitCode(); code != 130 {
 				t.Errorf("ended with %v", cmd.ProcessState)
