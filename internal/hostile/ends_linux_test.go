@@ -3,6 +3,8 @@ package hostile
 import (
 	"context"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,4 +35,25 @@ func TestInterruptedBesideHangingKeychain(t *testing.T) {
 	refused(t, h.Run("status"), 3, "loopkey login")
 	h.Must("login")
 	h.Must("token")
+}
+
+// Whoever asks while somebody logs out is told of a session or of none, not of a keychain
+// that can't be used.
+func TestQuestionsBesideLogout(t *testing.T) {
+	t.Parallel()
+	k := keychaintest.Start(t)
+	h := house.WithTenant(t, append(k.Env(), "LOOPKEY_KEYSTORE=keychain")...)
+	for range fewer(10) {
+		h.Must("login")
+		var running sync.WaitGroup
+		for i := range 16 {
+			running.Go(func() {
+				command := []string{"status", "token", "logout --local"}[i%2+i/15]
+				if r := h.Run(strings.Fields(command)...); r.Code != 0 && r.Code != 3 {
+					t.Errorf("%s exits %d: %s", command, r.Code, r.Stderr)
+				}
+			})
+		}
+		running.Wait()
+	}
 }
