@@ -153,6 +153,7 @@ func newTokenFile(runtimeDir, stateDir string, token session.AccessToken) (*toke
 	var reasons []string
 	for _, place := range []string{runtimeDir, os.TempDir(), stateDir} {
 		if !filepath.IsAbs(place) { // the command may look from another folder
+			reasons = append(reasons, fmt.Sprintf("%q is no absolute path", place))
 			continue
 		}
 		if place == stateDir {
