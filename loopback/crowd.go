@@ -25,11 +25,20 @@ type sighting struct {
 	busy bool
 }
 
-type crowdKey struct{}
+// A caller is the connection of a request, and what was found out about its other end.
+type caller struct {
+	crowd *crowd
+	conn  net.Conn
 
-// introduce lets Trust find the connection of a request.
+	mu   sync.Mutex
+	peer peer
+}
+
+type callerKey struct{}
+
+// introduce lets Trust, Foreign and Own find the connection of a request.
 func (c *crowd) introduce(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, crowdKey{}, func() { c.forget(conn) })
+	return context.WithValue(ctx, callerKey{}, &caller{crowd: c, conn: conn})
 }
 
 // Trust is called for a request that has shown what no stranger can: a state that waits
@@ -37,8 +46,8 @@ func (c *crowd) introduce(ctx context.Context, conn net.Conn) context.Context {
 // room for others until the request is answered. On a server that is not Serve's it
 // does nothing.
 func Trust(r *http.Request) {
-	if forget, ok := r.Context().Value(crowdKey{}).(func()); ok {
-		forget()
+	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
+		c.crowd.forget(c.conn)
 	}
 }
 

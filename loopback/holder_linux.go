@@ -1,41 +1,24 @@
 package loopback
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// inTheWay are the local addresses, as /proc/net writes them, that keep us from binding
-// a loopback: that loopback, or all addresses.
-var inTheWay = []string{
-	"0100007F", "00000000", "00000000000000000000000001000000", "00000000000000000000000000000000", "0000000000000000FFFF00000100007F",
-}
-
 // holder names the program that listens on a port, as far as /proc shows it to us.
 func holder(port int) string {
+	all, err := sockets()
+	if err != nil {
+		return ""
+	}
 	inodes := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		f, err := os.Open(table)
-		if err != nil {
-			continue
+	for _, s := range all { // a loopback, or all addresses: those keep us from binding ours
+		if addr := s.local.Addr(); s.state == listening && int(s.local.Port()) == port && (addr.IsLoopback() || addr.IsUnspecified()) {
+			inodes["socket:["+strconv.FormatUint(s.inode, 10)+"]"] = true
 		}
-		scanner := bufio.NewScanner(f)
-		for scanner.Scan() {
-			fields := strings.Fields(scanner.Text())
-			if len(fields) < 10 || fields[3] != "0A" { // listening
-				continue
-			}
-			addr, hex, _ := strings.Cut(fields[1], ":")
-			if n, err := strconv.ParseUint(hex, 16, 16); err == nil && int(n) == port && slices.Contains(inTheWay, addr) {
-				inodes["socket:["+fields[9]+"]"] = true
-			}
-		}
-		_ = f.Close()
 	}
 	if len(inodes) == 0 {
 		return ""
