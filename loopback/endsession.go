@@ -16,13 +16,17 @@ type EndSessionConfig struct {
 	// URL of the provider, for the browser (OpenID Connect RP-Initiated Logout 1.0, section 2). It may hold an ID
 	// token: the browser is opened at a page of ours, and redirected to it once.
 	URL      string
-	PlainURL string        // without an ID token, for where no page of ours can be; "": URL
+	PlainURL string        // without an ID token, for whoever may not be the person's browser; "": URL, which holds none
 	State    string        // comes back with the browser; "": the provider sends none back
 	BaseURL  string        // where it comes back to, registered with the provider; "": DefaultBaseURL
 	Timeout  time.Duration // 0: a minute
 
 	OpenBrowser func(ctx context.Context, url string) error // nil: the person's own browser
-	Opened      func(url string, err error)                 // what was opened, and what came of it
+	Opened      func(url string, err error)                 // where the browser is to go, and what came of opening it
+	// Private returns the URL of a file for the person alone that leads to url. The page of ours goes through it where
+	// the system does not tell who asks for the page: argument lists, where its URL would stand, are everybody's to
+	// read. nil, or an error: then PlainURL is where it leads.
+	Private func(url string) (string, error)
 }
 
 // logoutPath leads the browser to the provider's logout, once.
@@ -38,23 +42,30 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	if cfg.OpenBrowser == nil {
 		cfg.OpenBrowser = OpenBrowser
 	}
-	open := func(ctx context.Context, target string) {
-		if err := cfg.OpenBrowser(ctx, target); cfg.Opened != nil {
+	open := func(ctx context.Context, target, through string) {
+		if err := cfg.OpenBrowser(ctx, through); cfg.Opened != nil {
 			cfg.Opened(target, err)
 		}
 	}
+	cfg.PlainURL = cmp.Or(cfg.PlainURL, cfg.URL)
 	listener, err := Listen(ctx, cfg.BaseURL)
 	if err != nil {
-		open(ctx, cmp.Or(cfg.PlainURL, cfg.URL))
+		open(ctx, cfg.PlainURL, cfg.PlainURL)
 		return err
 	}
-	back := make(chan struct{}, 1)
-	once := random()
+	e := ending{EndSessionConfig: &cfg, once: random(), back: make(chan struct{}, 1)}
+	target := strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/") + logoutPath + "?once=" + e.once
+	through := target
+	if cfg.Private != nil && !tellsPeers {
+		if file, err := cfg.Private(target); err == nil {
+			through, e.private = file, true
+		}
+	}
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = listener.Serve(serving, OwnHost(cfg.BaseURL, cfg.routes(once, back))) // it ends when we do
+		_ = listener.Serve(serving, OwnHost(cfg.BaseURL, e.routes())) // it ends when we do
 	}()
 	defer func() {
 		stop()
@@ -62,35 +73,49 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	}()
 	waiting, cancel := Deadline(ctx, cfg.Timeout)
 	defer cancel(nil)
-	open(waiting, strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/")+logoutPath+"?once="+once)
+	open(waiting, target, through)
 	select {
-	case <-back:
+	case <-e.back:
 		return nil
 	case <-waiting.Done():
 		return context.Cause(waiting)
 	}
 }
 
-// routes know the return by its state. Auth0's /v2/logout sends none back.
-func (cfg *EndSessionConfig) routes(once string, back chan<- struct{}) http.Handler {
+// An ending is a browser's way to the provider and back.
+type ending struct {
+	*EndSessionConfig
+	once    string // leads there, and whoever asks with it first
+	private bool   // no argument list has it
+	sent    atomic.Bool
+	back    chan struct{}
+}
+
+// routes know the return by its state, and Auth0's /v2/logout, which sends none back, by nothing. So there is no
+// return before somebody was sent to the provider, and none by what a page makes a browser fetch.
+func (e *ending) routes() http.Handler {
 	mux := http.NewServeMux()
-	var used atomic.Bool
 	mux.HandleFunc("GET "+logoutPath, OnlyGET(func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("once")), []byte(once)) != 1 || !used.CompareAndSwap(false, true) {
+		if subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("once")), []byte(e.once)) != 1 || Foreign(r) || !e.sent.CompareAndSwap(false, true) {
 			page{Status: http.StatusNotFound, Title: "Nothing here", Text: "This link was for one use."}.write(w)
 			return
 		}
-		http.Redirect(w, r, cfg.URL, http.StatusSeeOther)
+		if Own(r) || e.private {
+			http.Redirect(w, r, e.URL, http.StatusSeeOther)
+			return
+		}
+		http.Redirect(w, r, e.PlainURL, http.StatusSeeOther)
 	}))
 	mux.HandleFunc("GET /{$}", OnlyGET(func(w http.ResponseWriter, r *http.Request) {
-		if cfg.State != "" && !slices.Equal(r.URL.Query()["state"], []string{cfg.State}) {
+		dest := r.Header.Get("Sec-Fetch-Dest")
+		if !e.sent.Load() || e.State != "" && !slices.Equal(r.URL.Query()["state"], []string{e.State}) || dest != "" && dest != "document" || Foreign(r) {
 			page{Status: http.StatusBadRequest, Title: "Not a logout that waits here", Text: "Nothing was changed."}.write(w)
 			return
 		}
 		page{Status: http.StatusOK, Good: true, Title: "You are logged out", Text: "You are logged out, here and at the provider.",
 			Next: "You can close this tab."}.write(w)
 		select {
-		case back <- struct{}{}:
+		case e.back <- struct{}{}:
 		default:
 		}
 	}))

@@ -299,6 +299,12 @@ var (
 	errBrowser = errors.New("this login was begun in another browser")
 )
 
+func (f *Flow) waits(q url.Values) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pending[q.Get("state")] != nil
+}
+
 // take returns the login that an answer belongs to. Taken, not looked up: a state is
 // used once. What a page of anybody can send ends nothing.
 func (f *Flow) take(q url.Values, browser []string, abort context.CancelFunc) (*login, error) {
@@ -343,6 +349,12 @@ func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) {
 	// The person may close the tab: what the code was redeemed for is stored all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), exchangeLimit)
 	defer cancel()
+	// A state stands in the argument list of the browser that was opened. Who else on this machine reads it there may
+	// have logged in as themselves. (To look takes milliseconds, which nobody is given who only guesses.)
+	if f.waits(q) && Foreign(r) {
+		strangerPage(errNoLogin).write(w)
+		return
+	}
 	l, err := f.take(q, browser, cancel)
 	if err != nil {
 		strangerPage(err).write(w)
