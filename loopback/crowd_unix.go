@@ -4,13 +4,13 @@ package loopback
 
 import "syscall"
 
-// mostStrangers is 500, and no more than half of the files that this process may open:
+// mostStrangers is 2000, and no more than half of the files that this process may open:
 // where none can be opened any more, nobody can be let in.
 func mostStrangers() int {
-	const enough = 500
+	const enough = 2000
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return enough
 	}
-	return int(min(enough, max(limit.Cur/2, 16))) //nolint:gosec // 500 at most
+	return int(min(enough, max(limit.Cur/2, 16))) //nolint:gosec // 2000 at most
 }

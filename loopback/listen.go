@@ -125,7 +125,7 @@ func (l *Listener) Close() error {
 
 // Limits on who talks to us.
 const (
-	headerLimit   = 16 << 10
+	headerLimit   = 64 << 10 // the cookies of every server on localhost come here
 	bodyLimit     = 256 << 10
 	headerTimeout = 5 * time.Second  // from the first byte of a request to the end of its header
 	bodyTimeout   = 30 * time.Second // for a body sent to us
