@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -32,6 +33,9 @@ const (
 // downHeader is on our own answer for an upstream that is down, which is how the waiting page tells it from the app's.
 const downHeader = "Loopkey-Upstream"
 
+// errAnothers: what listens where the upstream should be is another user's, who would be told who the person is.
+var errAnothers = errors.New("another user listens there")
+
 // errRemote: the upstream is on another machine, and nobody allowed that.
 var errRemote = errors.New("it is not on this machine")
 
@@ -44,6 +48,7 @@ type upstreamConfig struct {
 	Visitor func(*http.Request) (provider.Claims, bool)
 	// AccessToken is sent as Authorization, in place of what the request has; nil: that goes through untouched.
 	AccessToken func(context.Context) (provider.Secret, error)
+	Foreign     func(net.Conn) bool // whether another user's server was connected to; nil: loopback.ForeignListener
 	Layout      *layout
 }
 
@@ -64,6 +69,9 @@ func newUpstream(ctx context.Context, cfg upstreamConfig) (*upstream, error) {
 	target, err := parseUpstream(cfg.URL)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Foreign == nil {
+		cfg.Foreign = loopback.ForeignListener
 	}
 	u := &upstream{cfg: cfg, target: target}
 	if u.local, err = isOnThisMachine(ctx, target.Hostname()); err != nil {
@@ -140,12 +148,39 @@ func (u *upstream) transport() *http.Transport {
 		}
 	}
 	return &http.Transport{
-		DialContext:           dialer.DialContext,
+		DialContext:           u.dialOwn(dialer),
 		TLSHandshakeTimeout:   upstreamDial,
 		ResponseHeaderTimeout: upstreamHeader,
 		IdleConnTimeout:       time.Minute,
 		MaxIdleConnsPerHost:   32,
 		DisableCompression:    true, // the browser's own Accept-Encoding goes through
+	}
+}
+
+// dialOwn connects to a server of this user's or root's, unless it may be anybody's. Of localhost's two addresses
+// another user may have the one that the app lacks.
+func (u *upstream) dialOwn(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	if u.cfg.AllowRemote {
+		return dialer.DialContext
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil || !u.cfg.Foreign(conn) {
+			return conn, err
+		}
+		_ = conn.Close()
+		if host, port, err := net.SplitHostPort(address); err == nil && strings.EqualFold(host, "localhost") {
+			for _, host := range []string{"127.0.0.1", "::1"} {
+				conn, err := dialer.DialContext(ctx, network, net.JoinHostPort(host, port))
+				if err == nil && !u.cfg.Foreign(conn) {
+					return conn, nil
+				}
+				if err == nil {
+					_ = conn.Close()
+				}
+			}
+		}
+		return nil, errAnothers
 	}
 }
 
@@ -430,6 +465,8 @@ func (u *upstream) reason(err error) string {
 	switch unknown, name, op := (*tls.CertificateVerificationError)(nil), (*net.DNSError)(nil), (*net.OpError)(nil); {
 	case errors.Is(err, errRemote):
 		return where + " now leads to another machine, which --allow-remote-upstream would have to allow."
+	case errors.Is(err, errAnothers):
+		return "What listens at " + where + " is another user's, which --allow-remote-upstream would have to allow."
 	case errors.As(err, &unknown):
 		return "The certificate of " + where + " is not trusted. SSL_CERT_FILE can name the authority that issued it."
 	case errors.As(err, &name):

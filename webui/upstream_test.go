@@ -14,7 +14,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/loopkey/loopkey/provider"
@@ -450,5 +452,55 @@ func TestUpstreamDialsThisMachineOnly(t *testing.T) {
 	}
 	if why := u.reason(fmt.Errorf("dial: %w", err)); !strings.Contains(why, "--allow-remote-upstream") {
 		t.Errorf("%s", why)
+	}
+}
+
+// Another user's server where the app should be is told nothing; of localhost's two addresses, the app's is taken.
+func TestAnothersUpstream(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	listen := func(addr string, name string) *net.TCPAddr {
+		t.Helper()
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Skipf("this machine lacks a loopback: %v", err)
+		}
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked.Add(1)
+			_, _ = io.WriteString(w, name)
+		}))
+		_ = server.Listener.Close()
+		server.Listener = listener
+		server.Start()
+		t.Cleanup(server.Close)
+		return listener.Addr().(*net.TCPAddr)
+	}
+	port := strconv.Itoa(listen("127.0.0.1:0", "four").Port)
+	listen("[::1]:"+port, "six")
+	held := func(hosts ...string) func(net.Conn) bool {
+		return func(conn net.Conn) bool { return slices.Contains(hosts, conn.RemoteAddr().(*net.TCPAddr).IP.String()) }
+	}
+	for name, c := range map[string]struct {
+		host    string
+		foreign func(net.Conn) bool
+		status  int
+		says    string
+	}{
+		"theirs":               {"127.0.0.1", held("127.0.0.1"), 502, "is another user's"},
+		"the other is theirs":  {"127.0.0.1", held("::1"), 200, "four"},
+		"localhost, one":       {"localhost", held("::1"), 200, "four"},
+		"localhost, the other": {"localhost", held("127.0.0.1"), 200, "six"},
+		"localhost, both":      {"localhost", held("127.0.0.1", "::1"), 502, "is another user's"},
+	} {
+		asked.Store(0)
+		server := guarded(t, upstreamConfig{URL: "http://" + c.host + ":" + port, Foreign: c.foreign})
+		res, body := send(t, server.URL+"/", nil)
+		if res.StatusCode != c.status || !strings.Contains(body, c.says) || c.status != 200 && asked.Load() != 0 {
+			t.Errorf("%s: %d %s, asked %d times", name, res.StatusCode, body, asked.Load())
+		}
+	}
+	server := guarded(t, upstreamConfig{URL: "http://127.0.0.1:" + port, AllowRemote: true, Foreign: held("127.0.0.1")})
+	if res, body := send(t, server.URL+"/", nil); res.StatusCode != 200 || body != "four" {
+		t.Errorf("with --allow-remote-upstream: %d %s", res.StatusCode, body)
 	}
 }
