@@ -22,6 +22,10 @@ func passedOn() []string {
 
 // login starts a login for the browser that asks, and for no other.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	if loopback.Foreign(r) {
+		s.layout.fail(w, r, http.StatusForbidden, anothers)
+		return
+	}
 	// A page of another site may link here, but not have it fetched or framed.
 	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
 		s.layout.fail(w, r, http.StatusForbidden, problem{Title: "Not from inside another page", Why: "A login is begun by opening it."})
@@ -38,9 +42,13 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		returnTo = "/"
 	}
+	// A neighbour's login must not be finished as the person's in their browser, which any page can send to a callback:
+	// who begins is known already, and came here by themselves.
+	_, known := s.knows(r)
+	byThemselves := slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site"))
 	pending, err := s.flow.Begin(r.Context(), loopback.Request{
 		Params: params, ReturnTo: returnTo, Browser: s.browsers.beginLogin(w, r),
-		Guest: !slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site")), // a page of another origin sent the browser here
+		Guest: !known || !byThemselves,
 	})
 	if err != nil {
 		s.failed(w, r, err)
@@ -67,7 +75,7 @@ func (somebodyElse) Unwrap() error { return loopback.ErrForbidden }
 func (s *Server) store(ctx context.Context, r *http.Request, p *loopback.Pending, t *provider.Tokens) error {
 	may := func(string) bool { return true } // the person at the terminal asked for it
 	if !p.CLI {
-		subject, known := s.browsers.knows(r)
+		subject, known := s.knows(r)
 		may = func(other string) bool { return known && !p.Guest && (subject == anybody || subject == other) }
 	}
 	err := s.cfg.Store(ctx, t, may)
@@ -98,6 +106,10 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Header.Get("Sec-Purpose") != "" { // looked at ahead, for somebody who may never come
 		s.layout.fail(w, r, http.StatusServiceUnavailable, problem{})
+		return
+	}
+	if loopback.Foreign(r) {
+		s.layout.fail(w, r, http.StatusForbidden, anothers)
 		return
 	}
 	if !s.browsers.redeem(r.URL.Query().Get("once")) {
@@ -141,20 +153,34 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/auth/ended?id="+s.logouts.add(state, ended), http.StatusSeeOther)
+	http.Redirect(w, r, "/auth/ended?id="+s.logouts.add(state, leaving{Ended: ended}), http.StatusSeeOther)
 }
 
-// ended sends the browser on to the provider's logout, or says how it went.
+// ended sends the browser on to the provider's logout, or says how it went. Only a browser that is surely the person's
+// takes an ID token there; without one the provider may ask first.
 func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
-	ended, ok := s.logouts.take(r.URL.Query().Get("id"))
+	if loopback.Foreign(r) {
+		s.layout.fail(w, r, http.StatusForbidden, anothers)
+		return
+	}
+	l, ok := s.logouts.take(r.URL.Query().Get("id"))
 	if !ok {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
-	if ended.EndSessionURL != "" {
-		w.Header().Set("Refresh", "0; url="+ended.EndSessionURL)
+	if !loopback.Own(r) {
+		l.EndSessionURL = l.EndSessionPlainURL
 	}
-	s.layout.render(w, r, http.StatusOK, "ended", page{Title: "Logged out", Data: ended})
+	if l.terminal != nil { // it says how it went
+		close(l.terminal.sent)
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, l.EndSessionURL, http.StatusSeeOther)
+		return
+	}
+	if l.EndSessionURL != "" {
+		w.Header().Set("Refresh", "0; url="+l.EndSessionURL)
+	}
+	s.layout.render(w, r, http.StatusOK, "ended", page{Title: "Logged out", Data: l.Ended})
 }
 
 // logouts keeps how a logout went until its page is shown, and its state until the provider sends the browser back.
@@ -162,15 +188,30 @@ type logouts struct {
 	now func() time.Time
 
 	mu     sync.Mutex
-	byID   map[string]session.Ended
-	states map[string]time.Time
+	byID   map[string]leaving
+	states map[string]returning
 }
+
+// A leaving is a browser that is on its way to the provider's logout.
+type leaving struct {
+	session.Ended
+	terminal *terminal // that logged out; nil: one of our pages
+}
+
+// A returning is a browser that is expected back from there.
+type returning struct {
+	until    time.Time
+	terminal *terminal
+}
+
+// A terminal waits for the browser that it sent.
+type terminal struct{ sent, back chan struct{} } // each is closed once
 
 func newLogouts(now func() time.Time) *logouts {
-	return &logouts{now: now, byID: map[string]session.Ended{}, states: map[string]time.Time{}}
+	return &logouts{now: now, byID: map[string]leaving{}, states: map[string]returning{}}
 }
 
-func (l *logouts) add(state string, ended session.Ended) (id string) {
+func (l *logouts) add(state string, leaves leaving) (id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.byID) >= mostKept {
@@ -180,26 +221,32 @@ func (l *logouts) add(state string, ended session.Ended) (id string) {
 		clear(l.states)
 	}
 	id = rand.Text()
-	l.byID[id] = ended
-	l.states[state] = l.now().Add(10 * time.Minute)
+	l.byID[id] = leaves
+	l.states[state] = returning{l.now().Add(10 * time.Minute), leaves.terminal}
 	return id
 }
 
-func (l *logouts) take(id string) (session.Ended, bool) {
+func (l *logouts) take(id string) (leaving, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ended, ok := l.byID[id]
+	leaves, ok := l.byID[id]
 	delete(l.byID, id)
-	return ended, ok
+	return leaves, ok
 }
 
 // returned reports whether state is of a logout that went to the provider a short while ago.
 func (l *logouts) returned(state string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	until, ok := l.states[state]
+	r, ok := l.states[state]
 	delete(l.states, state)
-	return ok && l.now().Before(until)
+	if !ok || !l.now().Before(r.until) {
+		return false
+	}
+	if r.terminal != nil {
+		close(r.terminal.back)
+	}
+	return true
 }
 
 // failed says on a page what the terminal would say.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,7 +63,7 @@ func secret() (string, [32]byte) {
 func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject string) {
 	text, hash := secret()
 	b.mu.Lock()
-	if old, ok := b.hashOf(r); ok {
+	for _, old := range b.shown(r) {
 		delete(b.known, old)
 	}
 	keep(b.known, hash, mark{b.now(), subject})
@@ -77,16 +78,19 @@ func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject str
 func (b *browsers) knows(r *http.Request) (subject string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	hash, ok := b.hashOf(r)
-	if !ok {
+	var found [][32]byte
+	for _, hash := range b.shown(r) {
+		if _, ok := b.known[hash]; ok && !slices.Contains(found, hash) {
+			found = append(found, hash)
+		}
+	}
+	if len(found) != 1 { // of two, one may be a neighbour's own
 		return "", false
 	}
-	m, ok := b.known[hash]
-	if ok {
-		m.at = b.now()
-		b.known[hash] = m
-	}
-	return m.subject, ok
+	m := b.known[found[0]]
+	m.at = b.now()
+	b.known[found[0]] = m
+	return m.subject, true
 }
 
 // arrives reports whether r is the first request that a browser sends since it was recognised.
@@ -96,21 +100,23 @@ func (b *browsers) arrives(r *http.Request) bool {
 	if len(b.awaited) == 0 {
 		return false
 	}
-	hash, ok := b.hashOf(r)
-	if ok {
-		_, ok = b.awaited[hash]
-		delete(b.awaited, hash)
+	first := false
+	for _, hash := range b.shown(r) {
+		if _, ok := b.awaited[hash]; ok {
+			delete(b.awaited, hash)
+			first = true
+		}
 	}
-	return ok
+	return first
 }
 
-// hashOf returns the hash of our cookie. A second cookie of the same name was set by somebody else: then none counts.
-func (b *browsers) hashOf(r *http.Request) ([32]byte, bool) {
-	cookies := r.CookiesNamed(b.cookie)
-	if len(cookies) != 1 {
-		return [32]byte{}, false
+// shown returns the hashes of the cookies with our name. Any server on localhost can add one for a path of ours.
+func (b *browsers) shown(r *http.Request) [][32]byte {
+	var hashes [][32]byte
+	for _, cookie := range r.CookiesNamed(b.cookie) {
+		hashes = append(hashes, sha256.Sum256([]byte(cookie.Value)))
 	}
-	return sha256.Sum256([]byte(cookies[0].Value)), true
+	return hashes
 }
 
 // forget makes every browser a stranger: the session ended.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/loopkey/loopkey/loopback"
 )
 
 const heartbeat = 15 * time.Second
@@ -15,12 +17,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		s.layout.fail(w, r, http.StatusForbidden, problem{})
 		return
 	}
-	changes, stop, ok := s.watch.listen()
-	if !ok {
-		w.Header().Set("Retry-After", "30")
-		failJSON(w, http.StatusServiceUnavailable, problem{Why: "Too many pages are open."})
+	if loopback.Foreign(r) {
+		s.layout.fail(w, r, http.StatusForbidden, anothers)
 		return
 	}
+	changes, stop := s.watch.listen()
 	defer stop()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -47,7 +48,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		case <-s.stopping:
 			return
 		case <-beat.C:
-		case <-changes:
+		case _, ok := <-changes:
+			if !ok { // others came after it; a page that is still open comes again
+				return
+			}
 			text = "event: change\ndata: \n\n"
 		}
 		if !write(text) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -17,7 +18,9 @@ type homeData struct {
 // home shows who is logged in, or one way to log in.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	claims, ok := s.visitor(r)
-	data := homeData{Known: ok, Back: !ok && s.logouts.returned(r.URL.Query().Get("state")), Pages: s.pages != nil}
+	state := r.URL.Query().Get("state")
+	back := state != "" && !loopback.Foreign(r) && s.logouts.returned(state)
+	data := homeData{Known: ok, Back: !ok && back, Pages: s.pages != nil}
 	if ok {
 		data.Name = displayName(claims)
 		data.Initials = initials(data.Name)

@@ -166,6 +166,9 @@ var problems = map[int]problem{
 	http.StatusServiceUnavailable: {Title: "Not just now", Why: "loopkey can't answer this at the moment.", Next: "Try again shortly."},
 }
 
+// anothers is what another user of this machine is told.
+var anothers = problem{Title: "Not for this user", Why: "This server is of another user of this machine."}
+
 // withDefaults returns p with the words that the status has for what p leaves open.
 func (p problem) withDefaults(status int) problem {
 	usual, ok := problems[status]

@@ -151,7 +151,7 @@ func (s *Server) greet(next http.Handler) http.Handler {
 		if s.browsers.arrives(r) {
 			s.watch.tell()
 		}
-		if _, known := s.browsers.knows(r); known {
+		if _, known := s.knows(r); known {
 			loopback.Trust(r)
 		}
 		next.ServeHTTP(w, r)
@@ -174,10 +174,20 @@ func (s *Server) OneTimeURL() string {
 	return strings.TrimSuffix(s.cfg.BaseURL, "/") + "/auth/enter?once=" + s.browsers.invite()
 }
 
+// knows returns for whom this server has recognised the browser that sent r. A browser of another user never was:
+// its cookie is a stolen one.
+func (s *Server) knows(r *http.Request) (subject string, ok bool) {
+	subject, ok = s.browsers.knows(r)
+	if !ok || loopback.Foreign(r) {
+		return "", false
+	}
+	return subject, true
+}
+
 // visitor returns the claims of the user if r comes from a browser that may see them.
 func (s *Server) visitor(r *http.Request) (provider.Claims, bool) {
 	v := s.watch.view()
-	subject, ok := s.browsers.knows(r)
+	subject, ok := s.knows(r)
 	if !ok || !v.loggedIn || subject != anybody && subject != v.info.Subject {
 		return nil, false
 	}

@@ -1,6 +1,7 @@
 package webui_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -247,19 +248,81 @@ func TestRefusals(t *testing.T) {
 	if _, err := s.session.Info(t.Context()); err != nil {
 		t.Errorf("one of them ended the session: %v", err)
 	}
-	// Two cookies of our name: one was set by somebody else.
-	req.Host = ""
-	u, _ := url.Parse(s.base)
-	cookie := known.Jar.Cookies(u)[0]
-	twice, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base+"/protected", nil)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// Any server on localhost can add a cookie of our name, which shadows ours on some of our paths.
+func TestShadowedCookie(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	mine := func() string {
+		t.Helper()
+		known, _ := s.login(t, "/")
+		u, err := url.Parse(s.base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return known.Jar.Cookies(u)[0].String()
 	}
-	twice.Header.Set("Cookie", cookie.Name+"=planted; "+cookie.Name+"="+cookie.Value)
-	if resp, err = stranger.Do(twice); err != nil || resp.StatusCode != 401 {
-		t.Errorf("two cookies: %v, %v", resp, err)
+	first := mine()
+	cookie := mine() // a login is one session: who was recognised before is a stranger
+	name, _, _ := strings.Cut(cookie, "=")
+	status := func(cookies string) int {
+		t.Helper()
+		got, _, _ := ask(t, &http.Client{}, http.MethodGet, s.base+"/protected", nil, "Cookie", cookies)
+		return got
 	}
-	_ = resp.Body.Close()
+	for cookies, want := range map[string]int{
+		cookie: 200, name + "=planted; " + cookie: 200, cookie + "; " + name + "=planted": 200, cookie + "; " + cookie: 200, name + "=; " + cookie + "; " + first: 200,
+		name + "=planted": 401, first: 401, name + "=planted; " + name + "=too": 401, "": 401,
+	} {
+		if got := status(cookies); got != want {
+			t.Errorf("%q: %d, not %d", cookies, got, want)
+		}
+	}
+	_, _, header := ask(t, &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		http.MethodGet, s.server.OneTimeURL(), nil)
+	other, _, _ := strings.Cut(header.Get("Set-Cookie"), ";")
+	if got := status(other); got != 200 {
+		t.Errorf("a second browser that is known: %d", got)
+	}
+	if got := status(cookie + "; " + other); got != 401 {
+		t.Errorf("two that are known: %d", got)
+	}
+}
+
+// The page that was opened last is told of changes, however many streams are open.
+func TestManyListen(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	var streams []*http.Response
+	for range 65 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base+"/auth/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+		if err != nil || stream.StatusCode != http.StatusOK {
+			t.Fatalf("stream %d: %v, %v", len(streams), stream, err)
+		}
+		defer stream.Body.Close()
+		streams = append(streams, stream)
+	}
+	if text, err := io.ReadAll(streams[0].Body); err != nil || !strings.Contains(string(text), "retry: ") {
+		t.Errorf("the oldest ends with %q, %v", text, err)
+	}
+	s.login(t, "/")
+	for _, i := range []int{1, 64} {
+		lines := bufio.NewReader(streams[i].Body)
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatalf("stream %d: %v", i, err)
+			}
+			if line == "event: change\n" {
+				break
+			}
+		}
+	}
 }
 
 func TestBackchannelLogout(t *testing.T) {

@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,12 +30,12 @@ type watch struct {
 	mu        sync.Mutex
 	current   view
 	changed   time.Time
-	listeners map[chan struct{}]struct{}
-	ended     func() // the session that browsers were recognised for is over
+	listeners []chan struct{} // the oldest first
+	ended     func()          // the session that browsers were recognised for is over
 }
 
 func newWatch(s *session.Session, now func() time.Time, ended func()) *watch {
-	return &watch{session: s, now: now, ended: ended, listeners: map[chan struct{}]struct{}{}}
+	return &watch{session: s, now: now, ended: ended}
 }
 
 // view returns what is known of the session now.
@@ -81,7 +82,7 @@ func (w *watch) refresh(ctx context.Context, force bool) {
 func (w *watch) tell() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for listener := range w.listeners {
+	for _, listener := range w.listeners {
 		select {
 		case listener <- struct{}{}:
 		default: // it has one waiting already
@@ -103,18 +104,22 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// listen returns a channel that gets a value after each change, or false if too many listen already.
-func (w *watch) listen() (changes <-chan struct{}, stop func(), ok bool) {
+// listen returns a channel that gets a value after each change. Where too many listen the oldest makes room: its
+// channel is closed.
+func (w *watch) listen() (changes <-chan struct{}, stop func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.listeners) >= mostKept {
-		return nil, nil, false
+		close(w.listeners[0])
+		w.listeners = slices.Delete(w.listeners, 0, 1)
 	}
 	listener := make(chan struct{}, 1)
-	w.listeners[listener] = struct{}{}
+	w.listeners = append(w.listeners, listener)
 	return listener, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		delete(w.listeners, listener)
-	}, true
+		if i := slices.Index(w.listeners, listener); i >= 0 {
+			w.listeners = slices.Delete(w.listeners, i, i+1)
+		}
+	}
 }
