@@ -76,7 +76,7 @@ func (s *scene) config(visit func(ctx context.Context, target string)) loopback.
 func ada() tenant.Person { return tenant.Person{Email: "ada@example.com", Password: "x"} }
 
 // get asks without following, and without keeping the connection.
-func get(t testing.TB, target, host string) (int, string, http.Header) {
+func get(t testing.TB, target, host string, headers ...string) (int, string, http.Header) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
 	if err != nil {
@@ -84,6 +84,9 @@ func get(t testing.TB, target, host string) (int, string, http.Header) {
 	}
 	if host != "" {
 		req.Host = host
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
@@ -360,15 +363,19 @@ func TestEndSession(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{})
 	var visiting sync.WaitGroup
-	opened := ""
+	opened, told := "", ""
 	err := loopback.EndSession(t.Context(), loopback.EndSessionConfig{
 		URL: s.base + "/?state=right", State: "right", BaseURL: s.base, Timeout: 20 * time.Second, // as a provider that redirects at once
+		Opened: func(target string, _ error) { told = target },
+		Private: func(target string) (string, error) { return target, nil }, // where the system tells who asks it is not called
 		OpenBrowser: func(ctx context.Context, target string) error {
 			opened = target
 			ctx = context.WithoutCancel(ctx)
 			visiting.Go(func() {
-				if status, _, _ := get(t, s.base+"/?state=wrong", ""); status != 400 {
-					t.Errorf("a wrong state gets %d", status)
+				for _, early := range []string{"/?state=wrong", "/?state=right"} { // nobody was sent to the provider yet
+					if status, _, _ := get(t, s.base+early, ""); status != 400 {
+						t.Errorf("%s gets %d, before anybody can come back", early, status)
+					}
 				}
 				if _, err := ada().Visit(ctx, target); err != nil {
 					t.Error(err)
@@ -380,6 +387,9 @@ func TestEndSession(t *testing.T) {
 	visiting.Wait()
 	if err != nil {
 		t.Error(err)
+	}
+	if !strings.HasPrefix(told, s.base+"/auth/logout?once=") {
+		t.Errorf("the person is told to go to %s", told)
 	}
 	if strings.Contains(opened, "right") {
 		t.Errorf("the provider's URL, which may hold an ID token, was in an argument: %s", opened)
@@ -475,4 +485,38 @@ func ExampleLogin() {
 	}
 	fmt.Println(tokens.Claims.Text("name"), tokens.AccessToken)
 	// Output: Ada Lovelace [secret]
+}
+
+// Who comes back from the provider is a browser that navigates, after it was sent there.
+func TestEndSessionReturn(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	var visiting sync.WaitGroup
+	err := loopback.EndSession(t.Context(), loopback.EndSessionConfig{
+		URL: "http://127.0.0.1/provider", BaseURL: s.base, Timeout: 20 * time.Second, // Auth0's, which sends no state back
+		OpenBrowser: func(_ context.Context, target string) error {
+			visiting.Go(func() {
+				if status, _, _ := get(t, s.base+"/", ""); status != 400 {
+					t.Errorf("before it went: %d", status)
+				}
+				if status, _, _ := get(t, target, ""); status != 303 {
+					t.Errorf("on its way: %d", status)
+				}
+				if status, _, _ := get(t, target, ""); status != 404 {
+					t.Errorf("once more: %d", status)
+				}
+				if status, _, _ := get(t, s.base+"/", "", "Sec-Fetch-Dest", "image"); status != 400 {
+					t.Errorf("a picture: %d", status)
+				}
+				if status, _, _ := get(t, s.base+"/", "", "Sec-Fetch-Dest", "document"); status != 200 {
+					t.Errorf("back: %d", status)
+				}
+			})
+			return nil
+		},
+	})
+	visiting.Wait()
+	if err != nil {
+		t.Error(err)
+	}
 }

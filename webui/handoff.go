@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +51,7 @@ const longestSocket = 103
 
 const (
 	handOffLine = 64 << 10
-	handOffWait = 5 * time.Second // for a question to come, or a first answer
+	handOffWait = 5 * time.Second // for a question to come, or an answer that nobody has to wait for
 )
 
 // question is what a terminal asks.
@@ -58,9 +59,17 @@ type question struct {
 	Session string     `json:"session"` // its name: another profile's server must not answer
 	Open    bool       `json:"open,omitempty"`
 	Params  url.Values `json:"params,omitempty"` // of the login
+	Leave   *Leave     `json:"leave,omitempty"`
 }
 
-// reply is what the server answers: a URL first, and for a login the outcome after it.
+// A Leave is the provider's own session, which a browser is to end.
+type Leave struct {
+	URL      string `json:"url"`             // of the provider; it may hold an ID token
+	PlainURL string `json:"plain_url"`       // without one
+	State    string `json:"state,omitempty"` // comes back with the browser; "": the provider sends none back
+}
+
+// reply is what the server answers: a URL first, and for a login or a logout the outcome after it.
 type reply struct {
 	URL   string `json:"url,omitempty"`
 	Done  bool   `json:"done,omitempty"`
@@ -90,6 +99,8 @@ func (e *HandOffError) Unwrap() error { return e.kind }
 
 // ErrNoServer says that no server of ours takes questions there.
 var ErrNoServer = errors.New("no loopkey serve runs there")
+
+var errNoAnswer = errors.New("loopkey serve, which holds the port, does not answer: end it and start it anew")
 
 // AnswerTerminals takes the questions of terminals until ctx ends.
 func (s *Server) AnswerTerminals(ctx context.Context, listener net.Listener) error {
@@ -134,6 +145,16 @@ func (s *Server) answerTerminal(ctx context.Context, conn net.Conn) {
 		send(reply{URL: s.OneTimeURL()})
 		return
 	}
+	// The terminal says no more: when its end of the line closes, it has stopped waiting.
+	_ = conn.SetReadDeadline(time.Time{})
+	go func() {
+		_, _ = reader.ReadByte()
+		cancel()
+	}()
+	if q.Leave != nil {
+		s.leave(ctx, *q.Leave, send)
+		return
+	}
 	pending, err := s.Login(ctx, loopback.Request{Params: q.Params, CLI: true})
 	if err != nil {
 		send(failure(err))
@@ -141,18 +162,32 @@ func (s *Server) answerTerminal(ctx context.Context, conn net.Conn) {
 	}
 	defer s.flow.Drop(pending)
 	send(reply{URL: pending.URL})
-	// The terminal says no more: when its end of the line closes, it has stopped waiting.
-	_ = conn.SetReadDeadline(time.Time{})
-	go func() {
-		_, _ = reader.ReadByte()
-		cancel()
-	}()
 	if _, err := pending.Wait(ctx); err != nil {
 		send(failure(err))
 		return
 	}
 	send(reply{Done: true})
 }
+
+// leave leads a browser to the provider's logout for a terminal. Without a state it is not known when it comes back.
+func (s *Server) leave(ctx context.Context, l Leave, send func(reply)) {
+	s.watch.refresh(ctx, true) // the session is gone, so the browser comes back to a page that says so
+	t := &terminal{sent: make(chan struct{}), back: make(chan struct{})}
+	id := s.logouts.add(l.State, leaving{session.Ended{EndSessionURL: l.URL, EndSessionPlainURL: l.PlainURL}, t})
+	send(reply{URL: strings.TrimSuffix(s.cfg.BaseURL, "/") + endedPath + id})
+	done := t.back
+	if l.State == "" {
+		done = t.sent
+	}
+	select {
+	case <-done:
+		send(reply{Done: true})
+	case <-ctx.Done():
+	}
+}
+
+// endedPath leads a browser to the provider's logout, once.
+const endedPath = "/auth/ended?id="
 
 // Login begins a login for somebody who is not a browser of ours: a terminal, or the
 // program that serves.
@@ -178,15 +213,35 @@ func HandOff(ctx context.Context, path, name string, params url.Values, show fun
 		return err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	first, err := hear(ctx, lines)
+	first, err := hear(ctx, conn, lines) // the provider may be slow, so it has as long as the person
+	if errors.Is(context.Cause(ctx), loopback.ErrTimeout) {
+		return errNoAnswer
+	}
 	if err != nil {
 		return err
 	}
 	show(first.URL)
-	_ = conn.SetReadDeadline(time.Time{})
-	_, err = hear(ctx, lines)
+	_, err = hear(ctx, conn, lines)
+	return err
+}
+
+// HandOffLogout asks the server at path to lead a browser to the provider's logout, calls show with the URL to open,
+// and returns when the browser is back; without a state, when it went there. ErrNoServer where there is none.
+func HandOffLogout(ctx context.Context, path, name string, l Leave, show func(url string)) error {
+	conn, lines, err := ask(ctx, path, question{Session: name, Leave: &l})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	first, err := hearSoon(ctx, conn, lines)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(first.URL, endedPath) { // an older server takes any question for one about a login
+		return ErrNoServer
+	}
+	show(first.URL)
+	_, err = hear(ctx, conn, lines)
 	return err
 }
 
@@ -197,7 +252,7 @@ func AskOneTimeURL(ctx context.Context, path, name string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	r, err := hear(ctx, lines)
+	r, err := hearSoon(ctx, conn, lines)
 	return r.URL, err
 }
 
@@ -210,7 +265,7 @@ func ask(ctx context.Context, path string, q question) (net.Conn, *bufio.Reader,
 	if err != nil {
 		return nil, nil, ErrNoServer
 	}
-	_ = conn.SetDeadline(time.Now().Add(2 * handOffWait))
+	_ = conn.SetWriteDeadline(time.Now().Add(handOffWait))
 	if err := json.NewEncoder(conn).Encode(q); err != nil {
 		_ = conn.Close()
 		return nil, nil, ErrNoServer
@@ -218,17 +273,27 @@ func ask(ctx context.Context, path string, q question) (net.Conn, *bufio.Reader,
 	return conn, bufio.NewReader(io.LimitReader(conn, 4*handOffLine)), nil
 }
 
-func hear(ctx context.Context, lines *bufio.Reader) (reply, error) {
+// hear waits for a line as long as ctx does.
+func hear(ctx context.Context, conn net.Conn, lines *bufio.Reader) (reply, error) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
 	line, err := lines.ReadBytes('\n')
 	if ctx.Err() != nil {
 		return reply{}, context.Cause(ctx)
 	}
 	var r reply
 	if err != nil || json.Unmarshal(line, &r) != nil {
-		return r, errors.New("loopkey serve, which holds port and login, ended")
+		return r, errors.New("loopkey serve, which holds the port, ended")
 	}
 	if r.Error != "" {
 		return r, &HandOffError{Text: r.Error, Advice: r.Next, kind: kinds()[r.Kind]}
 	}
 	return r, nil
+}
+
+// hearSoon is hear for what the server says at once.
+func hearSoon(ctx context.Context, conn net.Conn, lines *bufio.Reader) (reply, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, handOffWait, errNoAnswer)
+	defer cancel()
+	return hear(ctx, conn, lines)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
+	"github.com/loopkey/loopkey/webui"
 )
 
 type logoutFlags struct{ local, all, noBrowser bool }
@@ -177,22 +179,11 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 	if u, err := url.Parse(ended.EndSessionURL); err != nil || u.Query().Get("state") == "" {
 		state = "" // Auth0's /v2/logout sends none back
 	}
-	err := loopback.EndSession(ctx, loopback.EndSessionConfig{
-		BaseURL: acc.config.BaseURL, URL: ended.EndSessionURL, PlainURL: ended.EndSessionPlainURL, State: state,
-		OpenBrowser: a.browse,
-		Opened: func(target string, err error) {
-			if err != nil {
-				a.say("No browser was opened (%s). To end the provider's session, go to:", provider.Printable(err.Error()))
-			} else {
-				a.say("Ending the provider's session in your browser. If nothing opens, go to:")
-			}
-			a.say("%s", target)
-		},
-	})
+	how, err := a.leave(ctx, acc, webui.Leave{URL: ended.EndSessionURL, PlainURL: ended.EndSessionPlainURL, State: state})
 	taken := new(loopback.PortTakenError)
 	switch {
 	case err == nil:
-		report.did("the provider's session ended")
+		report.did(how)
 	case errors.As(err, &taken):
 		report.not(fmt.Sprintf("the provider's session may not have ended (port %d is taken, so its answer could not be awaited)", taken.Port))
 	case errors.Is(err, loopback.ErrTimeout):
@@ -201,6 +192,37 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 	default:
 		report.not("the provider's session may not have ended (" + provider.Printable(err.Error()) + ")")
 	}
+}
+
+// leave leads the browser to the provider's logout and back, by the server that holds our port where that is loopkey
+// serve, else by one of its own. It returns what has come of it.
+func (a *app) leave(ctx context.Context, acc *account, l webui.Leave) (how string, err error) {
+	opened := func(target string, err error) {
+		if err != nil {
+			a.say("No browser was opened (%s). To end the provider's session, go to:", provider.Printable(err.Error()))
+		} else {
+			a.say("Ending the provider's session in your browser. If nothing opens, go to:")
+		}
+		a.say("%s", target)
+	}
+	waiting, cancel := loopback.Deadline(ctx, time.Minute)
+	defer cancel(nil)
+	how, shown := "the provider's session ended", false
+	err = webui.HandOffLogout(waiting, webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL), acc.session.Name(), l, func(target string) {
+		shown = true
+		opened(target, a.browse(waiting, target))
+	})
+	if shown && l.State == "" { // a browser that comes back to a server of many pages is not told from others
+		how = "the provider's session ends in your browser"
+	}
+	if err == nil || shown || ctx.Err() != nil {
+		return how, err
+	}
+	// No server, or not one for this session: where it holds the port, that is told.
+	return how, loopback.EndSession(ctx, loopback.EndSessionConfig{
+		BaseURL: acc.config.BaseURL, URL: l.URL, PlainURL: l.PlainURL, State: l.State, OpenBrowser: a.browse, Opened: opened,
+		Private: func(target string) (string, error) { return redirectFile(acc.config.StateDir, target) },
+	})
 }
 
 // noAnswer reports whether there was nobody to talk to: then the browser will find nobody either.
