@@ -366,7 +366,7 @@ func TestEndSession(t *testing.T) {
 	opened, told := "", ""
 	err := loopback.EndSession(t.Context(), loopback.EndSessionConfig{
 		URL: s.base + "/?state=right", State: "right", BaseURL: s.base, Timeout: 20 * time.Second, // as a provider that redirects at once
-		Opened: func(target string, _ error) { told = target },
+		Opened:  func(target string, _ error) { told = target },
 		Private: func(target string) (string, error) { return target, nil }, // where the system tells who asks it is not called
 		OpenBrowser: func(ctx context.Context, target string) error {
 			opened = target

@@ -3,7 +3,6 @@ package loopback
 import (
 	"net"
 	"net/http"
-	"net/netip"
 )
 
 // A peer is who is at the other end of a connection, as far as the system tells.
@@ -31,29 +30,11 @@ func peerOf(r *http.Request) peer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.peer.settled {
-		if local, remote, ok := ends(c.conn); ok {
-			c.peer = lookUpPeer(local, remote)
-		}
+		c.peer = lookUpPeer(c.conn)
 	}
 	return c.peer
 }
 
 // ForeignListener reports whether the server on this machine that conn was dialled to is neither this user's nor
 // root's. It is false where Foreign can't tell.
-func ForeignListener(conn net.Conn) bool {
-	local, remote, ok := ends(conn)
-	return ok && foreignListener(local, remote)
-}
-
-func ends(conn net.Conn) (local, remote netip.AddrPort, ok bool) {
-	here, ok := conn.LocalAddr().(*net.TCPAddr)
-	there, alsoOK := conn.RemoteAddr().(*net.TCPAddr)
-	if !ok || !alsoOK {
-		return local, remote, false
-	}
-	return unmapped(here.AddrPort()), unmapped(there.AddrPort()), true
-}
-
-func unmapped(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
-}
+func ForeignListener(conn net.Conn) bool { return foreignListener(conn) }

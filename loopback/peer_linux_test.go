@@ -65,6 +65,7 @@ func sequence(all ...[]socket) func() ([]socket, error) {
 func TestPeer(t *testing.T) {
 	t.Parallel()
 	here, there := at("127.0.0.1:3000"), at("127.0.0.1:50000")
+	e := end{here, there, 1}
 	const me, another = 1001, 65534
 	ours := socket{here, there, established, me, 1}
 	closing := socket{here, there, 8, me, 1} // CLOSE_WAIT: they have hung up
@@ -78,12 +79,16 @@ func TestPeer(t *testing.T) {
 		"we":                            {sequence([]socket{unrelated, ours, theirs(me, 2)}), me, peer{own: true, settled: true}},
 		"root":                          {sequence([]socket{ours, theirs(0, 2)}), me, peer{settled: true}},
 		"another":                       {sequence([]socket{ours, theirs(another, 2)}), me, peer{foreign: true, settled: true}},
-		"another, root's row first":     {sequence([]socket{theirs(another, 2), ours}), me, peer{foreign: true, settled: true}},
+		"another, the other way round":  {sequence([]socket{theirs(another, 2), ours}), me, peer{foreign: true, settled: true}},
 		"let go of":                     {sequence([]socket{ours, theirs(0, 0)}), me, peer{foreign: true}},
 		"let go of, with a uid":         {sequence([]socket{ours, theirs(me, 0)}), me, peer{foreign: true}},
 		"gone":                          {sequence([]socket{closing}), me, peer{foreign: true}},
 		"both gone":                     {sequence([]socket{unrelated}), me, peer{foreign: true}},
 		"missed, then there":            {sequence([]socket{ours}, []socket{ours, theirs(another, 2)}), me, peer{foreign: true, settled: true}},
+		"ours is over, and they are":    {sequence([]socket{theirs(me, 2)}), me, peer{foreign: true}},
+		"ours is over, the ends reused": {sequence([]socket{{here, there, established, me, 7}, theirs(me, 2)}), me, peer{foreign: true}},
+		"about to reuse the ends":       {sequence([]socket{closing, {there, here, connecting, me, 2}}), me, peer{foreign: true}},
+		"ours missed, then there":       {sequence([]socket{theirs(me, 2)}, []socket{ours, theirs(me, 2)}), me, peer{own: true, settled: true}},
 		"missed, then gone":             {sequence([]socket{ours}, []socket{closing}), me, peer{foreign: true}},
 		"from outside of these tables":  {sequence([]socket{ours, unrelated}), me, peer{}},
 		"tables that can't be read":     {func() ([]socket, error) { return nil, errors.New("no") }, me, peer{}},
@@ -92,7 +97,7 @@ func TestPeer(t *testing.T) {
 		"we are root, and they left":    {sequence([]socket{ours, theirs(0, 0)}), 0, peer{}},
 		"we are root, and they are out": {sequence([]socket{closing}), 0, peer{}},
 	} {
-		if got := peerIn(c.tables, c.euid, here, there); got != c.want {
+		if got := peerIn(c.tables, c.euid, e); got != c.want {
 			t.Errorf("%s: %+v, not %+v", name, got, c.want)
 		}
 	}
@@ -124,7 +129,7 @@ func TestForeignListener(t *testing.T) {
 		"gone, and taken by nobody":       {[]socket{}, "127.0.0.1:5173", me, true},
 		"we are root":                     {[]socket{listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", 0, false},
 	} {
-		if got := foreignListenerIn(sequence(c.table), c.euid, at("127.0.0.1:50000"), at(c.remote)); got != c.want {
+		if got := foreignListenerIn(sequence(c.table), c.euid, end{at("127.0.0.1:50000"), at(c.remote), 3}); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -143,10 +148,8 @@ func TestPeerOfSystem(t *testing.T) {
 			if r.URL.Path == "/hung" {
 				asked <- struct{}{}
 				<-hung
-				_, remote, _ := ends(r.Context().Value(callerKey{}).(*caller).conn)
-				local := netip.AddrPortFrom(remote.Addr(), uint16(port))
-				asked <- struct{}{}
-				if got := peerIn(sockets, 1001, local, remote); !got.foreign || got.settled {
+				e, ok := endOf(r.Context().Value(callerKey{}).(*caller).conn)
+				if got := peerIn(sockets, 1001, e); !ok || !got.foreign || got.settled {
 					t.Errorf("who hung up is %+v", got)
 				}
 				asked <- struct{}{}
@@ -170,16 +173,15 @@ func TestPeerOfSystem(t *testing.T) {
 	_ = conn.Close()
 	close(hung)
 	<-asked
-	<-asked
 
 	beyond, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer beyond.Close()
-	local, remote, _ := ends(beyond)
+	e, ok := endOf(beyond)
 	for euid, want := range map[int]bool{os.Geteuid(): false, os.Geteuid() + 1: os.Geteuid() != 0} {
-		if got := foreignListenerIn(sockets, euid, local, remote); got != want {
+		if got := foreignListenerIn(sockets, euid, e); !ok || got != want {
 			t.Errorf("to user %d the listener of %d is foreign: %v", euid, os.Geteuid(), got)
 		}
 	}

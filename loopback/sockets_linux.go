@@ -24,6 +24,7 @@ type socket struct {
 // States that matter, of include/net/tcp_states.h.
 const (
 	established = 0x01
+	connecting  = 0x02 // SYN_SENT: it has not reached us
 	listening   = 0x0A
 )
 
