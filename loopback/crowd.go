@@ -9,8 +9,8 @@ import (
 
 // A crowd is the connections of those who have shown nothing yet: silent ones, those with
 // half a request, those that send a body or take their answer a byte at a time. With too
-// many of them the one that has done nothing for the longest is closed, so that whoever
-// opens them all can't keep the real answer out. A browser opens an idle one anew.
+// many of them the oldest is closed, so that whoever opens them all can't keep the real
+// answer out. A browser opens an idle one anew.
 type crowd struct {
 	most int
 
@@ -19,10 +19,11 @@ type crowd struct {
 	seen  map[net.Conn]sighting
 }
 
-// A sighting is at which turn a connection last came to another state, and whether a request is under way on it.
+// A sighting is at which turn a connection came, or sent its first request, and whether one is under way on it. Later
+// requests make it no younger: of those a stranger can send as many as they like.
 type sighting struct {
-	turn uint64
-	busy bool
+	turn        uint64
+	busy, asked bool
 }
 
 // A caller is the connection of a request, and what was found out about its other end.
@@ -64,7 +65,8 @@ func (c *crowd) note(conn net.Conn, state http.ConnState) {
 func (c *crowd) add(conn net.Conn, busy bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.seen[conn]; !known && len(c.seen) >= c.most {
+	was, known := c.seen[conn]
+	if !known && len(c.seen) >= c.most {
 		var oldest net.Conn
 		for other, sighting := range c.seen {
 			if oldest == nil || sighting.turn < c.seen[oldest].turn {
@@ -75,7 +77,11 @@ func (c *crowd) add(conn net.Conn, busy bool) {
 		_ = oldest.Close()
 	}
 	c.turns++
-	c.seen[conn] = sighting{c.turns, busy}
+	now := sighting{c.turns, busy, was.asked || busy}
+	if was.asked {
+		now.turn = was.turn
+	}
+	c.seen[conn] = now
 }
 
 func (c *crowd) forget(conn net.Conn) {

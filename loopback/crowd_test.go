@@ -131,3 +131,30 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("%d are left", len(c.seen))
 	}
 }
+
+// Who sends one request after another grows old like everybody else.
+func TestCrowdOfPipelines(t *testing.T) {
+	t.Parallel()
+	c := &crowd{most: 2, seen: map[net.Conn]sighting{}}
+	var conns, ends []net.Conn
+	for range 3 {
+		ours, theirs := net.Pipe()
+		t.Cleanup(func() { _ = theirs.Close() })
+		conns, ends = append(conns, ours), append(ends, theirs)
+	}
+	c.note(conns[0], http.StateNew)
+	c.note(conns[0], http.StateActive)
+	c.note(conns[1], http.StateNew)
+	for range 3 {
+		c.note(conns[0], http.StateIdle)
+		c.note(conns[0], http.StateActive)
+	}
+	c.note(conns[2], http.StateNew)
+	_ = ends[0].SetReadDeadline(time.Now().Add(time.Second))
+	if _, err := ends[0].Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the oldest did not make room: %v", err)
+	}
+	if len(c.seen) != 2 {
+		t.Errorf("%d are there", len(c.seen))
+	}
+}

@@ -188,10 +188,16 @@ func TestFloods(t *testing.T) {
 	}
 	state := at.Query().Get("state")
 	host := strings.TrimPrefix(h.Base, "http://")
-	for i := range 400 { // slow ones, that stay
+	slow := []string{
+		"", "GET /auth/callback?", "GET / HTTP/1.1\r\nHost: " + host + "\r\n", "POST /auth/x HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 9\r\n\r\n",
+		"GET /auth/callback?code=x HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 9\r\n\r\n", // and no body
+		strings.Repeat("GET /nowhere HTTP/1.1\r\nHost: "+host+"\r\n\r\n", 4000),                 // and no reading of the answers
+	}
+	for i := range 600 { // slow ones, that stay
 		conn := dial(t, h.Base)
 		defer conn.Close()
-		_, _ = io.WriteString(conn, []string{"", "GET /auth/callback?", "GET / HTTP/1.1\r\nHost: " + host + "\r\n", "POST /auth/x HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 9\r\n\r\n"}[i%4])
+		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // what is not taken any more is enough
+		_, _ = io.WriteString(conn, slow[i%len(slow)])
 	}
 	var flooding sync.WaitGroup
 	client := http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
@@ -302,6 +308,18 @@ func TestAnothersLogin(t *testing.T) {
 	for _, site := range []string{"cross-site", "same-site"} { // another port is the same site
 		turnedAway(known.get(t, login, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"))
 	}
+	// Begun without a browser, by one who chooses the cookie that binds it and plants that in the person's.
+	host := strings.TrimPrefix(w.house.Base, "http://")
+	port := host[strings.LastIndex(host, ":")+1:]
+	chosen := strings.Repeat("A", 52)
+	r, _ := send(t, w.house.Base, "GET /auth/login HTTP/1.1\r\nHost: "+host+"\r\nCookie: loopkey_"+port+"_login="+chosen+"\r\nConnection: close\r\n\r\n")
+	_, callback, _ := get(t, r.Header.Get("Location"))
+	at, err := url.Parse(w.house.Base + "/auth/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known.client.Jar.SetCookies(at, []*http.Cookie{{Name: "loopkey_" + port + "_login", Value: chosen}})
+	turnedAway(known.get(t, callback.String(), "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"))
 	if status, body := known.get(t, w.house.Base+"/profile"); status != 200 || !strings.Contains(body, "Ada") {
 		t.Errorf("the person's browser then gets %d: %s", status, body)
 	}
