@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, commands)
 }
 
-// sendStdin sends what stdin holds to an address, and prints what comes back until its end. It runs as whom a test wants.
+// sendStdin sends what stdin holds to an address, and prints what comes back until its end; or it hangs up at once. It
+// runs as whom a test wants.
 func sendStdin() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -31,7 +32,15 @@ func sendStdin() {
 	}
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	_, _ = io.Copy(conn, os.Stdin)
-	_, _ = io.Copy(os.Stdout, conn)
+	switch {
+	case len(os.Args) == 2:
+		_, _ = io.Copy(os.Stdout, conn)
+	case os.Args[2] == "reset":
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
+	case os.Args[2] == "close":
+		_ = conn.Close()
+	}
 }
 
 // app is a server at an address that says so when it listens, and what it is sent; it ends with its stdin.

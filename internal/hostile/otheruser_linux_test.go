@@ -107,25 +107,35 @@ func (v *village) serve(args ...string) string {
 	return v.start(append([]string{"serve", "--no-browser"}, args...)...).Line(v.t, v.Base+"/auth/enter?")
 }
 
-// ask sends a request as a user, and returns the answer to it.
-func (v *village) ask(user uint32, method, target string, headers ...string) (*http.Response, string) {
-	v.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	host := strings.TrimPrefix(v.Base, "http://")
-	request := method + " " + strings.TrimPrefix(target, v.Base) + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n"
+func (v *village) request(method, target string, headers ...string) string {
+	request := method + " " + strings.TrimPrefix(target, v.Base) + " HTTP/1.1\r\nHost: " + strings.TrimPrefix(v.Base, "http://") + "\r\nConnection: close\r\n"
 	if method == http.MethodPost {
 		headers = append(headers, "Content-Length: 0")
 	}
 	for _, header := range headers {
 		request += header + "\r\n"
 	}
-	cmd := v.as(ctx, user, "send", host)
-	cmd.Stdin = strings.NewReader(request + "\r\n")
+	return request + "\r\n"
+}
+
+// send sends text as a user and returns what comes back; with another word it hangs up that way.
+func (v *village) send(user uint32, text string, how ...string) []byte {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := v.as(ctx, user, "send", append([]string{strings.TrimPrefix(v.Base, "http://")}, how...)...)
+	cmd.Stdin = strings.NewReader(text)
 	out, err := cmd.Output()
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	return out
+}
+
+// ask sends a request as a user, and returns the answer to it.
+func (v *village) ask(user uint32, method, target string, headers ...string) (*http.Response, string) {
+	v.t.Helper()
+	out := v.send(user, v.request(method, target, headers...))
 	r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), nil)
 	if err != nil {
 		v.t.Fatalf("%s %s: %q: %v", method, target, out, err)
@@ -182,6 +192,11 @@ func TestOtherUserAtServe(t *testing.T) {
 			t.Errorf("%s: %d, %v, %s", name, r.StatusCode, r.Header, body)
 		}
 	}
+	for range 10 { // who is gone before they are looked up is nobody's either
+		for _, how := range []string{"close", "reset"} {
+			v.send(neighbour, v.request(http.MethodPost, "/auth/logout", cookie), how)
+		}
+	}
 	v.must("token", "--force-refresh")
 
 	// The logout of the person's browser leads to the provider with an ID token, and another's nowhere.
@@ -215,6 +230,11 @@ func TestOtherUserAtLogin(t *testing.T) {
 	for range 3 {
 		if r, body := v.ask(neighbour, http.MethodGet, callback.String()); r.StatusCode != http.StatusBadRequest || !strings.Contains(body, "Nothing was changed") {
 			t.Errorf("the callback answers another user %d: %s", r.StatusCode, body)
+		}
+	}
+	for range 10 {
+		for _, how := range []string{"close", "reset"} {
+			v.send(neighbour, v.request(http.MethodGet, callback.String()), how)
 		}
 	}
 	if got := p.Requests(Token); got != 0 {
