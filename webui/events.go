@@ -28,8 +28,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	send := http.NewResponseController(w)
+	soon := func() { _ = send.SetWriteDeadline(time.Now().Add(5 * time.Second)) }
+	defer soon() // for the end of the stream
 	write := func(text string) bool {
-		_ = send.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		soon()
 		if _, err := fmt.Fprint(w, text); err != nil {
 			return false
 		}
