@@ -58,7 +58,8 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 	s.watch.refresh(r.Context(), false)
 	v := s.watch.view()
 	claims := v.info.Claims
-	ours := v.loggedIn && (token.Subject == "" || token.Subject == v.info.Subject) &&
+	// A login that came after the token is not meant by it: it may be one of a server of before, sent once more.
+	ours := v.loggedIn && !token.IssuedAt.Before(v.info.LoggedInAt.Add(-time.Minute)) && (token.Subject == "" || token.Subject == v.info.Subject) &&
 		(token.SessionID == "" || claims.Text("sid") == "" && token.Subject != "" || token.SessionID == claims.Text("sid"))
 	if !s.seen.first(token.ID) {
 		bad("This logout token was used before.")

@@ -136,6 +136,9 @@ func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) e
 	state := rand.Text()
 	ended, err := acc.session.End(ctx, session.EndOptions{Local: f.local, PostLogoutRedirectURI: cfg.BaseURL, State: state})
 	if err != nil {
+		if ended.Revoked {
+			a.say("The refresh token is revoked at the provider, but the session could not be deleted here.")
+		}
 		return err
 	}
 	if !ended.WasLoggedIn {
@@ -152,6 +155,9 @@ func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) e
 		a.endProviderSession(ctx, acc, ended, state, f, &report)
 	}
 	report.did("deleted here")
+	if ended.NoteError != nil {
+		report.not("the note of where it was could not be taken away (" + provider.Printable(ended.NoteError.Error()) + ")")
+	}
 	a.say("Logged out of %s: %s.", cfg.Issuer, strings.Join(report.parts, ", "))
 	if report.failed {
 		return errPartly

@@ -27,7 +27,9 @@ func TestFloodsOfEachKind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := house.New(t, p.Issuer())
-			waiting := h.StartCommand(func(ctx context.Context) *exec.Cmd { return inShell(h.Command(ctx, "login", "--no-browser", "--timeout", "25s"), "ulimit -n 100") })
+			waiting := h.StartCommand(func(ctx context.Context) *exec.Cmd {
+				return inShell(h.Command(ctx, "login", "--no-browser", "--timeout", "25s"), "ulimit -n 100")
+			})
 			authorization := waiting.Line(t, p.Issuer())
 			say := strings.ReplaceAll(say, "@", strings.TrimPrefix(h.Base, "http://"))
 			for range 200 {

@@ -205,6 +205,7 @@ func TestBackChannel(t *testing.T) {
 	// A session that is not here is logged out already: section 2.7. But a token works once.
 	for name, change := range map[string]func(map[string]any){
 		"of_another_person":  func(c map[string]any) { c["sub"] = "charles"; delete(c, "sid") },
+		"of_a_login_before":  at("iat", 3*time.Minute),
 		"of_another_session": set("sid", "session-of-yesterday"),
 		"of_a_session_alone": func(c map[string]any) { c["sid"] = "session-of-charles"; delete(c, "sub") },
 	} {
