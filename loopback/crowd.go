@@ -19,11 +19,11 @@ type crowd struct {
 	seen  map[net.Conn]sighting
 }
 
-// A sighting is at which turn a connection came, or sent its first request, and whether one is under way on it. Later
-// requests make it no younger: of those a stranger can send as many as they like.
+// A sighting is at which turn a connection came, or sent its first request, and whether one is under way on it, and one
+// that is trusted. Later requests make it no younger: of those a stranger can send as many as they like.
 type sighting struct {
-	turn        uint64
-	busy, asked bool
+	turn                 uint64
+	busy, asked, trusted bool
 }
 
 // A caller is the connection of a request, and what was found out about its other end.
@@ -48,46 +48,60 @@ func (c *crowd) introduce(ctx context.Context, conn net.Conn) context.Context {
 // does nothing.
 func Trust(r *http.Request) {
 	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
-		c.crowd.forget(c.conn)
+		c.crowd.trust(c.conn)
 	}
 }
 
 // note hears of a new state; a connection is active once the header of its request was read.
 func (c *crowd) note(conn net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew, http.StateIdle, http.StateActive:
-		c.add(conn, state == http.StateActive)
-	case http.StateHijacked, http.StateClosed:
-		c.forget(conn)
-	}
-}
-
-func (c *crowd) add(conn net.Conn, busy bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was, known := c.seen[conn]
-	if !known && len(c.seen) >= c.most {
-		var oldest net.Conn
-		for other, sighting := range c.seen {
-			if oldest == nil || sighting.turn < c.seen[oldest].turn {
-				oldest = other
-			}
-		}
-		delete(c.seen, oldest)
-		_ = oldest.Close()
+	switch {
+	case state == http.StateHijacked, state == http.StateClosed:
+		delete(c.seen, conn)
+		return
+	case !known && state != http.StateNew: // it made room: what was read of it before is still answered, to nobody
+		return
 	}
 	c.turns++
-	now := sighting{c.turns, busy, was.asked || busy}
-	if was.asked {
+	now := sighting{turn: c.turns, busy: state == http.StateActive, asked: was.asked || state == http.StateActive}
+	if was.asked && !was.trusted {
 		now.turn = was.turn
 	}
 	c.seen[conn] = now
+	if len(c.seen) > c.most {
+		c.makeRoom()
+	}
 }
 
-func (c *crowd) forget(conn net.Conn) {
+// makeRoom closes the oldest connection of a stranger where there are too many. The lock is held.
+func (c *crowd) makeRoom() {
+	var oldest net.Conn
+	strangers := 0
+	for conn, sighting := range c.seen {
+		if sighting.trusted {
+			continue
+		}
+		strangers++
+		if oldest == nil || sighting.turn < c.seen[oldest].turn {
+			oldest = conn
+		}
+	}
+	if strangers > c.most {
+		delete(c.seen, oldest)
+		_ = oldest.Close()
+	}
+}
+
+// trust is until the connection's next state.
+func (c *crowd) trust(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.seen, conn)
+	if sighting, known := c.seen[conn]; known {
+		sighting.trusted = true
+		c.seen[conn] = sighting
+	}
 }
 
 func (c *crowd) closeIdle() {
