@@ -32,12 +32,13 @@ func fingerprint(refreshToken string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// noteAttempt says that the refresh token is being used, or that it was in vain.
-// That it can't be noted is no reason not to renew.
-func (s *Session) noteAttempt(st *state, failed error) {
+// noteAttempt says that the refresh token is being used, or that it was in vain, and then
+// whether it may be used up all the same. That it can't be noted is no reason not to renew.
+func (s *Session) noteAttempt(st *state, failed error, usedUp bool) {
 	a := attempt{Token: fingerprint(st.RefreshToken), Began: s.cfg.Now()}
 	if failed != nil {
 		a.Ended, a.Failed = a.Began, relayOf(failed)
+		a.Failed.MaybeSent = usedUp
 	}
 	if data, err := json.Marshal(a); err == nil {
 		_ = private.Replace(s.attemptFile(), data)

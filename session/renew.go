@@ -128,7 +128,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 		}
 		defer release()
 	}
-	s.noteAttempt(st, nil)
+	s.noteAttempt(st, nil, false)
 	tokens, err := s.cfg.Provider.Refresh(ctx, provider.RefreshRequest{
 		RefreshToken: provider.NewSecret(st.RefreshToken),
 		Scope:        r.Scope,
@@ -150,7 +150,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 				return errors.Join(err, lost) // the attempt stays noted as one whose answer was lost
 			}
 		}
-		s.noteAttempt(st, err)
+		s.noteAttempt(st, err, tokens == nil && provider.MaybeSent(err))
 		return err
 	}
 	if tokens.Scope == "" {

@@ -58,6 +58,7 @@ func TestRotationOutlivesLies(t *testing.T) {
 			if c.keys != 0 {
 				s.forgetKeys()
 			}
+			s.cfg.Notice = func(text string) { t.Errorf("it is said that %s", text) }
 			lying.Store(true)
 			for range 2 { // the second has the rotated refresh token
 				token, err := s.get(session.Request{Force: true})
