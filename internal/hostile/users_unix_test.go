@@ -4,12 +4,10 @@ package hostile
 
 import (
 	"context"
-	"fmt"
-	"io"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,74 +16,94 @@ import (
 	"github.com/loopkey/loopkey/internal/house"
 )
 
-const personUID, strangerUID = 12345, 12346
+// The users of a village, by their numbers.
+const (
+	root       = 0
+	person     = 1001
+	neighbour  = 65534
+	passphrase = "passphrase-of-the-village"
+)
 
-// A user is a person of this machine other than who runs the tests, with a home and loopkey.
-type user struct {
-	home, program string
-	house         *house.House // for its environment
+// A village is a house whose loopkey runs as one user, beside another one.
+type village struct {
+	*house.House
+	t   *testing.T
+	dir string // where everybody finds the test binary, by the names it has
 }
 
-func newUser(t *testing.T, h *house.House) *user {
+func newVillage(t *testing.T, issuer string) *village {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can be somebody else")
+	if os.Geteuid() != root {
+		if os.Getenv("LOOPKEY_TEST_REAL") == "1" {
+			t.Fatal("this is not root, and LOOPKEY_TEST_REAL=1 wants it")
+		}
+		t.Skip("only root can run a program as another user")
 	}
-	dir := house.ShortDir(t) // unlike t.TempDir's it can be opened to others
-	u := &user{home: filepath.Join(dir, "home"), program: filepath.Join(dir, "loopkey"), house: h}
+	dir, err := os.MkdirTemp("/tmp", "lk") //nolint:usetesting // t.TempDir's is for one user alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	v := &village{t: t, dir: dir}
+	home := filepath.Join(v.dir, "home")
+	v.House = house.New(t, issuer, "HOME="+home, "TMPDIR="+home, "LOOPKEY_CONFIG="+filepath.Join(home, "config.toml"),
+		"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE="+passphrase, "BROWSER="+filepath.Join(v.dir, "visit"))
+	v.Dir = home
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	from, err := os.Open(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close()
-	to, err := os.OpenFile(u.program, os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = io.Copy(to, from)
-	for _, err := range []error{err, to.Close(), os.Chmod(dir, 0o755), os.Mkdir(u.home, 0o700), os.Chown(u.home, personUID, personUID)} {
+	for _, err := range []error{
+		err, os.Mkdir(home, 0o700), os.Chown(home, person, person), os.Chmod(v.dir, 0o755), copyProgram(self, filepath.Join(v.dir, "loopkey")), os.Chmod(filepath.Join(v.dir, "loopkey"), 0o755),
+		os.Symlink("loopkey", filepath.Join(v.dir, "visit")), os.Symlink("loopkey", filepath.Join(v.dir, "send")), os.Symlink("loopkey", filepath.Join(v.dir, "app")),
+	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	return u
+	v.Configure(issuer)
+	if err := os.Chown(filepath.Join(home, "config.toml"), person, person); err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
-func (u *user) run(env []string, args ...string) house.Result {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+// copyProgram links it where it can: with the race detector in it, it is large.
+func copyProgram(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	content, err := os.ReadFile(from)
+	return errors.Join(err, os.WriteFile(to, content, 0o755))
+}
+
+// as is a run of one of the binary's programs by a user.
+func (v *village) as(ctx context.Context, user uint32, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(v.dir, program), args...)
+	cmd.Env, cmd.Dir = v.Env, v.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	return cmd
+}
+
+func (v *village) run(args ...string) house.Result {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, u.program)
-	cmd.Args = append([]string{"loopkey"}, args...)
-	cmd.Dir = u.home
-	cmd.Env = slices.Concat(u.house.Env, []string{"HOME=" + u.home, "TMPDIR=" + u.home, "LOOPKEY_CONFIG="}, env)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: personUID, Gid: personUID}}
-	return u.house.Finish(cmd)
+	return v.Finish(v.as(ctx, person, "loopkey", args...))
 }
 
 // Profiles that somebody else wrote, or can write, are not read; root's are.
 func TestProfilesOfOthers(t *testing.T) {
 	t.Parallel()
-	h := house.New(t, "https://issuer.invalid")
-	u := newUser(t, h)
-	path := filepath.Join(u.home, "config.toml")
-	content := fmt.Sprintf("[profile.default]\nissuer = 'https://issuer.invalid'\nclient_id = 'x'\nkeystore = 'file'\nbase_url = %q\n", h.Base)
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	v := newVillage(t, "https://issuer.invalid")
+	path := filepath.Join(v.Dir, "config.toml")
 	for _, c := range []struct {
 		owner, code int
 		mode        os.FileMode
 		words       string
 	}{
-		{personUID, 3, 0o644, "loopkey login"},
-		{0, 3, 0o644, "loopkey login"},
-		{strangerUID, 2, 0o644, "belongs to another user"},
-		{personUID, 2, 0o666, "run chmod 600"},
-		{0, 2, 0o646, "run chmod 600"},
+		{person, 3, 0o644, "loopkey login"},
+		{root, 3, 0o644, "loopkey login"},
+		{neighbour, 2, 0o644, "belongs to another user"},
+		{person, 2, 0o666, "run chmod 600"},
+		{root, 2, 0o646, "run chmod 600"},
 	} {
 		if err := os.Chown(path, c.owner, c.owner); err != nil {
 			t.Fatal(err)
@@ -94,7 +112,7 @@ func TestProfilesOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, command := range []string{"token", "status", "exec -- true"} {
-			refused(t, u.run([]string{"LOOPKEY_CONFIG=" + path}, strings.Fields(command)...), c.code, c.words)
+			refused(t, v.run(strings.Fields(command)...), c.code, c.words)
 		}
 	}
 }
