@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/loopkey/loopkey/keystore"
@@ -18,8 +17,9 @@ import (
 const (
 	renewLimit = 45 * time.Second
 	saveLimit  = 20 * time.Second
-	// savePatience is for whoever waits for the token.
-	savePatience = 3 * time.Second
+	// How long whoever waits for the token has patience with a keystore that refuses, and with one that does not answer.
+	refusedPatience = 3 * time.Second
+	silentPatience  = 9 * time.Second
 )
 
 // A renewal is one use of the refresh token.
@@ -184,17 +184,18 @@ func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens
 func (s *Session) saveSurely(ctx context.Context, st *state, slow func(error)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
 	defer cancel()
-	var why atomic.Pointer[error]
-	hangs := s.explain(&keystore.UnavailableError{Why: "it does not answer", Next: "unlock it: for some seconds more loopkey tries to store the renewed session"})
-	why.Store(&hangs)
-	patience := time.AfterFunc(savePatience, func() { slow(*why.Load()) })
+	began := time.Now()
+	silent := s.explain(&keystore.UnavailableError{Why: "it does not answer", Next: "unlock it: for some seconds more loopkey tries to store the renewed session"})
+	patience := time.AfterFunc(silentPatience, func() { slow(silent) })
 	defer patience.Stop()
 	for pause := 500 * time.Millisecond; ; pause *= 2 { // each may show the person a dialog
 		err := s.save(ctx, st)
 		if !errors.Is(err, keystore.ErrUnavailable) {
 			return err
 		}
-		why.Store(&err)
+		if time.Since(began) > refusedPatience {
+			slow(err)
+		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:

@@ -230,12 +230,30 @@ func TestLibraryIsSilent(t *testing.T) {
 	if version.Load() != "HTTP/2.0" {
 		t.Errorf("the provider was spoken to in %v, where nothing is written in any case", version.Load())
 	}
-	for _, secret := range p.Secrets() {
+	// Over HTTP/1 it speaks without being asked, of what comes after the end of an answer.
+	plain := Start(t)
+	const late = "token-that-comes-after-the-end"
+	plain.On(Token, func(w http.ResponseWriter, _ *http.Request) bool {
+		conn, buffer, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		_, _ = buffer.WriteString("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}" + late)
+		_ = buffer.Flush()
+		t.Cleanup(func() { _ = conn.Close() })
+		return true
+	})
+	r := house.New(t, plain.Issuer()).Run("login")
+	if said += r.Stderr; r.Code != 4 {
+		t.Errorf("exit %d: %s", r.Code, r.Stderr)
+	}
+	for _, secret := range append(p.Secrets(), late) {
 		if strings.Contains(said, secret) {
 			t.Errorf("stderr tells %.12s…", secret)
 		}
 	}
-	if strings.Contains(said, "http2:") {
+	if strings.Contains(said, "http2:") || strings.Contains(said, "Unsolicited") {
 		t.Error("the library speaks on stderr")
 	}
 }
