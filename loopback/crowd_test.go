@@ -74,11 +74,11 @@ func TestSlowConnections(t *testing.T) {
 			closed := 0
 			for _, conn := range strangers {
 				_ = conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // it is closed by now, or stays
-				if _, err := io.Copy(io.Discard, conn); !errors.Is(err, os.ErrDeadlineExceeded) {
+				if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 					closed++
 				}
 			}
-			if closed < 61-40 {
+			if closed < 61-40 { // of an answer that nobody reads there is something to read in any case
 				t.Errorf("%d made room", closed)
 			}
 			_ = trusted.SetReadDeadline(time.Now().Add(time.Millisecond))
