@@ -12,5 +12,5 @@ func mostStrangers() int {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return enough
 	}
-	return int(min(enough, max(limit.Cur/2, 16))) //nolint:gosec // 2000 at most
+	return int(min(enough, max(limit.Cur/2, 16)))
 }

@@ -7,7 +7,6 @@ import (
 	_ "crypto/sha512" // at_hash
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -139,13 +138,6 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 func (p *Provider) clockError(ahead time.Duration, what string) error {
 	return &untrusted{ErrIssuedAt, fmt.Sprintf("the %s was issued %s in the future", what, rough(ahead)),
 		p.clockAdvice("this computer's clock may be behind by that much: set it")}
-}
-
-// clockIsOff reports whether an ID token is only out of its time, and the Date of the
-// provider's answers says that this computer's clock is: it is set one day, and the
-// session must not be lost by then.
-func (p *Provider) clockIsOff(err error) bool {
-	return (errors.Is(err, ErrIssuedAt) || errors.Is(err, ErrExpired)) && p.skew().Abs() > clockLeeway
 }
 
 // clockAdvice says how far the clocks are apart, as the Date of the provider's answers

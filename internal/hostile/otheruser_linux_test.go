@@ -17,13 +17,11 @@ import (
 	"github.com/loopkey/loopkey/internal/house"
 )
 
-func (v *village) must(args ...string) string {
+func (v *village) must(args ...string) {
 	v.t.Helper()
-	r := v.run(args...)
-	if r.Code != 0 {
+	if r := v.run(args...); r.Code != 0 {
 		v.t.Fatalf("loopkey %v exits %d: %s", args, r.Code, r.Stderr)
 	}
-	return r.Stdout
 }
 
 func (v *village) start(args ...string) *house.Running {
