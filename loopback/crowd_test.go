@@ -89,16 +89,22 @@ func TestSlowConnections(t *testing.T) {
 	}
 }
 
-// The connection that has done nothing for the longest makes room, whatever it waits for.
-func TestCrowd(t *testing.T) {
-	t.Parallel()
-	c := &crowd{most: 3, seen: map[net.Conn]sighting{}}
-	var conns, ends []net.Conn
-	for range 6 {
+// pipes are connections, and their other ends.
+func pipes(t *testing.T, n int) (conns, ends []net.Conn) {
+	t.Helper()
+	for range n {
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _ = theirs.Close() })
 		conns, ends = append(conns, ours), append(ends, theirs)
 	}
+	return conns, ends
+}
+
+// The connection that has done nothing for the longest makes room, whatever it waits for.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	c := &crowd{most: 3, seen: map[net.Conn]sighting{}}
+	conns, ends := pipes(t, 6)
 	closed := func(i int) bool {
 		_ = ends[i].SetReadDeadline(time.Now().Add(time.Millisecond))
 		_, err := ends[i].Read(make([]byte, 1))
@@ -139,12 +145,7 @@ func TestCrowd(t *testing.T) {
 func TestCrowdOfPipelines(t *testing.T) {
 	t.Parallel()
 	c := &crowd{most: 2, seen: map[net.Conn]sighting{}}
-	var conns, ends []net.Conn
-	for range 3 {
-		ours, theirs := net.Pipe()
-		t.Cleanup(func() { _ = theirs.Close() })
-		conns, ends = append(conns, ours), append(ends, theirs)
-	}
+	conns, ends := pipes(t, 3)
 	c.note(conns[0], http.StateNew)
 	c.note(conns[0], http.StateActive)
 	c.note(conns[1], http.StateNew)

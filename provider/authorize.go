@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -31,7 +30,7 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	if r.Audience != "" {
 		q.Set(p.cfg.AudienceParameter, r.Audience)
 	}
-	if m.PARRequired || p.notedPush(m) {
+	if m.PARRequired || m.PAREndpoint != "" && p.noted(pushes) {
 		if m.PAREndpoint == "" {
 			p.distrust()
 			return "", &untrusted{check: ErrMalformed, detail: "the provider demands pushed authorization requests and names no endpoint for them"}
@@ -80,7 +79,7 @@ func (p *Provider) CheckResponse(ctx context.Context, q url.Values) (Secret, err
 	if len(q["error"]) > 0 {
 		e := &RefusedError{Code: p.printable(q.Get("error")), Description: p.printable(q.Get("error_description"))}
 		if e.Next = p.adviceFor(e); e.Next == "" && !m.PARRequired && m.PAREndpoint != "" && strings.Contains(strings.ToLower(e.Description), "pushed") {
-			p.notePush()
+			p.note(pushes)
 			e.Next = "this client has to push its requests: run loopkey login again, which does"
 		}
 		return Secret{}, e
@@ -89,18 +88,4 @@ func (p *Provider) CheckResponse(ctx context.Context, q url.Values) (Secret, err
 		return NewSecret(codes[0]), nil
 	}
 	return Secret{}, &untrusted{check: ErrMalformed, detail: "the answer holds no code, or several"}
-}
-
-// notedPush reports whether the provider once refused a request of our client that was not pushed.
-func (p *Provider) notedPush(m *Metadata) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return m.PAREndpoint != "" && slices.Contains(p.cache().Pushes, p.cfg.ClientID)
-}
-
-func (p *Provider) notePush() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cache().Pushes = append(p.cache().Pushes, p.cfg.ClientID)
-	p.store()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/private"
@@ -64,4 +65,25 @@ func (p *Provider) store() {
 		return
 	}
 	_ = private.Replace(p.cachePath(), raw)
+}
+
+// How a client is registered is not in discovery: what was found out about it is on these lists.
+func secretPost(c *diskCache) *[]string { return &c.SecretPost }
+func pushes(c *diskCache) *[]string     { return &c.Pushes }
+
+// noted reports whether our client is on a list of the cache.
+func (p *Provider) noted(list func(*diskCache) *[]string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Contains(*list(p.cache()), p.cfg.ClientID)
+}
+
+// note puts our client on a list of the cache.
+func (p *Provider) note(list func(*diskCache) *[]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if clients := list(p.cache()); !slices.Contains(*clients, p.cfg.ClientID) {
+		*clients = append(*clients, p.cfg.ClientID)
+		p.store()
+	}
 }

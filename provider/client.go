@@ -103,10 +103,9 @@ func (p *Provider) post(ctx context.Context, m *Metadata, endpoint string, form 
 	// recognised has changed nothing, so it may try the other way.
 	refused, _ := errors.AsType[*RefusedError](err)
 	if basic && refused != nil && refused.Code == "invalid_client" && slices.Contains(m.TokenEndpointAuthMethods, "client_secret_post") {
-		var other *RefusedError
 		second, secondErr := p.postAs(ctx, endpoint, form, false)
-		if !errors.As(secondErr, &other) || other.Code != "invalid_client" {
-			p.noteSecretPost()
+		if other, ok := errors.AsType[*RefusedError](secondErr); !ok || other.Code != "invalid_client" {
+			p.note(secretPost)
 			a, err = second, secondErr
 		}
 	}
@@ -146,22 +145,9 @@ func (p *Provider) postAs(ctx context.Context, endpoint string, form url.Values,
 
 // basicAuth: without a word in discovery client_secret_basic is meant (OpenID Connect Discovery 1.0, section 3).
 func (p *Provider) basicAuth(m *Metadata) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	methods := m.TokenEndpointAuthMethods
-	return !p.cfg.ClientSecret.IsZero() && !slices.Contains(p.cache().SecretPost, p.cfg.ClientID) &&
-		(slices.Contains(methods, "client_secret_basic") || !slices.Contains(methods, "client_secret_post"))
-}
-
-// noteSecretPost remembers that our client is registered for client_secret_post.
-func (p *Provider) noteSecretPost() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c := p.cache()
-	if !slices.Contains(c.SecretPost, p.cfg.ClientID) {
-		c.SecretPost = append(c.SecretPost, p.cfg.ClientID)
-		p.store()
-	}
+	return !p.cfg.ClientSecret.IsZero() && (slices.Contains(methods, "client_secret_basic") || !slices.Contains(methods, "client_secret_post")) &&
+		!p.noted(secretPost)
 }
 
 // saysError: some providers refuse with a 200 (GitHub does).

@@ -122,28 +122,23 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 	}
 	t, claims, err := p.tokens(&a, r.Audience)
 	rotated := p.rotated(&a, r.RefreshToken)
-	if err != nil && rotated == nil && a.RefreshToken != "" {
-		return nil, &answeredError{err}
-	}
-	if err != nil {
-		return rotated, err
-	}
 	switch {
+	case err != nil && rotated == nil && a.RefreshToken != "":
+		return nil, &answeredError{err}
+	case err != nil:
+		return rotated, err
 	case a.IDToken != "":
-		err := p.believe(ctx, m, t, a.IDToken, idTokenExpectation{
+		err = p.believe(ctx, m, t, a.IDToken, idTokenExpectation{
 			renewed: true, keys: forSession, subject: r.Subject, authTime: r.AuthTime, nonce: r.Nonce, organization: r.Organization, accessToken: t.AccessToken,
 		})
-		if err != nil {
-			if rotated != nil {
-				rotated.Unproven = true
-			}
-			return rotated, err
-		}
 	case r.Unproven:
+		err = &untrusted{ErrSubject, "the answer holds no ID token, and the one before was not to be believed", "run loopkey login"}
+	}
+	if err != nil { // whose the refresh token is was not said
 		if rotated != nil {
 			rotated.Unproven = true
 		}
-		return rotated, &untrusted{ErrSubject, "the answer holds no ID token, and the one before was not to be believed", "run loopkey login"}
+		return rotated, err
 	}
 	if err := p.checkAudience(claims, r.Audience); err != nil {
 		return rotated, err
