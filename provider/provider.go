@@ -71,7 +71,7 @@ type Tokens struct {
 	IDTokenExpiry time.Time
 	Claims        Claims // the ID token's; nil when none came
 	UserInfo      Claims // what UserInfo says that the ID token lacks; nil when it was not asked
-	Unproven      bool   // beside an error of Refresh: an ID token came and was not believed
+	Unproven      bool   // beside an error of Refresh: an ID token came and was not believed, and none has been since
 }
 
 // A DeviceCode is a device login that waits for the person (RFC 8628, section 3.2).

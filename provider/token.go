@@ -121,7 +121,7 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 		return nil, err
 	}
 	t, claims, err := p.tokens(&a, r.Audience)
-	rotated := p.rotated(&a, r.RefreshToken)
+	rotated := p.rotated(&a, r)
 	switch {
 	case err != nil && rotated == nil && a.RefreshToken != "":
 		return nil, &answeredError{err}
@@ -146,12 +146,12 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 	return t, nil
 }
 
-// rotated is the refresh token that replaces the one that was used, if one came.
-func (p *Provider) rotated(a *tokenAnswer, used Secret) *Tokens {
-	if !usableToken(a.RefreshToken) || a.RefreshToken == "" || a.RefreshToken == used.Reveal() {
+// rotated is the refresh token that replaces the one that was used, if one came. It is in as much doubt as that was.
+func (p *Provider) rotated(a *tokenAnswer, r RefreshRequest) *Tokens {
+	if !usableToken(a.RefreshToken) || a.RefreshToken == "" || a.RefreshToken == r.RefreshToken.Reveal() {
 		return nil
 	}
-	return &Tokens{RefreshToken: NewSecret(a.RefreshToken), RefreshExpiry: refreshExpiry(a, p.now())}
+	return &Tokens{RefreshToken: NewSecret(a.RefreshToken), RefreshExpiry: refreshExpiry(a, p.now()), Unproven: r.Unproven}
 }
 
 func (p *Provider) believe(ctx context.Context, m *Metadata, t *Tokens, raw string, want idTokenExpectation) error {

@@ -90,6 +90,7 @@ func TestUnprovenRefreshToken(t *testing.T) {
 		honest = iota
 		another
 		silent
+		crooked
 	)
 	var mood atomic.Int32
 	s := newScene(t, tenant.Config{Rotate: true,
@@ -99,15 +100,18 @@ func TestUnprovenRefreshToken(t *testing.T) {
 			}
 		},
 		OnTokenResponse: func(answer map[string]any) {
-			if mood.Load() == silent {
+			switch mood.Load() {
+			case silent:
 				delete(answer, "id_token")
+			case crooked:
+				answer["token_type"] = "DPoP"
 			}
 		}})
 	s.login("")
 	for _, c := range []struct {
 		mood int32
 		want error
-	}{{silent, nil}, {another, provider.ErrSubject}, {silent, provider.ErrSubject}, {silent, provider.ErrSubject}, {honest, nil}, {silent, nil}} {
+	}{{silent, nil}, {another, provider.ErrSubject}, {silent, provider.ErrSubject}, {crooked, provider.ErrTokenType}, {silent, provider.ErrSubject}, {honest, nil}, {silent, nil}} {
 		mood.Store(c.mood)
 		if _, err := s.get(session.Request{Force: true}); !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("mood %d: got %v, want %v", c.mood, err, c.want)
