@@ -10,8 +10,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/loopkey/loopkey/internal/chromium"
-	"github.com/loopkey/loopkey/internal/house"
+	"github.com/loopkey/loopkey/internal/test/chromium"
+	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 // One login by a person's real browser through the tenant's own pages.

@@ -30,7 +30,7 @@ func TestNamedTests(t *testing.T) {
 			subtest := name // of the test before
 			if parts := function.FindStringSubmatch(name); parts != nil {
 				if folder = parts[1]; folder == "" {
-					folder = "internal/hostile"
+					folder = "internal/test/hostile"
 				}
 				if _, read := sources[folder]; !read {
 					sources[folder] = testSources(t, folder)

@@ -14,8 +14,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/loopkey/loopkey/internal/house"
 	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 // The person, the clients and the APIs of every script.

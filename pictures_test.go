@@ -16,9 +16,9 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
-	"github.com/loopkey/loopkey/internal/axe"
-	"github.com/loopkey/loopkey/internal/chromium"
-	"github.com/loopkey/loopkey/internal/house"
+	"github.com/loopkey/loopkey/internal/test/axe"
+	"github.com/loopkey/loopkey/internal/test/chromium"
+	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 var update = flag.Bool("update", false, "write the pictures of docs/pictures anew")

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/loopkey/loopkey/internal/house"
-	"github.com/loopkey/loopkey/keystore/keychaintest"
+	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/secretservice"
 	"github.com/loopkey/loopkey/loopback"
 )
 
@@ -76,7 +76,7 @@ func TestInterrupted(t *testing.T) {
 // The main job on the real Secret Service.
 func TestRealKeychain(t *testing.T) {
 	t.Parallel()
-	keychain := keychaintest.Start(t)
+	keychain := secretservice.Start(t)
 	h := house.WithTenant(t, append(keychain.Env(), "LOOPKEY_KEYSTORE=keychain")...)
 	h.Must("login")
 	token := h.Must("token")

@@ -26,11 +26,11 @@ var mayImport = map[string][]string{
 	".":                {"internal/cli"},
 
 	// What only tests use.
-	"internal/chromium": {}, "internal/npm": {},
-	"internal/house":   {"internal/cli", "internal/tenant", "keystore"},
-	"internal/hostile": {"internal/house"},
-	"internal/axe":     {"internal/chromium", "internal/npm"},
-	"internal/panva":   {"internal/npm"},
+	"internal/test/chromium": {}, "internal/test/npm": {},
+	"internal/test/house":   {"internal/cli", "internal/tenant", "keystore"},
+	"internal/test/hostile": {"internal/test/house"},
+	"internal/test/axe":     {"internal/test/chromium", "internal/test/npm"},
+	"internal/test/panva":   {"internal/test/npm"},
 }
 
 func TestArrows(t *testing.T) {

@@ -14,9 +14,9 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/loopkey/loopkey/internal/chromium"
-	"github.com/loopkey/loopkey/internal/house"
 	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/test/chromium"
+	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 // get asks the web UI as a client with a cookie jar.

@@ -4,11 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/loopkey/loopkey/keystore/keychaintest"
+	"github.com/loopkey/loopkey/internal/test/secretservice"
 )
 
 func BenchmarkKeychain(b *testing.B) {
-	for _, variable := range keychaintest.Session(b) {
+	for _, variable := range secretservice.Session(b) {
 		name, value, _ := strings.Cut(variable, "=")
 		b.Setenv(name, value)
 	}

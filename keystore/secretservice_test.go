@@ -20,7 +20,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
-	"github.com/loopkey/loopkey/keystore/keychaintest"
+	"github.com/loopkey/loopkey/internal/test/secretservice"
 )
 
 // These tests use the real Secret Service. go-keyring keeps one connection a
@@ -153,7 +153,7 @@ func TestChild(t *testing.T) {
 
 func TestSecretService(t *testing.T) {
 	t.Parallel()
-	k := keychaintest.Start(t)
+	k := secretservice.Start(t)
 	child(t, "contract", 10*time.Second, k.Env()...)
 	conn := k.Connect(t)
 	var items []dbus.ObjectPath
@@ -166,7 +166,7 @@ func TestSecretService(t *testing.T) {
 
 func TestSecretServiceKeepsFromProcessToProcess(t *testing.T) {
 	t.Parallel()
-	k := keychaintest.Start(t)
+	k := secretservice.Start(t)
 	for _, step := range []struct {
 		task     string
 		notFound bool
@@ -180,7 +180,7 @@ func TestSecretServiceKeepsFromProcessToProcess(t *testing.T) {
 // What is deleted between a reader's search and its reading is not there; the keychain is.
 func TestReadsBesideDeletes(t *testing.T) {
 	t.Parallel()
-	k := keychaintest.Start(t)
+	k := secretservice.Start(t)
 	var running sync.WaitGroup
 	for _, task := range []string{"come and go", "read on", "read on", "read on"} {
 		running.Go(func() {
@@ -217,7 +217,7 @@ func TestVanished(t *testing.T) {
 // Another program may have made several items that look like ours: all are deleted.
 func TestDeleteWithDuplicates(t *testing.T) {
 	t.Parallel()
-	k := keychaintest.Start(t)
+	k := secretservice.Start(t)
 	conn := k.Connect(t)
 	var session dbus.ObjectPath
 	if err := conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets").
@@ -284,27 +284,27 @@ func TestKeychainCannotBeUsed(t *testing.T) {
 			go hangUp(l)
 			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=" + path}
 		}, "closed the connection", false},
-		"no Secret Service": {func(t *testing.T) []string { return keychaintest.StartBus(t).Env() }, "no Secret Service runs", false},
-		"no collection":     {func(t *testing.T) []string { return keychaintest.StartEmpty(t).Env() }, "no default collection", false},
+		"no Secret Service": {func(t *testing.T) []string { return secretservice.StartBus(t).Env() }, "no Secret Service runs", false},
+		"no collection":     {func(t *testing.T) []string { return secretservice.StartEmpty(t).Env() }, "no default collection", false},
 		"locked, no display": {func(t *testing.T) []string {
-			k := keychaintest.Start(t)
+			k := secretservice.Start(t)
 			k.Lock(t)
 			return k.Env()
 		}, "locked, and there is no display", false},
 		"locked, the dialog dismissed": {func(t *testing.T) []string {
-			k := keychaintest.Start(t)
+			k := secretservice.Start(t)
 			k.Lock(t)
 			prompter(t, k, true)
 			return append(k.Env(), "DISPLAY=:7")
 		}, "its dialog was dismissed", false},
 		"locked, nobody answers the dialog": {func(t *testing.T) []string {
-			k := keychaintest.Start(t)
+			k := secretservice.Start(t)
 			k.Lock(t)
 			prompter(t, k, false)
 			return append(k.Env(), "DISPLAY=:7")
 		}, "no answer in 300ms", true},
 		"the Secret Service is stopped": {func(t *testing.T) []string {
-			k := keychaintest.Start(t)
+			k := secretservice.Start(t)
 			k.Stop(t)
 			return k.Env()
 		}, "no answer in 300ms", true},
@@ -333,7 +333,7 @@ func TestKeychainCannotBeUsed(t *testing.T) {
 // A write that was given up is not done later, behind the back of whoever holds the lock then.
 func TestAbandonedSaveIsNotDoneLater(t *testing.T) {
 	t.Parallel()
-	k := keychaintest.Start(t)
+	k := secretservice.Start(t)
 	k.Stop(t)
 	r := childBetween(t, "abandoned save", 300*time.Millisecond, func() { k.Continue(t) }, k.Env()...)
 	if !r.NotFound {
@@ -344,7 +344,7 @@ func TestAbandonedSaveIsNotDoneLater(t *testing.T) {
 // go-keyring dereferences nil when the bus goes away while it waits for a prompt.
 func TestBusGoesAwayWhileADialogIsOpen(t *testing.T) {
 	t.Parallel()
-	k := keychaintest.Start(t)
+	k := secretservice.Start(t)
 	k.Lock(t)
 	open := prompter(t, k, false)
 	go func() {
@@ -386,7 +386,7 @@ func hangUp(l net.Listener) {
 // prompter stands in for the desktop's dialog, which gnome-keyring opens through
 // the bus: it is dismissed, or stays open for ever. The channel tells when it is
 // open, and is closed with the bus.
-func prompter(t *testing.T, k *keychaintest.Keychain, dismiss bool) (open chan struct{}) {
+func prompter(t *testing.T, k *secretservice.Keychain, dismiss bool) (open chan struct{}) {
 	t.Helper()
 	conn := k.Connect(t)
 	if _, err := conn.RequestName("org.gnome.keyring.SystemPrompter", dbus.NameFlagDoNotQueue); err != nil {

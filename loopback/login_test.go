@@ -54,7 +54,7 @@ func freePort(t testing.TB) int {
 
 func pickPort(ctx context.Context) (int, error) {
 	for range 50 {
-		port := 10_000 + rand.IntN(10_000) // internal/house has those above
+		port := 10_000 + rand.IntN(10_000) // internal/test/house has those above
 		both, err := loopback.Listen(ctx, "http://localhost:"+strconv.Itoa(port))
 		if err == nil {
 			return port, both.Close()

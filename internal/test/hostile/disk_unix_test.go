@@ -1,0 +1,150 @@
+//go:build unix
+
+package hostile
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+)
+
+// full runs loopkey where no file can hold a byte, as on a full disk.
+func full(h *house.House, args ...string) house.Result {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := h.Command(ctx, args...)
+	return h.Finish(inShell(cmd, "ulimit -f 0"))
+}
+
+// inShell runs a command after some words to the shell, in the same process.
+func inShell(cmd *exec.Cmd, words string) *exec.Cmd {
+	// By argv[0], which the shell sets to the path, the test binary knows what it is.
+	dir, err := os.MkdirTemp(variable(cmd.Env, "HOME"), "bin")
+	link := filepath.Join(dir, "loopkey")
+	sh, lookErr := exec.LookPath("sh")
+	cmd.Err = errors.Join(err, lookErr, os.Symlink(cmd.Path, link))
+	cmd.Path, cmd.Args = sh, append([]string{"sh", "-c", words + `; exec "$0" "$@"`, link}, cmd.Args[1:]...)
+	return cmd
+}
+
+func variable(environ []string, name string) string {
+	value := ""
+	for _, v := range environ {
+		if rest, ok := strings.CutPrefix(v, name+"="); ok {
+			value = rest
+		}
+	}
+	return value
+}
+
+// A full disk costs the caches and what is noted beside the session, not the session.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	r := full(h, "login")
+	if r.Code != 0 || !strings.Contains(r.Stderr, "Logged in as Ada Lovelace") || !strings.Contains(r.Stderr, "this login is not noted") {
+		t.Fatalf("login exits %d: %s", r.Code, r.Stderr)
+	}
+	for _, args := range [][]string{{"token"}, {"token", "--force-refresh"}, {"token", "--force-refresh"}, {"status"}} {
+		if r := full(h, args...); r.Code != 0 {
+			t.Errorf("%v exits %d: %s", args, r.Code, r.Stderr)
+		}
+	}
+	if got := h.Tenant.ReusedFamilies(); got != 0 {
+		t.Errorf("%d families were revoked", got)
+	}
+	if r := full(h, "exec", "--", "true"); r.Code != 1 || !strings.Contains(r.Stderr, "the token file") {
+		t.Errorf("exec exits %d: %s", r.Code, r.Stderr)
+	}
+	if r := full(h, "logout", "--no-browser"); r.Code != 0 {
+		t.Errorf("logout exits %d: %s", r.Code, r.Stderr)
+	}
+}
+
+// Where the encrypted file can't be written, no refresh token is used up for an answer
+// that could not be kept, and nobody is sent to a login for nothing.
+func TestDiskFullForTheFile(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t, "LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE=correct horse battery staple")
+	refusedHere := func(args ...string) {
+		t.Helper()
+		h.Tenant.Reset()
+		r := full(h, args...)
+		if r.Code != 5 || r.Stdout != "" || !strings.Contains(r.Stderr, "can't be written: file too large: free some space") {
+			t.Errorf("%v exits %d: %s", args, r.Code, r.Stderr)
+		}
+		if got := h.Tenant.Requests("token") + h.Tenant.Requests("authorize"); got != 0 {
+			t.Errorf("%v: %d requests", args, got)
+		}
+	}
+	refusedHere("login")
+	h.Must("login")
+	refusedHere("login")
+	refusedHere("token", "--force-refresh")
+	for _, args := range [][]string{{"token"}, {"status"}} {
+		if r := full(h, args...); r.Code != 0 {
+			t.Errorf("%v exits %d: %s", args, r.Code, r.Stderr)
+		}
+	}
+	h.Must("token", "--force-refresh")
+	sessions := filepath.Join(h.Dir, ".local", "state", "loopkey", "sessions")
+	if all, err := os.ReadDir(sessions); err != nil || len(all) != 1 {
+		t.Errorf("%s holds %v, %v", sessions, all, err)
+	}
+	if r := full(h, "logout", "--no-browser"); r.Code != 0 {
+		t.Errorf("logout exits %d: %s", r.Code, r.Stderr)
+	}
+}
+
+// Folders that can't be made or written in: the caches are a convenience, the lock and
+// the encrypted file are not.
+func TestNoFolder(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := filepath.Join(file, "nowhere")
+	for name, c := range map[string]struct {
+		variable string
+		args     string
+		code     int
+		words    string
+	}{
+		"cache, login":         {"XDG_CACHE_HOME", "login", 0, "Logged in as"},
+		"cache, renewal":       {"XDG_CACHE_HOME", "token --force-refresh", 0, ""},
+		"state, login":         {"XDG_STATE_HOME", "login", 1, nowhere},
+		"state, cached token":  {"XDG_STATE_HOME", "token", 0, ""},
+		"state, renewal":       {"XDG_STATE_HOME", "token --force-refresh", 1, nowhere},
+		"state, status":        {"XDG_STATE_HOME", "status", 0, ""},
+		"state, logout":        {"XDG_STATE_HOME", "logout --no-browser", 1, nowhere},
+		"config":               {"XDG_CONFIG_HOME", "token", 0, ""},
+		"temporary, exec":      {"TMPDIR", "exec -- true", 0, ""},
+		"temporary, a renewal": {"TMPDIR", "token --force-refresh", 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := house.WithTenant(t)
+			h.Must("login")
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			cmd := h.Command(ctx, strings.Fields(c.args)...)
+			cmd.Env = append(cmd.Env, c.variable+"="+nowhere)
+			if r := h.Finish(cmd); r.Code != c.code || !strings.Contains(r.Stderr, c.words) {
+				t.Errorf("exit %d: %s", r.Code, r.Stderr)
+			} else if c.code != 0 && strings.Contains(r.Stderr, "Opening your browser") {
+				t.Errorf("the person was sent to a browser first: %s", r.Stderr)
+			}
+			if r := h.Run("token", "--force-refresh"); r.Code != 0 && !strings.HasPrefix(c.args, "logout") {
+				t.Errorf("afterwards: exit %d: %s", r.Code, r.Stderr)
+			}
+		})
+	}
+}

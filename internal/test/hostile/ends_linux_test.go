@@ -1,0 +1,59 @@
+package hostile
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/secretservice"
+)
+
+// A login that is interrupted does not wait for a keychain that hangs: the minute that it
+// has is for a person who types a password.
+func TestInterruptedBesideHangingKeychain(t *testing.T) {
+	t.Parallel()
+	k := secretservice.Start(t)
+	h := house.WithTenant(t, append(k.Env(), "LOOPKEY_KEYSTORE=keychain")...)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	login := h.Command(ctx, "login", "--no-browser")
+	waiting := watch(t, login)
+	waiting.Line(t, h.Tenant.Issuer())
+	k.Stop(t)
+	if err := login.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = login.Wait()
+	if code := login.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit %d", code)
+	}
+	k.Continue(t)
+	refused(t, h.Run("status"), 3, "loopkey login")
+	h.Must("login")
+	h.Must("token")
+}
+
+// Whoever asks while somebody logs out is told of a session or of none, not of a keychain
+// that can't be used.
+func TestQuestionsBesideLogout(t *testing.T) {
+	t.Parallel()
+	k := secretservice.Start(t)
+	h := house.WithTenant(t, append(k.Env(), "LOOPKEY_KEYSTORE=keychain")...)
+	for range fewer(10) {
+		h.Must("login")
+		var running sync.WaitGroup
+		for i := range 16 {
+			running.Go(func() {
+				command := []string{"status", "token", "logout --local"}[i%2+i/15]
+				if r := h.Run(strings.Fields(command)...); r.Code != 0 && r.Code != 3 {
+					t.Errorf("%s exits %d: %s", command, r.Code, r.Stderr)
+				}
+			})
+		}
+		running.Wait()
+	}
+}

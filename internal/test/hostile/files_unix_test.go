@@ -1,0 +1,294 @@
+//go:build unix
+
+package hostile
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+)
+
+// under runs loopkey with a umask.
+func under(h *house.House, umask string, args ...string) house.Result {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return h.Finish(inShell(h.Command(ctx, args...), "umask "+umask))
+}
+
+// Nobody else can read or write what loopkey makes, whatever the umask.
+func TestModes(t *testing.T) {
+	t.Parallel()
+	for _, umask := range []string{"0", "077"} {
+		t.Run(umask, func(t *testing.T) {
+			t.Parallel()
+			h := house.WithTenant(t, "LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE=correct horse battery staple")
+			for _, args := range [][]string{{"login"}, {"token", "--force-refresh"}, {"status"}} {
+				if r := under(h, umask, args...); r.Code != 0 {
+					t.Fatalf("%v exits %d: %s", args, r.Code, r.Stderr)
+				}
+			}
+			// The page that leads the browser to the server, the server's socket, and exec's token file.
+			serving := h.StartCommand(func(ctx context.Context) *exec.Cmd { return inShell(h.Command(ctx, "serve"), "umask "+umask) })
+			serving.Line(t, h.Base+"/auth/enter?")
+			if r := under(h, umask, "serve"); r.Code != 0 || !strings.Contains(r.Stderr, "is running already") {
+				t.Errorf("a second serve exits %d: %s", r.Code, r.Stderr)
+			}
+			r := under(h, umask, "exec", "--", "sh", "-c", `ls -ld "$ACCESS_TOKEN_FILE" "$(dirname "$ACCESS_TOKEN_FILE")"`)
+			if r.Code != 0 || !strings.HasPrefix(r.Stdout, "drwx------") || !strings.Contains(r.Stdout, "\n-rw-------") {
+				t.Errorf("exec exits %d: %s%s", r.Code, r.Stdout, r.Stderr)
+			}
+			seen := map[string]bool{}
+			for _, folder := range []string{".local", ".cache"} {
+				err := filepath.WalkDir(filepath.Join(h.Dir, folder), func(path string, d fs.DirEntry, err error) error {
+					if err != nil {
+						return err
+					}
+					info, err := d.Info()
+					if err != nil {
+						return err
+					}
+					if info.Mode().Perm()&0o077 != 0 {
+						t.Errorf("%s has mode %v", path, info.Mode())
+					}
+					seen[filepath.Ext(path)] = true
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			for _, extension := range []string{".lock", ".json", ".age", ".sock", ".html"} {
+				if !seen[extension] {
+					t.Errorf("no file ends in %s: what is looked at is not all", extension)
+				}
+			}
+		})
+	}
+}
+
+// A link in the place of one of our files harms nothing that it leads to, and a pipe
+// there keeps nobody waiting.
+func TestStrangeFiles(t *testing.T) {
+	t.Parallel()
+	strange := map[string]func(path, victim string) error{
+		"a link":             func(path, victim string) error { return os.Symlink(victim, path) },
+		"a link to nothing":  func(path, victim string) error { return os.Symlink(victim+".none", path) },
+		"a pipe":             func(path, _ string) error { return syscall.Mkfifo(path, 0o600) },
+		"a folder":           func(path, _ string) error { return os.Mkdir(path, 0o700) },
+		"a link to a device": func(path, _ string) error { return os.Symlink("/dev/zero", path) },
+	}
+	for name, put := range strange {
+		for _, keystore := range []string{"socket", "file"} {
+			t.Run(name+"/"+keystore, func(t *testing.T) {
+				t.Parallel()
+				var env []string
+				if keystore == "file" {
+					env = []string{"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE=correct horse battery staple"}
+				}
+				h := house.WithTenant(t, env...)
+				victim := filepath.Join(t.TempDir(), "victim")
+				if err := os.WriteFile(victim, []byte("precious"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				h.Must("login")
+				h.Must("token", "--force-refresh")
+				replaced := 0
+				for _, folder := range []string{".local/state/loopkey", ".cache/loopkey"} {
+					err := filepath.WalkDir(filepath.Join(h.Dir, folder), func(path string, d fs.DirEntry, err error) error {
+						if err != nil || d.IsDir() {
+							return err
+						}
+						replaced++
+						if err := os.Remove(path); err != nil {
+							return err
+						}
+						return put(path, victim)
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				state := filepath.Join(h.Dir, ".local/state/loopkey")
+				for _, more := range []string{"open.html", "serve-" + h.Base[strings.LastIndex(h.Base, ":")+1:] + ".sock"} {
+					if err := put(filepath.Join(state, more), victim); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if replaced < 4 {
+					t.Fatalf("only %d files were replaced", replaced)
+				}
+				for command, wants := range map[string]int{ // with a keystore that is no file of ours
+					"status": 0, "token": 0, "exec -- true": 0, "token --force-refresh": 1, "login": 1, "logout": 1, "logout --all": 1,
+				} {
+					ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+					r := h.Finish(h.Command(ctx, strings.Fields(command)...))
+					if ctx.Err() != nil {
+						t.Errorf("%s hangs: %s", command, r.Stderr)
+					}
+					cancel()
+					switch {
+					case name == "a pipe" && keystore == "socket": // it can be locked like a file
+					case keystore == "socket" && r.Code != wants, keystore == "file" && r.Code != 5 && r.Code != 1:
+						t.Errorf("%s exits %d: %s", command, r.Code, r.Stderr)
+					case r.Code != 0 && !strings.Contains(r.Stderr, "move") && !strings.Contains(r.Stderr, "remove the link"):
+						t.Errorf("%s does not say what to do: %s", command, r.Stderr)
+					}
+				}
+				if keystore == "socket" {
+					h.Serve()
+				}
+				info, err := os.Stat(victim)
+				content, readErr := os.ReadFile(victim)
+				if err != nil || readErr != nil || info.Mode().Perm() != 0o644 || string(content) != "precious" {
+					t.Errorf("the victim is %q, %v, %v, %v", content, info, err, readErr)
+				}
+				if _, err := os.Lstat(victim + ".none"); err == nil {
+					t.Error("a file was made where the link leads")
+				}
+			})
+		}
+	}
+}
+
+// A folder that others can write in may hold what they put there: it is refused. One
+// that they can only look into is closed.
+func TestFoldersOfOthers(t *testing.T) {
+	t.Parallel()
+	commands := []string{"token --force-refresh", "login", "logout", "serve --no-browser"}
+	for name, c := range map[string]struct {
+		change func(path string) error
+		words  string // "": it works
+	}{
+		"writable by all":      {func(path string) error { return os.Chmod(path, 0o777) }, "chmod 700"},
+		"writable by a group":  {func(path string) error { return os.Chmod(path, 0o770) }, "chmod 700"},
+		"readable by all":      {func(path string) error { return os.Chmod(path, 0o755) }, ""},
+		"another user's":       {func(path string) error { return os.Chown(path, 12345, 12345) }, "another"}, // takes root
+		"a link to our folder": {func(path string) error { return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path)) }, ""},
+		"a link to another's": {func(path string) error {
+			return errors.Join(os.Rename(path, path+"2"), os.Chmod(path+"2", 0o777), os.Symlink(path+"2", path))
+		}, "chmod 700"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := house.WithTenant(t)
+			h.Must("login")
+			state := filepath.Join(h.Dir, ".local/state/loopkey")
+			if err := c.change(state); errors.Is(err, os.ErrPermission) {
+				t.Skip("only root can give a folder away")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			h.Tenant.Reset()
+			if c.words == "" {
+				h.Must("token", "--force-refresh")
+				if info, err := os.Stat(state); err != nil || info.Mode().Perm() != 0o700 {
+					t.Errorf("got %v, %v", info.Mode(), err)
+				}
+				return
+			}
+			for _, command := range commands {
+				refused(t, h.Run(strings.Fields(command)...), 1, state, c.words)
+			}
+			if got := h.Tenant.Requests("token") + h.Tenant.Requests("revoke"); got != 0 {
+				t.Errorf("%d requests", got)
+			}
+			h.Must("token") // needs nothing of that folder
+		})
+	}
+}
+
+// What somebody else may have put into the cache names no keys.
+func TestForeignCache(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	m := w.machine(t)
+	if r := m.run(t, "token", "--force-refresh"); r.Code != 0 {
+		t.Fatal(r.Stderr)
+	}
+	cache := filepath.Join(variable(m.env, "HOME"), ".cache/loopkey")
+	entries, err := os.ReadDir(cache)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("the cache holds %v, %v", entries, err)
+	}
+	path := filepath.Join(cache, entries[0].Name())
+	for _, change := range []func() error{
+		func() error { return os.Chmod(path, 0o666) },
+		func() error { return os.Chown(path, 12345, 12345) },
+	} {
+		w.Reset()
+		if err := change(); err != nil {
+			t.Logf("not tried: %v", err)
+			continue
+		}
+		if r := m.run(t, "token", "--force-refresh"); r.Code != 0 {
+			t.Fatal(r.Stderr)
+		}
+		w.count(t, map[string]int{Discovery: 1})
+	}
+}
+
+// A profile's name becomes part of a file's: no other than plain ones are taken.
+func TestProfileNames(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	h.Must("login")
+	before := tree(t, h.Dir)
+	for _, name := range []string{
+		"../x", "..", ".", "a/b", `a\b`, "/etc/passwd", "a\nb", "a\x1b[2Jb", " ", "a b", "-x", "~", "$HOME", "%s", "*", "a:b", "|id",
+		"\xff", "ａ", "\u202ex", strings.Repeat("a", 65), strings.Repeat("a", 300), "NUL", "con.work", "lpt1",
+	} {
+		for _, command := range []string{"token", "login", "status", "logout", "serve --no-browser"} {
+			r := h.Run(append(strings.Fields(command), "--profile="+name)...)
+			if r.Code != 2 || r.Stdout != "" || strings.ContainsAny(r.Stderr, "\x1b\u202e") {
+				t.Errorf("%s as %q exits %d: %s", command, name, r.Code, r.Stderr)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		cmd := h.Command(ctx, "status")
+		cmd.Env = append(cmd.Env, "LOOPKEY_PROFILE="+name)
+		if r := h.Finish(cmd); r.Code != 2 {
+			t.Errorf("LOOPKEY_PROFILE=%q: exit %d: %s", name, r.Code, r.Stderr)
+		}
+		cancel()
+	}
+	if after := tree(t, h.Dir); !slices.Equal(before, after) {
+		t.Errorf("files came or went: %q, %q", before, after)
+	}
+	h.Must("token")
+}
+
+func tree(t *testing.T, dir string) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		paths = append(paths, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// A socket's address is short, a person's folders need not be.
+func TestLongPaths(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	h.Env = append(h.Env, "XDG_STATE_HOME="+filepath.Join(h.Dir, strings.Repeat("long/", 40)))
+	h.Must("login")
+	h.Serve()
+	for _, args := range [][]string{{"serve", "--no-browser"}, {"login"}} {
+		if r := h.Run(args...); r.Code != 0 || strings.Contains(r.Stderr, "can't reach") {
+			t.Errorf("%v exits %d: %s", args, r.Code, r.Stderr)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+//go:build unix
+
+package hostile
+
+import (
+	"context"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+)
+
+// Where loopkey may open few files, strangers' connections of any kind use up half of them, and the real callback gets through.
+func TestFloodsOfEachKind(t *testing.T) {
+	t.Parallel()
+	p := Start(t)
+	for name, say := range map[string]string{
+		"silent":                             "",
+		"half a header":                      "GET /auth/callback?",
+		"a form that does not end":           "POST /auth/x HTTP/1.1\r\nHost: @\r\nContent-Length: 9\r\n\r\n",
+		"a GET whose body does not come":     "GET /auth/callback?code=x HTTP/1.1\r\nHost: @\r\nContent-Length: 9\r\n\r\n",
+		"answers never read, to a pipeline":  strings.Repeat("GET /nowhere HTTP/1.1\r\nHost: @\r\n\r\n", 10_000),
+		"a body that is chunked for no page": "POST /nowhere HTTP/1.1\r\nHost: @\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := house.New(t, p.Issuer())
+			waiting := h.StartCommand(func(ctx context.Context) *exec.Cmd {
+				return inShell(h.Command(ctx, "login", "--no-browser", "--timeout", "25s"), "ulimit -n 100")
+			})
+			authorization := waiting.Line(t, p.Issuer())
+			say := strings.ReplaceAll(say, "@", strings.TrimPrefix(h.Base, "http://"))
+			for range 200 {
+				conn := dial(t, h.Base)
+				defer conn.Close()
+				_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // what is taken no more is enough
+				_, _ = io.WriteString(conn, say)
+			}
+			intact(t, h, "", authorization)
+		})
+	}
+}

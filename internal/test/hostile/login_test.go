@@ -1,0 +1,40 @@
+package hostile
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+)
+
+// A program at the other end of stdin does not fill the terminal.
+func TestPastedWithoutEnd(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := h.Command(ctx, "login", "--no-browser", "--timeout", "2s")
+	cmd.Stdin = strings.NewReader(strings.Repeat("y\n", 1<<20))
+	r := h.Finish(cmd)
+	refused(t, r, 1, "timeout")
+	if got := strings.Count(r.Stderr, "Not that one"); got != 9 || strings.Count(r.Stderr, "no more are read") != 1 || len(r.Stderr) > 4096 {
+		t.Errorf("%d times \"Not that one\", %d bytes: %.4096s", got, len(r.Stderr), r.Stderr)
+	}
+}
+
+// An access token that is over when it comes does not live until half an hour ago.
+func TestLoginByAClockAhead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	claims := fmt.Sprintf(`{"aud":"api","exp":%d}`, ago(30*time.Minute))
+	over := strings.Join([]string{"e30", base64.RawURLEncoding.EncodeToString([]byte(claims)), "c2ln"}, ".")
+	w.Lie(Lies{Token: set("access_token", over), Claims: without("at_hash")})
+	r := w.machine(t).run(t, "login")
+	if r.Code != 0 || !strings.Contains(r.Stderr, "the clock is ahead of the provider's, so set it") || strings.Contains(r.Stderr, "ago)") {
+		t.Errorf("exit %d: %s", r.Code, r.Stderr)
+	}
+}

@@ -1,0 +1,60 @@
+package hostile
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+)
+
+func TestMain(m *testing.M) {
+	commands := house.Commands()
+	commands["send"], commands["app"] = sendStdin, app
+	testscript.Main(m, commands)
+}
+
+// sendStdin sends what stdin holds to an address, and prints what comes back until its end; or it hangs up at once. It
+// runs as whom a test wants.
+func sendStdin() {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = io.Copy(conn, os.Stdin)
+	switch {
+	case len(os.Args) == 2:
+		_, _ = io.Copy(os.Stdout, conn)
+	case os.Args[2] == "reset":
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
+	case os.Args[2] == "close":
+		_ = conn.Close()
+	}
+}
+
+// app is a server at an address that says so when it listens, and what it is sent; it ends with its stdin.
+func app() {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(os.Stdout, "listening\n")
+	server := http.Server{ReadHeaderTimeout: 20 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request, _ := httputil.DumpRequest(r, false)
+		_, _ = os.Stdout.Write(request)
+		_, _ = io.WriteString(w, "the app at "+os.Args[1])
+	})}
+	go func() { _ = server.Serve(listener) }()
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}

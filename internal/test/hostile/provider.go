@@ -1,0 +1,521 @@
+package hostile
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+)
+
+// The endpoints of a Provider, as On and Requests name them.
+const (
+	Discovery  = "discovery"
+	Keys       = "keys"
+	Authorize  = "authorize"
+	Token      = "token"
+	UserInfo   = "userinfo"
+	Revoke     = "revoke"
+	Device     = "device"
+	Push       = "par"
+	EndSession = "logout"
+)
+
+var paths = map[string]string{
+	"/.well-known/openid-configuration": Discovery, "/keys": Keys, "/authorize": Authorize, "/token": Token, "/userinfo": UserInfo,
+	"/revoke": Revoke, "/device": Device, "/par": Push, "/logout": EndSession,
+}
+
+// Lies are what a provider says otherwise than an honest one would. Each changes
+// what was going to be said; nil leaves it honest. They are called under the
+// provider's lock, so they must not call it.
+type Lies struct {
+	Discovery func(document map[string]any)
+	Keys      func(set map[string]any)
+	Header    func(header map[string]any) // of every ID token and signed UserInfo
+	Claims    func(claims map[string]any) // of every ID token
+	Sign      func(header, claims map[string]any) string
+	Token     func(answer map[string]any)
+	Callback  func(q url.Values) // what the browser brings back
+	UserInfo  func(claims map[string]any)
+	Device    func(answer map[string]any)
+	Push      func(answer map[string]any)
+	Return    func(q url.Values) // what the browser brings back from a logout
+}
+
+// A Hook may answer a request instead of the provider, and reports whether it did.
+type Hook func(w http.ResponseWriter, r *http.Request) bool
+
+// A Provider is an OpenID provider on a loopback port: honest, and without a
+// question to the person, until it is told to lie. All of it may be changed while it runs.
+type Provider struct {
+	server *httptest.Server
+	issuer string
+	origin string // of every endpoint
+	prefix string // of every path: the issuer's own, without a slash at its end
+
+	mu      sync.Mutex
+	lies    Lies
+	hooks   map[string]Hook
+	asked   map[string]int
+	signing Key
+	public  []Key // what the key set tells, beside lies
+	secret  string
+	grants  map[string]grant // by code, refresh token, device code and request URI
+	opaque  map[string]bool  // access tokens
+	secrets []string
+	queries []url.Values // authorization requests, as they came
+}
+
+// A grant is what a code or a refresh token stands for.
+type grant struct {
+	challenge, redirectURI, nonce, scope string
+	authTime                             int64
+	request                              url.Values // of a pushed one
+	renews                               bool
+}
+
+// Start starts a provider whose issuer is the bare origin.
+func Start(t testing.TB) *Provider { return StartAt(t, "") }
+
+// StartAt starts a provider whose issuer ends in path, such as "/" or "/realms/one".
+func StartAt(t testing.TB, path string) *Provider {
+	t.Helper()
+	p := unstarted(t, path)
+	p.server.Start()
+	p.origin = p.server.URL
+	p.issuer = p.origin + path
+	return p
+}
+
+func unstarted(t testing.TB, path string) *Provider {
+	t.Helper()
+	p := &Provider{
+		prefix: strings.TrimSuffix(path, "/"), hooks: map[string]Hook{}, asked: map[string]int{}, signing: RS256(),
+		grants: map[string]grant{}, opaque: map[string]bool{},
+	}
+	p.public = []Key{p.signing}
+	p.server = httptest.NewUnstartedServer(p)
+	t.Cleanup(p.server.Close)
+	return p
+}
+
+// StartTLS starts a provider that shows what certificate returns at the time. Its
+// issuer is https://name, which a proxy has to lead to Address; without a name it is
+// the loopback address. A browser goes there in any case.
+func StartTLS(t testing.TB, name string, certificate func() *tls.Certificate) *Provider {
+	t.Helper()
+	p := unstarted(t, "")
+	p.server.TLS = &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { // httptest has a certificate of its own
+			return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate()}, NextProtos: []string{"h2", "http/1.1"}}, nil
+		},
+	}
+	p.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail
+	p.server.EnableHTTP2 = true
+	p.server.StartTLS()
+	p.origin = p.server.URL
+	if name != "" {
+		p.origin = "https://" + name
+	}
+	p.issuer = p.origin
+	return p
+}
+
+// Address is where the provider listens.
+func (p *Provider) Address() string { return p.server.Listener.Addr().String() }
+
+// Issuer is the provider's issuer identifier.
+func (p *Provider) Issuer() string { return p.issuer }
+
+// URL is the address of an endpoint.
+func (p *Provider) URL(endpoint string) string {
+	for path, name := range paths {
+		if name == endpoint {
+			if endpoint == Authorize || endpoint == EndSession {
+				return p.server.URL + p.prefix + path
+			}
+			return p.origin + p.prefix + path
+		}
+	}
+	panic("no such endpoint: " + endpoint)
+}
+
+// Lie makes the provider tell these lies and no others.
+func (p *Provider) Lie(l Lies) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lies = l
+}
+
+// On has a hook look at every request to an endpoint first; nil removes it.
+func (p *Provider) On(endpoint string, hook Hook) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hooks[endpoint] = hook
+}
+
+// Answer answers an endpoint with a status and a body, whatever is asked.
+func (p *Provider) Answer(endpoint string, status int, kind, body string) {
+	p.On(endpoint, func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+		return true
+	})
+}
+
+// Confess makes the provider honest again: no lie, no hook, its first key.
+func (p *Provider) Confess() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lies, p.hooks, p.secret = Lies{}, map[string]Hook{}, ""
+	p.signing = RS256()
+	p.public = []Key{p.signing}
+}
+
+// Rotate has the provider sign with a key from now on, and publish these keys.
+func (p *Provider) Rotate(signing Key, published ...Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.signing, p.public = signing, published
+}
+
+// Demand makes the client a confidential one, with this secret.
+func (p *Provider) Demand(secret string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.secret = secret
+}
+
+// Requests is how often an endpoint was asked since Reset.
+func (p *Provider) Requests(endpoint string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked[endpoint]
+}
+
+// Reset sets the counters to zero.
+func (p *Provider) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = map[string]int{}
+}
+
+// Secrets are all codes, tokens and verifiers that went over the wire.
+func (p *Provider) Secrets() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.secrets)
+}
+
+// Queries are the authorization requests that came, with what was pushed in their place.
+func (p *Provider) Queries() []url.Values {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.queries)
+}
+
+func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	endpoint := paths[strings.TrimPrefix(r.URL.Path, p.prefix)]
+	p.mu.Lock()
+	p.asked[endpoint]++
+	hook := p.hooks[endpoint]
+	p.mu.Unlock()
+	if hook != nil && hook(w, r) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.Header().Set("Cache-Control", "no-store")
+	switch endpoint {
+	case Discovery:
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		p.discovery(w)
+	case Keys:
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		p.keys(w)
+	case Authorize:
+		p.authorize(w, r)
+	case Token:
+		p.token(w, r)
+	case UserInfo:
+		p.userInfo(w, r)
+	case Revoke:
+		p.revoke(w, r)
+	case Device:
+		p.device(w, r)
+	case Push:
+		p.push(w, r)
+	case EndSession:
+		p.endSession(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func answer(w http.ResponseWriter, status int, body map[string]any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func refuse(w http.ResponseWriter, status int, code, description string) {
+	answer(w, status, map[string]any{"error": code, "error_description": description})
+}
+
+func (p *Provider) discovery(w http.ResponseWriter) {
+	document := map[string]any{
+		"issuer": p.issuer, "authorization_endpoint": p.URL(Authorize), "token_endpoint": p.URL(Token), "jwks_uri": p.URL(Keys),
+		"userinfo_endpoint": p.URL(UserInfo), "revocation_endpoint": p.URL(Revoke), "end_session_endpoint": p.URL(EndSession),
+		"device_authorization_endpoint": p.URL(Device), "pushed_authorization_request_endpoint": p.URL(Push),
+		"authorization_response_iss_parameter_supported": true,
+		"response_types_supported":                       []string{"code"},
+		"subject_types_supported":                        []string{"public"},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"id_token_signing_alg_values_supported":          []string{p.signing.Algorithm},
+		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
+	}
+	if p.lies.Discovery != nil {
+		p.lies.Discovery(document)
+	}
+	answer(w, http.StatusOK, document)
+}
+
+func (p *Provider) keys(w http.ResponseWriter) {
+	var keys []any
+	for _, key := range p.public {
+		keys = append(keys, key.Public())
+	}
+	set := map[string]any{"keys": keys}
+	if p.lies.Keys != nil {
+		p.lies.Keys(set)
+	}
+	answer(w, http.StatusOK, set)
+}
+
+// secretText makes a secret that can be told from all other text.
+func (p *Provider) secretText(kind string) string {
+	s := kind + "-" + rand.Text()
+	p.secrets = append(p.secrets, s)
+	return s
+}
+
+func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if uri := q.Get("request_uri"); uri != "" {
+		pushed, ok := p.grants[uri]
+		delete(p.grants, uri)
+		if !ok || q.Get("client_id") != house.Client || len(q) != 2 {
+			http.Error(w, "this request_uri is not one of mine", http.StatusBadRequest)
+			return
+		}
+		q = pushed.request
+	}
+	p.queries = append(p.queries, q)
+	redirect, err := url.Parse(q.Get("redirect_uri"))
+	if err != nil || q.Get("client_id") != house.Client || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" ||
+		len(q.Get("code_challenge")) != 43 || q.Get("state") == "" || q.Get("nonce") == "" {
+		http.Error(w, "not an authorization request as it should be", http.StatusBadRequest)
+		return
+	}
+	code := p.secretText("code")
+	p.grants[code] = grant{
+		challenge: q.Get("code_challenge"), redirectURI: q.Get("redirect_uri"), nonce: q.Get("nonce"), scope: q.Get("scope"), authTime: time.Now().Unix(),
+	}
+	back := url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {p.issuer}}
+	if p.lies.Callback != nil {
+		p.lies.Callback(back)
+	}
+	redirect.RawQuery = back.Encode()
+	http.Redirect(w, r, redirect.String(), http.StatusFound) //nolint:gosec // any redirect URI will do here: it is the client that is on trial
+}
+
+// client authenticates the client of a form (RFC 6749, section 2.3).
+func (p *Provider) client(w http.ResponseWriter, r *http.Request) bool {
+	id, secret := r.PostFormValue("client_id"), r.PostFormValue("client_secret")
+	if user, password, ok := r.BasicAuth(); ok {
+		if secret != "" {
+			refuse(w, http.StatusBadRequest, "invalid_request", "two ways of authentication")
+			return false
+		}
+		id, _ = url.QueryUnescape(user)
+		secret, _ = url.QueryUnescape(password)
+	}
+	if r.Method != http.MethodPost || id != house.Client || secret != p.secret {
+		refuse(w, http.StatusUnauthorized, "invalid_client", "")
+		return false
+	}
+	return true
+}
+
+func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
+	if !p.client(w, r) {
+		return
+	}
+	var g grant
+	var ok bool
+	switch r.PostFormValue("grant_type") {
+	case "authorization_code":
+		verifier := r.PostFormValue("code_verifier")
+		p.secrets = append(p.secrets, verifier)
+		challenge := sha256.Sum256([]byte(verifier))
+		g, ok = p.grants[r.PostFormValue("code")]
+		ok = ok && !g.renews && g.challenge == base64.RawURLEncoding.EncodeToString(challenge[:]) && g.redirectURI == r.PostFormValue("redirect_uri")
+		delete(p.grants, r.PostFormValue("code"))
+	case "urn:ietf:params:oauth:grant-type:device_code":
+		g, ok = p.grants[r.PostFormValue("device_code")]
+	case "refresh_token":
+		g, ok = p.grants[r.PostFormValue("refresh_token")]
+		ok = ok && g.renews
+		g.nonce = ""
+	default:
+		refuse(w, http.StatusBadRequest, "unsupported_grant_type", "")
+		return
+	}
+	if !ok {
+		refuse(w, http.StatusBadRequest, "invalid_grant", "")
+		return
+	}
+	now := time.Now()
+	refresh, access := p.secretText("refresh"), p.secretText("access")
+	p.opaque[access] = true
+	claims := map[string]any{
+		"iss": p.issuer, "aud": house.Client, "sub": "ada", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "auth_time": g.authTime,
+		"name": "Ada Lovelace", "email": house.Email, "sid": "session-of-ada", "at_hash": p.signing.hash(access),
+	}
+	if g.nonce != "" {
+		claims["nonce"] = g.nonce
+	}
+	if p.lies.Claims != nil {
+		p.lies.Claims(claims)
+	}
+	// One that is used stays good: what is on trial here is not rotation, and a lie must not cost the session.
+	g.renews = true
+	p.grants[refresh] = g
+	body := map[string]any{
+		"access_token": access, "token_type": "Bearer", "expires_in": 3600, "refresh_token": refresh, "scope": g.scope, "id_token": p.sign(claims, ""),
+	}
+	if p.lies.Token != nil {
+		p.lies.Token(body)
+	}
+	answer(w, http.StatusOK, body)
+}
+
+// sign makes a JWT as the lies want it.
+func (p *Provider) sign(claims map[string]any, typ string) string {
+	header := map[string]any{"alg": p.signing.Algorithm, "kid": p.signing.ID}
+	if typ != "" {
+		header["typ"] = typ
+	}
+	if p.lies.Header != nil {
+		p.lies.Header(header)
+	}
+	sign := p.signing.Sign
+	if p.lies.Sign != nil {
+		sign = p.lies.Sign
+	}
+	raw := sign(header, claims)
+	p.secrets = append(p.secrets, raw)
+	return raw
+}
+
+// LogoutToken makes a back-channel logout token for the person (OpenID Connect
+// Back-Channel Logout 1.0, section 2.4), with a change to its claims.
+func (p *Provider) LogoutToken(change func(claims map[string]any)) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	claims := map[string]any{
+		"iss": p.issuer, "aud": house.Client, "sub": "ada", "sid": "session-of-ada", "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
+		"jti": rand.Text(), "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	}
+	if change != nil {
+		change(claims)
+	}
+	return p.sign(claims, "logout+jwt")
+}
+
+func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) {
+	access, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ") // RFC 6750, section 2.1
+	if !ok || !p.opaque[access] || r.URL.RawQuery != "" {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	claims := map[string]any{"sub": "ada", "name": "Ada of UserInfo", "email": house.Email}
+	if p.lies.UserInfo != nil {
+		p.lies.UserInfo(claims)
+	}
+	answer(w, http.StatusOK, claims)
+}
+
+func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) {
+	if !p.client(w, r) {
+		return
+	}
+	delete(p.grants, r.PostFormValue("token"))
+	w.WriteHeader(http.StatusOK)
+}
+
+// device grants at the first poll.
+func (p *Provider) device(w http.ResponseWriter, r *http.Request) {
+	if !p.client(w, r) {
+		return
+	}
+	code := p.secretText("device")
+	p.grants[code] = grant{scope: r.PostFormValue("scope"), authTime: time.Now().Unix()}
+	body := map[string]any{
+		"device_code": code, "user_code": "WDJB-MJHT", "verification_uri": p.issuer + "/enter", "expires_in": 60, "interval": 1,
+	}
+	if p.lies.Device != nil {
+		p.lies.Device(body)
+	}
+	answer(w, http.StatusOK, body)
+}
+
+func (p *Provider) push(w http.ResponseWriter, r *http.Request) {
+	if !p.client(w, r) {
+		return
+	}
+	uri := "urn:ietf:params:oauth:request_uri:" + rand.Text()
+	p.grants[uri] = grant{request: r.PostForm}
+	body := map[string]any{"request_uri": uri, "expires_in": 60}
+	if p.lies.Push != nil {
+		p.lies.Push(body)
+	}
+	answer(w, http.StatusCreated, body)
+}
+
+func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	back := url.Values{}
+	if q.Has("state") {
+		back.Set("state", q.Get("state"))
+	}
+	if p.lies.Return != nil {
+		p.lies.Return(back)
+	}
+	target := q.Get("post_logout_redirect_uri")
+	if target == "" {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if len(back) > 0 {
+		target += "?" + back.Encode()
+	}
+	http.Redirect(w, r, target, http.StatusFound) //nolint:gosec // as above
+}

@@ -1,0 +1,168 @@
+package hostile
+
+import (
+	"encoding/hex"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/loopkey/loopkey/internal/test/secretservice"
+)
+
+const (
+	secretService = "org.freedesktop.secrets"
+	noSpace       = "org.freedesktop.DBus.Error.Failed: No space left on device"
+	denied        = "org.freedesktop.DBus.Error.AccessDenied: no"
+	isLocked      = "org.freedesktop.Secret.Error.IsLocked: the collection is locked"
+	dismissed     = "dismissed" // the person closes the dialog that the method opens
+
+	collection dbus.ObjectPath = "/org/freedesktop/secrets/collection/login"
+	dialog     dbus.ObjectPath = "/org/freedesktop/secrets/prompt/p1"
+	none       dbus.ObjectPath = "/"
+)
+
+// A vault is a Secret Service that refuses what it is told to, as gnome-keyring
+// can't be brought to.
+type vault struct {
+	Keychain *secretservice.Keychain
+	conn     *dbus.Conn
+
+	mu      sync.Mutex
+	entries map[string]string // the secrets by username, as go-keyring calls it
+	refuse  map[string]string // by method: the name and text of an error, or dismissed
+	spare   int               // how many calls that are refused are let through before
+}
+
+func newVault(t testing.TB) *vault {
+	t.Helper()
+	k := secretservice.StartBus(t)
+	v := &vault{Keychain: k, conn: k.Connect(t), entries: map[string]string{}}
+	if _, err := v.conn.RequestName(secretService, dbus.NameFlagDoNotQueue); err != nil {
+		t.Fatal(err)
+	}
+	calls := make(chan *dbus.Message, 64)
+	v.conn.Eavesdrop(calls)
+	go func() {
+		for call := range calls { // until the connection is closed
+			if call.Type == dbus.TypeMethodCall {
+				v.answer(call)
+			}
+		}
+	}()
+	return v
+}
+
+// Refuse makes calls of the method fail, after so many that don't; "" makes it honest.
+func (v *vault) Refuse(method, how string, spare int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.refuse, v.spare = map[string]string{method: how}, spare
+}
+
+func (v *vault) Entries() map[string]string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := make(map[string]string, len(v.entries))
+	for name, secret := range v.entries {
+		all[name] = secret
+	}
+	return all
+}
+
+// Change changes each entry; what becomes "" is deleted.
+func (v *vault) Change(how func(secret string) string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for name, secret := range v.entries {
+		if v.entries[name] = how(secret); v.entries[name] == "" {
+			delete(v.entries, name)
+		}
+	}
+}
+
+func (v *vault) answer(call *dbus.Message) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	member, _ := call.Headers[dbus.FieldMember].Value().(string)
+	path, _ := call.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	how := v.refuse[member]
+	if how != "" && v.spare > 0 {
+		how, v.spare = "", v.spare-1
+	}
+	if name, text, _ := strings.Cut(how, ": "); how != "" && how != dismissed {
+		v.reply(call, dbus.TypeError, name, text)
+		return
+	}
+	prompt := none
+	if how == dismissed {
+		prompt = dialog
+	}
+	switch member {
+	case "Get": // of the collections
+		v.reply(call, dbus.TypeMethodReply, "", dbus.MakeVariant([]dbus.ObjectPath{collection}))
+	case "OpenSession":
+		v.reply(call, dbus.TypeMethodReply, "", dbus.MakeVariant(""), dbus.ObjectPath("/org/freedesktop/secrets/session/s1"))
+	case "Unlock":
+		unlocked := call.Body[0]
+		if prompt == dialog {
+			unlocked = []dbus.ObjectPath{}
+		}
+		v.reply(call, dbus.TypeMethodReply, "", unlocked, prompt)
+	case "SearchItems":
+		found := []dbus.ObjectPath{}
+		name := call.Body[0].(map[string]string)["username"]
+		if _, ok := v.entries[name]; ok {
+			found = append(found, item(name))
+		}
+		v.reply(call, dbus.TypeMethodReply, "", found)
+	case "GetSecret":
+		v.reply(call, dbus.TypeMethodReply, "", secret{call.Body[0].(dbus.ObjectPath), []byte{}, []byte(v.entries[nameOf(path)]), "text/plain"})
+	case "CreateItem":
+		attributes := call.Body[0].(map[string]dbus.Variant)["org.freedesktop.Secret.Item.Attributes"].Value().(map[string]string)
+		if prompt == none {
+			v.entries[attributes["username"]] = string(call.Body[1].([]any)[2].([]byte))
+		}
+		v.reply(call, dbus.TypeMethodReply, "", item(attributes["username"]), prompt)
+	case "Delete":
+		if prompt == none {
+			delete(v.entries, nameOf(path))
+		}
+		v.reply(call, dbus.TypeMethodReply, "", prompt)
+	case "Prompt":
+		v.reply(call, dbus.TypeMethodReply, "")
+		_ = v.conn.Emit(dialog, "org.freedesktop.Secret.Prompt.Completed", true, dbus.MakeVariant(""))
+	default:
+		v.reply(call, dbus.TypeMethodReply, "")
+	}
+}
+
+func (v *vault) reply(call *dbus.Message, kind dbus.Type, errorName string, body ...any) {
+	headers := map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldDestination: call.Headers[dbus.FieldSender], dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),
+	}
+	if errorName != "" {
+		headers[dbus.FieldErrorName] = dbus.MakeVariant(errorName)
+	}
+	if len(body) > 0 {
+		headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
+	}
+	v.conn.Send(&dbus.Message{Type: kind, Headers: headers, Body: body}, nil)
+}
+
+// A secret as the Secret Service API has it.
+type secret struct {
+	Session           dbus.ObjectPath
+	Parameters, Value []byte
+	ContentType       string
+}
+
+func item(name string) dbus.ObjectPath {
+	return collection + "/" + dbus.ObjectPath(hex.EncodeToString([]byte(name)))
+}
+
+func nameOf(path dbus.ObjectPath) string {
+	name, _ := hex.DecodeString(strings.TrimPrefix(string(path), string(collection)+"/"))
+	return string(name)
+}

@@ -1,0 +1,231 @@
+// Package secretservice starts a private Secret Service for tests: a D-Bus
+// session of its own with gnome-keyring in it, so that the keychain of whoever
+// runs the tests is not touched.
+//
+//	env := secretservice.Session(t) // for a child process; it skips where the parts are missing
+//
+// With LOOPKEY_TEST_REAL=1 a missing part fails the test.
+package secretservice
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+const limit = 10 * time.Second // for each part to start
+
+// A Keychain is a private D-Bus session, with or without a Secret Service in it.
+type Keychain struct {
+	Address string      // of the bus
+	Dir     string      // HOME, and all XDG directories below it
+	Bus     *os.Process // dbus-daemon
+	Service *os.Process // gnome-keyring; nil for a bus alone
+}
+
+// Session starts a keychain that is unlocked, and returns the variables that a
+// child process needs to use it. All ends with the test.
+func Session(t testing.TB) (env []string) { return Start(t).Env() }
+
+// Start starts a keychain that is unlocked: its password is empty.
+func Start(t testing.TB) *Keychain {
+	t.Helper()
+	return start(t, "\n")
+}
+
+// StartEmpty starts a Secret Service that has no collection yet, as in a fresh account.
+func StartEmpty(t testing.TB) *Keychain {
+	t.Helper()
+	return start(t, "")
+}
+
+func start(t testing.TB, password string) *Keychain {
+	t.Helper()
+	Need(t, "dbus-daemon", "gnome-keyring-daemon")
+	k := StartBus(t)
+	args := []string{"--foreground", "--components=secrets"}
+	if password != "" {
+		args = append(args, "--unlock")
+	}
+	daemon := command(t, k.Env(), "gnome-keyring-daemon", args...)
+	daemon.Stdin = strings.NewReader(password)
+	run(t, daemon)
+	k.Service = daemon.Process
+	conn := k.Connect(t)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("gnome-keyring did not start in %v", limit))
+	defer cancel()
+	if err := conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged")); err != nil {
+		t.Fatal(err)
+	}
+	changed := make(chan *dbus.Signal, 64)
+	conn.Signal(changed)
+	for {
+		var owned bool
+		if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.secrets").Store(&owned); err != nil {
+			t.Fatal(err)
+		}
+		if owned {
+			return k
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatal(context.Cause(ctx))
+		}
+	}
+}
+
+// StartBus starts a D-Bus session that nothing runs in, and that starts nothing by itself.
+func StartBus(t testing.TB) *Keychain {
+	t.Helper()
+	Need(t, "dbus-daemon")
+	dir, err := os.MkdirTemp("", "keychain") //nolint:usetesting // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	k := &Keychain{Dir: dir}
+	for _, sub := range []string{"run", "data", "config", "cache"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := filepath.Join(dir, "bus.conf")
+	if err := os.WriteFile(config, []byte(`<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path=`+dir+`/run/bus</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon := command(t, k.Env(), "dbus-daemon", "--config-file="+config, "--nofork", "--print-address")
+	// A pipe of our own: Wait closes that of StdoutPipe while it may still be read.
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	daemon.Stdout = w
+	run(t, daemon)
+	k.Bus = daemon.Process
+	_ = w.Close()
+	if err := r.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		t.Fatalf("dbus-daemon did not start: %v", err)
+	}
+	k.Address = strings.TrimSpace(line)
+	return k
+}
+
+// Env returns what a child process needs in its environment to use this keychain and no other.
+func (k *Keychain) Env() []string {
+	return []string{
+		"DBUS_SESSION_BUS_ADDRESS=" + k.Address,
+		"HOME=" + k.Dir,
+		"XDG_RUNTIME_DIR=" + filepath.Join(k.Dir, "run"),
+		"XDG_DATA_HOME=" + filepath.Join(k.Dir, "data"),
+		"XDG_CONFIG_HOME=" + filepath.Join(k.Dir, "config"),
+		"XDG_CACHE_HOME=" + filepath.Join(k.Dir, "cache"),
+		"DISPLAY=", "WAYLAND_DISPLAY=", "GNOME_KEYRING_CONTROL=", "SSH_AUTH_SOCK=",
+	}
+}
+
+// Connect returns a connection to the bus that ends with the test.
+func (k *Keychain) Connect(t testing.TB) *dbus.Conn {
+	t.Helper()
+	conn, err := dbus.Connect(k.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// Lock locks the login collection. Unlocking it takes a prompt, which only a
+// display or a prompter of the test's own answers.
+func (k *Keychain) Lock(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	login := []dbus.ObjectPath{"/org/freedesktop/secrets/collection/login"}
+	var locked []dbus.ObjectPath
+	var prompt dbus.ObjectPath
+	err := k.Connect(t).Object("org.freedesktop.secrets", "/org/freedesktop/secrets").
+		CallWithContext(ctx, "org.freedesktop.Secret.Service.Lock", 0, login).Store(&locked, &prompt)
+	if err != nil || !slices.Equal(locked, login) {
+		t.Fatalf("lock the collection: %v, %v", locked, err)
+	}
+}
+
+// Need skips the test where one of the programs is missing, or fails it with LOOPKEY_TEST_REAL=1.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err == nil {
+			continue
+		}
+		if os.Getenv("LOOPKEY_TEST_REAL") == "1" {
+			t.Fatalf("%s is missing, and LOOPKEY_TEST_REAL=1 wants it", program)
+		}
+		t.Skipf("%s is not installed", program)
+	}
+}
+
+// command prepares a child that belongs to the test.
+func command(t testing.TB, env []string, name string, args ...string) *exec.Cmd {
+	// t.Context ends before the cleanups run, which may still need the child.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...) //nolint:gosec // the names are ours
+	cmd.Env = append(os.Environ(), env...)
+	cmd.WaitDelay = limit
+	return cmd
+}
+
+// run starts a child and ends it with the test.
+func run(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
+	said := &tail{}
+	cmd.Stderr = said
+	if cmd.Stdout == nil {
+		cmd.Stdout = io.Discard
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may be stopped, and then hears nothing else
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s said: %s", filepath.Base(cmd.Path), said.b)
+		}
+	})
+}
+
+// tail keeps the end of what a child says.
+type tail struct{ b []byte }
+
+func (w *tail) Write(p []byte) (int, error) {
+	w.b = append(w.b, p...)
+	w.b = w.b[max(0, len(w.b)-4096):]
+	return len(p), nil
+}
