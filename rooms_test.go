@@ -15,14 +15,15 @@ const module = "github.com/loopkey/loopkey/"
 // session, keystore, then token or page. A new arrow is a decision, so it is made here.
 var mayImport = map[string][]string{
 	"internal/private": {},
-	"provider":         {"internal/private"},
-	"keystore":         {"internal/private"},
-	"internal/config":  {"internal/private"},
+	"internal/words":   {},
+	"provider":         {"internal/private", "internal/words"},
+	"keystore":         {"internal/private", "internal/words"},
+	"internal/config":  {"internal/private", "internal/words"},
 	"internal/tenant":  {},
-	"loopback":         {"provider"},
-	"session":          {"provider", "keystore", "internal/private"},
-	"webui":            {"provider", "session", "loopback", "internal/private"},
-	"internal/cli":     {"provider", "keystore", "internal/config", "internal/private", "internal/tenant", "loopback", "session", "webui"},
+	"loopback":         {"provider", "internal/words"},
+	"session":          {"provider", "keystore", "internal/private", "internal/words"},
+	"webui":            {"provider", "session", "loopback", "internal/private", "internal/words"},
+	"internal/cli":     {"provider", "keystore", "internal/config", "internal/private", "internal/tenant", "internal/words", "loopback", "session", "webui"},
 	".":                {"internal/cli"},
 
 	// What only tests use.

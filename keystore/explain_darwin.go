@@ -3,6 +3,8 @@ package keystore
 import (
 	"errors"
 	"os/exec"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // explain puts an error of go-keyring into words. It runs /usr/bin/security,
@@ -25,7 +27,7 @@ func explain(err error) (why, next string) {
 	if _, ok := errors.AsType[*exec.Error](err); ok {
 		return "/usr/bin/security can't be run", "use --keystore file"
 	}
-	return printable(err.Error()), "try again, " + orFile
+	return words.Printable(err.Error()), "try again, " + orFile
 }
 
 func lastByte(code int32) byte { return byte(code) } //nolint:gosec // as exit does

@@ -2,5 +2,9 @@
 
 package keystore
 
+import "github.com/loopkey/loopkey/internal/words"
+
 // explain puts an error of go-keyring into words.
-func explain(err error) (why, next string) { return printable(err.Error()), "use --keystore file" }
+func explain(err error) (why, next string) {
+	return words.Printable(err.Error()), "use --keystore file"
+}

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // explain puts an error of the Credential Manager into words.
@@ -17,5 +19,5 @@ func explain(err error) (why, next string) {
 	case errors.Is(err, windows.ERROR_NOT_ENOUGH_QUOTA), errors.Is(err, windows.ERROR_NOT_ENOUGH_MEMORY):
 		return "the Credential Manager is full", "remove credentials that are no longer used, " + orFile
 	}
-	return "the Credential Manager answered: " + printable(err.Error()), "try again, " + orFile
+	return "the Credential Manager answered: " + words.Printable(err.Error()), "try again, " + orFile
 }

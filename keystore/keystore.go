@@ -14,8 +14,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
-	"unicode"
 )
 
 // A Record is one session as it rests. Its two halves are replaced together: a
@@ -77,19 +75,4 @@ func (e *UnavailableError) Unwrap() []error {
 		return []error{ErrUnavailable}
 	}
 	return []error{ErrUnavailable, e.Err}
-}
-
-// printable makes foreign words fit for a line of our own.
-func printable(s string) string {
-	const most = 200
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	ss "github.com/zalando/go-keyring/secret_service"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // lookAfter says that a change is read back: go-keyring takes a dialog that was
@@ -110,7 +112,7 @@ func explain(err error) (why, next string) {
 	case strings.Contains(text, "authentication"):
 		return "the D-Bus session refuses this user", "under sudo or su, the session is another user's: run loopkey as yourself, " + orFile
 	}
-	return "the Secret Service answered: " + printable(text), "try again, " + orFile
+	return "the Secret Service answered: " + words.Printable(text), "try again, " + orFile
 }
 
 func explainReply(e dbus.Error) (why, next string) {
@@ -128,7 +130,7 @@ func explainReply(e dbus.Error) (why, next string) {
 	if strings.HasPrefix(e.Name, "org.freedesktop.DBus.Error.Spawn.") {
 		return "the Secret Service could not be started", "start gnome-keyring, KWallet or KeePassXC, " + orFile
 	}
-	return "the Secret Service answered: " + printable(e.Error()), "try again, " + orFile
+	return "the Secret Service answered: " + words.Printable(e.Error()), "try again, " + orFile
 }
 
 // explainLocked tells a collection that is not there from one that stayed

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // The protocol of a served store: one request and one answer a connection, each
@@ -224,7 +226,7 @@ func (a answer) record() (Record, error) {
 	case "corrupt":
 		return Record{}, corrupt("so says the process that keeps it")
 	}
-	return Record{}, &UnavailableError{What: printable(a.What), Why: printable(a.Why), Next: printable(a.Next)}
+	return Record{}, &UnavailableError{What: words.Printable(a.What), Why: words.Printable(a.Why), Next: words.Printable(a.Next)}
 }
 
 func (r *remote) gone(err error) error {

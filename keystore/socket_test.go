@@ -75,7 +75,7 @@ func TestSocketPassesErrorsOn(t *testing.T) {
 			t.Errorf("%v became %v", want, err)
 		}
 		if e, ok := errors.AsType[*UnavailableError](err); ok && errors.Is(want, locked) &&
-			(e.What != locked.What || e.Next != locked.Next || e.Why != "it is locked [2J") {
+			(e.What != locked.What || e.Next != locked.Next || e.Why != "it is locked\uFFFD[2J") {
 			t.Errorf("%#v became %#v", locked, e)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // ErrNoBrowser says that there is no browser to open here.
@@ -133,13 +135,13 @@ const launchWait = 500 * time.Millisecond
 func launch(ctx context.Context, args []string) error {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, printable(args[0]), bare(err))
+		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, words.Printable(args[0]), bare(err))
 	}
 	command := exec.Command(path, args[1:]...) //nolint:noctx,gosec // the person's own browser: it outlives us
 	command.Env = withoutSecrets(os.Environ())
 	command.SysProcAttr = apart() // Ctrl-C on our terminal is not for the browser
 	if err := command.Start(); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, printable(args[0]), bare(err))
+		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, words.Printable(args[0]), bare(err))
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
@@ -148,7 +150,7 @@ func launch(ctx context.Context, args []string) error {
 	select {
 	case err := <-ended:
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			return fmt.Errorf("%w: %s ended with %w", ErrNoBrowser, printable(args[0]), exit)
+			return fmt.Errorf("%w: %s ended with %w", ErrNoBrowser, words.Printable(args[0]), exit)
 		}
 	case <-timer.C:
 	case <-ctx.Done():

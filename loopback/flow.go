@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -371,7 +372,7 @@ func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) {
 	}
 	res := result{login: l, err: err}
 	if err == nil {
-		res.name = displayName(tokens)
+		res.name = words.Name(tokens.Claims.All(tokens.UserInfo))
 		if f.cfg.Done != nil && f.cfg.Done(w, r, l.pending(f, false), tokens) {
 			l.finish(tokens, nil)
 			l.seen()
@@ -453,8 +454,3 @@ func (l *login) finish(t *provider.Tokens, err error) {
 }
 
 func (l *login) seen() { l.once.Do(func() { close(l.fetched) }) }
-
-func displayName(t *provider.Tokens) string {
-	claims := t.Claims.All(t.UserInfo)
-	return cmp.Or(claims.Text("name"), claims.Text("email"), claims.Text("nickname"), claims.Text("preferred_username"), claims.Subject())
-}

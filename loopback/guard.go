@@ -6,14 +6,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/loopkey/loopkey/provider"
 )
 
 // discard: what strangers send us is nobody's to read on a terminal.
 var discard = log.New(io.Discard, "", 0)
-
-func printable(s string) string { return provider.Printable(s) }
 
 // OwnHost answers only requests for localhost, 127.0.0.1 or [::1] with baseURL's port:
 // a page that made its own name resolve to this machine (DNS rebinding) gets a 421.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // holder names the program that listens on a port, as lsof tells it.
@@ -29,5 +31,5 @@ func holder(port int) string {
 	if pid == "" || name == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s (process %s)", printable(name), pid)
+	return fmt.Sprintf("%s (process %s)", words.Printable(name), pid)
 }

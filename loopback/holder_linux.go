@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // holder names the program that listens on a port, as far as /proc shows it to us.
@@ -32,7 +34,7 @@ func holder(port int) string {
 		for _, fd := range descriptors {
 			if link, err := os.Readlink(process + "/fd/" + fd.Name()); err == nil && inodes[link] {
 				name, _ := os.ReadFile(process + "/comm")
-				return fmt.Sprintf("%s (process %s)", printable(strings.TrimSpace(string(name))), filepath.Base(process))
+				return fmt.Sprintf("%s (process %s)", words.Printable(strings.TrimSpace(string(name))), filepath.Base(process))
 			}
 		}
 	}

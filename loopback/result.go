@@ -10,9 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -85,7 +84,7 @@ func (f *Flow) Result(w http.ResponseWriter, r *http.Request) {
 	}
 	if res.err == nil {
 		page{Status: http.StatusOK, Good: true, Title: "You are logged in",
-			Text: "You are logged in as " + provider.Printable(res.name) + ".", Next: "You can close this tab and go back to your terminal."}.write(w)
+			Text: "You are logged in as " + res.name + ".", Next: "You can close this tab and go back to your terminal."}.write(w)
 	} else {
 		failurePage(res.err).write(w)
 	}
@@ -95,9 +94,9 @@ func (f *Flow) Result(w http.ResponseWriter, r *http.Request) {
 // strangerPage answers what belongs to no login, or to one of another browser.
 func strangerPage(err error) page {
 	p := page{Status: http.StatusBadRequest, Title: "Not a login that waits here",
-		Text: capital(err.Error()) + ". It may have been used already, or be too old. Nothing was changed.", Home: true}
+		Text: words.Sentence(err.Error()) + ". It may have been used already, or be too old. Nothing was changed.", Home: true}
 	if errors.Is(err, errBrowser) {
-		p.Title, p.Text = "Not in this browser", capital(err.Error())+". Finish it there, or begin one here."
+		p.Title, p.Text = "Not in this browser", words.Sentence(err.Error())+". Finish it there, or begin one here."
 	}
 	return p
 }
@@ -111,14 +110,5 @@ func failurePage(err error) page {
 	case errors.Is(err, provider.ErrRefused), errors.Is(err, ErrForbidden):
 		status = http.StatusForbidden
 	}
-	return page{Status: status, Title: "The login did not work", Text: capital(provider.Printable(err.Error())) + ".", Next: capital(provider.Next(err))}
-}
-
-// capital makes a sentence of an error.
-func capital(s string) string {
-	first, size := utf8.DecodeRuneInString(s)
-	if size == 0 {
-		return ""
-	}
-	return string(unicode.ToUpper(first)) + s[size:]
+	return page{Status: status, Title: "The login did not work", Text: words.Sentence(words.Printable(err.Error())) + ".", Next: words.Sentence(provider.Next(err))}
 }

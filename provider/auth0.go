@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // Next returns what the person can do about an error of this package, or "".
@@ -55,7 +57,7 @@ func (p *Provider) checkOrganization(claims Claims, want idTokenExpectation) err
 	case !told:
 		return &untrusted{ErrOrganization, "the login is of no organization", "check that the application may use organizations (" + p.Settings() + ")"}
 	}
-	return &untrusted{ErrOrganization, fmt.Sprintf("the login is of organization %q, not %q", Printable(claims.Text(claim)), Printable(asked)), "check --organization"}
+	return &untrusted{ErrOrganization, fmt.Sprintf("the login is of organization %q, not %q", words.Printable(claims.Text(claim)), words.Printable(asked)), "check --organization"}
 }
 
 // adviceFor names the setting to change for what people run into most.

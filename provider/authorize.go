@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // AuthorizationURL returns the URL to send the browser to. Where the provider
@@ -71,7 +73,7 @@ func (p *Provider) CheckResponse(ctx context.Context, q url.Values) (Secret, err
 	case len(iss) == 0 && m.IssInResponse:
 		return Secret{}, &untrusted{check: ErrIssuer, detail: "the answer does not say which provider it is from, though this one always does"}
 	case len(iss) > 1, len(iss) == 1 && iss[0] != p.cfg.Issuer:
-		return Secret{}, &untrusted{check: ErrIssuer, detail: fmt.Sprintf("the answer is from %q, not %q", Printable(iss[0]), p.cfg.Issuer)}
+		return Secret{}, &untrusted{check: ErrIssuer, detail: fmt.Sprintf("the answer is from %q, not %q", words.Printable(iss[0]), p.cfg.Issuer)}
 	}
 	for _, code := range q["code"] {
 		p.keepQuiet(code)

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // A Provider talks to one issuer for one client. It is safe for concurrent use.
@@ -34,9 +36,9 @@ func New(cfg Config) (*Provider, error) {
 	u, err := url.Parse(cfg.Issuer)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("%w: issuer %q is no URL of a provider, such as https://acme.eu.auth0.com/", ErrConfig, Printable(cfg.Issuer))
+		return nil, fmt.Errorf("%w: issuer %q is no URL of a provider, such as https://acme.eu.auth0.com/", ErrConfig, words.Printable(cfg.Issuer))
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopbackHost(u.Hostname())):
-		return nil, fmt.Errorf("%w: issuer %q must be https (http is for loopback hosts alone)", ErrConfig, Printable(cfg.Issuer))
+		return nil, fmt.Errorf("%w: issuer %q must be https (http is for loopback hosts alone)", ErrConfig, words.Printable(cfg.Issuer))
 	case cfg.ClientID == "":
 		return nil, fmt.Errorf("%w: no client ID", ErrConfig)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // StartDevice begins a device login (RFC 8628, section 3.1).
@@ -55,7 +57,7 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 		interval = min(max(asked, time.Second), time.Minute)
 	}
 	return &DeviceCode{
-		UserCode: Printable(a.UserCode), VerificationURI: a.URI, VerificationURIComplete: a.Complete, Expiry: expiry, Interval: interval,
+		UserCode: words.Printable(a.UserCode), VerificationURI: a.URI, VerificationURIComplete: a.Complete, Expiry: expiry, Interval: interval,
 		deviceCode: NewSecret(a.DeviceCode), scope: scope, audience: audience,
 	}, nil
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // Metadata is what discovery says (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
@@ -211,9 +213,9 @@ func (p *Provider) parseMetadata(raw []byte) (*Metadata, error) {
 		return nil, fmt.Errorf("%w: discovery is not the JSON that it should be", ErrMalformed)
 	}
 	if m.Issuer != p.cfg.Issuer {
-		e := &untrusted{ErrIssuer, fmt.Sprintf("the provider calls itself %q, not %q", Printable(m.Issuer), p.cfg.Issuer), "check --issuer"}
+		e := &untrusted{ErrIssuer, fmt.Sprintf("the provider calls itself %q, not %q", words.Printable(m.Issuer), p.cfg.Issuer), "check --issuer"}
 		if m.Issuer != "" {
-			e.next = "if it is the right one, use --issuer " + Printable(m.Issuer)
+			e.next = "if it is the right one, use --issuer " + words.Printable(m.Issuer)
 		}
 		return nil, e
 	}
@@ -239,10 +241,10 @@ func (p *Provider) parseMetadata(raw []byte) (*Metadata, error) {
 func (p *Provider) checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%q is no URL", Printable(endpoint))
+		return fmt.Errorf("%q is no URL", words.Printable(endpoint))
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && loopbackHost(u.Hostname()) && p.plain {
 		return nil
 	}
-	return fmt.Errorf("%q is not https", Printable(endpoint))
+	return fmt.Errorf("%q is not https", words.Printable(endpoint))
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // refetchPause keeps garbage key IDs from becoming a storm of requests, and so does
@@ -46,7 +48,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	}
 	jws, err := jose.ParseSignedCompact(jwt, algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is signed with " + strconv.Quote(Printable(algorithm(jwt))) + ", and of what the provider advertises loopkey takes " + strings.Join(k.algorithms, ", "),
+		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is signed with " + strconv.Quote(words.Printable(algorithm(jwt))) + ", and of what the provider advertises loopkey takes " + strings.Join(k.algorithms, ", "),
 			next: "set the client's signature algorithm to one of these"}
 	}
 	header := jws.Signatures[0].Protected
@@ -174,7 +176,7 @@ func (p *Provider) fetchKeys(ctx context.Context, m *Metadata) ([]jose.JSONWebKe
 		return nil, err
 	}
 	if a.status != http.StatusOK {
-		return nil, &RefusedError{Status: a.status, Description: fmt.Sprintf("the provider does not give out its keys: %s answered %d", Printable(req.URL.Host), a.status)}
+		return nil, &RefusedError{Status: a.status, Description: fmt.Sprintf("the provider does not give out its keys: %s answered %d", words.Printable(req.URL.Host), a.status)}
 	}
 	keys, err := parseKeys(a.body)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // Revoke revokes a refresh token (RFC 7009). ErrNoEndpoint where the provider has no revocation endpoint.
@@ -91,7 +93,7 @@ func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutTo
 		return nil, err
 	}
 	if typ := joseHeader(raw).Typ; !slices.Contains([]string{"", "jwt", "logout+jwt", "application/logout+jwt"}, strings.ToLower(typ)) {
-		return nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("a logout token is of type logout+jwt, not %q", Printable(typ))}
+		return nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("a logout token is of type logout+jwt, not %q", words.Printable(typ))}
 	}
 	now := p.now()
 	keys := &keySet{p: p, m: m, algorithms: m.algorithms()}

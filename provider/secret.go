@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // A Secret is a token, a code, a verifier or a client secret. It can't be
@@ -83,5 +85,5 @@ func (p *Provider) printable(s string) string {
 			s = strings.ReplaceAll(s, form, redacted)
 		}
 	}
-	return Printable(s)
+	return words.Printable(s)
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 const maxToken = 64 << 10
@@ -258,9 +260,9 @@ type AudienceError struct {
 func (e *AudienceError) Error() string {
 	got := "nobody"
 	if len(e.Got) > 0 {
-		got = Printable(strings.Join(e.Got, ", "))
+		got = words.Printable(strings.Join(e.Got, ", "))
 	}
-	return fmt.Sprintf("%v: the access token is for %s, not for %s", ErrAudience, got, Printable(e.Asked))
+	return fmt.Sprintf("%v: the access token is for %s, not for %s", ErrAudience, got, words.Printable(e.Asked))
 }
 
 // Unwrap makes it match ErrAudience.
@@ -276,9 +278,9 @@ func (e *AudienceError) Next() string {
 	case e.login:
 		return "check --audience, and that the provider gives this client tokens for it"
 	case e.auth0:
-		return "allow it under Dashboard → Applications → your app → Multi-Resource Refresh Token, or run loopkey login --audience " + Printable(e.Asked)
+		return "allow it under Dashboard → Applications → your app → Multi-Resource Refresh Token, or run loopkey login --audience " + words.Printable(e.Asked)
 	}
-	return "run loopkey login --audience " + Printable(e.Asked)
+	return "run loopkey login --audience " + words.Printable(e.Asked)
 }
 
 // askUserInfo fetches the claims that the scopes promise and the ID token lacks

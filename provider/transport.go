@@ -22,7 +22,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unicode"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // Limits on every talk with a provider.
@@ -92,9 +93,9 @@ func proxyAnswered(_ context.Context, proxy *url.URL, _ *http.Request, resp *htt
 	case http.StatusOK:
 		return nil
 	case http.StatusProxyAuthRequired:
-		return &proxyError{Printable(proxy.Host) + " wants a user name and a password: HTTPS_PROXY=http://user:password@" + Printable(proxy.Host)}
+		return &proxyError{words.Printable(proxy.Host) + " wants a user name and a password: HTTPS_PROXY=http://user:password@" + words.Printable(proxy.Host)}
 	}
-	return &proxyError{Printable(proxy.Host) + " answered " + strconv.Itoa(resp.StatusCode)}
+	return &proxyError{words.Printable(proxy.Host) + " answered " + strconv.Itoa(resp.StatusCode)}
 }
 
 // A proxyError says why a proxy lets nothing through. The provider has seen nothing.
@@ -120,29 +121,6 @@ var userAgent = sync.OnceValue(func() string {
 	}
 	return "loopkey"
 })
-
-// Printable returns text from outside without what could steer a terminal or turn
-// the reading direction, and no longer than a few lines.
-func Printable(s string) string {
-	s = strings.ToValidUTF8(s, "�")
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n >= 2*maxText {
-			b.WriteString("…")
-			break
-		}
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			r = ' '
-		case !unicode.IsPrint(r): // control and format characters, the bidirectional ones among them
-			r = '�'
-		}
-		b.WriteRune(r)
-		n++
-	}
-	return b.String()
-}
 
 type answer struct {
 	status int
@@ -205,12 +183,12 @@ func (p *Provider) once(ctx context.Context, req *http.Request) (*answer, error)
 		return nil, unreachable(req.URL, err, true)
 	}
 	if len(body) > bodyLimit {
-		return nil, &untrusted{check: ErrMalformed, detail: fmt.Sprintf("%s sent more than %d KiB", Printable(req.URL.Host), bodyLimit>>10)}
+		return nil, &untrusted{check: ErrMalformed, detail: fmt.Sprintf("%s sent more than %d KiB", words.Printable(req.URL.Host), bodyLimit>>10)}
 	}
 	notActedOn := slices.Contains([]int{http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusTooEarly}, resp.StatusCode)
 	if resp.StatusCode >= 500 || notActedOn {
 		e := &UnreachableError{
-			Host: Printable(req.URL.Host), Why: "it answered " + strconv.Itoa(resp.StatusCode), Status: resp.StatusCode, Sent: !notActedOn,
+			Host: words.Printable(req.URL.Host), Why: "it answered " + strconv.Itoa(resp.StatusCode), Status: resp.StatusCode, Sent: !notActedOn,
 		}
 		if code, description := p.errorIn(body); code+description != "" {
 			e.Why += " (" + strings.Trim(code+": "+description, ": ") + ")"
@@ -251,7 +229,7 @@ func (p *Provider) skew() time.Duration { return time.Duration(p.ahead.Load()) }
 
 // unreachable puts an error of net/http in our words, which hold no URL.
 func unreachable(u *url.URL, err error, maybeSent bool) error {
-	host := Printable(u.Host)
+	host := words.Printable(u.Host)
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("the request to %s was interrupted: %w", host, context.Canceled)
 	}
@@ -270,9 +248,9 @@ func unreachable(u *url.URL, err error, maybeSent bool) error {
 	case isProxy:
 		e.Sent, e.Why = false, behind.Error()
 	case isOp && op.Op == "proxyconnect":
-		e.Sent, e.Why = false, "the proxy that HTTPS_PROXY names does not answer: "+Printable(op.Err.Error())
+		e.Sent, e.Why = false, "the proxy that HTTPS_PROXY names does not answer: "+words.Printable(op.Err.Error())
 	case isDNS:
-		e.Sent, e.Why = false, "its name is not known ("+Printable(dns.Name)+")"
+		e.Sent, e.Why = false, "its name is not known ("+words.Printable(dns.Name)+")"
 	case unknownCA:
 		e.Sent, e.Why = false, "its certificate is signed by an unknown authority: SSL_CERT_FILE names an extra one"
 	case wrongName:
@@ -288,7 +266,7 @@ func unreachable(u *url.URL, err error, maybeSent bool) error {
 	case errors.Is(err, context.DeadlineExceeded), isNet && timeout.Timeout():
 		e.Why = "no answer in time"
 	default:
-		e.Why = Printable(strings.ReplaceAll(reason(err), u.String(), u.Host))
+		e.Why = words.Printable(strings.ReplaceAll(reason(err), u.String(), u.Host))
 	}
 	return e
 }

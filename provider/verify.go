@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 const (
@@ -115,7 +117,7 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	case issued.After(now.Add(clockLeeway)):
 		return nil, none, p.clockError(issued.Sub(now), "ID token")
 	case !want.renewed && issued.Before(now.Add(-oldestLogin)):
-		return nil, none, &untrusted{ErrIssuedAt, fmt.Sprintf("the ID token was issued %s ago, long before this login", rough(now.Sub(issued))), p.clockAdvice("")}
+		return nil, none, &untrusted{ErrIssuedAt, fmt.Sprintf("the ID token was issued %s ago, long before this login", words.Short(now.Sub(issued))), p.clockAdvice("")}
 	}
 	if hash, ok := claims["at_hash"]; ok && !want.accessToken.IsZero() {
 		if hash != accessTokenHash(raw, want.accessToken) {
@@ -136,7 +138,7 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 }
 
 func (p *Provider) clockError(ahead time.Duration, what string) error {
-	return &untrusted{ErrIssuedAt, fmt.Sprintf("the %s was issued %s in the future", what, rough(ahead)),
+	return &untrusted{ErrIssuedAt, fmt.Sprintf("the %s was issued %s in the future", what, words.Short(ahead)),
 		p.clockAdvice("this computer's clock may be behind by that much: set it")}
 }
 
@@ -145,19 +147,11 @@ func (p *Provider) clockError(ahead time.Duration, what string) error {
 func (p *Provider) clockAdvice(otherwise string) string {
 	switch skew := p.skew(); {
 	case skew > clockLeeway:
-		return fmt.Sprintf("this computer's clock is %s behind the provider's: set it", rough(skew))
+		return fmt.Sprintf("this computer's clock is %s behind the provider's: set it", words.Short(skew))
 	case skew < -clockLeeway:
-		return fmt.Sprintf("this computer's clock is %s ahead of the provider's: set it", rough(-skew))
+		return fmt.Sprintf("this computer's clock is %s ahead of the provider's: set it", words.Short(-skew))
 	}
 	return otherwise
-}
-
-// rough is a duration as one would say it: 90s, 12m, 3h0m.
-func rough(d time.Duration) string {
-	if d < 2*time.Minute {
-		return d.Round(time.Second).String()
-	}
-	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
 // explainVerify says in our words why go-oidc refused a token.
@@ -167,7 +161,7 @@ func (p *Provider) explainVerify(m *Metadata, raw string, claims Claims, now tim
 	}
 	if alg := algorithm(raw); !slices.Contains(m.algorithms(), alg) {
 		return &untrusted{ErrAlgorithm, fmt.Sprintf("the %s is signed with %q, and of what the provider advertises loopkey takes %s",
-			what, Printable(alg), strings.Join(m.algorithms(), ", ")), "set the client's signature algorithm to one of these"}
+			what, words.Printable(alg), strings.Join(m.algorithms(), ", ")), "set the client's signature algorithm to one of these"}
 	}
 	return &untrusted{check: ErrMalformed, detail: "the " + what + "'s header or claims are not of their types"}
 }
@@ -177,7 +171,7 @@ func (p *Provider) checkClaims(claims Claims, now time.Time, what string) error 
 	expiry := claims.Time("exp")
 	switch {
 	case claims.Text("iss") != p.cfg.Issuer:
-		return &untrusted{ErrIssuer, fmt.Sprintf("the %s is from %q, not %q", what, Printable(claims.Text("iss")), p.cfg.Issuer), ""}
+		return &untrusted{ErrIssuer, fmt.Sprintf("the %s is from %q, not %q", what, words.Printable(claims.Text("iss")), p.cfg.Issuer), ""}
 	case !slices.Contains(audiences(claims["aud"]), p.cfg.ClientID):
 		return &untrusted{ErrAudience, "the " + what + " is for another client", "check --client-id"}
 	case claims.Time("nbf").After(now.Add(clockLeeway)):
@@ -187,7 +181,7 @@ func (p *Provider) checkClaims(claims Claims, now time.Time, what string) error 
 	case expiry.IsZero():
 		return &untrusted{check: ErrExpired, detail: "the " + what + " does not say when it expires"}
 	case !expiry.After(now.Add(-clockLeeway)):
-		return &untrusted{ErrExpired, fmt.Sprintf("the %s expired %s ago", what, rough(now.Sub(expiry))),
+		return &untrusted{ErrExpired, fmt.Sprintf("the %s expired %s ago", what, words.Short(now.Sub(expiry))),
 			p.clockAdvice("if this computer's clock is ahead by that much, set it")}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -259,6 +260,6 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
 		status = http.StatusServiceUnavailable
 	}
 	s.layout.fail(w, r, status, problem{
-		Title: "That did not work", Why: provider.Printable(err.Error()) + ".", Next: provider.Next(err),
+		Title: "That did not work", Why: words.Printable(err.Error()) + ".", Next: provider.Next(err),
 	})
 }

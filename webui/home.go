@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -22,9 +23,9 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	back := state != "" && !loopback.Foreign(r) && s.logouts.returned(state)
 	data := homeData{Known: ok, Back: !ok && back, Pages: s.pages != nil}
 	if ok {
-		data.Name = displayName(claims)
-		data.Initials = initials(data.Name)
-		data.Email, data.Issuer = tidy(claims.Text("email"), 120), s.cfg.Provider.Issuer()
+		data.Name = words.Name(claims)
+		data.Initials = words.Initials(data.Name)
+		data.Email, data.Issuer = words.Line(claims.Text("email"), 120), s.cfg.Provider.Issuer()
 		data.Picture = claims.Text("picture") != ""
 	}
 	s.layout.render(w, r, http.StatusOK, "home", page{Section: "home", Script: "live.js", Data: data})
@@ -45,7 +46,7 @@ func (s *Server) protected(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(struct {
 		Message string          `json:"message"`
 		User    provider.Claims `json:"user"`
-	}{"You are logged in as " + displayName(claims) + ".", claims})
+	}{"You are logged in as " + words.Name(claims) + ".", claims})
 }
 
 // page serves a file of the folder to whom is logged in.

@@ -10,9 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -112,8 +111,8 @@ func (l *layout) draw(out *bytes.Buffer, r *http.Request, name string, p page) e
 	}{page: p, Tenant: l.tenant, HasPages: l.hasPages}
 	if l.visitor != nil {
 		if claims, ok := l.visitor(r); ok {
-			display := displayName(claims)
-			view.Visitor = &person{Name: display, Initials: initials(display)}
+			display := words.Name(claims)
+			view.Visitor = &person{Name: display, Initials: words.Initials(display)}
 		}
 	}
 	return t.ExecuteTemplate(out, "layout.html", view)
@@ -215,48 +214,4 @@ func failJSON(w http.ResponseWriter, status int, p problem) {
 		strings.ReplaceAll(strings.ToLower(cmp.Or(http.StatusText(status), "error")), " ", "_"),
 		strings.TrimRight(p.Title, ".") + ". " + p.Why, p.Next, p.Notes,
 	})
-}
-
-// displayName returns what to call the person that claims are about.
-func displayName(claims provider.Claims) string {
-	for _, name := range []string{"name", "preferred_username", "nickname", "email", "sub"} {
-		if text := tidy(claims.Text(name), 80); text != "" {
-			return text
-		}
-	}
-	return "somebody"
-}
-
-// initials returns one or two letters that stand for a name where there is no picture.
-func initials(name string) string {
-	name, _, _ = strings.Cut(name, "@")
-	words := strings.FieldsFunc(name, func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsNumber(c) })
-	if len(words) == 0 {
-		return "?"
-	}
-	first, _ := utf8.DecodeRuneInString(words[0])
-	letters := string(unicode.ToUpper(first))
-	if len(words) > 1 {
-		last, _ := utf8.DecodeRuneInString(words[len(words)-1])
-		letters += string(unicode.ToUpper(last))
-	}
-	return letters
-}
-
-// tidy returns foreign text as one line of at most limit characters, without
-// control characters and marks that change the direction of what stands around it.
-func tidy(text string, limit int) string {
-	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(c rune) bool {
-		return unicode.IsSpace(c) || unicode.IsControl(c)
-	}), " ")
-	text = strings.Map(func(c rune) rune {
-		if unicode.Is(unicode.Bidi_Control, c) {
-			return -1
-		}
-		return c
-	}, text)
-	if utf8.RuneCountInString(text) > limit {
-		text = string([]rune(text)[:limit-1]) + "…"
-	}
-	return text
 }

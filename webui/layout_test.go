@@ -114,23 +114,3 @@ func TestAssets(t *testing.T) {
 		t.Error("the style sheet loads something")
 	}
 }
-
-func TestDisplayName(t *testing.T) {
-	t.Parallel()
-	for want, claims := range map[string]provider.Claims{
-		"Ada Lovelace":                {"name": " Ada\n\tLovelace ", "email": "a@example.com"},
-		"a@example.com":               {"email": "a@example.com", "sub": "x"},
-		"auth0|1":                     {"sub": "auth0|1", "name": 7, "nickname": "\u202e"},
-		"somebody":                    {},
-		strings.Repeat("é", 79) + "…": {"name": strings.Repeat("é", 200)},
-	} {
-		if got := displayName(claims); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-	for name, want := range map[string]string{"Ada Lovelace": "AL", "ada": "A", "ada.lovelace@example.com": "AL", "Émile de Zola": "ÉZ", "|||": "?", "": "?", "王 小明": "王小"} {
-		if got := initials(name); got != want {
-			t.Errorf("%q: %q, want %q", name, got, want)
-		}
-	}
-}

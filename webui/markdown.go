@@ -19,6 +19,8 @@ import (
 	"github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // markdown renders GitHub's flavour of CommonMark. HTML in the source is left
@@ -71,13 +73,13 @@ func renderMarkdown(fm frontMatter, source []byte, at string) (document, error) 
 
 // pageTitle returns what to call a Markdown file: the title of its front matter, else its first heading, else its name.
 func pageTitle(fm frontMatter, source []byte, name string) string {
-	if title := tidy(fm.title, 200); title != "" {
+	if title := words.Line(fm.title, 200); title != "" {
 		return title
 	}
-	if title := tidy(firstHeading(source), 200); title != "" {
+	if title := words.Line(firstHeading(source), 200); title != "" {
 		return title
 	}
-	return tidy(strings.TrimSuffix(path.Base(name), path.Ext(name)), 200)
+	return words.Line(strings.TrimSuffix(path.Base(name), path.Ext(name)), 200)
 }
 
 // firstHeading returns the text of the first "# " heading outside of code. The index asks this of every file, so

@@ -17,6 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -190,7 +191,7 @@ func (p *pages) markdown(w http.ResponseWriter, r *http.Request, claims provider
 func (p *pages) broken(w http.ResponseWriter, r *http.Request, name, reason string) {
 	p.layout.fail(w, r, http.StatusInternalServerError, problem{
 		Title: "This page can't be shown",
-		Why:   fmt.Sprintf("%s: %s.", tidy(name, 200), tidy(reason, 400)),
+		Why:   fmt.Sprintf("%s: %s.", words.Line(name, 200), words.Line(reason, 400)),
 		Next:  "Mend the file and reload. Until then nobody sees it.",
 		Links: []link{{"All pages", pagesPath}},
 	})
@@ -399,7 +400,7 @@ func crumbs(name string) []link {
 	}
 	elements := strings.Split(dir, "/")
 	for i, element := range elements {
-		way = append(way, link{tidy(element, 80), pageURL(strings.Join(elements[:i+1], "/")) + "/"})
+		way = append(way, link{words.Line(element, 80), pageURL(strings.Join(elements[:i+1], "/")) + "/"})
 	}
 	return way
 }

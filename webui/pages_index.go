@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -47,12 +48,12 @@ type index struct {
 // its title may say what it holds. The files are read anew each time, so that the
 // list is never older than they are.
 func (p *pages) index(w http.ResponseWriter, r *http.Request, claims provider.Claims, dir string) {
-	view := index{Heading: "Pages", Query: tidy(r.URL.Query().Get("q"), maxQuery)}
+	view := index{Heading: "Pages", Query: words.Line(r.URL.Query().Get("q"), maxQuery)}
 	if dir != "." {
-		view.Heading = tidy(path.Base(dir), 200)
+		view.Heading = words.Line(path.Base(dir), 200)
 		view.Crumbs = crumbs(dir)
 	}
-	words := strings.Fields(strings.ToLower(view.Query))
+	sought := strings.Fields(strings.ToLower(view.Query))
 	folders := map[string][]listed{}
 	visited := 0
 	// The walk follows no link to a folder, so it ends; one to a file is listed.
@@ -73,7 +74,7 @@ func (p *pages) index(w http.ResponseWriter, r *http.Request, claims provider.Cl
 			return nil
 		}
 		one, ok := p.list(name, claims)
-		if ok && one.matches(words) {
+		if ok && one.matches(sought) {
 			folder := path.Dir(name)
 			folders[folder] = append(folders[folder], one)
 			view.Count++
@@ -90,7 +91,7 @@ func (p *pages) index(w http.ResponseWriter, r *http.Request, claims provider.Cl
 		})
 		folder := listedFolder{Pages: in}
 		if name != dir {
-			folder.Name, folder.URL = tidy(name, 200), pageURL(name)+"/"
+			folder.Name, folder.URL = words.Line(name, 200), pageURL(name)+"/"
 		}
 		view.Folders = append(view.Folders, folder)
 	}
@@ -100,7 +101,7 @@ func (p *pages) index(w http.ResponseWriter, r *http.Request, claims provider.Cl
 
 // list returns the line of one file, or false if it has none.
 func (p *pages) list(name string, claims provider.Claims) (listed, bool) {
-	one := listed{URL: pageURL(name), File: tidy(path.Base(name), 200)}
+	one := listed{URL: pageURL(name), File: words.Line(path.Base(name), 200)}
 	one.Title = one.File
 	real, info, err := p.find(name)
 	if err != nil || !info.Mode().IsRegular() {
@@ -130,7 +131,7 @@ func (p *pages) list(name string, claims provider.Claims) (listed, bool) {
 		if err != nil {
 			one.Note = "cannot be read"
 		}
-		one.Title = cmp.Or(tidy(htmlTitle(head), 200), one.Title)
+		one.Title = cmp.Or(words.Line(htmlTitle(head), 200), one.Title)
 	case ext == ".pdf" || ext == ".txt":
 	default:
 		return listed{}, false
@@ -165,7 +166,7 @@ func (p *pages) read(real string) (source []byte, whole bool, err error) {
 }
 
 // matches reports whether every word is in the title or the name.
-func (l listed) matches(words []string) bool {
+func (l listed) matches(sought []string) bool {
 	text := strings.ToLower(l.Title + "\n" + l.File)
-	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+	return !slices.ContainsFunc(sought, func(word string) bool { return !strings.Contains(text, word) })
 }

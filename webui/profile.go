@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -20,7 +21,7 @@ func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
 	}
 	now := s.cfg.Now()
 	info := s.watch.view().info
-	name := displayName(claims)
+	name := words.Name(claims)
 	s.layout.render(w, r, http.StatusOK, "profile", page{Title: "Profile", Section: "profile", Script: "live.js", Data: struct {
 		Name, Initials, Email string
 		Picture               bool
@@ -30,7 +31,7 @@ func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
 		LoggedIn              moment
 		SessionEnds           *moment
 	}{
-		Name: name, Initials: initials(name), Email: tidy(claims.Text("email"), 120), Picture: claims.Text("picture") != "",
+		Name: name, Initials: words.Initials(name), Email: words.Line(claims.Text("email"), 120), Picture: claims.Text("picture") != "",
 		Tokens: tokenViews(info, now), Groups: groupClaims(claims), Renewable: info.Renewable,
 		LoggedIn: momentOf(info.LoggedInAt), SessionEnds: optional(info.SessionExpiry),
 	}})
@@ -74,7 +75,7 @@ func tokenViews(info session.Info, now time.Time) []tokenView {
 }
 
 func viewToken(kind, audience, scope string, from, until, now time.Time) tokenView {
-	v := tokenView{Kind: kind, Audience: tidy(audience, 200), Scopes: strings.Fields(tidy(scope, 2000)), From: optional(from), Until: optional(until)}
+	v := tokenView{Kind: kind, Audience: words.Line(audience, 200), Scopes: strings.Fields(words.Line(scope, 2000)), From: optional(from), Until: optional(until)}
 	if until.IsZero() {
 		v.Life = "no expiry told"
 		return v
@@ -88,7 +89,7 @@ func viewToken(kind, audience, scope string, from, until, now time.Time) tokenVi
 		v.State = "low"
 	}
 	if v.Life == "" {
-		v.Life = lifetime(time.Duration(v.Left)*time.Second) + " left"
+		v.Life = words.Duration(time.Duration(v.Left)*time.Second) + " left"
 	}
 	return v
 }
@@ -142,7 +143,7 @@ func groupClaims(claims provider.Claims) []claimGroup {
 }
 
 func viewClaim(claims provider.Claims, name string, value any) claimView {
-	v := claimView{Name: tidy(name, 200)}
+	v := claimView{Name: words.Line(name, 200)}
 	if slices.Contains([]string{"auth_time", "iat", "exp", "nbf", "updated_at", "session_expiry"}, name) {
 		if t := claims.Time(name); !t.IsZero() {
 			v.Time = optional(t)
@@ -151,16 +152,16 @@ func viewClaim(claims provider.Claims, name string, value any) claimView {
 	}
 	switch value := value.(type) {
 	case string:
-		v.Value = tidy(value, 1000)
+		v.Value = words.Line(value, 1000)
 	case []any:
 		var parts []string
 		for _, one := range value {
 			parts = append(parts, describe(one))
 		}
-		v.Value = tidy(strings.Join(parts, ", "), 1000)
+		v.Value = words.Line(strings.Join(parts, ", "), 1000)
 	default:
 		if text, err := json.Marshal(value); err == nil {
-			v.Value = tidy(string(text), 1000)
+			v.Value = words.Line(string(text), 1000)
 		}
 	}
 	return v

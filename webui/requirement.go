@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -69,16 +70,16 @@ func (q requirement) check(claims provider.Claims, now time.Time) verdict {
 	}
 	if q.acr != nil && !slices.Contains(q.acr, claims.Text("acr")) {
 		lacks = append(lacks, fmt.Sprintf("It asks for a login of the kind (acr) %s; this one is %s.",
-			oneOf(q.acr), orNone(tidy(claims.Text("acr"), 100))))
+			oneOf(q.acr), orNone(words.Line(claims.Text("acr"), 100))))
 	}
 	if q.maxAge > 0 {
 		switch at := claims.Time("auth_time"); {
 		case at.IsZero():
-			lacks = append(lacks, fmt.Sprintf("It asks for a login within the last %s; this one does not say when it was (auth_time).", lifetime(q.maxAge)))
+			lacks = append(lacks, fmt.Sprintf("It asks for a login within the last %s; this one does not say when it was (auth_time).", words.Duration(q.maxAge)))
 		case now.Sub(at) > q.maxAge+maxAgeLeeway:
-			lacks = append(lacks, fmt.Sprintf("It asks for a login within the last %s; this one was %s ago.", lifetime(q.maxAge), lifetime(now.Sub(at))))
+			lacks = append(lacks, fmt.Sprintf("It asks for a login within the last %s; this one was %s ago.", words.Duration(q.maxAge), words.Duration(now.Sub(at))))
 		case at.Sub(now) > maxAgeLeeway: // a login of tomorrow proves nothing about today
-			lacks = append(lacks, fmt.Sprintf("It asks for a login within the last %s; this one says that it is still to come (auth_time): is a clock wrong?", lifetime(q.maxAge)))
+			lacks = append(lacks, fmt.Sprintf("It asks for a login within the last %s; this one says that it is still to come (auth_time): is a clock wrong?", words.Duration(q.maxAge)))
 		}
 	}
 	if lacks != nil {
@@ -170,7 +171,7 @@ func sameNumber(a, b string) bool {
 func oneOf(values []string) string {
 	quoted := make([]string, len(values))
 	for i, value := range values {
-		quoted[i] = "“" + tidy(value, 100) + "”"
+		quoted[i] = "“" + words.Line(value, 100) + "”"
 	}
 	if len(quoted) < 2 {
 		return strings.Join(quoted, "")
@@ -203,22 +204,9 @@ func describe(value any) string {
 	case map[string]any:
 		return "an object"
 	case string:
-		return "“" + tidy(v, 100) + "”"
+		return "“" + words.Line(v, 100) + "”"
 	}
-	return tidy(fmt.Sprint(value), 100)
-}
-
-// lifetime writes a duration in its largest fitting units: 45 seconds, 10 minutes, 3 days.
-func lifetime(d time.Duration) string {
-	for _, unit := range []struct {
-		size time.Duration
-		name string
-	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
-		if d >= 2*unit.size || d == unit.size || d >= unit.size && unit.size > time.Minute {
-			return plural(int64(d/unit.size), unit.name)
-		}
-	}
-	return plural(int64(d/time.Second), "second")
+	return words.Line(fmt.Sprint(value), 100)
 }
 
 func plural(n int64, name string) string {

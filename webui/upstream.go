@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -434,7 +435,7 @@ func (u *upstream) noToken(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	u.cfg.Layout.fail(w, r, http.StatusServiceUnavailable, problem{
-		Title: "No access token", Why: "The app is to get an access token, and there is none at the moment: " + tidy(err.Error(), 300) + ".",
+		Title: "No access token", Why: "The app is to get an access token, and there is none at the moment: " + words.Line(err.Error(), 300) + ".",
 		Next: "Reload in a while. loopkey token says more.",
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -241,7 +242,7 @@ func (d *demo) open(ctx context.Context, baseURL string) {
 	}
 	a.say("Opening your browser. If nothing opens, go to:\n%s", start)
 	if err := a.browse(ctx, start); err != nil {
-		a.say("No browser was opened (%s): open the URL above yourself.", provider.Printable(err.Error()))
+		a.say("No browser was opened (%s): open the URL above yourself.", words.Printable(err.Error()))
 	}
 }
 

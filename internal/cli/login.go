@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -112,7 +113,7 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 		if err != nil {
 			return err
 		}
-		a.say("Logged in as %s at %s, through loopkey serve.", provider.Printable(person(info.Claims)), acc.config.Issuer)
+		a.say("Logged in as %s at %s, through loopkey serve.", words.NameAndEmail(info.Claims), acc.config.Issuer)
 		return nil
 	}
 	a.greet(acc, tokens)
@@ -137,7 +138,7 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 		Rejected: func(reason string) {
 			switch wrong++; {
 			case wrong < mostPasted:
-				progress.note("Not that one: " + provider.Printable(reason))
+				progress.note("Not that one: " + words.Printable(reason))
 			case wrong == mostPasted: // no person types this
 				stopReading()
 				progress.note(fmt.Sprintf("None of %d lines was the URL that the browser ended up at: no more are read.", wrong))
@@ -153,7 +154,7 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 		},
 		Opened: func(err error) {
 			if err != nil {
-				progress.note("No browser was opened (" + provider.Printable(err.Error()) + "): open the URL above yourself.")
+				progress.note("No browser was opened (" + words.Printable(err.Error()) + "): open the URL above yourself.")
 			}
 		},
 		OpenBrowser: a.browse,
@@ -199,7 +200,7 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayRep
 		return loopback.ErrAgain
 	}
 	if err != nil {
-		a.say("The login before this one could not be ended cleanly: %s", provider.Printable(err.Error()))
+		a.say("The login before this one could not be ended cleanly: %s", words.Printable(err.Error()))
 	}
 	return nil
 }
@@ -215,7 +216,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}
-	a.say("On any device, go to:\n%s\nand enter the code:\n%s", provider.Printable(code.VerificationURI), provider.Printable(code.UserCode))
+	a.say("On any device, go to:\n%s\nand enter the code:\n%s", words.Printable(code.VerificationURI), words.Printable(code.UserCode))
 	progress := newProgress(a.stderr, min(f.timeout, time.Until(code.Expiry)))
 	defer progress.stop()
 	progress.start()
@@ -247,20 +248,20 @@ func deviceError(ctx context.Context, err error) error {
 // greet says who is logged in and until when, and what the login lacks.
 func (a *app) greet(acc *account, t *provider.Tokens) {
 	now := time.Now()
-	a.say("Logged in as %s at %s.", provider.Printable(person(t.Claims.All(t.UserInfo))), acc.config.Issuer)
-	until := "The access token " + map[bool]string{true: "has no told expiry", false: "lives until " + moment(t.Expiry, now)}[t.Expiry.IsZero()]
+	a.say("Logged in as %s at %s.", words.NameAndEmail(t.Claims.All(t.UserInfo)), acc.config.Issuer)
+	until := "The access token " + map[bool]string{true: "has no told expiry", false: "lives until " + words.Moment(t.Expiry, now)}[t.Expiry.IsZero()]
 	switch {
 	case !t.Expiry.IsZero() && !t.Expiry.After(now):
 		a.say("By this computer's clock the access token is over already: the clock is ahead of the provider's, so set it.")
 	case t.RefreshToken.IsZero():
 		a.say("%s.", until)
 	case !t.RefreshExpiry.IsZero():
-		a.say("%s and is renewed when needed, until %s.", until, moment(t.RefreshExpiry, now))
+		a.say("%s and is renewed when needed, until %s.", until, words.Moment(t.RefreshExpiry, now))
 	default:
 		a.say("%s and is renewed when needed.", until)
 	}
 	if !t.SessionExpiry.IsZero() {
-		a.say("The provider ends the session at %s.", moment(t.SessionExpiry, now))
+		a.say("The provider ends the session at %s.", words.Moment(t.SessionExpiry, now))
 	}
 	if t.RefreshToken.IsZero() && hasScope(acc.config.Scope, "offline_access") {
 		how := "try loopkey login --prompt consent"
@@ -311,7 +312,7 @@ func (a *app) sshTarget() string {
 	if user := a.lookup("USER"); user != "" {
 		host = user + "@" + host
 	}
-	return provider.Printable(host + port)
+	return words.Printable(host + port)
 }
 
 func (a *app) inContainer() bool {

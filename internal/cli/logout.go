@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -82,7 +83,7 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 		}
 		if err != nil && !errors.Is(err, errPartly) {
 			_, next := judge(err)
-			a.say("%s: %s: %s", k.Profile, provider.Printable(err.Error()), next)
+			a.say("%s: %s: %s", k.Profile, words.Printable(err.Error()), next)
 		}
 		failed = append(failed, err)
 	}
@@ -156,7 +157,7 @@ func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) e
 	}
 	report.did("deleted here")
 	if ended.NoteError != nil {
-		report.not("the note of where it was could not be taken away (" + provider.Printable(ended.NoteError.Error()) + ")")
+		report.not("the note of where it was could not be taken away (" + words.Printable(ended.NoteError.Error()) + ")")
 	}
 	a.say("Logged out of %s: %s.", cfg.Issuer, strings.Join(report.parts, ", "))
 	if report.failed {
@@ -172,7 +173,7 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 		report.did("the provider's own session goes on (it has no logout page)")
 		return
 	case ended.EndSessionError != nil:
-		report.not("the provider's session was not ended (" + provider.Printable(ended.EndSessionError.Error()) + ")")
+		report.not("the provider's session was not ended (" + words.Printable(ended.EndSessionError.Error()) + ")")
 		return
 	case noAnswer(ended.RevokeError):
 		report.not("the provider's session was not ended (it can't be reached)")
@@ -196,7 +197,7 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 		report.not("the provider's session may not have ended (its page did not come back: is " +
 			acc.config.BaseURL + " among the allowed logout URLs?)")
 	default:
-		report.not("the provider's session may not have ended (" + provider.Printable(err.Error()) + ")")
+		report.not("the provider's session may not have ended (" + words.Printable(err.Error()) + ")")
 	}
 }
 
@@ -205,7 +206,7 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 func (a *app) leave(ctx context.Context, acc *account, l webui.Leave) (how string, err error) {
 	opened := func(target string, err error) {
 		if err != nil {
-			a.say("No browser was opened (%s). To end the provider's session, go to:", provider.Printable(err.Error()))
+			a.say("No browser was opened (%s). To end the provider's session, go to:", words.Printable(err.Error()))
 		} else {
 			a.say("Ending the provider's session in your browser. If nothing opens, go to:")
 		}
@@ -259,6 +260,6 @@ func (r *logoutReport) revocation(ended session.Ended) {
 	case errors.Is(ended.RevokeError, provider.ErrNoEndpoint):
 		r.did("refresh token not revoked (the provider has no revocation)")
 	default:
-		r.not("refresh token NOT revoked (" + provider.Printable(ended.RevokeError.Error()) + ")")
+		r.not("refresh token NOT revoked (" + words.Printable(ended.RevokeError.Error()) + ")")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -81,7 +82,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 			Apart: func(ctx context.Context, order []byte) ([]byte, error) {
 				return a.runApart(ctx, e, passphrase, order)
 			},
-			Notice: func(text string) { a.say("loopkey: %s", provider.Printable(text)) },
+			Notice: func(text string) { a.say("loopkey: %s", words.Printable(text)) },
 		}),
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -75,9 +76,9 @@ func (a *app) report(err error) int {
 	switch {
 	case errors.Is(err, errPartly): // already said, each with its reason
 	case next == "":
-		a.say("loopkey: %s", provider.Printable(err.Error()))
+		a.say("loopkey: %s", words.Printable(err.Error()))
 	default:
-		a.say("loopkey: %s: %s", provider.Printable(err.Error()), next)
+		a.say("loopkey: %s: %s", words.Printable(err.Error()), next)
 	}
 	return code
 }
@@ -99,7 +100,7 @@ func judge(err error) (code int, next string) {
 // advice is what the error itself knows of the way out.
 func advice(err error) string {
 	if e, ok := errors.AsType[*session.AudienceError](err); ok {
-		return "run loopkey login --audience " + provider.Printable(e.Audience)
+		return "run loopkey login --audience " + words.Printable(e.Audience)
 	}
 	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
 		return e.Next

@@ -14,6 +14,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -94,7 +95,7 @@ func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Ser
 	}
 	door, err := a.door(ctx, acc)
 	if err != nil { // what a person sees in the browser needs no socket
-		a.say("loopkey login and a second loopkey serve can't reach this server: %s", provider.Printable(err.Error()))
+		a.say("loopkey login and a second loopkey serve can't reach this server: %s", words.Printable(err.Error()))
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -169,7 +170,7 @@ func (a *app) showServer(ctx context.Context, cfg *config.Config, oneTime string
 		err = a.browse(ctx, target)
 	}
 	if err != nil {
-		a.say("No browser was opened (%s): open the link yourself.", provider.Printable(err.Error()))
+		a.say("No browser was opened (%s): open the link yourself.", words.Printable(err.Error()))
 	}
 }
 

@@ -3,12 +3,12 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -104,14 +104,14 @@ func (a *app) printStatus(info session.Info) error {
 	now := time.Now()
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	row := func(label, value string) {
-		_, _ = fmt.Fprintf(w, "%s\t%s\n", label, provider.Printable(value))
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", label, words.Printable(value))
 	}
-	row("User", person(info.Claims))
+	row("User", words.NameAndEmail(info.Claims))
 	row("Subject", info.Subject)
 	row("Issuer", info.Issuer)
 	row("Client", info.ClientID)
 	row("Profile", info.Profile)
-	row("Logged in", moment(info.LoggedInAt, now))
+	row("Logged in", words.Moment(info.LoggedInAt, now))
 	if !info.IDTokenExpiry.IsZero() {
 		row("ID token", lifetime(info.IDTokenExpiry, now))
 	}
@@ -127,40 +127,16 @@ func (a *app) printStatus(info session.Info) error {
 	}
 	switch {
 	case info.Renewable && !info.RefreshExpiry.IsZero():
-		row("Renewable", "yes, until "+moment(info.RefreshExpiry, now))
+		row("Renewable", "yes, until "+words.Moment(info.RefreshExpiry, now))
 	case info.Renewable:
 		row("Renewable", "yes")
 	default:
 		row("Renewable", "no")
 	}
 	if !info.SessionExpiry.IsZero() {
-		row("Session ends", moment(info.SessionExpiry, now))
+		row("Session ends", words.Moment(info.SessionExpiry, now))
 	}
 	return w.Flush()
-}
-
-// person is how loopkey names a user: name and email, whatever of them the provider told, else the subject.
-func person(c provider.Claims) string {
-	name, email := c.Text("name"), c.Text("email")
-	switch {
-	case name != "" && email != "" && name != email:
-		return name + " <" + email + ">"
-	case name != "":
-		return name
-	case email != "":
-		return email
-	}
-	if nickname := c.Text("nickname"); nickname != "" {
-		return nickname
-	}
-	return c.Subject()
-}
-
-func moment(t, now time.Time) string {
-	if t.IsZero() {
-		return "unknown"
-	}
-	return t.Local().Format("2006-01-02 15:04:05 MST") + " (" + distance(t, now) + ")"
 }
 
 func lifetime(expiry, now time.Time) string {
@@ -168,32 +144,7 @@ func lifetime(expiry, now time.Time) string {
 	case expiry.IsZero():
 		return "no expiry told"
 	case !expiry.After(now):
-		return "expired " + moment(expiry, now)
+		return "expired " + words.Moment(expiry, now)
 	}
-	return "until " + moment(expiry, now)
-}
-
-// distance is the time between t and now in the largest two units that say something.
-func distance(t, now time.Time) string {
-	d, form := t.Sub(now), "in %s"
-	if d < 0 {
-		d, form = -d, "%s ago"
-	}
-	const day = 24 * time.Hour
-	var parts []string
-	add := func(n time.Duration, unit string) {
-		if n > 0 && len(parts) < 2 {
-			parts = append(parts, fmt.Sprintf("%d%s", n, unit))
-		}
-	}
-	add(d/day, "d")
-	add(d%day/time.Hour, "h")
-	add(d%time.Hour/time.Minute, "m")
-	if d < time.Hour {
-		add(d%time.Minute/time.Second, "s")
-	}
-	if len(parts) == 0 {
-		return "now"
-	}
-	return fmt.Sprintf(form, strings.Join(parts, " "))
+	return "until " + words.Moment(expiry, now)
 }

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // ErrInvalid says that the configuration can't be used as it is. The error names the
@@ -106,7 +108,7 @@ func (v value) refuse(format string, args ...any) error {
 		place += ": " + v.key
 	}
 	if (v.from == fromFlag || v.from == fromEnvironment) && !strings.Contains(v.text, "@") {
-		it = strconv.Quote(printable(v.text))
+		it = strconv.Quote(words.Printable(v.text))
 	}
 	return fmt.Errorf("%w: %s: %s %w", ErrInvalid, place, it, fmt.Errorf(format, args...))
 }
@@ -330,14 +332,4 @@ func validProfile(name string) bool {
 		}
 	}
 	return name != ""
-}
-
-// printable keeps what a terminal might obey out of a message, and the message short.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s[:min(len(s), 200)])
 }

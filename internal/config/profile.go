@@ -14,6 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // profileKeys are the keys of a profile: the names of the values, with underscores.
@@ -87,7 +88,7 @@ func readProfile(p places, profile string) (layer, error) {
 		}
 		key := strings.ReplaceAll(written, "-", "_")
 		if !slices.Contains(profileKeys, key) {
-			return nil, wrong("%q is no key of a profile: %s is near", printable(written), nearest(key, profileKeys))
+			return nil, wrong("%q is no key of a profile: %s is near", words.Printable(written), nearest(key, profileKeys))
 		}
 		if _, twice := table[key]; twice && key != written {
 			return nil, wrong("%s is given twice", key)
@@ -140,7 +141,7 @@ func parseProfiles(content []byte) (map[string]map[string]any, error) {
 	err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&file)
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
 		row, _ := strict.Errors[0].Position()
-		return nil, fmt.Errorf("line %d: %q is not known here: a profile is a table [profile.NAME]", row, printable(strings.Join(strict.Errors[0].Key(), ".")))
+		return nil, fmt.Errorf("line %d: %q is not known here: a profile is a table [profile.NAME]", row, words.Printable(strings.Join(strict.Errors[0].Key(), ".")))
 	}
 	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, column := decode.Position()
@@ -153,7 +154,7 @@ func parseProfiles(content []byte) (map[string]map[string]any, error) {
 	for _, tables := range []map[string]map[string]any{file.Profile, file.Profiles} {
 		for name, table := range tables {
 			if _, twice := profiles[name]; twice {
-				return nil, fmt.Errorf("profile %q is given twice", printable(name))
+				return nil, fmt.Errorf("profile %q is given twice", words.Printable(name))
 			}
 			profiles[name] = table
 		}
