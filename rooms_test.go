@@ -14,16 +14,17 @@ const module = "github.com/loopkey/loopkey/"
 // mayImport holds the arrows between the rooms: configuration, provider, login,
 // session, keystore, then token or page. A new arrow is a decision, so it is made here.
 var mayImport = map[string][]string{
+	"internal/environ": {},
 	"internal/private": {},
 	"internal/words":   {},
 	"provider":         {"internal/private", "internal/words"},
 	"keystore":         {"internal/private", "internal/words"},
-	"internal/config":  {"internal/private", "internal/words"},
+	"internal/config":  {"internal/environ", "internal/private", "internal/words"},
 	"internal/tenant":  {},
-	"loopback":         {"provider", "internal/words"},
+	"loopback":         {"provider", "internal/environ", "internal/words"},
 	"session":          {"provider", "keystore", "internal/private", "internal/words"},
 	"webui":            {"provider", "session", "loopback", "internal/private", "internal/words"},
-	"internal/cli":     {"provider", "keystore", "internal/config", "internal/private", "internal/tenant", "internal/words", "loopback", "session", "webui"},
+	"internal/cli":     {"provider", "keystore", "internal/config", "internal/environ", "internal/private", "internal/tenant", "internal/words", "loopback", "session", "webui"},
 	".":                {"internal/cli"},
 
 	// What only tests use.

@@ -8,10 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -138,7 +138,7 @@ func launch(ctx context.Context, args []string) error {
 		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, words.Printable(args[0]), bare(err))
 	}
 	command := exec.Command(path, args[1:]...) //nolint:noctx,gosec // the person's own browser: it outlives us
-	command.Env = withoutSecrets(os.Environ())
+	command.Env = environ.WithoutSecrets(os.Environ())
 	command.SysProcAttr = apart() // Ctrl-C on our terminal is not for the browser
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, words.Printable(args[0]), bare(err))
@@ -156,18 +156,6 @@ func launch(ctx context.Context, args []string) error {
 	case <-ctx.Done():
 	}
 	return nil
-}
-
-// withoutSecrets is the environment without loopkey's own secrets: a browser and all that it starts need none of them.
-func withoutSecrets(environ []string) []string {
-	return slices.DeleteFunc(environ, func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		switch strings.ToUpper(name) {
-		case "LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET", "LOOPKEY_PASSPHRASE":
-			return true
-		}
-		return false
-	})
 }
 
 // bare takes the command line, and with it the URL, out of an error.

@@ -17,6 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -354,27 +355,11 @@ func isPlain(name string) bool {
 		}
 	}
 	for element := range strings.SplitSeq(name, "/") {
-		if strings.HasPrefix(element, ".") || strings.HasSuffix(element, ".") || strings.HasSuffix(element, " ") || isDevice(element) {
+		if strings.HasPrefix(element, ".") || strings.HasSuffix(element, ".") || strings.HasSuffix(element, " ") || private.IsDevice(element) {
 			return false
 		}
 	}
 	return true
-}
-
-// isDevice reports whether Windows takes a name for a device, whatever its extension.
-func isDevice(element string) bool {
-	base, _, _ := strings.Cut(element, ".")
-	base = strings.ToUpper(strings.TrimRight(base, " "))
-	switch base {
-	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$":
-		return true
-	}
-	for _, port := range []string{"COM", "LPT"} {
-		if number, ok := strings.CutPrefix(base, port); ok && utf8.RuneCountInString(number) == 1 && strings.ContainsAny(number, "0123456789¹²³") {
-			return true
-		}
-	}
-	return false
 }
 
 // isMarkdown goes by the extension, in whatever case the file system lets it be asked for.

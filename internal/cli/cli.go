@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/loopback"
 )
 
@@ -149,16 +150,8 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// lookup returns a variable of the environment that was given to Main.
-func (a *app) lookup(name string) string {
-	value := ""
-	for _, pair := range a.env {
-		if len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
-			value = pair[len(name)+1:]
-		}
-	}
-	return value
-}
+// lookup returns a variable of the environment that was given to Main, or "".
+func (a *app) lookup(name string) string { return environ.Lookup(a.env, name) }
 
 // browse opens a URL in the person's browser.
 func (a *app) browse(ctx context.Context, target string) error {

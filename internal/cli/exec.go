@@ -16,7 +16,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
-	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/session"
 )
@@ -77,7 +77,7 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 
 	child := exec.Command(command[0], command[1:]...) //nolint:noctx,gosec // the person's own command: it ends by itself, and by the signals passed on
 	child.Stdin, child.Stdout, child.Stderr = a.stdin, a.stdout, a.stderr
-	child.Env = append(config.Environ(a.env), name+"="+token.Token.Reveal(), "ACCESS_TOKEN_FILE="+file.path)
+	child.Env = append(environ.WithoutSecrets(a.env), name+"="+token.Token.Reveal(), "ACCESS_TOKEN_FILE="+file.path)
 	a.allowCores() // the command's are its own affair
 	err = child.Start()
 	forbidCores()

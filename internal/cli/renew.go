@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -110,7 +110,7 @@ func (a *app) runApart(ctx context.Context, e errand, passphrase passphraseFunc,
 	}
 	cmd := exec.Command(self, "renew") //nolint:noctx,gosec // ourselves; an end of ctx must not end it
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = config.Environ(a.env)
+	cmd.Env = environ.WithoutSecrets(a.env)
 	cmd.SysProcAttr = apart()
 	cmd.Stdin = bytes.NewReader(data)
 	stdout, err := cmd.StdoutPipe()

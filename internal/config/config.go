@@ -11,11 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -131,7 +132,7 @@ func Load(in Input) (*Config, error) {
 	}
 	for _, name := range inEnvironment {
 		for _, key := range variablesOf(name) {
-			variables.set(name, value{text: variable(in.Environ, key), from: fromEnvironment, origin: key + " in the environment"})
+			variables.set(name, value{text: environ.Lookup(in.Environ, key), from: fromEnvironment, origin: key + " in the environment"})
 		}
 	}
 	c := &Config{values: map[string]value{}}
@@ -292,37 +293,10 @@ func (c *Config) FromDotEnv(name string) bool { return c.values[name].from == fr
 // Notes are worth telling the person once.
 func (c *Config) Notes() []string { return c.notes }
 
-// Environ is the environment for a command that loopkey runs, without loopkey's own secrets.
-func Environ(environ []string) []string {
-	kept := make([]string, 0, len(environ))
-	for _, pair := range environ {
-		name, _, _ := strings.Cut(pair, "=")
-		if !slices.Contains([]string{"LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET", "LOOPKEY_PASSPHRASE"}, strings.ToUpper(name)) {
-			kept = append(kept, pair)
-		}
-	}
-	return kept
-}
-
-// variable returns the last value that an environment gives to a name.
-func variable(environ []string, name string) string {
-	for _, pair := range slices.Backward(environ) {
-		if len(pair) <= len(name) || pair[len(name)] != '=' {
-			continue
-		}
-		if key := pair[:len(name)]; key == name || runtime.GOOS == "windows" && strings.EqualFold(key, name) {
-			return pair[len(name)+1:]
-		}
-	}
-	return ""
-}
-
 // validProfile keeps names to what is a file name everywhere: [A-Za-z0-9][A-Za-z0-9._-]{0,63},
 // and no device of Windows, which it finds whatever stands after a dot.
 func validProfile(name string) bool {
-	stem, _, _ := strings.Cut(strings.ToUpper(name), ".")
-	if len(name) > 64 || slices.Contains([]string{"CON", "PRN", "AUX", "NUL"}, stem) ||
-		len(stem) == 4 && (strings.HasPrefix(stem, "COM") || strings.HasPrefix(stem, "LPT")) && stem[3] >= '0' && stem[3] <= '9' {
+	if len(name) > 64 || private.IsDevice(name) {
 		return false
 	}
 	for i, r := range name {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/environ"
 )
 
 // places are where loopkey's files lie. Each is absolute or "": a relative one would
@@ -27,11 +29,11 @@ func homeVariable() string {
 	return "HOME"
 }
 
-func placesOf(environ []string) places {
-	p := places{home: variable(environ, homeVariable())}
+func placesOf(env []string) places {
+	p := places{home: environ.Lookup(env, homeVariable())}
 	// The XDG specification says to ignore a relative path; so it is with the others.
 	folder := func(name string, below ...string) string {
-		if path := variable(environ, name); filepath.IsAbs(path) {
+		if path := environ.Lookup(env, name); filepath.IsAbs(path) {
 			return path
 		}
 		if !filepath.IsAbs(p.home) {
@@ -59,7 +61,7 @@ func placesOf(environ []string) places {
 		p.cache = join(folder("XDG_CACHE_HOME", ".cache"), "loopkey")
 		p.state = join(folder("XDG_STATE_HOME", ".local", "state"), "loopkey")
 	}
-	if named := variable(environ, "LOOPKEY_CONFIG"); named != "" {
+	if named := environ.Lookup(env, "LOOPKEY_CONFIG"); named != "" {
 		p.file, p.named = named, true
 	}
 	return p

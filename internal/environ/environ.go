@@ -1,0 +1,43 @@
+// Package environ reads environments, in the form that os.Environ returns them.
+package environ
+
+import (
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Lookup returns the last value that an environment gives to a variable, or "".
+// Windows does not tell upper case from lower case in the names of variables.
+func Lookup(environ []string, name string) string {
+	for _, pair := range slices.Backward(environ) {
+		if len(pair) <= len(name) || pair[len(name)] != '=' {
+			continue
+		}
+		if key := pair[:len(name)]; key == name || runtime.GOOS == "windows" && strings.EqualFold(key, name) {
+			return pair[len(name)+1:]
+		}
+	}
+	return ""
+}
+
+// isSecret reports whether a variable holds one of loopkey's own secrets.
+func isSecret(name string) bool {
+	switch strings.ToUpper(name) {
+	case "LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET", "LOOPKEY_PASSPHRASE":
+		return true
+	}
+	return false
+}
+
+// WithoutSecrets returns a copy of an environment for a program that loopkey starts:
+// a browser or a person's own command needs none of loopkey's secrets.
+func WithoutSecrets(environ []string) []string {
+	kept := make([]string, 0, len(environ))
+	for _, pair := range environ {
+		if name, _, _ := strings.Cut(pair, "="); !isSecret(name) {
+			kept = append(kept, pair)
+		}
+	}
+	return kept
+}
