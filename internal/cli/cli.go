@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/loopback"
@@ -137,17 +136,6 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%w: %s takes no argument %q: see %s --help", errUsage, cmd.Name(), args[0], cmd.CommandPath())
 	}
 	return nil
-}
-
-// say prints a line for the person: never part of the answer.
-func (a *app) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.stderr, format+"\n", args...)
-}
-
-// isTerminal reports whether a person sits at the other end of a stream.
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // lookup returns a variable of the environment that was given to Main, or "".

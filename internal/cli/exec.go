@@ -2,23 +2,18 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/environ"
-	"github.com/loopkey/loopkey/internal/private"
-	"github.com/loopkey/loopkey/session"
 )
 
 func (a *app) exec() *cobra.Command {
@@ -129,205 +124,4 @@ func childResult(err error) error {
 		return &exitError{code: exitCode(exit.ProcessState)}
 	}
 	return fmt.Errorf("waiting for the command: %w", err)
-}
-
-// A tokenFile holds an access token for a command that outlives one. It lies in a folder
-// of its own, and is written through root wherever that folder's path may lead by then.
-type tokenFile struct {
-	path string
-	root *os.Root
-	lock *flock.Flock // held while exec lives: a folder whose lock is free is a killed one's
-}
-
-const (
-	tokenName    = "token"
-	lockName     = "lock"
-	folderPrefix = "loopkey-exec-"
-	mostInPlace  = 10_000 // names that are looked at
-)
-
-// newTokenFile takes the first place where nobody else can rename what the person makes:
-// in memory where the system has a place for that, else among the temporary files, else
-// where sessions are noted.
-func newTokenFile(runtimeDir, stateDir string, token session.AccessToken) (*tokenFile, error) {
-	var reasons []string
-	for _, place := range []string{runtimeDir, os.TempDir(), stateDir} {
-		if !filepath.IsAbs(place) { // the command may look from another folder
-			reasons = append(reasons, fmt.Sprintf("%q is no absolute path", place))
-			continue
-		}
-		if place == stateDir {
-			_ = private.Dir(stateDir) // else Keeps says why
-		}
-		if why := private.Keeps(place); why != "" {
-			reasons = append(reasons, why)
-			continue
-		}
-		sweepTokenFiles(place)
-		f, err := tokenFileIn(place, token)
-		if errors.Is(err, os.ErrNotExist) { // another exec swept the folder before its lock was taken
-			f, err = tokenFileIn(place, token)
-		}
-		if err == nil {
-			return f, nil
-		}
-		reasons = append(reasons, err.Error())
-	}
-	return nil, fmt.Errorf("a place for the token file: %s", strings.Join(reasons, "; "))
-}
-
-func tokenFileIn(place string, token session.AccessToken) (*tokenFile, error) {
-	dir, err := os.MkdirTemp(place, folderPrefix+"*") // 0700
-	if err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		_ = os.Remove(dir)
-		return nil, err
-	}
-	f := &tokenFile{path: filepath.Join(dir, tokenName), root: root, lock: folderLock(dir)}
-	if err = f.take(); err == nil {
-		err = f.write(token)
-	}
-	if err != nil {
-		f.remove()
-		return nil, err
-	}
-	return f, nil
-}
-
-// take makes the folder that was opened this exec's.
-func (f *tokenFile) take() error {
-	info, err := f.root.Stat(".")
-	if err != nil {
-		return err
-	}
-	if why := private.Exposed(info, 0o077); why != "" {
-		return fmt.Errorf("%s %s", f.root.Name(), why)
-	}
-	locked, err := f.lock.TryLock()
-	if err == nil && !locked {
-		return os.ErrNotExist // soon: it is being swept
-	}
-	return err
-}
-
-func folderLock(dir string) *flock.Flock {
-	return flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
-}
-
-// write replaces the file, so that a reader sees the old token or the new one whole.
-func (f *tokenFile) write(token session.AccessToken) error {
-	next := tokenName + "." + rand.Text()
-	file, err := f.root.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("the token file: %w", err)
-	}
-	_, err = file.WriteString(token.Token.Reveal())
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = f.root.Rename(next, tokenName)
-	}
-	if err != nil {
-		_ = f.root.Remove(next)
-		return fmt.Errorf("the token file: %w", err)
-	}
-	return nil
-}
-
-func (f *tokenFile) remove() {
-	_ = f.root.Remove(tokenName) // wherever the path leads
-	_ = f.lock.Close()
-	_ = f.root.Close()
-	_ = os.RemoveAll(filepath.Dir(f.path))
-}
-
-// sweepTokenFiles removes the folders of ours whose exec was killed, with the tokens in them.
-func sweepTokenFiles(place string) {
-	folder, err := os.Open(place)
-	if err != nil {
-		return
-	}
-	defer folder.Close()
-	names, _ := folder.Readdirnames(mostInPlace)
-	for _, name := range names {
-		if !strings.HasPrefix(name, folderPrefix) {
-			continue
-		}
-		dir := filepath.Join(place, name)
-		info, err := os.Lstat(dir)
-		if err != nil || !info.IsDir() || private.Exposed(info, 0o077) != "" {
-			continue
-		}
-		if _, err := os.Lstat(filepath.Join(dir, lockName)); err != nil && time.Since(info.ModTime()) < time.Minute {
-			continue // its exec is just making it
-		}
-		lock := folderLock(dir)
-		if locked, err := lock.TryLock(); err == nil && locked {
-			_ = os.RemoveAll(dir)
-			_ = lock.Close()
-			_ = os.RemoveAll(dir) // Windows keeps a file that is open
-		}
-		_ = lock.Close()
-	}
-}
-
-// How the file is kept fresh: renewed when a fifth of the token's life is left,
-// and after a failure tried again with growing patience.
-const (
-	soonest     = time.Second
-	latest      = time.Hour
-	firstRetry  = 5 * time.Second
-	longestWait = 5 * time.Minute
-)
-
-func (f *tokenFile) keepFresh(ctx context.Context, s *session.Session, r session.Request, token session.AccessToken) {
-	wait := untilRenewal(token, time.Now())
-	retry := firstRetry
-	for {
-		if !until(ctx, wait) {
-			return
-		}
-		r.MinLifetime = max(r.MinLifetime, time.Until(token.Expiry)+soonest) // a later one than the file holds
-		fresh, err := s.AccessToken(ctx, r)
-		switch {
-		case errors.Is(err, session.ErrNotLoggedIn), errors.Is(err, session.ErrCannotRenew):
-			return // the token in the file is the last one
-		case err == nil && f.write(fresh) == nil:
-			token, retry = fresh, firstRetry
-			wait = untilRenewal(token, time.Now())
-		default:
-			wait, retry = retry, min(2*retry, longestWait)
-		}
-	}
-}
-
-func untilRenewal(token session.AccessToken, now time.Time) time.Duration {
-	if token.Expiry.IsZero() {
-		return latest
-	}
-	left := token.Expiry.Sub(now)
-	return min(max(left-max(left/5, 0), soonest), latest)
-}
-
-// until waits and reports whether ctx still lives. It looks at the clock on the
-// wall, for a timer stands still while a laptop sleeps.
-func until(ctx context.Context, wait time.Duration) bool {
-	due := time.Now().Round(0).Add(wait)
-	for {
-		left := due.Sub(time.Now().Round(0))
-		if left <= 0 {
-			return ctx.Err() == nil
-		}
-		timer := time.NewTimer(min(left, 10*time.Second))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return false
-		case <-timer.C:
-		}
-	}
 }

@@ -2,28 +2,17 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
-)
-
-// Limits on the keychain: a script must not hang on a dialog that nobody sees, a person may be typing a password.
-const (
-	keychainLimitScript = 9 * time.Second
-	keychainLimitPerson = 55 * time.Second
 )
 
 // An account is what the commands work on: a session, with the configuration that led to it.
@@ -129,85 +118,52 @@ func remembered(cfg *config.Config, k session.Known) {
 	cfg.Remember(k.Issuer, k.ClientID, k.Auth0, k.AudienceParameter, k.Keystore, k.BaseURL)
 }
 
-func openStore(kind, stateDir string, limit time.Duration, passphrase passphraseFunc) (keystore.Store, error) {
-	switch kind, path, _ := strings.Cut(kind, ":"); kind {
-	case "keychain":
-		return keystore.Keychain(keystore.KeychainOptions{Limit: limit}), nil
-	case "file":
-		return keystore.File(filepath.Join(stateDir, "sessions"), passphrase), nil
-	case "socket":
-		return keystore.Dial(path), nil
-	default:
-		return nil, fmt.Errorf("%w: --keystore is %q: it is keychain or file", errUsage, kind)
+func knownOf(cfg *config.Config) session.Known {
+	return session.Known{
+		Profile: cfg.Profile, Issuer: cfg.Issuer, ClientID: cfg.ClientID, Auth0: cfg.Auth0,
+		AudienceParameter: cfg.AudienceParameter, Keystore: cfg.Keystore, BaseURL: cfg.BaseURL,
 	}
 }
 
-// A passphraseFunc gives the encrypted file's passphrase.
-type passphraseFunc = func(ctx context.Context, confirm bool) (string, error)
-
-// passphrase asks for the encrypted file's passphrase: LOOPKEY_PASSPHRASE, else the person, once.
-func (a *app) passphrase() passphraseFunc {
-	var once sync.Mutex
-	known := a.lookup("LOOPKEY_PASSPHRASE")
-	return func(ctx context.Context, confirm bool) (string, error) {
-		once.Lock()
-		defer once.Unlock()
-		if known != "" {
-			return known, nil
+func remembers(known []session.Known, cfg *config.Config) bool {
+	for _, k := range known {
+		if k.Profile == cfg.Profile && k.Issuer == cfg.Issuer && k.ClientID == cfg.ClientID {
+			return true
 		}
-		answer, err := a.ask(ctx, "Passphrase for loopkey's session file: ")
-		if err != nil {
-			return "", err
-		}
-		if confirm {
-			again, err := a.ask(ctx, "The same once more: ")
-			if err != nil {
-				return "", err
-			}
-			if again != answer {
-				return "", &keystore.UnavailableError{Why: "the two passphrases differ", Next: "try again"}
-			}
-		}
-		known = answer
-		return answer, nil
 	}
+	return false
 }
 
-// ask reads a line from the terminal without showing it.
-func (a *app) ask(ctx context.Context, prompt string) (string, error) {
-	missing := &keystore.UnavailableError{
-		Why: "the encrypted file needs a passphrase and there is no terminal to ask on", Next: "set LOOPKEY_PASSPHRASE",
-	}
-	tty, err := os.Open(ttyPath) // not stdin: that may be a pipe with something else in it
+// configOf is the configuration of a remembered session: that of its profile, if it still names the same client.
+func (a *app) configOf(k session.Known) (*config.Config, error) {
+	named := *a
+	named.flags = map[string]string{"profile": k.Profile}
+	cfg, err := named.configure()
 	if err != nil {
-		return "", missing
+		return nil, err
 	}
-	defer tty.Close()
-	fd := int(tty.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", missing
+	if cfg.Issuer != k.Issuer || cfg.ClientID != k.ClientID {
+		remembered(cfg, k)
 	}
-	type line struct {
-		text []byte
-		err  error
-	}
-	read := make(chan line, 1)
-	_, _ = io.WriteString(a.stderr, prompt)
-	go func() {
-		text, err := term.ReadPassword(fd)
-		read <- line{text, err}
-	}()
-	select {
-	case <-ctx.Done(): // the terminal must not stay silent
-		_ = term.Restore(fd, before)
-		_, _ = io.WriteString(a.stderr, "\n")
-		return "", context.Cause(ctx)
-	case l := <-read:
-		_, _ = io.WriteString(a.stderr, "\n")
-		if l.err != nil || len(l.text) == 0 {
-			return "", &keystore.UnavailableError{Why: "no passphrase was given", Next: "set LOOPKEY_PASSPHRASE, or type it", Err: errors.Join(l.err)}
-		}
-		return string(l.text), nil
-	}
+	return cfg, nil
 }
+
+// keep stores the new login, and revokes the refresh token
+// that it replaces. loopback.ErrAgain: the new login fell with the old one.
+func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayReplace func(subject string) bool) error {
+	replaced, err := acc.session.BeginOver(ctx, t, mayReplace)
+	if err != nil {
+		return err
+	}
+	again, err := acc.session.Retire(ctx, replaced)
+	if again {
+		return loopback.ErrAgain
+	}
+	if err != nil {
+		a.say("The login before this one could not be ended cleanly: %s", words.Printable(err.Error()))
+	}
+	return nil
+}
+
+// anybodys: the person at the terminal may replace whosever session is there.
+func anybodys(string) bool { return true }

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/loopback"
+)
+
+// A demo is a tenant, a keystore in memory, and the configuration that leads other terminals to both.
+type demo struct {
+	app       *app // with the demo's configuration alone
+	dir       string
+	noBrowser bool
+	tenant    *tenant.Tenant
+	listener  net.Listener
+	served    chan struct{}
+}
+
+func (d *demo) start(ctx context.Context) error {
+	baseURL, err := d.baseURL(ctx)
+	if err != nil {
+		return err
+	}
+	d.tenant, err = tenant.Start(ctx, tenant.Config{
+		Auth0: true, Rotate: true, AccessTokenLifetime: 5 * time.Minute,
+		Clients: []tenant.Client{{
+			ID: demoClient, RedirectURIs: []string{baseURL + "/auth/callback"},
+			PostLogoutRedirectURIs: []string{baseURL}, Audiences: []string{demoAPI},
+		}},
+		Users: []tenant.User{{
+			Subject: "demo|ada", Email: demoEmail, Name: "Ada Lovelace", Password: demoPassword,
+			Claims: map[string]any{"nickname": "ada", "https://demo.example/roles": []string{"mathematician", "admin"}},
+		}},
+	})
+	if err != nil {
+		return fmt.Errorf("the demo tenant: %w", err)
+	}
+	socket := filepath.Join(d.dir, "keystore.sock")
+	if d.listener, err = (&net.ListenConfig{}).Listen(ctx, "unix", socket); err != nil {
+		d.tenant.Close()
+		return fmt.Errorf("the demo's keystore: %w", err)
+	}
+	d.served = make(chan struct{})
+	go func() {
+		defer close(d.served)
+		_ = keystore.Serve(ctx, d.listener, keystore.Memory()) // it ends when its listener does
+	}()
+	return d.configure(baseURL, socket)
+}
+
+func (d *demo) close() {
+	_ = d.listener.Close()
+	<-d.served
+	d.tenant.Close()
+}
+
+// baseURL is the configured one; where the usual port is taken, the demo takes another, for its tenant accepts any.
+func (d *demo) baseURL(ctx context.Context) (string, error) {
+	cfg, err := d.app.configure()
+	if err != nil {
+		return "", err
+	}
+	listener, err := loopback.Listen(ctx, cfg.BaseURL)
+	if err == nil {
+		return cfg.BaseURL, listener.Close()
+	}
+	if taken := new(loopback.PortTakenError); !errors.As(err, &taken) || cfg.Origin("base-url") != "default" {
+		return "", err
+	}
+	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	port := free.Addr().(*net.TCPAddr).Port
+	d.app.say("Port 3000 is taken, so the demo uses %d.", port)
+	return "http://localhost:" + strconv.Itoa(port), free.Close()
+}
+
+// configure writes the demo's configuration, and forgets every other.
+func (d *demo) configure(baseURL, socket string) error {
+	path := filepath.Join(d.dir, "config.toml")
+	content := fmt.Sprintf(`# The configuration of a running loopkey demo
+[profile.default]
+domain = %q
+client_id = %q
+audience = %q
+base_url = %q
+keystore = %q
+state_dir = %q
+cache_dir = %q
+`, strings.TrimSuffix(d.tenant.Issuer(), "/"), demoClient, demoAPI, baseURL, "socket:"+socket,
+		filepath.Join(d.dir, "state"), filepath.Join(d.dir, "cache"))
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		return fmt.Errorf("the demo's configuration: %w", err)
+	}
+	demo := *d.app
+	demo.flags = map[string]string{}
+	demo.env = []string{"LOOPKEY_CONFIG=" + path}
+	for _, name := range []string{"PATH", "HOME", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "WSL_DISTRO_NAME", "WSL_INTEROP", "SSH_CONNECTION", "SSH_TTY", "USER"} {
+		if value := d.app.lookup(name); value != "" {
+			demo.env = append(demo.env, name+"="+value)
+		}
+	}
+	demo.isolated = true
+	d.app = &demo
+	return nil
+}
+
+// writeDemoPages writes a few pages to protect.
+func writeDemoPages(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("the demo's pages: %w", err)
+	}
+	for name, content := range map[string]string{
+		"welcome.md": "# Welcome\n\nThis page is a Markdown file that only a logged-in browser gets to see.\n\n- [x] log in\n- [ ] open the engine room\n- [ ] open the vault\n",
+		"engine.md": "---\ntitle: The engine room\nrequire:\n  https://demo.example/roles: mathematician\n---\n# The engine room\n\n" +
+			"It asks for a role that Ada has.\n\n| what | how many |\n| --- | ---: |\n| gears | 25 000 |\n| columns | 50 |\n",
+		"vault.md": "---\ntitle: The vault\nacr: strong\n---\n# The vault\n\nIt asks for a stronger login, which the tenant pretends to make.\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			return fmt.Errorf("the demo's pages: %w", err)
+		}
+	}
+	return nil
+}
+
+// command is how another terminal calls loopkey on the demo.
+func (d *demo) command() string {
+	program := "loopkey"
+	if _, err := exec.LookPath(program); err != nil {
+		if self, err := os.Executable(); err == nil {
+			program = self
+		}
+	}
+	return "LOOPKEY_CONFIG=" + filepath.Join(d.dir, "config.toml") + " " + program
+}

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// loginByDevice logs in with a code that the person enters on another device (RFC 8628).
+func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
+	ctx, cancel := loopback.Deadline(ctx, f.timeout)
+	defer cancel(nil)
+	code, err := acc.provider.StartDevice(ctx, acc.config.Scope, acc.config.Audience)
+	if err != nil {
+		return nil, deviceError(ctx, err)
+	}
+	a.say("On any device, go to:\n%s\nand enter the code:\n%s", words.Printable(code.VerificationURI), words.Printable(code.UserCode))
+	progress := newProgress(a.stderr, min(f.timeout, time.Until(code.Expiry)))
+	defer progress.stop()
+	progress.start()
+	tokens, err := acc.provider.WaitDevice(ctx, code)
+	if err != nil {
+		return nil, deviceError(ctx, err)
+	}
+	err = a.keep(ctx, acc, tokens, anybodys)
+	if errors.Is(err, loopback.ErrAgain) {
+		return nil, errors.New("the provider revoked the new login together with the one before: run loopkey login --device again")
+	}
+	return tokens, err
+}
+
+var errDeviceTimeout = errors.New("timeout: the login on the other device did not come to its end in time")
+
+// deviceError is err, or what ended ctx: no browser was to come back here.
+func deviceError(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, loopback.ErrTimeout) {
+		if failed, ok := errors.AsType[*provider.UnreachableError](err); ok { // while it was asked whether the person is done
+			return fmt.Errorf("%w: %w", errDeviceTimeout, failed)
+		}
+		return errDeviceTimeout
+	}
+	return cmp.Or(cause, err)
+}
