@@ -23,12 +23,13 @@ var mayImport = map[string][]string{
 	"internal/tenant":  {},
 	"loopback":         {"provider", "internal/environ", "internal/words"},
 	"session":          {"provider", "keystore", "internal/private", "internal/words"},
-	"webui":            {"provider", "session", "loopback", "internal/private", "internal/words"},
+	"internal/layout":  {"internal/words"},
+	"webui":            {"provider", "session", "loopback", "internal/layout", "internal/private", "internal/words"},
 	"internal/cli":     {"provider", "keystore", "internal/config", "internal/environ", "internal/private", "internal/tenant", "internal/words", "loopback", "session", "webui"},
 	".":                {"internal/cli"},
 
 	// What only tests use.
-	"internal/test/chromium": {}, "internal/test/npm": {},
+	"internal/test/chromium": {}, "internal/test/markup": {}, "internal/test/npm": {},
 	"internal/test/house":   {"internal/cli", "internal/tenant", "keystore"},
 	"internal/test/hostile": {"internal/test/house"},
 	"internal/test/axe":     {"internal/test/chromium", "internal/test/npm"},

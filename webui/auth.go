@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -21,15 +22,18 @@ func passedOn() []string {
 	return []string{"organization", "connection", "login_hint", "screen_hint", "prompt", "acr_values", "max_age", "ui_locales", "invitation"}
 }
 
+// anothers is what another user of this machine is told.
+var anothers = layout.Problem{Title: "Not for this user", Why: "This server is of another user of this machine."}
+
 // login starts a login for the browser that asks, and for no other.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	if loopback.Foreign(r) {
-		s.layout.fail(w, r, http.StatusForbidden, anothers)
+		s.layout.Fail(w, r, http.StatusForbidden, anothers)
 		return
 	}
 	// A page of another site may link here, but not have it fetched or framed.
 	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
-		s.layout.fail(w, r, http.StatusForbidden, problem{Title: "Not from inside another page", Why: "A login is begun by opening it."})
+		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{Title: "Not from inside another page", Why: "A login is begun by opening it."})
 		return
 	}
 	query := r.URL.Query()
@@ -102,22 +106,22 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request, p *loopback.Pe
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 	// It comes from a file of the person's, so from no site at all; but never from inside a page.
 	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
-		s.layout.fail(w, r, http.StatusForbidden, problem{Title: "Not from another page", Why: "This link is opened by loopkey."})
+		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{Title: "Not from another page", Why: "This link is opened by loopkey."})
 		return
 	}
 	if r.Header.Get("Sec-Purpose") != "" { // looked at ahead, for somebody who may never come
-		s.layout.fail(w, r, http.StatusServiceUnavailable, problem{})
+		s.layout.Fail(w, r, http.StatusServiceUnavailable, layout.Problem{})
 		return
 	}
 	if loopback.Foreign(r) {
-		s.layout.fail(w, r, http.StatusForbidden, anothers)
+		s.layout.Fail(w, r, http.StatusForbidden, anothers)
 		return
 	}
 	if !s.browsers.redeem(r.URL.Query().Get("once")) {
-		s.layout.fail(w, r, http.StatusForbidden, problem{
+		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
 			Title: "This link has been used", Why: "It opens the page once, within a minute of being made.",
 			Next:  "Run loopkey serve again in a terminal for a new one, or log in here.",
-			Links: []link{{"Log in", "/auth/login"}},
+			Links: []layout.Link{{Text: "Log in", URL: "/auth/login"}},
 		})
 		return
 	}
@@ -134,7 +138,7 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) {
 		s.logout(w, r)
 		return
 	}
-	s.layout.render(w, r, http.StatusOK, "logout", page{Title: "Log out"})
+	s.layout.Render(w, r, http.StatusOK, &logoutTemplate, layout.Page{Title: "Log out"})
 }
 
 // logout ends the session here and at the provider. The browser is sent on by a
@@ -161,7 +165,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 // takes an ID token there; without one the provider may ask first.
 func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
 	if loopback.Foreign(r) {
-		s.layout.fail(w, r, http.StatusForbidden, anothers)
+		s.layout.Fail(w, r, http.StatusForbidden, anothers)
 		return
 	}
 	l, ok := s.logouts.take(r.URL.Query().Get("id"))
@@ -181,7 +185,7 @@ func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
 	if l.EndSessionURL != "" {
 		w.Header().Set("Refresh", "0; url="+l.EndSessionURL)
 	}
-	s.layout.render(w, r, http.StatusOK, "ended", page{Title: "Logged out", Data: l.Ended})
+	s.layout.Render(w, r, http.StatusOK, &endedTemplate, layout.Page{Title: "Logged out", Data: l.Ended})
 }
 
 // logouts keeps how a logout went until its page is shown, and its state until the provider sends the browser back.
@@ -259,7 +263,7 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, session.ErrKeystore):
 		status = http.StatusServiceUnavailable
 	}
-	s.layout.fail(w, r, status, problem{
+	s.layout.Fail(w, r, status, layout.Problem{
 		Title: "That did not work", Why: words.Printable(err.Error()) + ".", Next: provider.Next(err),
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/session"
 )
 
@@ -44,7 +45,7 @@ func (s *seenTokens) first(id string) bool {
 func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	bad := func(why string) {
-		failJSON(w, http.StatusBadRequest, problem{Title: "No logout", Why: why})
+		layout.FailJSON(w, http.StatusBadRequest, layout.Problem{Title: "No logout", Why: why})
 	}
 	if err := r.ParseForm(); err != nil || len(r.PostForm["logout_token"]) != 1 {
 		bad("A form with one logout_token is wanted.")
@@ -69,7 +70,7 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 		_, err = s.cfg.Session.End(r.Context(), session.EndOptions{Local: true})
 		s.watch.refresh(r.Context(), true)
 		if err != nil {
-			failJSON(w, http.StatusInternalServerError, problem{Title: "No logout", Why: "The session could not be deleted."})
+			layout.FailJSON(w, http.StatusInternalServerError, layout.Problem{Title: "No logout", Why: "The session could not be deleted."})
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/loopback"
 )
 
@@ -14,11 +15,11 @@ const heartbeat = 15 * time.Second
 // then asks for itself again, with whatever cookie it has by then.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
-		s.layout.fail(w, r, http.StatusForbidden, problem{})
+		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{})
 		return
 	}
 	if loopback.Foreign(r) {
-		s.layout.fail(w, r, http.StatusForbidden, anothers)
+		s.layout.Fail(w, r, http.StatusForbidden, anothers)
 		return
 	}
 	changes, stop := s.watch.listen()

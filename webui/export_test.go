@@ -4,16 +4,16 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/internal/layout"
 )
 
 // BareHome draws the same template as the home page for everybody: no guard, no cookie, no session.
 func BareHome(testing.TB) http.Handler {
-	l := layout{tenant: "127.0.0.1", visitor: func(*http.Request) (provider.Claims, bool) {
-		return provider.Claims{"name": "Ada Lovelace", "email": "ada@example.com"}, true
+	l := layout.Layout{Tenant: "127.0.0.1", Visitor: func(*http.Request) (string, bool) {
+		return "Ada Lovelace", true
 	}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		l.render(w, r, http.StatusOK, "home", page{Section: "home", Script: "live.js", Data: homeData{
+		l.Render(w, r, http.StatusOK, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Data: homeData{
 			Known: true, Name: "Ada Lovelace", Initials: "AL", Email: "ada@example.com", Issuer: "http://127.0.0.1",
 		}})
 	})

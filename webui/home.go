@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -28,7 +29,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 		data.Email, data.Issuer = words.Line(claims.Text("email"), 120), s.cfg.Provider.Issuer()
 		data.Picture = claims.Text("picture") != ""
 	}
-	s.layout.render(w, r, http.StatusOK, "home", page{Section: "home", Script: "live.js", Data: data})
+	s.layout.Render(w, r, http.StatusOK, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Data: data})
 }
 
 // protected answers an API client and a browser alike, once they are known.

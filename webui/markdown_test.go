@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/loopkey/loopkey/internal/test/markup"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -65,7 +66,7 @@ func FuzzMarkdown(f *testing.F) {
 		if _, err := html.Parse(strings.NewReader(string(doc.body))); err != nil {
 			t.Skip(err) // more than 512 quotes in each other: the parser, which is the test's, goes no deeper
 		}
-		for n := range allNodes(t, string(doc.body)) {
+		for n := range markup.All(t, string(doc.body)) {
 			switch n.Data {
 			case "script", "style", "iframe", "object", "embed", "form", "base", "meta", "link", "svg", "math", "button", "textarea":
 				t.Fatalf("<%s> from %q", n.Data, source)

@@ -17,6 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
@@ -37,7 +38,7 @@ const (
 // or folder whose name begins with a dot.
 type pages struct {
 	root   *os.Root
-	layout *layout
+	layout *layout.Layout
 	now    func() time.Time
 }
 
@@ -47,7 +48,7 @@ func newPages(dir string) (*pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the folder of pages: %w", err)
 	}
-	return &pages{root: root, layout: &layout{hasPages: true}, now: wall}, nil
+	return &pages{root: root, layout: &layout.Layout{HasPages: true}, now: wall}, nil
 }
 
 // Close ends the use of the folder.
@@ -57,7 +58,7 @@ func (p *pages) Close() error { return p.root.Close() }
 func (p *pages) serve(w http.ResponseWriter, r *http.Request, claims provider.Claims) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		p.layout.fail(w, r, http.StatusMethodNotAllowed, problem{})
+		p.layout.Fail(w, r, http.StatusMethodNotAllowed, layout.Problem{})
 		return
 	}
 	name, ok := pagePath(r.URL.Path)
@@ -84,8 +85,8 @@ func (p *pages) serve(w http.ResponseWriter, r *http.Request, claims provider.Cl
 }
 
 func (p *pages) notFound(w http.ResponseWriter, r *http.Request) {
-	p.layout.fail(w, r, http.StatusNotFound, problem{
-		Why: "No page has this address.", Next: "It may have been moved or renamed.", Links: []link{{"All pages", pagesPath}},
+	p.layout.Fail(w, r, http.StatusNotFound, layout.Problem{
+		Why: "No page has this address.", Next: "It may have been moved or renamed.", Links: []layout.Link{{Text: "All pages", URL: pagesPath}},
 	})
 }
 
@@ -181,8 +182,8 @@ func (p *pages) markdown(w http.ResponseWriter, r *http.Request, claims provider
 		p.broken(w, r, name, "it can't be drawn")
 		return
 	}
-	p.layout.render(w, r, http.StatusOK, "markdown", page{Title: doc.title, Section: "pages", Data: struct {
-		Crumbs  []link
+	p.layout.Render(w, r, http.StatusOK, &markdownTemplate, layout.Page{Title: doc.title, Section: "pages", Data: struct {
+		Crumbs  []layout.Link
 		Heading string
 		Body    any
 	}{crumbs(name), doc.heading, doc.body}})
@@ -190,11 +191,11 @@ func (p *pages) markdown(w http.ResponseWriter, r *http.Request, claims provider
 
 // broken says that a file is there but can't be shown, and why, to whom can mend it.
 func (p *pages) broken(w http.ResponseWriter, r *http.Request, name, reason string) {
-	p.layout.fail(w, r, http.StatusInternalServerError, problem{
+	p.layout.Fail(w, r, http.StatusInternalServerError, layout.Problem{
 		Title: "This page can't be shown",
 		Why:   fmt.Sprintf("%s: %s.", words.Line(name, 200), words.Line(reason, 400)),
 		Next:  "Mend the file and reload. Until then nobody sees it.",
-		Links: []link{{"All pages", pagesPath}},
+		Links: []layout.Link{{Text: "All pages", URL: pagesPath}},
 	})
 }
 
@@ -207,12 +208,12 @@ func (p *pages) admit(w http.ResponseWriter, r *http.Request, q requirement, cla
 	v := q.check(claims, now)
 	stepped, marked := steppedUp(r, now)
 	switch {
-	case v.outcome == allowed && marked && wantsPage(r):
+	case v.outcome == allowed && marked && layout.WantsPage(r):
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, hereWithout(r.URL), http.StatusSeeOther) //nolint:gosec // this path, which the mux has cleaned
 	case v.outcome == allowed:
 		return true
-	case v.outcome == stepUp && !wantsPage(r): // RFC 9470, section 3
+	case v.outcome == stepUp && !layout.WantsPage(r): // RFC 9470, section 3
 		challenge := `Bearer realm="loopkey", error="insufficient_user_authentication"`
 		if v.acr != nil {
 			challenge += `, acr_values="` + strings.Join(v.acr, " ") + `"`
@@ -221,26 +222,26 @@ func (p *pages) admit(w http.ResponseWriter, r *http.Request, q requirement, cla
 			challenge += ", max_age=" + seconds(v.maxAge)
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
-		failJSON(w, http.StatusUnauthorized, problem{Title: "Another login is needed", Why: "This page asks for more than the present login.", Notes: v.lacks})
+		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{Title: "Another login is needed", Why: "This page asks for more than the present login.", Notes: v.lacks})
 	case v.outcome == stepUp && !stepped:
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, stepUpURL(r.URL, v, now), http.StatusSeeOther)
 	case v.outcome == stepUp:
-		p.layout.fail(w, r, http.StatusForbidden, problem{
+		p.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
 			Title: "That login was not enough",
 			Why:   "You logged in again, and the provider did not do what this page asks for.",
 			Notes: v.lacks,
 			Next:  "Whoever runs the provider can say whether this client may ask for it.",
-			Links: []link{{"Log in again", stepUpURL(r.URL, v, now)}, {"All pages", pagesPath}},
+			Links: []layout.Link{{Text: "Log in again", URL: stepUpURL(r.URL, v, now)}, {Text: "All pages", URL: pagesPath}},
 		})
 	default:
-		p.layout.fail(w, r, http.StatusForbidden, problem{
+		p.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
 			Why:   "You are logged in, but this page asks for more.",
 			Notes: v.lacks,
 			Next:  "If you should have it, ask whoever gives out such rights, then log in again: a login keeps the claims that it began with.",
-			Links: []link{
-				{"Log in again", "/auth/login?" + url.Values{"prompt": {"login"}, "returnTo": {hereWithout(r.URL)}}.Encode()},
-				{"All pages", pagesPath},
+			Links: []layout.Link{
+				{Text: "Log in again", URL: "/auth/login?" + url.Values{"prompt": {"login"}, "returnTo": {hereWithout(r.URL)}}.Encode()},
+				{Text: "All pages", URL: pagesPath},
 			},
 		})
 	}
@@ -377,15 +378,15 @@ func pageURL(name string) string {
 }
 
 // crumbs returns the way from all pages down to the folder that name is in.
-func crumbs(name string) []link {
-	way := []link{{"Pages", pagesPath}}
+func crumbs(name string) []layout.Link {
+	way := []layout.Link{{Text: "Pages", URL: pagesPath}}
 	dir := path.Dir(name)
 	if dir == "." {
 		return way
 	}
 	elements := strings.Split(dir, "/")
 	for i, element := range elements {
-		way = append(way, link{words.Line(element, 80), pageURL(strings.Join(elements[:i+1], "/")) + "/"})
+		way = append(way, layout.Link{Text: words.Line(element, 80), URL: pageURL(strings.Join(elements[:i+1], "/")) + "/"})
 	}
 	return way
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -54,7 +55,7 @@ func behindCookie(t *testing.T, handler http.Handler) string {
 	mux.HandleFunc("GET /enter", func(w http.ResponseWriter, _ *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: cookiePrefix + "test", Value: "x", Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	})
-	mux.HandleFunc("GET "+assetsPath+"{name}", serveAsset)
+	mux.HandleFunc("GET "+layout.AssetsPath+"{name}", layout.ServeAsset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := r.Cookie(cookiePrefix + "test"); err != nil {
 			http.Error(w, "no cookie", http.StatusUnauthorized)
@@ -118,7 +119,7 @@ func TestWaitingPageMendsItself(t *testing.T) {
 		}
 	})
 	visitor := func(*http.Request) (provider.Claims, bool) { return provider.Claims{"sub": "u"}, true }
-	u, err := newUpstream(t.Context(), upstreamConfig{URL: backend.URL, Visitor: visitor, Layout: &layout{}})
+	u, err := newUpstream(t.Context(), upstreamConfig{URL: backend.URL, Visitor: visitor, Layout: &layout.Layout{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -36,7 +37,7 @@ type listedFolder struct {
 // An index is what its template draws.
 type index struct {
 	Heading string
-	Crumbs  []link
+	Crumbs  []layout.Link
 	Query   string
 	Count   int
 	Folders []listedFolder
@@ -82,7 +83,7 @@ func (p *pages) index(w http.ResponseWriter, r *http.Request, claims provider.Cl
 		return nil
 	})
 	if err != nil {
-		p.layout.fail(w, r, http.StatusInternalServerError, problem{Why: "The folder of pages can't be read."})
+		p.layout.Fail(w, r, http.StatusInternalServerError, layout.Problem{Why: "The folder of pages can't be read."})
 		return
 	}
 	for name, in := range folders {
@@ -96,7 +97,7 @@ func (p *pages) index(w http.ResponseWriter, r *http.Request, claims provider.Cl
 		view.Folders = append(view.Folders, folder)
 	}
 	slices.SortFunc(view.Folders, func(a, b listedFolder) int { return strings.Compare(a.URL, b.URL) })
-	p.layout.render(w, r, http.StatusOK, "pages", page{Title: view.Heading, Section: "pages", Data: view})
+	p.layout.Render(w, r, http.StatusOK, &pagesTemplate, layout.Page{Title: view.Heading, Section: "pages", Data: view})
 }
 
 // list returns the line of one file, or false if it has none.

@@ -2,8 +2,6 @@ package webui
 
 import (
 	"errors"
-	"io"
-	"iter"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,9 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
-
+	"github.com/loopkey/loopkey/internal/test/markup"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -74,15 +70,6 @@ func answerOf(p *pages, r *http.Request, claims provider.Claims) *http.Response 
 	return w.Result()
 }
 
-func bodyOf(t testing.TB, res *http.Response) string {
-	t.Helper()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
-}
-
 func TestPagesServe(t *testing.T) {
 	t.Parallel()
 	p := pagesOf(t, folderOf(t, map[string]string{
@@ -129,7 +116,7 @@ func TestPagesServe(t *testing.T) {
 		"/pages/sub//index.md":             {404, "text/html; charset=utf-8", "Nothing here"},
 	} {
 		res := get(t, p, target, provider.Claims{"sub": "u"})
-		body := bodyOf(t, res)
+		body := markup.Body(t, res)
 		if res.StatusCode != want.status || res.Header.Get("Content-Type") != want.contentType || !strings.Contains(body, want.body) {
 			t.Errorf("%s: %d %s\n%s", target, res.StatusCode, res.Header.Get("Content-Type"), body)
 		}
@@ -191,7 +178,7 @@ func TestPagesRefuse(t *testing.T) {
 		r.URL = u // as though no mux had cleaned it
 		r.Header.Set("Accept", "text/html")
 		res := answerOf(p, r, nil)
-		if body := bodyOf(t, res); res.StatusCode != http.StatusNotFound || strings.Contains(body, canary) {
+		if body := markup.Body(t, res); res.StatusCode != http.StatusNotFound || strings.Contains(body, canary) {
 			t.Errorf("%s: %d\n%s", target, res.StatusCode, body)
 		}
 	}
@@ -248,20 +235,20 @@ func TestPagesFollowLinksInsideOnly(t *testing.T) {
 		"out.txt", "far.txt", "beside/secret.md", "beside/", "up/secret.txt", "up/", "hidden.txt", "hiddendir/config", "sub/hidden.md", "sub/hidden", "loop", "loop1",
 		"tricky", "twice", "device", "self/.env", "self/../../secret.txt",
 	} {
-		if res := get(t, p, "/pages/"+name, nil); res.StatusCode != http.StatusNotFound || strings.Contains(bodyOf(t, res), canary) {
+		if res := get(t, p, "/pages/"+name, nil); res.StatusCode != http.StatusNotFound || strings.Contains(markup.Body(t, res), canary) {
 			t.Errorf("%s: %d", name, res.StatusCode)
 		}
 	}
 	for _, name := range []string{"fine", "finedir/ok", "chain/ok.md", "self/ok", "down/ok"} {
-		if res := get(t, p, "/pages/"+name, nil); res.StatusCode != http.StatusOK || !strings.Contains(bodyOf(t, res), "Fine") {
+		if res := get(t, p, "/pages/"+name, nil); res.StatusCode != http.StatusOK || !strings.Contains(markup.Body(t, res), "Fine") {
 			t.Errorf("%s: %d", name, res.StatusCode)
 		}
 	}
 	// A link by another kind of name does not take off what the page asks for.
-	if res := get(t, p, "/pages/bare.txt", nil); res.StatusCode != http.StatusForbidden || strings.Contains(bodyOf(t, res), canary) {
+	if res := get(t, p, "/pages/bare.txt", nil); res.StatusCode != http.StatusForbidden || strings.Contains(markup.Body(t, res), canary) {
 		t.Errorf("a .txt that leads to a guarded page: %d", res.StatusCode)
 	}
-	if body := bodyOf(t, get(t, p, "/pages/", nil)); strings.Contains(body, canary) || strings.Contains(body, "secret") {
+	if body := markup.Body(t, get(t, p, "/pages/", nil)); strings.Contains(body, canary) || strings.Contains(body, "secret") {
 		t.Errorf("the index tells of what is not served:\n%s", body)
 	}
 }
@@ -270,13 +257,13 @@ func TestBrokenFrontMatterClosesThePage(t *testing.T) {
 	t.Parallel()
 	p := pagesOf(t, folderOf(t, map[string]string{"sub/pay.md": "---\ntitle: Pay\nrequires: {role: hr}\n---\n" + canary, "huge.md": strings.Repeat("a ", maxMarkdown)}))
 	res := get(t, p, "/pages/sub/pay", nil)
-	if body := bodyOf(t, res); res.StatusCode != 500 || !strings.Contains(body, "sub/pay.md: line 3: ") || strings.Contains(body, canary) {
+	if body := markup.Body(t, res); res.StatusCode != 500 || !strings.Contains(body, "sub/pay.md: line 3: ") || strings.Contains(body, canary) {
 		t.Errorf("%d\n%s", res.StatusCode, body)
 	}
-	if res := get(t, p, "/pages/huge", nil); res.StatusCode != 500 || !strings.Contains(bodyOf(t, res), "longer than 4 MB") {
+	if res := get(t, p, "/pages/huge", nil); res.StatusCode != 500 || !strings.Contains(markup.Body(t, res), "longer than 4 MB") {
 		t.Errorf("a huge file: %d", res.StatusCode)
 	}
-	if body := bodyOf(t, get(t, p, "/pages/", nil)); !strings.Contains(body, "cannot be read") || strings.Contains(body, canary) {
+	if body := markup.Body(t, get(t, p, "/pages/", nil)); !strings.Contains(body, "cannot be read") || strings.Contains(body, canary) {
 		t.Errorf("the index does not say that a page is broken:\n%s", body)
 	}
 }
@@ -291,7 +278,7 @@ func TestStepUp(t *testing.T) {
 
 	res := get(t, p, "/pages/pay%20%C3%A4?a=b", weak)
 	to, err := url.Parse(res.Header.Get("Location"))
-	if err != nil || res.StatusCode != http.StatusSeeOther || to.Path != "/auth/login" || strings.Contains(bodyOf(t, res), "salaries") {
+	if err != nil || res.StatusCode != http.StatusSeeOther || to.Path != "/auth/login" || strings.Contains(markup.Body(t, res), "salaries") {
 		t.Fatalf("%d %v", res.StatusCode, to)
 	}
 	query := to.Query()
@@ -305,13 +292,13 @@ func TestStepUp(t *testing.T) {
 	if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/pages/pay%20%C3%A4?a=b" {
 		t.Errorf("the mark stays in the address bar: %d %s", res.StatusCode, res.Header.Get("Location"))
 	}
-	if res = get(t, p, "/pages/pay%20%C3%A4?a=b", strong); res.StatusCode != 200 || !strings.Contains(bodyOf(t, res), "salaries") {
+	if res = get(t, p, "/pages/pay%20%C3%A4?a=b", strong); res.StatusCode != 200 || !strings.Contains(markup.Body(t, res), "salaries") {
 		t.Errorf("%d", res.StatusCode)
 	}
 
 	// The provider did not do it: said once, not asked for ever.
 	res = get(t, p, back, weak)
-	body := bodyOf(t, res)
+	body := markup.Body(t, res)
 	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") || !strings.Contains(body, "“mfa” or “hw”") || !strings.Contains(body, "auth_time") {
 		t.Errorf("%d\n%s", res.StatusCode, body)
 	}
@@ -338,7 +325,7 @@ func TestLackingClaimIsExplained(t *testing.T) {
 	t.Parallel()
 	p := pagesOf(t, folderOf(t, map[string]string{"pay.md": "---\ntitle: Secret plan\nrequire: {https://example.com/roles: hr}\n---\nsalaries"}))
 	res := get(t, p, "/pages/pay", claimsOf(t, `{"https://example.com/roles": ["dev", "<b>"]}`))
-	body := bodyOf(t, res)
+	body := markup.Body(t, res)
 	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") || strings.Contains(body, "Secret plan") || strings.Contains(body, "<b>") {
 		t.Errorf("%d\n%s", res.StatusCode, body)
 	}
@@ -359,9 +346,9 @@ func TestIndex(t *testing.T) {
 	}))
 	titles := func(target string, claims provider.Claims) string {
 		var found []string
-		for _, a := range elements(t, bodyOf(t, get(t, p, target, claims)), "a") {
-			if href := attribute(a, "href"); strings.HasPrefix(href, "/pages/") && href != "/pages/" && !strings.HasSuffix(href, "/") {
-				found = append(found, strings.TrimPrefix(href, "/pages/")+"="+textOf(a))
+		for _, a := range markup.Elements(t, markup.Body(t, get(t, p, target, claims)), "a") {
+			if href := markup.Attribute(a, "href"); strings.HasPrefix(href, "/pages/") && href != "/pages/" && !strings.HasSuffix(href, "/") {
+				found = append(found, strings.TrimPrefix(href, "/pages/")+"="+markup.Text(a))
 			}
 		}
 		return strings.Join(found, "|")
@@ -383,7 +370,7 @@ func TestIndex(t *testing.T) {
 	if got := titles("/pages/?q=salaries", provider.Claims{"role": "hr"}); got != "hr=Salaries" {
 		t.Errorf("to whom may see it: %s", got)
 	}
-	if body := bodyOf(t, get(t, p, "/pages/?q=%3Cscript%3Ex", nil)); strings.Contains(body, "<script>x") || !strings.Contains(body, "&lt;script&gt;x") {
+	if body := markup.Body(t, get(t, p, "/pages/?q=%3Cscript%3Ex", nil)); strings.Contains(body, "<script>x") || !strings.Contains(body, "&lt;script&gt;x") {
 		t.Errorf("the search is not escaped:\n%s", body)
 	}
 }
@@ -448,60 +435,4 @@ func parsed(text string) *url.URL {
 		return nil
 	}
 	return u
-}
-
-// elements returns the elements of that name in a page.
-func elements(t testing.TB, page, name string) []*html.Node {
-	t.Helper()
-	root, err := html.Parse(strings.NewReader(page))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []*html.Node
-	for n := range root.Descendants() {
-		if n.Type == html.ElementNode && n.Data == name {
-			found = append(found, n)
-		}
-	}
-	return found
-}
-
-func attribute(n *html.Node, name string) string {
-	for _, a := range n.Attr {
-		if a.Key == name {
-			return a.Val
-		}
-	}
-	return ""
-}
-
-func textOf(n *html.Node) string {
-	var b strings.Builder
-	for d := range n.Descendants() {
-		if d.Type == html.TextNode {
-			b.WriteString(d.Data)
-		}
-	}
-	return b.String()
-}
-
-// allNodes returns the elements of a fragment.
-func allNodes(t testing.TB, fragment string) iter.Seq[*html.Node] {
-	t.Helper()
-	nodes, err := html.ParseFragment(strings.NewReader(fragment), &html.Node{Type: html.ElementNode, Data: "div", DataAtom: atom.Div})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(yield func(*html.Node) bool) {
-		for _, top := range nodes {
-			if top.Type == html.ElementNode && !yield(top) {
-				return
-			}
-			for n := range top.Descendants() {
-				if n.Type == html.ElementNode && !yield(n) {
-					return
-				}
-			}
-		}
-	}
 }

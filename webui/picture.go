@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/layout"
 )
 
 const (
@@ -34,7 +36,7 @@ type portraits struct {
 func (s *Server) picture(w http.ResponseWriter, r *http.Request) {
 	claims, ok := s.visitor(r)
 	if !ok {
-		failJSON(w, http.StatusUnauthorized, problem{})
+		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{})
 		return
 	}
 	p := &s.portraits

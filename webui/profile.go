@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -22,7 +23,7 @@ func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
 	now := s.cfg.Now()
 	info := s.watch.view().info
 	name := words.Name(claims)
-	s.layout.render(w, r, http.StatusOK, "profile", page{Title: "Profile", Section: "profile", Script: "live.js", Data: struct {
+	s.layout.Render(w, r, http.StatusOK, &profileTemplate, layout.Page{Title: "Profile", Section: "profile", Script: "live.js", Data: struct {
 		Name, Initials, Email string
 		Picture               bool
 		Tokens                []tokenView

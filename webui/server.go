@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -43,7 +45,7 @@ type Server struct {
 	flow      *loopback.Flow
 	browsers  *browsers
 	watch     *watch
-	layout    layout
+	layout    layout.Layout
 	pages     *pages
 	upstream  http.Handler
 	logouts   *logouts
@@ -74,7 +76,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, base: base, logouts: newLogouts(cfg.Now), seen: newSeenTokens(cfg.Now), stopping: make(chan struct{})}
 	s.browsers = newBrowsers(cmp.Or(base.Port(), "80"), cfg.Now)
 	s.watch = newWatch(cfg.Session, cfg.Now, s.browsers.forget)
-	s.layout = layout{tenant: host(cfg.Provider.Issuer()), hasPages: cfg.Pages != "", visitor: s.visitor}
+	s.layout = layout.Layout{Tenant: host(cfg.Provider.Issuer()), HasPages: cfg.Pages != "", Visitor: s.visitorName}
 	if cfg.Pages != "" {
 		if s.pages, err = newPages(cfg.Pages); err != nil {
 			return nil, err
@@ -133,12 +135,14 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /auth/backchannel-logout", s.backchannelLogout)
 	mux.HandleFunc("GET /auth/events", loopback.OnlyGET(s.events))
 	mux.HandleFunc("GET /auth/picture", s.picture)
-	mux.HandleFunc("GET "+assetsPath, serveAsset)
-	mux.HandleFunc("/auth/", func(w http.ResponseWriter, r *http.Request) { s.layout.fail(w, r, http.StatusNotFound, problem{}) })
+	mux.HandleFunc("GET "+layout.AssetsPath, layout.ServeAsset)
+	mux.HandleFunc("/auth/", func(w http.ResponseWriter, r *http.Request) {
+		s.layout.Fail(w, r, http.StatusNotFound, layout.Problem{})
+	})
 	mux.HandleFunc("/", s.rest)
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.layout.fail(w, r, http.StatusForbidden, problem{Title: "Not from another page", Why: "This can only be asked for by loopkey's own pages."})
+		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{Title: "Not from another page", Why: "This can only be asked for by loopkey's own pages."})
 	}))
 	return loopback.OwnHost(s.cfg.BaseURL, s.greet(origin.Handler(mux)))
 }
@@ -194,6 +198,15 @@ func (s *Server) visitor(r *http.Request) (provider.Claims, bool) {
 	return v.info.Claims, true
 }
 
+// visitorName returns the name of the visitor as a page shows it.
+func (s *Server) visitorName(r *http.Request) (string, bool) {
+	claims, ok := s.visitor(r)
+	if !ok {
+		return "", false
+	}
+	return words.Name(claims), true
+}
+
 // Guard lets only a logged-in browser through to next: any other is sent to log
 // in and comes back, and what is no browser gets a 401.
 func (s *Server) Guard(next http.Handler) http.Handler {
@@ -218,34 +231,18 @@ func User(r *http.Request) (provider.Claims, bool) {
 // stranger answers a request that comes from no recognised browser.
 func (s *Server) stranger(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	if !wantsPage(r) {
+	if !layout.WantsPage(r) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="loopkey"`)
-		failJSON(w, http.StatusUnauthorized, problem{Next: "Log in with a browser at " + s.cfg.BaseURL + "/auth/login."})
+		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{Next: "Log in with a browser at " + s.cfg.BaseURL + "/auth/login."})
 		return
 	}
 	http.Redirect(w, r, "/auth/login?returnTo="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 }
 
-// wantsPage tells a person's browser, which navigates, from an API client.
-func wantsPage(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
-		return false
-	}
-	for _, accept := range strings.Split(r.Header.Get("Accept"), ",") {
-		if kind, _, _ := strings.Cut(strings.TrimSpace(accept), ";"); kind == "text/html" || kind == "application/xhtml+xml" {
-			return true
-		}
-	}
-	return false
-}
-
 // rest is what no route of ours is: an app behind the guard, or nothing.
 func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
 	if s.upstream == nil {
-		s.layout.fail(w, r, http.StatusNotFound, problem{})
+		s.layout.Fail(w, r, http.StatusNotFound, layout.Problem{})
 		return
 	}
 	s.Guard(s.upstream).ServeHTTP(w, r)

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -50,7 +51,7 @@ type upstreamConfig struct {
 	// AccessToken is sent as Authorization, in place of what the request has; nil: that goes through untouched.
 	AccessToken func(context.Context) (provider.Secret, error)
 	Foreign     func(net.Conn) bool // whether another user's server was connected to; nil: loopback.ForeignListener
-	Layout      *layout
+	Layout      *layout.Layout
 }
 
 // An upstream passes requests on to an app. It tells the app who the person is
@@ -189,11 +190,11 @@ func (u *upstream) dialOwn(dialer *net.Dialer) func(ctx context.Context, network
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	claims, ok := u.cfg.Visitor(r)
 	if !ok {
-		u.cfg.Layout.fail(w, r, http.StatusUnauthorized, problem{})
+		u.cfg.Layout.Fail(w, r, http.StatusUnauthorized, layout.Problem{})
 		return
 	}
 	if isForeign(r) {
-		u.cfg.Layout.fail(w, r, http.StatusForbidden, problem{
+		u.cfg.Layout.Fail(w, r, http.StatusForbidden, layout.Problem{
 			Title: "Asked by another page", Why: "A page of another origin asked for this with your cookie. Links to the app are followed; nothing else from outside is.",
 		})
 		return
@@ -428,13 +429,13 @@ func stripAnswer(h http.Header) {
 // noToken answers when there is no access token to send.
 func (u *upstream) noToken(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, session.ErrNotLoggedIn) || errors.Is(err, session.ErrCannotRenew) {
-		u.cfg.Layout.fail(w, r, http.StatusUnauthorized, problem{
+		u.cfg.Layout.Fail(w, r, http.StatusUnauthorized, layout.Problem{
 			Title: "Log in again", Why: "The app is to get an access token, and the session has none that is still good.",
-			Links: []link{{"Log in", "/auth/login?" + url.Values{"returnTo": {r.URL.RequestURI()}}.Encode()}},
+			Links: []layout.Link{{Text: "Log in", URL: "/auth/login?" + url.Values{"returnTo": {r.URL.RequestURI()}}.Encode()}},
 		})
 		return
 	}
-	u.cfg.Layout.fail(w, r, http.StatusServiceUnavailable, problem{
+	u.cfg.Layout.Fail(w, r, http.StatusServiceUnavailable, layout.Problem{
 		Title: "No access token", Why: "The app is to get an access token, and there is none at the moment: " + words.Line(err.Error(), 300) + ".",
 		Next: "Reload in a while. loopkey token says more.",
 	})
@@ -449,11 +450,11 @@ func (u *upstream) failed(w http.ResponseWriter, r *http.Request, err error) {
 	why := u.reason(err)
 	w.Header().Set(downHeader, "down")
 	w.Header().Set("Cache-Control", "no-store")
-	if !wantsPage(r) {
-		failJSON(w, http.StatusBadGateway, problem{Why: why})
+	if !layout.WantsPage(r) {
+		layout.FailJSON(w, http.StatusBadGateway, layout.Problem{Why: why})
 		return
 	}
-	u.cfg.Layout.render(w, r, http.StatusBadGateway, "down", page{
+	u.cfg.Layout.Render(w, r, http.StatusBadGateway, &downTemplate, layout.Page{
 		Title: "The app does not answer", Script: "waiting.js",
 		Data: struct{ Why, Next string }{why, "Start it, or give loopkey serve --upstream its right address."},
 	})

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -29,7 +30,7 @@ func guarded(t testing.TB, cfg upstreamConfig) *httptest.Server {
 	if cfg.Visitor == nil {
 		cfg.Visitor = func(*http.Request) (provider.Claims, bool) { return provider.Claims{"sub": "auth0|1"}, true }
 	}
-	cfg.Layout = &layout{}
+	cfg.Layout = &layout.Layout{}
 	u, err := newUpstream(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

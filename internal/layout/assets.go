@@ -1,4 +1,4 @@
-package webui
+package layout
 
 import (
 	"bytes"
@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// assetsPath is where the assets are served. It lies under /auth/, which is ours
+// AssetsPath is where ServeAsset belongs. It lies under /auth/, which is ours
 // anyway: an app behind the guard often has an /assets/ of its own.
-const assetsPath = "/auth/assets/"
+const AssetsPath = "/auth/assets/"
 
 //go:embed assets
 var assetFiles embed.FS
@@ -27,7 +27,8 @@ type asset struct {
 	plain, gzipped         []byte
 }
 
-// assets holds every asset by its own name and by its hashed one, compressed once when the first is asked for.
+// assets holds every asset by its own name and by its hashed one. They are compressed once, when the first is asked
+// for.
 var assets = sync.OnceValues(func() (map[string]*asset, error) {
 	files, err := assetFiles.ReadDir("assets")
 	if err != nil {
@@ -53,9 +54,11 @@ var assets = sync.OnceValues(func() (map[string]*asset, error) {
 		}
 		sum := sha256.Sum256(plain)
 		ext := path.Ext(name)
-		a := &asset{contentType: contentType(name), hash: hex.EncodeToString(sum[:8]), plain: plain, gzipped: gzipped.Bytes()}
+		a := &asset{
+			contentType: contentType(name), hash: hex.EncodeToString(sum[:8]), plain: plain, gzipped: gzipped.Bytes(),
+		}
 		hashed := strings.TrimSuffix(name, ext) + "-" + a.hash + ext
-		a.url = assetsPath + hashed
+		a.url = AssetsPath + hashed
 		byName[name], byName[hashed] = a, a
 	}
 	return byName, nil
@@ -74,20 +77,21 @@ func assetURL(name string) (string, error) {
 	return a.url, nil
 }
 
-// serveAsset answers GET /auth/assets/{name}. A name holds the hash of its content, so what is under it never
-// changes and browsers may keep it for ever.
-func serveAsset(w http.ResponseWriter, r *http.Request) {
+// ServeAsset serves GET /auth/assets/{name}. A name holds the hash of its content, so what is under it never changes
+// and browsers may keep it for ever.
+func ServeAsset(w http.ResponseWriter, r *http.Request) {
 	all, err := assets()
-	a := all[strings.TrimPrefix(r.URL.Path, assetsPath)]
+	a := all[strings.TrimPrefix(r.URL.Path, AssetsPath)]
 	if err != nil || a == nil || r.URL.Path != a.url {
-		failJSON(w, http.StatusNotFound, problem{})
+		FailJSON(w, http.StatusNotFound, Problem{})
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", a.contentType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox") // the icon, opened by itself
+	// For the icon, opened by itself.
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	content, tag := a.plain, a.hash
@@ -99,7 +103,20 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// acceptsGzip reports whether the answer to r may be compressed (RFC 9110, section 12.5.3).
+// contentType returns the type of an asset by its name.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	return "application/octet-stream"
+}
+
+// acceptsGzip reports whether the response to r may be compressed (RFC 9110, section 12.5.3).
 func acceptsGzip(r *http.Request) bool {
 	for _, coding := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
 		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")

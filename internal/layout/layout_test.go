@@ -1,4 +1,4 @@
-package webui
+package layout
 
 import (
 	"compress/gzip"
@@ -9,33 +9,37 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/internal/test/markup"
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 func TestErrorPages(t *testing.T) {
 	t.Parallel()
-	l := &layout{tenant: "acme.example", hasPages: true, visitor: func(*http.Request) (provider.Claims, bool) {
-		return provider.Claims{"name": "Ada <i>Lovelace</i>\u202e"}, true
-	}}
+	ada := words.Name(map[string]any{"name": "Ada <i>Lovelace</i>\u202e"})
+	l := &Layout{Tenant: "acme.example", HasPages: true, Visitor: func(*http.Request) (string, bool) { return ada, true }}
 	for _, status := range []int{400, 401, 403, 404, 405, 421, 500, 502, 503, 418} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x", nil)
 		r.Header.Set("Accept", "text/html")
 		w := httptest.NewRecorder()
-		l.fail(w, r, status, problem{})
+		l.Fail(w, r, status, Problem{})
 		page := w.Body.String()
-		if w.Code != status || len(elements(t, page, "h1")) != 1 || textOf(elements(t, page, "h1")[0]) == "" || len(elements(t, page, "main")) != 1 {
+		h1 := markup.Elements(t, page, "h1")
+		if w.Code != status || len(h1) != 1 || markup.Text(h1[0]) == "" || len(markup.Elements(t, page, "main")) != 1 {
 			t.Errorf("%d: %d\n%s", status, w.Code, page)
 		}
-		if strings.Contains(page, "<i>") || strings.Contains(page, "\u202e") || !strings.Contains(page, "Ada &lt;i&gt;Lovelace") {
+		if strings.Contains(page, "<i>") || strings.Contains(page, "\u202e") ||
+			!strings.Contains(page, "Ada &lt;i&gt;Lovelace") {
 			t.Errorf("%d: the name is shown as it came:\n%s", status, page)
 		}
 		policy := w.Header().Get("Content-Security-Policy")
-		if strings.Contains(policy, "unsafe") || !strings.Contains(policy, "default-src 'none'") || w.Header().Get("Cache-Control") != "no-store" {
+		if strings.Contains(policy, "unsafe") || !strings.Contains(policy, "default-src 'none'") ||
+			w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%d: %v", status, w.Header())
 		}
-		for n := range allNodes(t, page) { // what our policy would refuse
+		for n := range markup.All(t, page) { // what our policy would refuse
 			for _, a := range n.Attr {
-				if a.Key == "style" || strings.HasPrefix(a.Key, "on") || n.Data == "style" || n.Data == "script" && a.Key != "src" && a.Key != "defer" {
+				if a.Key == "style" || strings.HasPrefix(a.Key, "on") || n.Data == "style" ||
+					n.Data == "script" && a.Key != "src" && a.Key != "defer" {
 					t.Errorf("%d: <%s %s>", status, n.Data, a.Key)
 				}
 			}
@@ -48,19 +52,20 @@ func TestErrorsForWhatIsNoBrowser(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x", nil)
 	r.Header.Set("Accept", "application/json")
 	w := httptest.NewRecorder()
-	(&layout{}).fail(w, r, http.StatusNotFound, problem{})
+	(&Layout{}).Fail(w, r, http.StatusNotFound, Problem{})
 	var got struct{ Error, Message string }
-	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Error != "not_found" || got.Message == "" || w.Code != 404 {
+	err := json.Unmarshal(w.Body.Bytes(), &got)
+	if err != nil || got.Error != "not_found" || got.Message == "" || w.Code != 404 {
 		t.Errorf("%d %s %v", w.Code, w.Body, err)
 	}
 }
 
 // Every template is drawn by some test with data; here it is enough that each parses and none escapes the layout.
-func TestRenderAnswersWholeOrNot(t *testing.T) {
+func TestRenderSendsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x", nil)
 	w := httptest.NewRecorder()
-	(&layout{}).render(w, r, http.StatusOK, "error", page{Data: "no such fields"})
+	(&Layout{}).Render(w, r, http.StatusOK, &errorTemplate, Page{Data: "no such fields"})
 	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "<") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
@@ -78,7 +83,7 @@ func TestAssets(t *testing.T) {
 			r.Header.Set(headers[i], headers[i+1])
 		}
 		w := httptest.NewRecorder()
-		serveAsset(w, r)
+		ServeAsset(w, r)
 		return w.Result()
 	}
 	for name, a := range all {
@@ -88,10 +93,11 @@ func TestAssets(t *testing.T) {
 			t.Fatal(err)
 		}
 		unpacked, err := io.ReadAll(z)
-		if err != nil || string(unpacked) != string(a.plain) || bodyOf(t, plain) != string(a.plain) {
+		if err != nil || string(unpacked) != string(a.plain) || markup.Body(t, plain) != string(a.plain) {
 			t.Errorf("%s is not what it was: %v", name, err)
 		}
-		if packed.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" || packed.Header.Get("Vary") != "Accept-Encoding" ||
+		if packed.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" ||
+			packed.Header.Get("Vary") != "Accept-Encoding" ||
 			packed.Header.Get("ETag") == plain.Header.Get("ETag") || packed.Header.Get("Content-Type") != contentType(name) {
 			t.Errorf("%s: %v", name, packed.Header)
 		}
@@ -102,7 +108,8 @@ func TestAssets(t *testing.T) {
 			t.Errorf("%s is packed for whom it must not be", name)
 		}
 	}
-	for _, url := range []string{assetsPath, assetsPath + "style.css", assetsPath + "style-0000000000000000.css", assetsPath + "../layout.go"} {
+	for _, name := range []string{"", "style.css", "style-0000000000000000.css", "../layout.go"} {
+		url := AssetsPath + name
 		if res := ask(url); res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %d", url, res.StatusCode)
 		}

@@ -1,0 +1,131 @@
+// Package layout is the frame around every local page: the header and the footer, the style sheet and the scripts, the
+// Content-Security-Policy, and the pages for errors. The rooms that serve pages bring what goes into the frame.
+package layout
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/loopkey/loopkey/internal/words"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// A Layout draws the pages of one server. The zero Layout draws them for nobody in particular.
+type Layout struct {
+	Tenant   string // the issuer's host, for the footer
+	HasPages bool   // the header links to /pages/
+	// Visitor returns the name that the header shows, if r comes from a browser that may see the user. It may be nil.
+	Visitor func(r *http.Request) (name string, ok bool)
+}
+
+// A Page is what one page adds to the layout.
+type Page struct {
+	Title   string // for the tab; "loopkey" follows it
+	Section string // the link of the header that this page is under: home, profile, pages
+	Script  string // the name of an asset, or ""
+	Data    any    // what the page's own template draws
+}
+
+// A Template draws the inside of a page: it defines "main", and may define "head". Its file is parsed when the page is
+// drawn for the first time, because commands that serve no page must not pay for it.
+type Template struct {
+	Files *embed.FS
+	File  string
+
+	once   sync.Once
+	parsed *template.Template
+	err    error
+}
+
+// parse returns the template in a copy of the frame.
+func (t *Template) parse() (*template.Template, error) {
+	t.once.Do(func() {
+		frame, err := frame()
+		if err == nil {
+			frame, err = frame.Clone()
+		}
+		if err == nil {
+			frame, err = frame.ParseFS(t.Files, t.File)
+		}
+		t.parsed, t.err = frame, err
+	})
+	return t.parsed, t.err
+}
+
+// frame is what all pages have in common.
+func frame() (*template.Template, error) {
+	t := template.New("layout.html").Funcs(template.FuncMap{"asset": assetURL})
+	return t.ParseFS(templateFiles, "templates/layout.html")
+}
+
+// A person is the visitor as the header shows them.
+type person struct{ Name, Initials string }
+
+// Render sends the page that t describes. It draws all of it before it sends the first byte, so a page is whole or it
+// is an error.
+func (l *Layout) Render(w http.ResponseWriter, r *http.Request, status int, t *Template, p Page) {
+	var out bytes.Buffer
+	err := l.draw(&out, r, t, p)
+	h := w.Header()
+	protect(h)
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store") // it names a person: after a logout, "back" must not show it
+	}
+	if err != nil { // a template that can't be drawn is our mistake, and no page of ours can say so
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = fmt.Fprintln(w, "loopkey could not draw this page.")
+		return
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Vary", "Cookie")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(out.Bytes())
+	}
+}
+
+func (l *Layout) draw(out *bytes.Buffer, r *http.Request, t *Template, p Page) error {
+	parsed, err := t.parse()
+	if err != nil {
+		return err
+	}
+	view := struct {
+		Page
+		Visitor  *person
+		Tenant   string
+		HasPages bool
+	}{Page: p, Tenant: l.Tenant, HasPages: l.HasPages}
+	if l.Visitor != nil {
+		if name, ok := l.Visitor(r); ok {
+			view.Visitor = &person{Name: name, Initials: words.Initials(name)}
+		}
+	}
+	return parsed.ExecuteTemplate(out, "layout.html", view)
+}
+
+// protect sets the policy of our own pages: they load what is ours and nothing else, no markup runs as a script or a
+// style, and nobody frames them.
+func protect(h http.Header) {
+	h.Set("Content-Security-Policy", strings.Join([]string{
+		"default-src 'none'",
+		"style-src 'self'",
+		"script-src 'self'",
+		"img-src 'self' data:", // small pictures inside a Markdown file, of which only raster types are let through
+		"connect-src 'self'",
+		"form-action 'self'",
+		"base-uri 'none'",
+		"frame-ancestors 'none'",
+	}, "; "))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin") // another port of localhost is the same site, and gets our cookie
+}

@@ -1,0 +1,142 @@
+package layout
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// A Problem is what an error page says: what failed, why, and what to do next. Zero fields are filled in from the
+// status.
+type Problem struct {
+	Title string
+	Why   string
+	Next  string
+	Links []Link
+	Notes []string // one line each, such as what a page asks for
+}
+
+// A Link is a way on.
+type Link struct{ Text, URL string }
+
+// usual returns the words for a status that needs none more particular.
+func usual(status int) Problem {
+	switch status {
+	case http.StatusBadRequest:
+		return Problem{
+			Title: "That request makes no sense here",
+			Why:   "It lacks something, or carries something that it should not.",
+		}
+	case http.StatusUnauthorized:
+		return Problem{
+			Title: "Log in first",
+			Why:   "This is shown to the person who is logged in, in a browser that loopkey has recognised.",
+			Links: []Link{{"Log in", "/auth/login"}},
+		}
+	case http.StatusForbidden:
+		return Problem{
+			Title: "Not for this login",
+			Why:   "You are logged in, but that is not enough for this page.",
+		}
+	case http.StatusNotFound:
+		return Problem{
+			Title: "Nothing here",
+			Why:   "No page has this address.",
+			Next:  "It may have been moved or renamed.",
+		}
+	case http.StatusMethodNotAllowed:
+		return Problem{
+			Title: "Not that way",
+			Why:   "This address does not take that kind of request.",
+		}
+	case http.StatusMisdirectedRequest:
+		return Problem{
+			Title: "Wrong address",
+			Why:   "loopkey answers to localhost, 127.0.0.1 and [::1] with its own port, and to no other name.",
+			Next:  "Open it by the URL that loopkey printed.",
+		}
+	case http.StatusInternalServerError:
+		return Problem{
+			Title: "Something broke",
+			Why:   "loopkey could not make this page.",
+			Next:  "If it happens again, end loopkey serve and start it anew.",
+		}
+	case http.StatusBadGateway:
+		return Problem{
+			Title: "The app does not answer",
+			Why:   "Nothing answers where the app behind loopkey should be.",
+		}
+	case http.StatusServiceUnavailable:
+		return Problem{
+			Title: "Not just now",
+			Why:   "loopkey can't answer this at the moment.",
+			Next:  "Try again shortly.",
+		}
+	}
+	return Problem{Title: cmp.Or(http.StatusText(status), "Something went wrong")}
+}
+
+// withDefaults returns p with the words that the status has for what p leaves open.
+func (p Problem) withDefaults(status int) Problem {
+	usual := usual(status)
+	p.Title = cmp.Or(p.Title, usual.Title)
+	if p.Why == "" {
+		p.Why, p.Next = usual.Why, cmp.Or(p.Next, usual.Next)
+	}
+	if p.Links == nil {
+		p.Links = usual.Links
+	}
+	return p
+}
+
+var errorTemplate = Template{Files: &templateFiles, File: "templates/error.html"}
+
+// Fail sends an error: a page to a browser that navigates, JSON to any other client.
+func (l *Layout) Fail(w http.ResponseWriter, r *http.Request, status int, p Problem) {
+	p = p.withDefaults(status)
+	if !WantsPage(r) {
+		FailJSON(w, status, p)
+		return
+	}
+	l.Render(w, r, status, &errorTemplate, Page{Title: p.Title, Data: struct {
+		Problem
+		Status int
+	}{p, status}})
+}
+
+// FailJSON sends an error to a client that is no browser, or that does not ask for a page.
+func FailJSON(w http.ResponseWriter, status int, p Problem) {
+	p = p.withDefaults(status)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Error   string   `json:"error"`
+		Message string   `json:"message"`
+		Next    string   `json:"next,omitempty"`
+		Notes   []string `json:"notes,omitempty"`
+	}{
+		strings.ReplaceAll(strings.ToLower(cmp.Or(http.StatusText(status), "error")), " ", "_"),
+		strings.TrimRight(p.Title, ".") + ". " + p.Why, p.Next, p.Notes,
+	})
+}
+
+// WantsPage reports whether r is a browser's that navigates, in contrast to an API client's.
+func WantsPage(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
+		return false
+	}
+	for _, accept := range strings.Split(r.Header.Get("Accept"), ",") {
+		kind, _, _ := strings.Cut(strings.TrimSpace(accept), ";")
+		if kind == "text/html" || kind == "application/xhtml+xml" {
+			return true
+		}
+	}
+	return false
+}
