@@ -16,16 +16,17 @@ const module = "github.com/loopkey/loopkey/"
 var mayImport = map[string][]string{
 	"internal/environ": {},
 	"internal/private": {},
+	"internal/known":   {"internal/private"},
 	"internal/words":   {},
 	"provider":         {"internal/private", "internal/words"},
 	"keystore":         {"internal/private", "internal/words"},
-	"internal/config":  {"internal/environ", "internal/private", "internal/words"},
+	"internal/config":  {"internal/environ", "internal/known", "internal/private", "internal/words"},
 	"internal/tenant":  {},
 	"loopback":         {"provider", "internal/environ", "internal/words"},
-	"session":          {"provider", "keystore", "internal/private", "internal/words"},
+	"session":          {"provider", "keystore", "internal/known", "internal/private", "internal/words"},
 	"internal/layout":  {"internal/words"},
 	"webui":            {"provider", "session", "loopback", "internal/layout", "internal/private", "internal/words"},
-	"internal/cli":     {"provider", "keystore", "internal/config", "internal/environ", "internal/private", "internal/tenant", "internal/words", "loopback", "session", "webui"},
+	"internal/cli":     {"provider", "keystore", "internal/config", "internal/environ", "internal/known", "internal/private", "internal/tenant", "internal/words", "loopback", "session", "webui"},
 	".":                {"internal/cli"},
 
 	"internal/licences": {}, // a program that CI runs

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -71,7 +72,7 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	ended.Deleted = true
 	s.forgetAttempt()
 	s.lock.touch()
-	ended.NoteError = Forget(s.cfg.StateDir, s.name)
+	ended.NoteError = known.Forget(s.cfg.StateDir, s.name)
 	return ended, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -155,7 +156,7 @@ func TestLoginBesideLogout(t *testing.T) {
 		}
 		return false
 	}})
-	s.cfg.Known = session.Known{Profile: "default", Issuer: s.p.Issuer(), ClientID: clientID}
+	s.cfg.Known = known.Client{Profile: "default", Issuer: s.p.Issuer(), ClientID: clientID}
 	s.login("")
 	next := s.tokens("")
 	ended := make(chan error, 1)
@@ -173,8 +174,8 @@ func TestLoginBesideLogout(t *testing.T) {
 	if err := errors.Join(<-ended, <-begun); err != nil {
 		t.Fatal(err)
 	}
-	known, err := session.All(s.cfg.StateDir)
-	if _, infoErr := s.process().Info(t.Context()); infoErr != nil || err != nil || len(known) != 1 {
-		t.Errorf("known: %v, %v; the session: %v", known, err, infoErr)
+	noted, err := known.All(s.cfg.StateDir)
+	if _, infoErr := s.process().Info(t.Context()); infoErr != nil || err != nil || len(noted) != 1 {
+		t.Errorf("known: %v, %v; the session: %v", noted, err, infoErr)
 	}
 }

@@ -13,14 +13,13 @@ package session
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -73,7 +72,7 @@ type Config struct {
 	Provider *provider.Provider // required
 	Store    keystore.Store     // required
 	StateDir string             // required: holds the lock, which all processes of the person must share
-	Known    Known              // what is remembered of a login in StateDir; zero: nothing
+	Known    known.Client       // what is noted of a login in StateDir, for loopkey's own commands; zero: nothing
 	// MayAskAudiences: the provider lets one refresh token get tokens for audiences that the login did not ask for.
 	// Others may end the session over such a request, so they are not asked.
 	MayAskAudiences bool
@@ -98,14 +97,8 @@ func New(cfg Config) *Session {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Now().Round(0) } // by the wall: the other clock stands still while a laptop sleeps
 	}
-	name := Name(cfg.Profile, cfg.Provider.Issuer(), cfg.Provider.ClientID())
+	name := known.Client{Profile: cfg.Profile, Issuer: cfg.Provider.Issuer(), ClientID: cfg.Provider.ClientID()}.Name()
 	return &Session{cfg: cfg, name: name, lock: fileLock{dir: cfg.StateDir, name: name}}
-}
-
-// Name returns the keystore's name of a session: two profiles, issuers or clients never share one.
-func Name(profile, issuer, clientID string) string {
-	sum := sha256.Sum256([]byte(profile + "\x00" + issuer + "\x00" + clientID))
-	return profile + "." + hex.EncodeToString(sum[:8])
 }
 
 // Name returns the keystore's name of this session.
@@ -342,10 +335,10 @@ func (s *Session) BeginOver(ctx context.Context, t *provider.Tokens, mayReplace 
 // remember notes where the session is, under the lock: a logout under way takes the note of the one
 // before away. That it can't be noted only means that the next command wants to be told the issuer.
 func (s *Session) remember() (forget func()) {
-	if s.cfg.Known == (Known{}) {
+	if s.cfg.Known == (known.Client{}) {
 		return func() {}
 	}
-	forget, err := Remember(s.cfg.StateDir, s.cfg.Known)
+	forget, err := known.Remember(s.cfg.StateDir, s.cfg.Known)
 	if err != nil {
 		if s.cfg.Notice != nil {
 			s.cfg.Notice("this login is not noted, so name the issuer in every command: " + err.Error())

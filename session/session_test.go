@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -502,7 +503,7 @@ func TestEnd(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{})
 	tokens := s.login("")
-	if _, err := session.Remember(s.cfg.StateDir, session.Known{Profile: "default", Issuer: s.p.Issuer(), ClientID: clientID}); err != nil {
+	if _, err := known.Remember(s.cfg.StateDir, known.Client{Profile: "default", Issuer: s.p.Issuer(), ClientID: clientID}); err != nil {
 		t.Fatal(err)
 	}
 	s.tenant.Fail("revoke", 503)
@@ -514,7 +515,7 @@ func TestEnd(t *testing.T) {
 	if _, err := s.get(session.Request{}); !errors.Is(err, session.ErrNotLoggedIn) {
 		t.Errorf("got %v", err)
 	}
-	if all, err := session.All(s.cfg.StateDir); err != nil || len(all) != 0 {
+	if all, err := known.All(s.cfg.StateDir); err != nil || len(all) != 0 {
 		t.Errorf("it is still remembered: %v, %v", all, err)
 	}
 	if ended, err = s.process().End(t.Context(), session.EndOptions{}); err != nil || ended.WasLoggedIn {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -56,10 +57,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 		return nil, err
 	}
 	passphrase := a.passphrase()
-	e := errand{
-		Profile: cfg.Profile, Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: secret, Auth0: cfg.Auth0,
-		AudienceParameter: cfg.AudienceParameter, Keystore: cfg.Keystore, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir,
-	}
+	e := errand{Client: cfg.Client, ClientSecret: secret, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir}
 	p, store, err := e.open(keychainLimit, passphrase)
 	if err != nil {
 		return nil, err
@@ -67,7 +65,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	return &account{
 		config: cfg, provider: p, store: store,
 		session: session.New(session.Config{
-			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, Known: knownOf(cfg), MayAskAudiences: cfg.RefreshAudiences,
+			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, Known: cfg.Client, MayAskAudiences: cfg.RefreshAudiences,
 			Apart: func(ctx context.Context, order []byte) ([]byte, error) {
 				return a.runApart(ctx, e, passphrase, order)
 			},
@@ -82,17 +80,17 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 func recall(cfg *config.Config) error {
 	if cfg.Issuer != "" {
 		if cfg.FromDotEnv("issuer") {
-			if k, ok := session.Recall(cfg.StateDir, session.Name(cfg.Profile, cfg.Issuer, cfg.ClientID)); ok {
-				remembered(cfg, k)
+			if k, ok := known.Recall(cfg.StateDir, cfg.Client.Name()); ok {
+				cfg.Remember(k)
 			}
 		}
 		return nil
 	}
-	all, err := session.All(cfg.StateDir)
+	all, err := known.All(cfg.StateDir)
 	if err != nil {
 		return err
 	}
-	var found []session.Known
+	var found []known.Client
 	for _, k := range all {
 		if k.Profile == cfg.Profile && (cfg.ClientID == "" || cfg.ClientID == k.ClientID) {
 			found = append(found, k)
@@ -102,7 +100,7 @@ func recall(cfg *config.Config) error {
 	case 0:
 		return fmt.Errorf("profile %q: %w, and no issuer is configured", cfg.Profile, session.ErrNotLoggedIn)
 	case 1:
-		remembered(cfg, found[0])
+		cfg.Remember(found[0])
 		return nil
 	}
 	var issuers []string
@@ -113,29 +111,8 @@ func recall(cfg *config.Config) error {
 		errUsage, cfg.Profile, strings.Join(issuers, " and "))
 }
 
-// remembered points a configuration at a session of before.
-func remembered(cfg *config.Config, k session.Known) {
-	cfg.Remember(k.Issuer, k.ClientID, k.Auth0, k.AudienceParameter, k.Keystore, k.BaseURL)
-}
-
-func knownOf(cfg *config.Config) session.Known {
-	return session.Known{
-		Profile: cfg.Profile, Issuer: cfg.Issuer, ClientID: cfg.ClientID, Auth0: cfg.Auth0,
-		AudienceParameter: cfg.AudienceParameter, Keystore: cfg.Keystore, BaseURL: cfg.BaseURL,
-	}
-}
-
-func remembers(known []session.Known, cfg *config.Config) bool {
-	for _, k := range known {
-		if k.Profile == cfg.Profile && k.Issuer == cfg.Issuer && k.ClientID == cfg.ClientID {
-			return true
-		}
-	}
-	return false
-}
-
 // configOf is the configuration of a remembered session: that of its profile, if it still names the same client.
-func (a *app) configOf(k session.Known) (*config.Config, error) {
+func (a *app) configOf(k known.Client) (*config.Config, error) {
 	named := *a
 	named.flags = map[string]string{"profile": k.Profile}
 	cfg, err := named.configure()
@@ -143,7 +120,7 @@ func (a *app) configOf(k session.Known) (*config.Config, error) {
 		return nil, err
 	}
 	if cfg.Issuer != k.Issuer || cfg.ClientID != k.ClientID {
-		remembered(cfg, k)
+		cfg.Remember(k)
 	}
 	return cfg, nil
 }

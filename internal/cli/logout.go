@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -59,19 +61,19 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	if err != nil {
 		return err
 	}
-	known, err := session.All(cfg.StateDir)
+	all, err := known.All(cfg.StateDir)
 	if err != nil {
 		return err
 	}
-	if cfg.Complete() == nil && !remembers(known, cfg) {
-		known = append(known, knownOf(cfg))
+	if cfg.Complete() == nil && !slices.ContainsFunc(all, func(c known.Client) bool { return c.Name() == cfg.Client.Name() }) {
+		all = append(all, cfg.Client)
 	}
-	if len(known) == 0 {
+	if len(all) == 0 {
 		a.say("Nobody was logged in.")
 		return nil
 	}
 	var failed []error
-	for _, k := range known {
+	for _, k := range all {
 		of, err := a.configOf(k)
 		if err == nil {
 			err = a.logoutOf(ctx, of, f)

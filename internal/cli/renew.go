@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -26,17 +27,12 @@ import (
 // An errand is all that such a process has to know. It is read from a pipe, for
 // arguments and environments can be seen by others.
 type errand struct {
-	Profile           string `json:"profile"`
-	Issuer            string `json:"issuer"`
-	ClientID          string `json:"client_id"`
-	ClientSecret      string `json:"client_secret,omitempty"`
-	Auth0             bool   `json:"auth0,omitempty"`
-	AudienceParameter string `json:"audience_parameter,omitempty"`
-	Keystore          string `json:"keystore"`
-	Passphrase        string `json:"passphrase,omitempty"`
-	CacheDir          string `json:"cache_dir"`
-	StateDir          string `json:"state_dir"`
-	Order             []byte `json:"order"`
+	known.Client
+	ClientSecret string `json:"client_secret,omitempty"`
+	Passphrase   string `json:"passphrase,omitempty"`
+	CacheDir     string `json:"cache_dir"`
+	StateDir     string `json:"state_dir"`
+	Order        []byte `json:"order"`
 }
 
 // errandLimit bounds an errand in bytes; a client secret is the largest thing in it.

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 )
@@ -33,17 +34,11 @@ type Input struct {
 
 // Config is what a command works with.
 type Config struct {
-	Profile           string
-	Issuer            string // "": none is configured
-	Auth0             bool
-	ClientID          string // "": none is configured
-	Audience, Scope   string
-	BaseURL           string // as configured, without a slash at its end unless one was given
-	Keystore          string // keychain, file, or socket:PATH
-	AudienceParameter string // audience or resource; "": by provider
-	RefreshAudiences  bool   // one refresh token may get tokens for audiences that the login did not name
-	StateDir          string
-	CacheDir          string
+	known.Client     // an Issuer or a ClientID of "": none is configured
+	Audience, Scope  string
+	RefreshAudiences bool // one refresh token may get tokens for audiences that the login did not name
+	StateDir         string
+	CacheDir         string
 
 	secret func() (string, error) // nil: none; a func, because fmt would print an unexported string
 	values map[string]value       // what was set, by name
@@ -160,10 +155,10 @@ func Load(in Input) (*Config, error) {
 	c.Keystore = c.first("keystore", "keychain", layers...)
 	c.AudienceParameter = c.first("audience-parameter", "", profile)
 	c.RefreshAudiences = c.first("refresh-audiences", strconv.FormatBool(c.Auth0), profile) == "true"
-	c.StateDir = c.first("state-dir", places.state, profile)
-	c.CacheDir = c.first("cache-dir", places.cache, profile)
+	c.StateDir = c.first("state-dir", places.State, profile)
+	c.CacheDir = c.first("cache-dir", places.Cache, profile)
 	if c.StateDir == "" || c.CacheDir == "" {
-		return nil, fmt.Errorf("%w: loopkey has no place for its files: set %s", ErrInvalid, homeVariable())
+		return nil, fmt.Errorf("%w: loopkey has no place for its files: set %s", ErrInvalid, private.HomeVariable())
 	}
 	if err := c.clientSecret(flags, variables, file, profile); err != nil {
 		return nil, err
@@ -252,25 +247,25 @@ func (c *Config) CompleteForLogin() error {
 	return nil
 }
 
-// Remember points the configuration at a session of before. A client secret stays
-// with the client that it was configured for.
-func (c *Config) Remember(issuer, clientID string, auth0 bool, audienceParameter, keystore, baseURL string) {
-	if c.ClientID != clientID || c.Issuer != "" && c.Issuer != issuer {
+// Remember points the configuration at the client of an earlier login. A client secret stays with the client that it
+// was configured for.
+func (c *Config) Remember(earlier known.Client) {
+	if c.ClientID != earlier.ClientID || c.Issuer != "" && c.Issuer != earlier.Issuer {
 		c.secret = nil
 		delete(c.values, "client-secret")
 	}
-	c.Issuer, c.ClientID, c.Auth0 = issuer, clientID, auth0
-	c.values["issuer"] = value{text: issuer, from: fromSession, origin: "the last login"}
-	c.values["client-id"] = value{text: clientID, from: fromSession, origin: "the last login"}
-	c.AudienceParameter = cmp.Or(c.AudienceParameter, audienceParameter)
+	c.Issuer, c.ClientID, c.Auth0 = earlier.Issuer, earlier.ClientID, earlier.Auth0
+	c.values["issuer"] = value{text: c.Issuer, from: fromSession, origin: "the last login"}
+	c.values["client-id"] = value{text: c.ClientID, from: fromSession, origin: "the last login"}
+	c.AudienceParameter = cmp.Or(c.AudienceParameter, earlier.AudienceParameter)
 	if c.values["refresh-audiences"].from == fromNowhere {
-		c.RefreshAudiences = auth0
+		c.RefreshAudiences = c.Auth0
 	}
-	if c.values["keystore"].from == fromNowhere && keystore != "" {
-		c.Keystore = keystore
+	if c.values["keystore"].from == fromNowhere && earlier.Keystore != "" {
+		c.Keystore = earlier.Keystore
 	}
-	if c.values["base-url"].from == fromNowhere && baseURL != "" {
-		c.BaseURL = baseURL
+	if c.values["base-url"].from == fromNowhere && earlier.BaseURL != "" {
+		c.BaseURL = earlier.BaseURL
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // A world is the outside as a test wants it: a home, a working directory, and their files.
@@ -25,7 +27,7 @@ func (w world) input(t testing.TB) Input {
 	t.Helper()
 	dir, home := t.TempDir(), t.TempDir()
 	in := Input{Flags: w.flags, Dir: dir}
-	in.Environ = append([]string{homeVariable() + "=" + home, "LOOPKEY_CONFIG=" + filepath.Join(home, "config.toml")}, w.env...)
+	in.Environ = append([]string{private.HomeVariable() + "=" + home, "LOOPKEY_CONFIG=" + filepath.Join(home, "config.toml")}, w.env...)
 	write(t, filepath.Join(dir, ".env"), w.dotEnv)
 	if w.toml == "" {
 		in.Environ = slices.Delete(in.Environ, 1, 2)
@@ -308,8 +310,8 @@ func TestRefusals(t *testing.T) {
 		"config.toml of PowerShell":           {world{toml: "\xff\xfe["}, []string{"UTF-8"}},
 		"a secret and a file of it":           {profile("client_secret = '" + hidden + "'\nclient_secret_file = 'x'"), []string{"client_secret_file", "give one"}},
 		"LOOPKEY_CONFIG that is missing":      {world{env: []string{"LOOPKEY_CONFIG=/no/such/config.toml"}}, []string{"/no/such/config.toml"}},
-		"no home":                             {world{env: []string{homeVariable() + "=", "LOOPKEY_CONFIG="}}, []string{homeVariable()}},
-		"a home that is a relative directory": {world{env: []string{homeVariable() + "=here", "LOOPKEY_CONFIG="}}, []string{homeVariable()}},
+		"no home":                             {world{env: []string{private.HomeVariable() + "=", "LOOPKEY_CONFIG="}}, []string{private.HomeVariable()}},
+		"a home that is a relative directory": {world{env: []string{private.HomeVariable() + "=here", "LOOPKEY_CONFIG="}}, []string{private.HomeVariable()}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -344,7 +346,7 @@ func TestProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := environ.Lookup(in.Environ, homeVariable())
+	home := environ.Lookup(in.Environ, private.HomeVariable())
 	if c.Profile != "work" || c.Issuer != "https://acme.eu.auth0.com/" || !c.Auth0 || c.ClientID != "s6Bh" || c.Audience != "https://api" || c.Scope != "openid" ||
 		c.BaseURL != "http://127.0.0.1:4000/" || c.AudienceParameter != "resource" || c.RefreshAudiences ||
 		c.StateDir != filepath.Join(home, "state") || c.CacheDir != filepath.Join(home, "cache") || c.Keystore != "socket:"+filepath.Join(home, "here.sock") {
@@ -369,8 +371,8 @@ func TestProfile(t *testing.T) {
 func TestConfigFileIsNeverInTheWorkingDirectory(t *testing.T) {
 	t.Parallel()
 	for _, home := range []string{"", ".", "x"} {
-		p := placesOf([]string{homeVariable() + "=" + home, "XDG_CONFIG_HOME=here", "APPDATA=here", "XDG_STATE_HOME=here", "LOCALAPPDATA=here"})
-		if p.file != "" || p.state != "" || p.cache != "" {
+		p := placesOf([]string{private.HomeVariable() + "=" + home, "XDG_CONFIG_HOME=here", "APPDATA=here", "XDG_STATE_HOME=here", "LOCALAPPDATA=here"})
+		if p.file != "" || p.State != "" || p.Cache != "" {
 			t.Errorf("home %q: %+v", home, p)
 		}
 	}
@@ -594,7 +596,10 @@ func TestRemember(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := load(t, test.world)
-			c.Remember(test.issuer, test.client, true, "audience", "file", "http://localhost:4000")
+			c.Remember(known.Client{
+				Issuer: test.issuer, ClientID: test.client, Auth0: true,
+				AudienceParameter: "audience", Keystore: "file", BaseURL: "http://localhost:4000",
+			})
 			if c.Issuer != test.issuer || c.ClientID != test.client || !c.Auth0 || !c.RefreshAudiences || c.Keystore != "file" || c.BaseURL != "http://localhost:4000" || c.Origin("issuer") != "the last login" {
 				t.Errorf("%+v", c)
 			}
@@ -646,7 +651,7 @@ func FuzzTOML(f *testing.F) {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Load(Input{Environ: []string{homeVariable() + "=" + home, "LOOPKEY_CONFIG=" + path}})
+		_, err := Load(Input{Environ: []string{private.HomeVariable() + "=" + home, "LOOPKEY_CONFIG=" + path}})
 		if err != nil && (!errors.Is(err, ErrInvalid) || strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r == 0x7f })) {
 			t.Errorf("%q", err)
 		}

@@ -7,61 +7,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/private"
 )
 
-// places are where loopkey's files lie. Each is absolute or "": a relative one would
-// be inside whatever directory one stands in, and that is not trusted.
+// places are where loopkey's files lie.
 type places struct {
-	home         string
-	file         string // config.toml
-	named        bool   // by LOOPKEY_CONFIG, which may be relative
-	state, cache string
+	private.Folders
+	file  string // config.toml
+	named bool   // by LOOPKEY_CONFIG, which may be relative
 }
 
-func homeVariable() string {
-	if runtime.GOOS == "windows" {
-		return "USERPROFILE"
+func placesOf(variables []string) places {
+	p := places{Folders: private.FoldersOf("loopkey", func(name string) string { return environ.Lookup(variables, name) })}
+	if p.Config != "" {
+		p.file = filepath.Join(p.Config, "config.toml")
 	}
-	return "HOME"
-}
-
-func placesOf(env []string) places {
-	p := places{home: environ.Lookup(env, homeVariable())}
-	// The XDG specification says to ignore a relative path; so it is with the others.
-	folder := func(name string, below ...string) string {
-		if path := environ.Lookup(env, name); filepath.IsAbs(path) {
-			return path
-		}
-		if !filepath.IsAbs(p.home) {
-			return ""
-		}
-		return filepath.Join(append([]string{p.home}, below...)...)
-	}
-	join := func(folder string, below ...string) string {
-		if folder == "" {
-			return ""
-		}
-		return filepath.Join(append([]string{folder}, below...)...)
-	}
-	switch runtime.GOOS {
-	case "windows":
-		local := folder("LOCALAPPDATA", "AppData", "Local")
-		p.file = join(folder("APPDATA", "AppData", "Roaming"), "loopkey", "config.toml")
-		p.cache, p.state = join(local, "loopkey", "cache"), join(local, "loopkey")
-	case "darwin":
-		library := folder("", "Library")
-		p.file = join(library, "Application Support", "loopkey", "config.toml")
-		p.cache, p.state = join(library, "Caches", "loopkey"), join(library, "Application Support", "loopkey", "state")
-	default:
-		p.file = join(folder("XDG_CONFIG_HOME", ".config"), "loopkey", "config.toml")
-		p.cache = join(folder("XDG_CACHE_HOME", ".cache"), "loopkey")
-		p.state = join(folder("XDG_STATE_HOME", ".local", "state"), "loopkey")
-	}
-	if named := environ.Lookup(env, "LOOPKEY_CONFIG"); named != "" {
+	if named := environ.Lookup(variables, "LOOPKEY_CONFIG"); named != "" {
 		p.file, p.named = named, true
 	}
 	return p
@@ -70,10 +34,10 @@ func placesOf(env []string) places {
 // resolve makes a path of config.toml absolute: ~ is home, the rest is beside the file.
 func (p places) resolve(path string) (string, error) {
 	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || os.IsPathSeparator(rest[0])) {
-		if !filepath.IsAbs(p.home) {
-			return "", errors.New("~ can't be known: " + homeVariable() + " is not set")
+		if !filepath.IsAbs(p.Home) {
+			return "", errors.New("~ can't be known: " + private.HomeVariable() + " is not set")
 		}
-		return filepath.Join(p.home, rest), nil
+		return filepath.Join(p.Home, rest), nil
 	}
 	if filepath.IsAbs(path) {
 		return path, nil

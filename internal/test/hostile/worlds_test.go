@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/test/house"
 	"github.com/loopkey/loopkey/keystore"
-	"github.com/loopkey/loopkey/session"
 )
 
 // A world is a provider and a house that is logged in there. One case after another is tried in it.
@@ -31,7 +31,7 @@ func newWorld(t testing.TB, env ...string) *world {
 
 func worldOf(t testing.TB, p *Provider, env ...string) *world {
 	t.Helper()
-	w := &world{Provider: p, house: house.New(t, p.Issuer(), env...), name: session.Name("default", p.Issuer(), house.Client)}
+	w := &world{Provider: p, house: house.New(t, p.Issuer(), env...), name: known.Client{Profile: "default", Issuer: p.Issuer(), ClientID: house.Client}.Name()}
 	w.house.Must("login")
 	w.was = w.stored(t)
 	return w

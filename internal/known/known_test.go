@@ -1,11 +1,11 @@
-package session_test
+package known_test
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/loopkey/loopkey/session"
+	"github.com/loopkey/loopkey/internal/known"
 )
 
 // A session is noted before it is stored, and the note taken back when that fails,
@@ -13,29 +13,29 @@ import (
 func TestRemember(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
-	k := session.Known{Profile: "work", Issuer: "https://issuer.example.com", ClientID: "c"}
+	k := known.Client{Profile: "work", Issuer: "https://issuer.example.com", ClientID: "c"}
 	count := func(want int) {
 		t.Helper()
-		if all, err := session.All(dir); err != nil || len(all) != want {
+		if all, err := known.All(dir); err != nil || len(all) != want {
 			t.Errorf("%d sessions are known, %v", len(all), err)
 		}
 	}
-	undo, err := session.Remember(dir, k)
+	undo, err := known.Remember(dir, k)
 	if err != nil {
 		t.Fatal(err)
 	}
 	count(1)
 	undo()
 	count(0)
-	if _, err := session.Remember(dir, k); err != nil {
+	if _, err := known.Remember(dir, k); err != nil {
 		t.Fatal(err)
 	}
-	if undo, err = session.Remember(dir, k); err != nil {
+	if undo, err = known.Remember(dir, k); err != nil {
 		t.Fatal(err)
 	}
 	undo()
 	count(1)
-	if err := session.Forget(dir, session.Name(k.Profile, k.Issuer, k.ClientID)); err != nil {
+	if err := known.Forget(dir, k.Name()); err != nil {
 		t.Fatal(err)
 	}
 	count(0)

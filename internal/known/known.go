@@ -1,0 +1,101 @@
+// Package known keeps notes of the logins of this user, so that a command finds their sessions again where no
+// configuration names them.
+package known
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/private"
+)
+
+// A Client is one client at one provider under one profile, with what a command needs to know to open its session.
+// It holds no secret. The zero Client stands for none.
+type Client struct {
+	Profile           string `json:"profile"`
+	Issuer            string `json:"issuer"`
+	ClientID          string `json:"client_id"`
+	Auth0             bool   `json:"auth0,omitempty"`              // the issuer is an Auth0 tenant
+	AudienceParameter string `json:"audience_parameter,omitempty"` // audience or resource; "": as Auth0 says
+	Keystore          string `json:"keystore,omitempty"`           // keychain, file, or socket:PATH
+	BaseURL           string `json:"base_url,omitempty"`           // of the local server
+}
+
+// Name returns the keystore's name of the client's session. Two profiles, issuers or client IDs never share one.
+func (c Client) Name() string {
+	sum := sha256.Sum256([]byte(c.Profile + "\x00" + c.Issuer + "\x00" + c.ClientID))
+	return c.Profile + "." + hex.EncodeToString(sum[:8])
+}
+
+const (
+	suffix    = ".known.json"
+	noteLimit = 1 << 16 // of a note, in bytes
+)
+
+// Remember notes a client in stateDir. It is called before the client's session is stored, so that the keystore holds
+// no session that All does not list. The undo is for a session that could not be stored: it removes a new note, and
+// leaves one that was there before.
+func Remember(stateDir string, c Client) (undo func(), err error) {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := private.Dir(stateDir); err != nil {
+		return nil, fmt.Errorf("noting the session: %w", err)
+	}
+	path := filepath.Join(stateDir, c.Name()+suffix)
+	_, before := os.Lstat(path)
+	if err := private.Replace(path, append(data, '\n')); err != nil {
+		return nil, fmt.Errorf("noting the session: %w", err)
+	}
+	return func() {
+		if errors.Is(before, os.ErrNotExist) {
+			_ = os.Remove(path)
+		}
+	}, nil
+}
+
+// Recall returns the client that was noted in stateDir under the name of its session, if there is a note.
+func Recall(stateDir, name string) (c Client, ok bool) {
+	data, err := private.Read(filepath.Join(stateDir, name+suffix), noteLimit)
+	ok = err == nil && json.Unmarshal(data, &c) == nil && c.Name() == name
+	return c, ok
+}
+
+// Forget removes the note of the client whose session has the name. A note that is not there is no error.
+func Forget(stateDir, name string) error {
+	if err := os.Remove(filepath.Join(stateDir, name+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forgetting the session: %w", err)
+	}
+	return nil
+}
+
+// All returns the clients that were noted in stateDir, sorted by profile, issuer and client ID. It leaves out the notes
+// that can't be read.
+func All(stateDir string) ([]Client, error) {
+	entries, err := os.ReadDir(stateDir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the known sessions: %w", err)
+	}
+	var all []Client
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), suffix)
+		if !ok || !entry.Type().IsRegular() {
+			continue
+		}
+		if c, ok := Recall(stateDir, name); ok {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b Client) int {
+		return strings.Compare(a.Profile+"\x00"+a.Issuer+"\x00"+a.ClientID, b.Profile+"\x00"+b.Issuer+"\x00"+b.ClientID)
+	})
+	return all, nil
+}
