@@ -103,38 +103,3 @@ func TestFilesInTheBrowser(t *testing.T) {
 		}
 	}
 }
-
-// The page for an app that is down opens the app when it is back, without a hand on it.
-func TestWaitingPageMendsItself(t *testing.T) {
-	t.Parallel()
-	tab := chromium(t)
-	up := make(chan struct{})
-	backend := app(t, func(w http.ResponseWriter, _ *http.Request) {
-		select {
-		case <-up:
-			w.Header().Set("Content-Type", "text/html")
-			_, _ = w.Write([]byte("<!doctype html><title>back</title>"))
-		default: // down: the connection breaks off before there is an answer
-			panic(http.ErrAbortHandler)
-		}
-	})
-	visitor := func(*http.Request) (provider.Claims, bool) { return provider.Claims{"sub": "u"}, true }
-	u, err := newUpstream(t.Context(), upstreamConfig{URL: backend.URL, Visitor: visitor, Layout: &layout.Layout{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	base := behindCookie(t, u)
-	if err := chromedp.Do(tab, chromedp.Navigate(base+"/enter"), chromedp.Navigate(base+"/app"), chromedp.WaitVisible("#waiting")); err != nil {
-		t.Fatal(err)
-	}
-	close(up)
-	for {
-		title, err := chromedp.Run(tab, chromedp.Title())
-		if title == "back" {
-			return
-		}
-		if tab.Err() != nil {
-			t.Fatalf("the page still says %q: %v", title, err)
-		}
-	}
-}

@@ -84,7 +84,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.pages.layout = &s.layout
 	}
 	if cfg.Upstream != "" {
-		if s.upstream, err = newUpstream(ctx, s.upstreamConfig()); err != nil {
+		if s.upstream, err = s.newUpstream(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -101,19 +101,6 @@ func host(issuer string) string {
 		return issuer
 	}
 	return u.Host
-}
-
-func (s *Server) upstreamConfig() upstreamConfig {
-	cfg := upstreamConfig{
-		URL: s.cfg.Upstream, AllowRemote: s.cfg.AllowRemoteUpstream, OwnPort: s.base.Port(), Visitor: s.visitor, Layout: &s.layout,
-	}
-	if s.cfg.PassAccessToken {
-		cfg.AccessToken = func(ctx context.Context) (provider.Secret, error) {
-			token, err := s.cfg.Session.AccessToken(ctx, session.Request{Audience: s.cfg.Audience, MinLifetime: time.Minute})
-			return token.Token, err
-		}
-	}
-	return cfg
 }
 
 // Handler returns every route behind the guard: our Host, then our origin, then the route.

@@ -32,8 +32,8 @@ type scene struct {
 	base    string
 }
 
-// newScene makes one; overtaken, if it is there, comes between the storing of a page's login and the page.
-func newScene(t testing.TB, overtaken ...func(*scene)) *scene {
+// newScene makes one; configure may change what New is given.
+func newScene(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 	t.Helper()
 	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,12 +64,8 @@ func newScene(t testing.TB, overtaken ...func(*scene)) *scene {
 	}
 	s := &scene{tenant: at, base: base, session: session.New(session.Config{Profile: "default", Provider: p, Store: keystore.Memory(), StateDir: t.TempDir()})}
 	cfg := webui.Config{Session: s.session, Provider: p, BaseURL: base}
-	for _, then := range overtaken {
-		cfg.Store = func(ctx context.Context, tokens *provider.Tokens, mayReplace func(string) bool) error {
-			_, err := s.session.BeginOver(ctx, tokens, mayReplace)
-			then(s)
-			return err
-		}
+	for _, change := range configure {
+		change(s, &cfg)
 	}
 	if s.server, err = webui.New(t.Context(), cfg); err != nil {
 		t.Fatal(err)
@@ -133,11 +129,17 @@ func ask(t testing.TB, client *http.Client, method, target string, body url.Valu
 // Two people log in at the same instant: who was first is not taken for the second.
 func TestOvertakenLogin(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, func(s *scene) {
-		hers := provider.Tokens{AccessToken: provider.NewSecret("hers"), IDToken: provider.NewSecret("hers too"), IDTokenExpiry: time.Now().Add(time.Hour),
-			Claims: provider.Claims{"sub": "grace", "name": "Grace"}}
-		if _, err := s.session.Begin(t.Context(), &hers); err != nil {
-			t.Error(err)
+	s := newScene(t, func(s *scene, cfg *webui.Config) {
+		cfg.Store = func(ctx context.Context, tokens *provider.Tokens, mayReplace func(string) bool) error {
+			_, err := s.session.BeginOver(ctx, tokens, mayReplace)
+			hers := provider.Tokens{
+				AccessToken: provider.NewSecret("hers"), IDToken: provider.NewSecret("hers too"), IDTokenExpiry: time.Now().Add(time.Hour),
+				Claims: provider.Claims{"sub": "grace", "name": "Grace"},
+			}
+			if _, err := s.session.Begin(t.Context(), &hers); err != nil {
+				t.Error(err)
+			}
+			return err
 		}
 	})
 	ada, visit := s.login(t, "/")

@@ -1,0 +1,213 @@
+// Package upstream is a reverse proxy for one app. It tells the app who the user is and keeps loopkey's own cookies
+// from it; WebSockets and event streams go through.
+//
+//	app, err := upstream.New(ctx, upstream.Config{URL: "http://localhost:5173", User: user, Fail: fail})
+//	mux.Handle("/", guard(app))
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+// tokenWait limits the wait for the access token of one request.
+const tokenWait = 30 * time.Second
+
+// Config says where the app is, who uses it, and how the server in front of it shows errors.
+type Config struct {
+	URL         string // of the app, http or https; its path goes before the path of every request
+	AllowRemote bool   // the app may be on another machine, or another user's
+	OwnPort     string // the port of this server, at which no app can be; "": unknown
+	OwnCookies  string // how the names of this server's cookies begin, which the app neither sees nor sets
+
+	// User returns the claims of the user who sent a request. A request of nobody is refused.
+	User func(*http.Request) (provider.Claims, bool)
+	// AccessToken returns the token to send as Authorization in place of what the request has there; nil: the app
+	// gets what the request has.
+	AccessToken func(context.Context) (provider.Secret, error)
+	// Foreign reports whether another user of this machine listens at the other end of a connection; nil:
+	// loopback.ForeignListener.
+	Foreign func(net.Conn) bool
+	// Fail replies to a request that the app has not replied to.
+	Fail func(http.ResponseWriter, *http.Request, Failure)
+}
+
+// A Handler passes requests on to an app. It tells the app who the user is in X-Forwarded-User, -Email,
+// -Preferred-Username and -Groups (percent-encoded where a value is not printable ASCII), and removes whatever a
+// request says of that itself.
+type Handler struct {
+	cfg    Config
+	target *url.URL
+	local  bool // the target is on this machine
+	named  bool // the target's host is a name other than localhost, by which the app may tell its sites apart
+	proxy  *httputil.ReverseProxy
+}
+
+// New prepares the way to an app. It looks up the app's name; the app need not run yet. An app that is elsewhere
+// without leave is ErrRemote.
+func New(ctx context.Context, cfg Config) (*Handler, error) {
+	target, err := parse(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Foreign == nil {
+		cfg.Foreign = loopback.ForeignListener
+	}
+	h := &Handler{cfg: cfg, target: target}
+	if h.local, err = isOnThisMachine(ctx, target.Hostname()); err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", target.Host, err)
+	}
+	_, notAddress := netip.ParseAddr(target.Hostname())
+	h.named = notAddress != nil && !strings.EqualFold(target.Hostname(), "localhost")
+	switch {
+	case !h.local && !cfg.AllowRemote:
+		return nil, fmt.Errorf("upstream %s: %w: whoever runs it would be sent who you are", target.Host, ErrRemote)
+	case !h.local && cfg.AccessToken != nil && target.Scheme != "https":
+		return nil, fmt.Errorf("upstream %s: an access token may not travel unencrypted: use https", target.Host)
+	case h.local && cfg.OwnPort != "" && port(target) == cfg.OwnPort:
+		return nil, fmt.Errorf("upstream %s: that is loopkey itself: give the address of the app", target.Host)
+	}
+	h.proxy = &httputil.ReverseProxy{
+		Rewrite:        h.rewrite,
+		ModifyResponse: h.modify,
+		ErrorHandler:   h.down,
+		Transport:      h.transport(),
+		FlushInterval:  -1,                         // each event of a stream is passed on as it comes
+		ErrorLog:       log.New(io.Discard, "", 0), // a response that breaks off concerns the app and the browser
+	}
+	return h, nil
+}
+
+func parse(text string) (*url.URL, error) {
+	target, err := url.Parse(text)
+	switch {
+	case err != nil: // its text may hold a password
+		return nil, errors.New("upstream: not a URL: write it as http://localhost:5173")
+	case target.Scheme != "http" && target.Scheme != "https" || target.Hostname() == "":
+		return nil, errors.New("upstream: not an http or https URL: write it as http://localhost:5173")
+	case target.User != nil:
+		return nil, errors.New("upstream: a URL with a user name or a password in it is not taken")
+	case target.RawQuery != "" || target.Fragment != "":
+		return nil, errors.New("upstream: give the URL without a query and a fragment")
+	}
+	return target, nil
+}
+
+// port returns the port of a URL, also where the scheme implies it.
+func port(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
+}
+
+// ServeHTTP passes a request on for the user who sent it.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	claims, ok := h.cfg.User(r)
+	if !ok {
+		h.cfg.Fail(w, r, Failure{Status: http.StatusUnauthorized})
+		return
+	}
+	if isForeign(r) {
+		h.cfg.Fail(w, r, Failure{
+			Status: http.StatusForbidden, Title: "Asked by another page",
+			Why: "A page of another origin asked for this with your cookie. Links to the app are followed; nothing else from outside is.",
+		})
+		return
+	}
+	add := addition{claims: claims}
+	if h.cfg.AccessToken != nil {
+		token, err := h.accessToken(r.Context())
+		if err != nil { // the app was promised a token, so without one it is not asked
+			h.cfg.Fail(w, r, noToken(err))
+			return
+		}
+		add.token = token
+	}
+	// These hold for the server's own pages. For its pages the app decides.
+	for _, name := range []string{
+		"Cache-Control", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy",
+		"Referrer-Policy", "X-Content-Type-Options",
+	} {
+		w.Header().Del(name)
+	}
+	h.proxy.ServeHTTP(writer{w, h}, r.WithContext(context.WithValue(r.Context(), additionKey{}, add)))
+}
+
+func (h *Handler) accessToken(ctx context.Context) (provider.Secret, error) {
+	ctx, cancel := context.WithTimeout(ctx, tokenWait)
+	defer cancel()
+	token, err := h.cfg.AccessToken(ctx)
+	if err == nil && token.IsZero() {
+		err = errors.New("there is none")
+	}
+	return token, err
+}
+
+// isForeign reports whether another origin's page makes the browser send r, other than by leading the person here.
+// Cookies know no port, so a page of any server on localhost can send ours; CrossOriginProtection does not look at
+// GET, and a WebSocket begins with one.
+func isForeign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Sec-Fetch-Dest") != "document"
+	case "same-origin", "none": // surer than Origin, which is null for a form on a page that sends no referrer
+		return false
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, r.Host)
+}
+
+// A writer takes this server's cookies out of informational responses (1xx) too, which ReverseProxy passes on without
+// a call of ModifyResponse.
+type writer struct {
+	http.ResponseWriter
+	handler *Handler
+}
+
+// Unwrap lets http.ResponseController reach Flush and Hijack.
+func (w writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader sends the status and headers.
+func (w writer) WriteHeader(status int) {
+	if status < 200 {
+		w.handler.strip(w.Header())
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// noToken says why there is no access token to send.
+func noToken(err error) Failure {
+	if errors.Is(err, session.ErrNotLoggedIn) || errors.Is(err, session.ErrCannotRenew) {
+		return Failure{
+			Status: http.StatusUnauthorized, Err: err, LogIn: true, Title: "Log in again",
+			Why: "The app is to get an access token, and the session has none that is still good.",
+		}
+	}
+	return Failure{
+		Status: http.StatusServiceUnavailable, Err: err, Title: "No access token", Next: "Reload in a while.",
+		Why: "The app is to get an access token, and there is none at the moment: " + words.Line(err.Error(), 300) + ".",
+	}
+}
