@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 	"internal/private": {},
 	"internal/known":   {"internal/private"},
 	"internal/words":   {},
+	"internal/wire":    {"internal/words"},
 	"provider":         {"internal/private", "internal/words"},
 	"keystore":         {"internal/private", "internal/words"},
 	"internal/config":  {"internal/environ", "internal/known", "internal/private", "internal/words"},
