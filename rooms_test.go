@@ -26,7 +26,8 @@ var mayImport = map[string][]string{
 	"loopback":         {"provider", "internal/environ", "internal/words"},
 	"session":          {"provider", "keystore", "internal/known", "internal/private", "internal/words"},
 	"internal/layout":  {"internal/words"},
-	"webui":            {"provider", "session", "loopback", "internal/layout", "internal/private", "internal/upstream", "internal/words"},
+	"internal/pages":   {"provider", "internal/layout", "internal/private", "internal/words"},
+	"webui":            {"provider", "session", "loopback", "internal/layout", "internal/pages", "internal/private", "internal/upstream", "internal/words"},
 	"internal/cli":     {"provider", "keystore", "internal/config", "internal/environ", "internal/known", "internal/private", "internal/tenant", "internal/words", "loopback", "session", "webui"},
 	".":                {"internal/cli"},
 

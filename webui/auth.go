@@ -121,7 +121,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
 			Title: "This link has been used", Why: "It opens the page once, within a minute of being made.",
 			Next:  "Run loopkey serve again in a terminal for a new one, or log in here.",
-			Links: []layout.Link{{Text: "Log in", URL: "/auth/login"}},
+			Links: []layout.Link{{Text: "Log in", URL: layout.LoginPath}},
 		})
 		return
 	}

@@ -49,13 +49,3 @@ func (s *Server) protected(w http.ResponseWriter, r *http.Request) {
 		User    provider.Claims `json:"user"`
 	}{"You are logged in as " + words.Name(claims) + ".", claims})
 }
-
-// page serves a file of the folder to whom is logged in.
-func (s *Server) page(w http.ResponseWriter, r *http.Request) {
-	claims, ok := s.visitor(r)
-	if !ok {
-		s.stranger(w, r)
-		return
-	}
-	s.pages.serve(w, r, claims)
-}

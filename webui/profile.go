@@ -157,7 +157,7 @@ func viewClaim(claims provider.Claims, name string, value any) claimView {
 	case []any:
 		var parts []string
 		for _, one := range value {
-			parts = append(parts, describe(one))
+			parts = append(parts, words.Claim(one))
 		}
 		v.Value = words.Line(strings.Join(parts, ", "), 1000)
 	default:

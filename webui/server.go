@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/pages"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -46,7 +47,7 @@ type Server struct {
 	browsers  *browsers
 	watch     *watch
 	layout    layout.Layout
-	pages     *pages
+	pages     *pages.Site // nil: none
 	upstream  http.Handler
 	logouts   *logouts
 	seen      *seenTokens
@@ -78,10 +79,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.watch = newWatch(cfg.Session, cfg.Now, s.browsers.forget)
 	s.layout = layout.Layout{Tenant: host(cfg.Provider.Issuer()), HasPages: cfg.Pages != "", Visitor: s.visitorName}
 	if cfg.Pages != "" {
-		if s.pages, err = newPages(cfg.Pages); err != nil {
+		s.pages, err = pages.New(pages.Config{Dir: cfg.Pages, Layout: &s.layout, Claims: User, Now: cfg.Now})
+		if err != nil {
 			return nil, err
 		}
-		s.pages.layout = &s.layout
 	}
 	if cfg.Upstream != "" {
 		if s.upstream, err = s.newUpstream(ctx); err != nil {
@@ -110,9 +111,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /profile", s.profile)
 	mux.HandleFunc("GET /protected", s.protected)
 	if s.pages != nil {
-		mux.HandleFunc("GET "+pagesPath, s.page)
+		mux.Handle("GET "+pages.Path, s.Guard(s.pages))
 	}
-	mux.HandleFunc("GET /auth/login", s.login)
+	mux.HandleFunc("GET "+layout.LoginPath, s.login)
 	mux.HandleFunc("GET "+loopback.CallbackPath, loopback.OnlyGET(s.flow.Callback))
 	mux.HandleFunc("GET "+loopback.ResultPath, loopback.OnlyGET(s.flow.Result))
 	mux.HandleFunc("GET /auth/enter", loopback.OnlyGET(s.enter))
@@ -220,10 +221,10 @@ func (s *Server) stranger(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if !layout.WantsPage(r) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="loopkey"`)
-		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{Next: "Log in with a browser at " + s.cfg.BaseURL + "/auth/login."})
+		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{Next: "Log in with a browser at " + s.cfg.BaseURL + layout.LoginPath + "."})
 		return
 	}
-	http.Redirect(w, r, "/auth/login?returnTo="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+	http.Redirect(w, r, layout.LoginPath+"?returnTo="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 }
 
 // rest is what no route of ours is: an app behind the guard, or nothing.

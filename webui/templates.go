@@ -11,11 +11,9 @@ var templateFiles embed.FS
 
 // The pages of this package, each by its template.
 var (
-	homeTemplate     = layout.Template{Files: &templateFiles, File: "templates/home.html"}
-	profileTemplate  = layout.Template{Files: &templateFiles, File: "templates/profile.html"}
-	logoutTemplate   = layout.Template{Files: &templateFiles, File: "templates/logout.html"}
-	endedTemplate    = layout.Template{Files: &templateFiles, File: "templates/ended.html"}
-	downTemplate     = layout.Template{Files: &templateFiles, File: "templates/down.html"}
-	markdownTemplate = layout.Template{Files: &templateFiles, File: "templates/markdown.html"}
-	pagesTemplate    = layout.Template{Files: &templateFiles, File: "templates/pages.html"}
+	homeTemplate    = layout.Template{Files: &templateFiles, File: "templates/home.html"}
+	profileTemplate = layout.Template{Files: &templateFiles, File: "templates/profile.html"}
+	logoutTemplate  = layout.Template{Files: &templateFiles, File: "templates/logout.html"}
+	endedTemplate   = layout.Template{Files: &templateFiles, File: "templates/ended.html"}
+	downTemplate    = layout.Template{Files: &templateFiles, File: "templates/down.html"}
 )

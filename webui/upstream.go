@@ -43,7 +43,7 @@ func (s *Server) upstreamFailed(w http.ResponseWriter, r *http.Request, f upstre
 	}
 	p := layout.Problem{Title: f.Title, Why: f.Why, Next: next}
 	if f.LogIn {
-		p.Links = []layout.Link{{Text: "Log in", URL: "/auth/login?" + url.Values{"returnTo": {r.URL.RequestURI()}}.Encode()}}
+		p.Links = []layout.Link{{Text: "Log in", URL: layout.LoginPath + "?" + url.Values{"returnTo": {r.URL.RequestURI()}}.Encode()}}
 	}
 	s.layout.Fail(w, r, f.Status, p)
 }

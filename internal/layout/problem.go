@@ -17,6 +17,9 @@ type Problem struct {
 	Notes []string // one line each, such as what a page asks for
 }
 
+// LoginPath is where a login begins: ?returnTo= leads back.
+const LoginPath = "/auth/login"
+
 // A Link is a way on.
 type Link struct{ Text, URL string }
 
@@ -32,7 +35,7 @@ func usual(status int) Problem {
 		return Problem{
 			Title: "Log in first",
 			Why:   "This is shown to the person who is logged in, in a browser that loopkey has recognised.",
-			Links: []Link{{"Log in", "/auth/login"}},
+			Links: []Link{{"Log in", LoginPath}},
 		}
 	case http.StatusForbidden:
 		return Problem{

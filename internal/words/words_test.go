@@ -1,6 +1,7 @@
 package words_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,22 @@ func TestInitials(t *testing.T) {
 	} {
 		if got := words.Initials(name); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestClaim(t *testing.T) {
+	t.Parallel()
+	for want, value := range map[string]any{
+		"an empty list":                      []any{},
+		"“a”, “b”":                           []any{"a", "b"},
+		"1, 2, 3, 4, 5, 6, 7, 8, and 2 more": []any{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
+		"an object, true":                    []any{map[string]any{"a": "b"}, true},
+		"“gnp”":                              "\u202egnp",
+		"12345678901234567890":               json.Number("12345678901234567890"),
+	} {
+		if got := words.Claim(value); got != want {
+			t.Errorf("%v: %q, want %q", value, got, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package webui
+package pages
 
 import (
 	"bytes"
@@ -216,7 +216,7 @@ func isLocalPicture(base, destination string) bool {
 		return false
 	}
 	resolved := (&url.URL{Path: base}).ResolveReference(u)
-	return resolved.Host == "" && strings.HasPrefix(path.Clean(resolved.Path), "/pages/")
+	return resolved.Host == "" && strings.HasPrefix(path.Clean(resolved.Path), Path)
 }
 
 // blocks renders what goldmark renders otherwise: headings with a link to

@@ -1,4 +1,4 @@
-package webui
+package pages
 
 import (
 	"encoding/json"
@@ -105,7 +105,7 @@ func (c claimRequirement) explain(claims provider.Claims) string {
 	if !ok {
 		return fmt.Sprintf("It asks for %s in %s; your login has no such claim.", oneOf(texts), c.name)
 	}
-	return fmt.Sprintf("It asks for %s in %s; your login has %s there.", oneOf(texts), c.name, describe(value))
+	return fmt.Sprintf("It asks for %s in %s; your login has %s there.", oneOf(texts), c.name, words.Claim(value))
 }
 
 // lookUp finds a claim: by its literal name first, for namespaced claims such as
@@ -184,34 +184,4 @@ func orNone(text string) string {
 		return "of no stated kind"
 	}
 	return "“" + text + "”"
-}
-
-// describe says what a claim holds, shortly.
-func describe(value any) string {
-	switch v := value.(type) {
-	case []any:
-		if len(v) == 0 {
-			return "an empty list"
-		}
-		texts := make([]string, 0, min(len(v), 8))
-		for _, element := range v[:min(len(v), 8)] {
-			texts = append(texts, describe(element))
-		}
-		if len(v) > 8 {
-			texts = append(texts, fmt.Sprintf("and %d more", len(v)-8))
-		}
-		return strings.Join(texts, ", ")
-	case map[string]any:
-		return "an object"
-	case string:
-		return "“" + words.Line(v, 100) + "”"
-	}
-	return words.Line(fmt.Sprint(value), 100)
-}
-
-func plural(n int64, name string) string {
-	if n == 1 {
-		return "1 " + name
-	}
-	return fmt.Sprintf("%d %ss", n, name)
 }

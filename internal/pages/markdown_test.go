@@ -1,8 +1,9 @@
-package webui
+package pages
 
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,13 +131,13 @@ Some *text* with [a link](other.md), ` + "`code`" + ` and https://example.com.
 
 // BenchmarkMarkdownPage serves a page of about 2 KB: front matter, check, rendering, layout.
 func BenchmarkMarkdownPage(b *testing.B) {
-	p := pagesOf(b, folderOf(b, map[string]string{"pay.md": benchPage + strings.Repeat("\nA paragraph of some words that follow one another.\n", 30)}))
+	site := siteOf(b, folderOf(b, map[string]string{"pay.md": benchPage + strings.Repeat("\nA paragraph of some words that follow one another.\n", 30)}))
 	claims := provider.Claims{"sub": "u", "role": "hr", "acr": "mfa"}
 	b.ReportAllocs()
 	for b.Loop() {
 		r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/pages/pay", nil)
 		w := httptest.NewRecorder()
-		p.serve(w, r, claims)
+		site.serve(w, r, claims)
 		if w.Code != http.StatusOK {
 			b.Fatal(w.Code)
 		}
@@ -147,14 +148,14 @@ func BenchmarkMarkdownPage(b *testing.B) {
 func BenchmarkIndex(b *testing.B) {
 	files := map[string]string{}
 	for i := range 1000 {
-		files["part"+plural(int64(i%10), "x")+"/page"+plural(int64(i), "y")+".md"] = benchPage
+		files["part"+strconv.Itoa(i%10)+"/page"+strconv.Itoa(i)+".md"] = benchPage
 	}
-	p := pagesOf(b, folderOf(b, files))
+	site := siteOf(b, folderOf(b, files))
 	claims := provider.Claims{"sub": "u", "role": "hr", "acr": "mfa"}
 	for b.Loop() {
 		r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/pages/", nil)
 		w := httptest.NewRecorder()
-		p.serve(w, r, claims)
+		site.serve(w, r, claims)
 		if w.Code != http.StatusOK {
 			b.Fatal(w.Code)
 		}

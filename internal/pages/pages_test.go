@@ -1,4 +1,4 @@
-package webui
+package pages
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/test/markup"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -45,34 +46,34 @@ func folderOf(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-func pagesOf(t testing.TB, dir string) *pages {
+func siteOf(t testing.TB, dir string) *Site {
 	t.Helper()
-	p, err := newPages(dir)
+	site, err := New(Config{Dir: dir, Layout: &layout.Layout{HasPages: true}, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Close() })
-	return p
+	t.Cleanup(func() { _ = site.Close() })
+	return site
 }
 
 // get asks p for a URL as a browser does that navigates.
-func get(t testing.TB, p *pages, target string, claims provider.Claims) *http.Response {
+func get(t testing.TB, site *Site, target string, claims provider.Claims) *http.Response {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
 	r.Header.Set("Accept", "text/html,*/*;q=0.8")
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
-	return answerOf(p, r, claims)
+	return send(site, r, claims)
 }
 
-func answerOf(p *pages, r *http.Request, claims provider.Claims) *http.Response {
+func send(site *Site, r *http.Request, claims provider.Claims) *http.Response {
 	w := httptest.NewRecorder()
-	p.serve(w, r, claims)
+	site.serve(w, r, claims)
 	return w.Result()
 }
 
 func TestPagesServe(t *testing.T) {
 	t.Parallel()
-	p := pagesOf(t, folderOf(t, map[string]string{
+	site := siteOf(t, folderOf(t, map[string]string{
 		"guide.md":          "# The *guide*\n\nHello.\n",
 		"CAPITALS.MD":       "---\ntitle: Loud\nrequire: {role: admin}\n---\n" + canary,
 		"long.markdown":     "Long.\n",
@@ -115,7 +116,7 @@ func TestPagesServe(t *testing.T) {
 		"/pages//":                         {404, "text/html; charset=utf-8", "Nothing here"},
 		"/pages/sub//index.md":             {404, "text/html; charset=utf-8", "Nothing here"},
 	} {
-		res := get(t, p, target, provider.Claims{"sub": "u"})
+		res := get(t, site, target, provider.Claims{"sub": "u"})
 		body := markup.Body(t, res)
 		if res.StatusCode != want.status || res.Header.Get("Content-Type") != want.contentType || !strings.Contains(body, want.body) {
 			t.Errorf("%s: %d %s\n%s", target, res.StatusCode, res.Header.Get("Content-Type"), body)
@@ -128,7 +129,7 @@ func TestPagesServe(t *testing.T) {
 			t.Errorf("%s: %v", target, res.Header)
 		}
 	}
-	if res := get(t, p, "/pages/sub", nil); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/pages/sub/" {
+	if res := get(t, site, "/pages/sub", nil); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/pages/sub/" {
 		t.Errorf("a folder without its slash: %d %s", res.StatusCode, res.Header.Get("Location"))
 	}
 }
@@ -136,9 +137,9 @@ func TestPagesServe(t *testing.T) {
 // A file of the folder that a browser shows by itself must not act as a page of ours.
 func TestFilesAreConfined(t *testing.T) {
 	t.Parallel()
-	p := pagesOf(t, folderOf(t, map[string]string{"a.html": "x", "a.svg": "x", "a.xml": "x", "a.js": "x", "a.bin": "x", "a.md": "x"}))
+	site := siteOf(t, folderOf(t, map[string]string{"a.html": "x", "a.svg": "x", "a.xml": "x", "a.js": "x", "a.bin": "x", "a.md": "x"}))
 	for _, name := range []string{"a.html", "a.svg", "a.xml", "a.js", "a.bin"} {
-		policy := get(t, p, "/pages/"+name, nil).Header.Get("Content-Security-Policy")
+		policy := get(t, site, "/pages/"+name, nil).Header.Get("Content-Security-Policy")
 		for _, must := range []string{"sandbox ", "default-src 'none'", "form-action 'none'", "frame-ancestors 'none'", "base-uri 'none'"} {
 			if !strings.Contains(policy, must) {
 				t.Errorf("%s: no %s in %q", name, must, policy)
@@ -150,7 +151,7 @@ func TestFilesAreConfined(t *testing.T) {
 			}
 		}
 	}
-	if policy := get(t, p, "/pages/a.md", nil).Header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") {
+	if policy := get(t, site, "/pages/a.md", nil).Header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") {
 		t.Errorf("a page of ours: %q", policy)
 	}
 }
@@ -158,7 +159,7 @@ func TestFilesAreConfined(t *testing.T) {
 func TestPagesRefuse(t *testing.T) {
 	t.Parallel()
 	dir := folderOf(t, map[string]string{"ok.md": "# Ok", "sub/ok.md": "# Ok"})
-	p := pagesOf(t, dir)
+	site := siteOf(t, dir)
 	for _, target := range []string{
 		"/pages/../secret.txt", "/pages/sub/../../secret.txt", "/pages/..", "/pages/../", "/pages/.",
 		"/pages/%2e%2e/secret.txt", "/pages/..%2fsecret.txt", "/pages/%2e%2e%2fsecret.txt", "/pages/..%5csecret.txt", "/pages/sub%2f..%2f..%2fsecret.txt",
@@ -177,19 +178,19 @@ func TestPagesRefuse(t *testing.T) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.URL = u // as though no mux had cleaned it
 		r.Header.Set("Accept", "text/html")
-		res := answerOf(p, r, nil)
+		res := send(site, r, nil)
 		if body := markup.Body(t, res); res.StatusCode != http.StatusNotFound || strings.Contains(body, canary) {
 			t.Errorf("%s: %d\n%s", target, res.StatusCode, body)
 		}
 	}
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/pages/ok", nil)
-	if res := answerOf(p, r, nil); res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD" {
+	if res := send(site, r, nil); res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: %d", res.StatusCode)
 	}
 }
 
 // On this system most of these names would only be missing; on another they are a device, a drive, or another name for what is hidden.
-func TestPagePath(t *testing.T) {
+func TestNameOf(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"CON", "con", "Prn.md", "AUX.tar.gz", "nul.txt", "NUL .txt", "COM1", "com0.md", "sub/lpt9.md", "COM\u00b9", "LPT\u00b3.x", "CONIN$", "conout$.md", "clock$",
@@ -197,7 +198,7 @@ func TestPagePath(t *testing.T) {
 		"\u200b.env", ".e\u200bnv", "\u00ad.x", "\ufeff.env", "a\u202eb", ".env", "a/.b/c", "..", "a/../b", "a//b", "a/.", ".", "./a", "/a", "a\x00", "a\x1fb", "a\x7f", "\xff",
 		"\u0085", strings.Repeat("a", 1025),
 	} {
-		if got, ok := pagePath(pagesPath + name); ok {
+		if got, ok := nameOf(Path + name); ok {
 			t.Errorf("%q is taken for %q", name, got)
 		}
 	}
@@ -205,11 +206,11 @@ func TestPagePath(t *testing.T) {
 		"": ".", "a": "a", "a/": "a", "a/b.md": "a/b.md", "console.md": "console.md", "com.md": "com.md", "COM10": "COM10", "nullable.md": "nullable.md", "a b & c.md": "a b & c.md",
 		"\u00e9/\u738b": "\u00e9/\u738b", "a~": "a~", "a.b.c": "a.b.c", "x..md": "x..md", "100%": "100%", "%2e%2e": "%2e%2e", "?": "?",
 	} {
-		if got, ok := pagePath(pagesPath + name); !ok || got != want {
+		if got, ok := nameOf(Path + name); !ok || got != want {
 			t.Errorf("%q: %q %v", name, got, ok)
 		}
 	}
-	if _, ok := pagePath("/other/a"); ok {
+	if _, ok := nameOf("/other/a"); ok {
 		t.Error("another path than /pages/")
 	}
 }
@@ -230,53 +231,53 @@ func TestPagesFollowLinksInsideOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := pagesOf(t, dir)
+	site := siteOf(t, dir)
 	for _, name := range []string{
 		"out.txt", "far.txt", "beside/secret.md", "beside/", "up/secret.txt", "up/", "hidden.txt", "hiddendir/config", "sub/hidden.md", "sub/hidden", "loop", "loop1",
 		"tricky", "twice", "device", "self/.env", "self/../../secret.txt",
 	} {
-		if res := get(t, p, "/pages/"+name, nil); res.StatusCode != http.StatusNotFound || strings.Contains(markup.Body(t, res), canary) {
+		if res := get(t, site, "/pages/"+name, nil); res.StatusCode != http.StatusNotFound || strings.Contains(markup.Body(t, res), canary) {
 			t.Errorf("%s: %d", name, res.StatusCode)
 		}
 	}
 	for _, name := range []string{"fine", "finedir/ok", "chain/ok.md", "self/ok", "down/ok"} {
-		if res := get(t, p, "/pages/"+name, nil); res.StatusCode != http.StatusOK || !strings.Contains(markup.Body(t, res), "Fine") {
+		if res := get(t, site, "/pages/"+name, nil); res.StatusCode != http.StatusOK || !strings.Contains(markup.Body(t, res), "Fine") {
 			t.Errorf("%s: %d", name, res.StatusCode)
 		}
 	}
 	// A link by another kind of name does not take off what the page asks for.
-	if res := get(t, p, "/pages/bare.txt", nil); res.StatusCode != http.StatusForbidden || strings.Contains(markup.Body(t, res), canary) {
+	if res := get(t, site, "/pages/bare.txt", nil); res.StatusCode != http.StatusForbidden || strings.Contains(markup.Body(t, res), canary) {
 		t.Errorf("a .txt that leads to a guarded page: %d", res.StatusCode)
 	}
-	if body := markup.Body(t, get(t, p, "/pages/", nil)); strings.Contains(body, canary) || strings.Contains(body, "secret") {
+	if body := markup.Body(t, get(t, site, "/pages/", nil)); strings.Contains(body, canary) || strings.Contains(body, "secret") {
 		t.Errorf("the index tells of what is not served:\n%s", body)
 	}
 }
 
 func TestBrokenFrontMatterClosesThePage(t *testing.T) {
 	t.Parallel()
-	p := pagesOf(t, folderOf(t, map[string]string{"sub/pay.md": "---\ntitle: Pay\nrequires: {role: hr}\n---\n" + canary, "huge.md": strings.Repeat("a ", maxMarkdown)}))
-	res := get(t, p, "/pages/sub/pay", nil)
+	site := siteOf(t, folderOf(t, map[string]string{"sub/pay.md": "---\ntitle: Pay\nrequires: {role: hr}\n---\n" + canary, "huge.md": strings.Repeat("a ", maxMarkdown)}))
+	res := get(t, site, "/pages/sub/pay", nil)
 	if body := markup.Body(t, res); res.StatusCode != 500 || !strings.Contains(body, "sub/pay.md: line 3: ") || strings.Contains(body, canary) {
 		t.Errorf("%d\n%s", res.StatusCode, body)
 	}
-	if res := get(t, p, "/pages/huge", nil); res.StatusCode != 500 || !strings.Contains(markup.Body(t, res), "longer than 4 MB") {
+	if res := get(t, site, "/pages/huge", nil); res.StatusCode != 500 || !strings.Contains(markup.Body(t, res), "longer than 4 MB") {
 		t.Errorf("a huge file: %d", res.StatusCode)
 	}
-	if body := markup.Body(t, get(t, p, "/pages/", nil)); !strings.Contains(body, "cannot be read") || strings.Contains(body, canary) {
+	if body := markup.Body(t, get(t, site, "/pages/", nil)); !strings.Contains(body, "cannot be read") || strings.Contains(body, canary) {
 		t.Errorf("the index does not say that a page is broken:\n%s", body)
 	}
 }
 
 func TestStepUp(t *testing.T) {
 	t.Parallel()
-	p := pagesOf(t, folderOf(t, map[string]string{"pay ä.md": "---\nacr: [mfa, hw]\nmax_age: 5m\n---\nsalaries"}))
+	site := siteOf(t, folderOf(t, map[string]string{"pay ä.md": "---\nacr: [mfa, hw]\nmax_age: 5m\n---\nsalaries"}))
 	now := time.Unix(1_800_000_000, 0)
-	p.now = func() time.Time { return now }
+	site.cfg.Now = func() time.Time { return now }
 	weak := claimsOf(t, `{"sub": "u", "acr": "pwd"}`)
 	strong := claimsOf(t, `{"sub": "u", "acr": "hw", "auth_time": 1799999990}`)
 
-	res := get(t, p, "/pages/pay%20%C3%A4?a=b", weak)
+	res := get(t, site, "/pages/pay%20%C3%A4?a=b", weak)
 	to, err := url.Parse(res.Header.Get("Location"))
 	if err != nil || res.StatusCode != http.StatusSeeOther || to.Path != "/auth/login" || strings.Contains(markup.Body(t, res), "salaries") {
 		t.Fatalf("%d %v", res.StatusCode, to)
@@ -288,16 +289,16 @@ func TestStepUp(t *testing.T) {
 	}
 
 	now = now.Add(time.Minute)
-	res = get(t, p, back, strong)
+	res = get(t, site, back, strong)
 	if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/pages/pay%20%C3%A4?a=b" {
 		t.Errorf("the mark stays in the address bar: %d %s", res.StatusCode, res.Header.Get("Location"))
 	}
-	if res = get(t, p, "/pages/pay%20%C3%A4?a=b", strong); res.StatusCode != 200 || !strings.Contains(markup.Body(t, res), "salaries") {
+	if res = get(t, site, "/pages/pay%20%C3%A4?a=b", strong); res.StatusCode != 200 || !strings.Contains(markup.Body(t, res), "salaries") {
 		t.Errorf("%d", res.StatusCode)
 	}
 
 	// The provider did not do it: said once, not asked for ever.
-	res = get(t, p, back, weak)
+	res = get(t, site, back, weak)
 	body := markup.Body(t, res)
 	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") || !strings.Contains(body, "“mfa” or “hw”") || !strings.Contains(body, "auth_time") {
 		t.Errorf("%d\n%s", res.StatusCode, body)
@@ -307,14 +308,14 @@ func TestStepUp(t *testing.T) {
 	}
 	// A mark from an old bookmark, or a forged one, opens nothing and blocks nothing.
 	for _, mark := range []string{"1700000000", "1900000000", "x", "-1", "99999999999999999999"} {
-		if res = get(t, p, "/pages/pay%20%C3%A4?stepped="+mark, weak); res.StatusCode != http.StatusSeeOther {
+		if res = get(t, site, "/pages/pay%20%C3%A4?stepped="+mark, weak); res.StatusCode != http.StatusSeeOther {
 			t.Errorf("stepped=%s: %d", mark, res.StatusCode)
 		}
 	}
 
 	// What is no browser is told what to ask for (RFC 9470).
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/pages/pay%20%C3%A4", nil)
-	res = answerOf(p, r, weak)
+	res = send(site, r, weak)
 	if res.StatusCode != http.StatusUnauthorized || res.Header.Get("Content-Type") != "application/json" ||
 		res.Header.Get("WWW-Authenticate") != `Bearer realm="loopkey", error="insufficient_user_authentication", acr_values="mfa hw", max_age=300` {
 		t.Errorf("%d %v", res.StatusCode, res.Header)
@@ -323,8 +324,8 @@ func TestStepUp(t *testing.T) {
 
 func TestLackingClaimIsExplained(t *testing.T) {
 	t.Parallel()
-	p := pagesOf(t, folderOf(t, map[string]string{"pay.md": "---\ntitle: Secret plan\nrequire: {https://example.com/roles: hr}\n---\nsalaries"}))
-	res := get(t, p, "/pages/pay", claimsOf(t, `{"https://example.com/roles": ["dev", "<b>"]}`))
+	site := siteOf(t, folderOf(t, map[string]string{"pay.md": "---\ntitle: Secret plan\nrequire: {https://example.com/roles: hr}\n---\nsalaries"}))
+	res := get(t, site, "/pages/pay", claimsOf(t, `{"https://example.com/roles": ["dev", "<b>"]}`))
 	body := markup.Body(t, res)
 	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") || strings.Contains(body, "Secret plan") || strings.Contains(body, "<b>") {
 		t.Errorf("%d\n%s", res.StatusCode, body)
@@ -338,7 +339,7 @@ func TestLackingClaimIsExplained(t *testing.T) {
 
 func TestIndex(t *testing.T) {
 	t.Parallel()
-	p := pagesOf(t, folderOf(t, map[string]string{
+	site := siteOf(t, folderOf(t, map[string]string{
 		"a.md": "```\n# not this\n```\n# Alpha & *Omega* `code`", "b.md": "---\ntitle: Beta\n---\n# Other", "c.md": "no heading", "empty.md": "",
 		"sub/d.md": "# Delta\nreport", "sub/deep/e.html": "<html><TITLE>Epsi&lt;lon</TITLE>", "paper.pdf": "x", "style.css": "x", "x.png": "x",
 		"hr.md": "---\ntitle: Salaries\nrequire: {role: hr}\n---\n", "mfa.md": "---\nacr: mfa\n---\n# Vault",
@@ -346,7 +347,7 @@ func TestIndex(t *testing.T) {
 	}))
 	titles := func(target string, claims provider.Claims) string {
 		var found []string
-		for _, a := range markup.Elements(t, markup.Body(t, get(t, p, target, claims)), "a") {
+		for _, a := range markup.Elements(t, markup.Body(t, get(t, site, target, claims)), "a") {
 			if href := markup.Attribute(a, "href"); strings.HasPrefix(href, "/pages/") && href != "/pages/" && !strings.HasSuffix(href, "/") {
 				found = append(found, strings.TrimPrefix(href, "/pages/")+"="+markup.Text(a))
 			}
@@ -370,20 +371,20 @@ func TestIndex(t *testing.T) {
 	if got := titles("/pages/?q=salaries", provider.Claims{"role": "hr"}); got != "hr=Salaries" {
 		t.Errorf("to whom may see it: %s", got)
 	}
-	if body := markup.Body(t, get(t, p, "/pages/?q=%3Cscript%3Ex", nil)); strings.Contains(body, "<script>x") || !strings.Contains(body, "&lt;script&gt;x") {
+	if body := markup.Body(t, get(t, site, "/pages/?q=%3Cscript%3Ex", nil)); strings.Contains(body, "<script>x") || !strings.Contains(body, "&lt;script&gt;x") {
 		t.Errorf("the search is not escaped:\n%s", body)
 	}
 }
 
-func TestNewPagesWantsAFolder(t *testing.T) {
+func TestNewWantsAFolder(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(folderOf(t, nil), ".env")
 	for _, dir := range []string{file, file + "x"} {
-		if _, err := newPages(dir); err == nil {
+		if _, err := New(Config{Dir: dir}); err == nil {
 			t.Errorf("%s is taken for a folder", dir)
 		}
 	}
-	if _, err := newPages(file + "x"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := New(Config{Dir: file + "x"}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 }
@@ -394,9 +395,9 @@ func FuzzPagePath(f *testing.F) {
 	if err := os.Symlink(filepath.Join("..", "secret.txt"), filepath.Join(dir, "link.txt")); err != nil && runtime.GOOS != "windows" {
 		f.Fatal(err)
 	}
-	p := pagesOf(f, dir)
+	site := siteOf(f, dir)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /pages/{path...}", func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, nil) })
+	mux.HandleFunc("GET /pages/{path...}", func(w http.ResponseWriter, r *http.Request) { site.serve(w, r, nil) })
 	for _, seed := range []string{
 		"ok", "sub/", "../secret.txt", "..\\secret.txt", "%2e%2e/secret.txt", "sub/../../secret.txt", ".env", ".git/config", "sub/.hidden/page", "link.txt",
 		"../pages-too/secret", "/", "NUL", "a\x00b", "ok.md::$DATA", "\u200b.env", "sub/.secret.md", "...", "sub/%2e./.env",
@@ -404,16 +405,16 @@ func FuzzPagePath(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if name, ok := pagePath(pagesPath + text); ok && name != "." {
+		if name, ok := nameOf(Path + text); ok && name != "." {
 			if path.Clean("/"+name) != "/"+name || strings.Contains("/"+name, "/.") || !filepath.IsLocal(name) {
 				t.Fatalf("%q gives %q", text, name)
 			}
 		}
-		for _, u := range []*url.URL{{Path: pagesPath + text}, parsed(pagesPath + text)} {
+		for _, u := range []*url.URL{{Path: Path + text}, parsed(Path + text)} {
 			if u == nil {
 				continue
 			}
-			for _, handler := range []http.Handler{mux, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, nil) })} {
+			for _, handler := range []http.Handler{mux, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { site.serve(w, r, nil) })} {
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 				r.URL = u
 				w := httptest.NewRecorder()

@@ -1,0 +1,201 @@
+// Package pages serves a folder to logged-in users under /pages/: Markdown as pages in loopkey's frame, HTML confined,
+// every other file as it is. A Markdown file may require more than a login in its front matter:
+//
+//	---
+//	title: Payroll
+//	require:
+//	  https://example.com/roles: [hr, admin]
+//	acr: urn:example:mfa
+//	max_age: 10m
+//	---
+//
+// Nothing outside of the folder is ever read, nor a file or folder whose name begins with a dot.
+package pages
+
+import (
+	"embed"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// Path is where a Site is served.
+const Path = "/pages/"
+
+// maxMarkdown is how long a Markdown file may be, in bytes.
+const maxMarkdown = 4 << 20
+
+// Config says which folder is served, and to whom.
+type Config struct {
+	Dir    string
+	Layout *layout.Layout // the frame around the pages
+	// Claims returns the claims of the user who sent r, as the guard in front of the Site has found them.
+	Claims func(r *http.Request) (provider.Claims, bool)
+	Now    func() time.Time // compared with the auth_time of a login
+}
+
+// A Site serves the files of one folder.
+type Site struct {
+	cfg  Config
+	root *os.Root
+}
+
+// New opens the folder. Close closes it.
+func New(cfg Config) (*Site, error) {
+	root, err := os.OpenRoot(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("the folder of pages: %w", err)
+	}
+	return &Site{cfg, root}, nil
+}
+
+// Close ends the use of the folder.
+func (s *Site) Close() error { return s.root.Close() }
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+var (
+	markdownTemplate = layout.Template{Files: &templateFiles, File: "templates/markdown.html"}
+	indexTemplate    = layout.Template{Files: &templateFiles, File: "templates/index.html"}
+)
+
+// ServeHTTP serves GET /pages/….
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	claims, ok := s.cfg.Claims(r)
+	if !ok {
+		s.cfg.Layout.Fail(w, r, http.StatusUnauthorized, layout.Problem{})
+		return
+	}
+	s.serve(w, r, claims)
+}
+
+// serve sends what is at the path of r to the user who has these claims.
+func (s *Site) serve(w http.ResponseWriter, r *http.Request, claims provider.Claims) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		s.cfg.Layout.Fail(w, r, http.StatusMethodNotAllowed, layout.Problem{})
+		return
+	}
+	name, ok := nameOf(r.URL.Path)
+	if !ok {
+		s.notFound(w, r)
+		return
+	}
+	if name == "." || strings.HasSuffix(r.URL.Path, "/") {
+		s.folder(w, r, claims, name)
+		return
+	}
+	// A Markdown file is found without its extension too. A file of exactly that name comes first, a folder last.
+	for _, ext := range []string{"", ".md", ".markdown"} {
+		if real, info, err := s.find(name + ext); err == nil && info.Mode().IsRegular() {
+			s.file(w, r, claims, name+ext, real)
+			return
+		}
+	}
+	if _, info, err := s.find(name); err == nil && info.IsDir() {
+		http.Redirect(w, r, pageURL(name)+"/", http.StatusSeeOther) //nolint:gosec // under /pages/, escaped
+		return
+	}
+	s.notFound(w, r)
+}
+
+// allPages is the link from an error page to the list of everything.
+func allPages() layout.Link { return layout.Link{Text: "All pages", URL: Path} }
+
+func (s *Site) notFound(w http.ResponseWriter, r *http.Request) {
+	s.cfg.Layout.Fail(w, r, http.StatusNotFound, layout.Problem{Links: []layout.Link{allPages()}})
+}
+
+// folder sends the folder's own page if it has one, else a list. The list of everything is always at /pages/.
+func (s *Site) folder(w http.ResponseWriter, r *http.Request, claims provider.Claims, name string) {
+	_, info, err := s.find(name)
+	if err != nil || !info.IsDir() {
+		s.notFound(w, r)
+		return
+	}
+	if name != "." {
+		for _, index := range []string{"index.md", "index.html", "README.md"} {
+			index = path.Join(name, index)
+			if real, info, err := s.find(index); err == nil && info.Mode().IsRegular() {
+				s.file(w, r, claims, index, real)
+				return
+			}
+		}
+	}
+	s.index(w, r, claims, name)
+}
+
+// file sends one file. name is what the request named; real is where it lies once links are followed.
+func (s *Site) file(w http.ResponseWriter, r *http.Request, claims provider.Claims, name, real string) {
+	f, err := s.root.Open(filepath.FromSlash(real))
+	if err != nil {
+		s.broken(w, r, name, "it can't be opened")
+		return
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		s.notFound(w, r)
+		return
+	}
+	// A link with another extension must not take off what the Markdown file behind it requires.
+	if isMarkdown(name) || isMarkdown(real) {
+		s.markdown(w, r, claims, name, f)
+		return
+	}
+	confine(w.Header(), contentType(real))
+	http.ServeContent(w, r, "", info.ModTime(), f)
+}
+
+// markdown sends a rendered page if the login meets what the page requires.
+func (s *Site) markdown(w http.ResponseWriter, r *http.Request, claims provider.Claims, name string, f io.Reader) {
+	source, err := io.ReadAll(io.LimitReader(f, maxMarkdown+1))
+	switch {
+	case err != nil:
+		s.broken(w, r, name, "it can't be read to its end")
+		return
+	case len(source) > maxMarkdown:
+		s.broken(w, r, name, fmt.Sprintf("it is longer than %d MB", maxMarkdown>>20))
+		return
+	}
+	fm, body, err := readFrontMatter(source)
+	if err != nil { // what it requires is not known, so nobody sees it
+		s.broken(w, r, name, err.Error())
+		return
+	}
+	if !s.admit(w, r, fm.require, claims) {
+		return
+	}
+	doc, err := renderMarkdown(fm, body, pageURL(name))
+	if err != nil {
+		s.broken(w, r, name, "it can't be drawn")
+		return
+	}
+	s.cfg.Layout.Render(w, r, http.StatusOK, &markdownTemplate, layout.Page{
+		Title: doc.title, Section: "pages", Data: struct {
+			Crumbs  []layout.Link
+			Heading string
+			Body    any
+		}{crumbs(name), doc.heading, doc.body},
+	})
+}
+
+// broken says that a file is there but can't be shown, and why, to the user who may be able to fix it.
+func (s *Site) broken(w http.ResponseWriter, r *http.Request, name, reason string) {
+	s.cfg.Layout.Fail(w, r, http.StatusInternalServerError, layout.Problem{
+		Title: "This page can't be shown",
+		Why:   fmt.Sprintf("%s: %s.", words.Line(name, 200), words.Line(reason, 400)),
+		Next:  "Fix the file and reload. Until then nobody sees it.",
+		Links: []layout.Link{allPages()},
+	})
+}
