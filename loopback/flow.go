@@ -49,7 +49,9 @@ type FlowConfig struct {
 	Store func(context.Context, *http.Request, *Pending, *provider.Tokens) error
 	// Done may answer the browser after a login that worked, and reports whether it did; else the result page does.
 	Done func(http.ResponseWriter, *http.Request, *Pending, *provider.Tokens) bool
-	Now  func() time.Time // nil: the clock on the wall
+	// Advice returns what a person can do about an error, for the result page, or ""; nil: the page gives no advice.
+	Advice func(error) string
+	Now    func() time.Time // nil: the clock on the wall
 }
 
 // A Flow holds the logins that wait for their answer, and handles the callback.
@@ -75,6 +77,9 @@ func NewFlow(cfg FlowConfig) *Flow {
 	cfg.Scope = cmp.Or(cfg.Scope, DefaultScope)
 	if cfg.Now == nil {
 		cfg.Now = wall
+	}
+	if cfg.Advice == nil {
+		cfg.Advice = func(error) string { return "" }
 	}
 	return &Flow{
 		cfg: cfg, base: strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/"),

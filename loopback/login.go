@@ -36,6 +36,7 @@ type Config struct {
 	Store       func(context.Context, *provider.Tokens) error // called before the page says that it worked
 	Pasted      <-chan string                                 // final URLs that came another way
 	Rejected    func(reason string)                           // why one of them was not the answer
+	Advice      func(error) string                            // what a person can do about an error, for the result page; may be nil
 }
 
 // pageLimit is how long to wait for the browser to fetch the page that says how it went.
@@ -70,6 +71,7 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 			}
 			return cfg.Store(ctx, t)
 		},
+		Advice: cfg.Advice,
 	})
 	pending, err := flow.Begin(ctx, Request{Params: cfg.Params, CLI: true})
 	if err != nil {

@@ -86,7 +86,7 @@ func (f *Flow) Result(w http.ResponseWriter, r *http.Request) {
 		page{Status: http.StatusOK, Good: true, Title: "You are logged in",
 			Text: "You are logged in as " + res.name + ".", Next: "You can close this tab and go back to your terminal."}.write(w)
 	} else {
-		failurePage(res.err).write(w)
+		f.failurePage(res.err).write(w)
 	}
 	res.login.seen()
 }
@@ -102,7 +102,7 @@ func strangerPage(err error) page {
 }
 
 // failurePage says on the page what the terminal says: what failed, why, what to do.
-func failurePage(err error) page {
+func (f *Flow) failurePage(err error) page {
 	status := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, provider.ErrUntrusted), errors.Is(err, provider.ErrUnreachable):
@@ -110,5 +110,5 @@ func failurePage(err error) page {
 	case errors.Is(err, provider.ErrRefused), errors.Is(err, ErrForbidden):
 		status = http.StatusForbidden
 	}
-	return page{Status: status, Title: "The login did not work", Text: words.Sentence(words.Printable(err.Error())) + ".", Next: words.Sentence(provider.Next(err))}
+	return page{Status: status, Title: "The login did not work", Text: words.Sentence(words.Printable(err.Error())) + ".", Next: words.Sentence(f.cfg.Advice(err))}
 }

@@ -1,37 +1,11 @@
 package provider
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/words"
 )
-
-// Next returns what the person can do about an error of this package, or "".
-func Next(err error) string {
-	if e, ok := errors.AsType[*RefusedError](err); ok {
-		return e.Next
-	}
-	if e, ok := errors.AsType[*untrusted](err); ok {
-		return e.next
-	}
-	if e, ok := errors.AsType[interface {
-		error
-		Next() string
-	}](err); ok {
-		return e.Next()
-	}
-	return ""
-}
-
-// Settings says where at the provider an application's settings are.
-func (p *Provider) Settings() string {
-	if p.cfg.Auth0 {
-		return "Dashboard → Applications → your app → Settings"
-	}
-	return "the application's settings at the provider"
-}
 
 // checkOrganization compares the organization that was asked for with the one that the
 // login is of: without that anybody could be sent in through another organization of the
@@ -51,17 +25,18 @@ func (p *Provider) checkOrganization(claims Claims, want idTokenExpectation) err
 	case got == asked, !told && (want.renewed || !p.cfg.Auth0):
 		return nil
 	case want.renewed:
-		return &untrusted{check: ErrOrganization, detail: "the renewed ID token is of another organization"}
+		return &UntrustedError{Check: ErrOrganization, Detail: "the renewed ID token is of another organization"}
 	case !told && claim == "org_name":
-		return &untrusted{ErrOrganization, "the ID token does not name the organization of the login", "give --organization its ID (org_…), or allow names (Dashboard → Settings → Advanced → Organizations)"}
+		return &UntrustedError{Check: ErrOrganization, Detail: "the ID token does not name the organization of the login", Reason: ReasonOrganizationUnnamed}
 	case !told:
-		return &untrusted{ErrOrganization, "the login is of no organization", "check that the application may use organizations (" + p.Settings() + ")"}
+		return &UntrustedError{Check: ErrOrganization, Detail: "the login is of no organization", Reason: ReasonOrganizationMissing}
 	}
-	return &untrusted{ErrOrganization, fmt.Sprintf("the login is of organization %q, not %q", words.Printable(claims.Text(claim)), words.Printable(asked)), "check --organization"}
+	return &UntrustedError{Check: ErrOrganization, Reason: ReasonOrganizationOther,
+		Detail: fmt.Sprintf("the login is of organization %q, not %q", words.Printable(claims.Text(claim)), words.Printable(asked))}
 }
 
-// adviceFor names the setting to change for what people run into most.
-func (p *Provider) adviceFor(e *RefusedError) string {
+// reasonOf tells why from the code and, where providers use one code for several things, from Auth0's own words.
+func (p *Provider) reasonOf(e *RefusedError) Reason {
 	code, text := e.Code, strings.ToLower(e.Description)
 	has := func(parts ...string) bool {
 		for _, part := range parts {
@@ -71,33 +46,32 @@ func (p *Provider) adviceFor(e *RefusedError) string {
 		}
 		return true
 	}
-	app := p.Settings()
 	switch {
 	case has("callback url mismatch"), has("redirect_uri"):
-		return "add the callback URL to Allowed Callback URLs (" + app + ")"
+		return ReasonCallbackNotAllowed
 	case has("service not found"):
-		return "the API identifier is not registered: create it under Dashboard → Applications → APIs, or change --audience"
+		return ReasonUnknownAPI
 	case has("organization"), has("org_id"):
-		return "check --organization, and that the user is a member of it and the application may use it"
+		return ReasonOrganization
 	case has("device_code"), has("device code"):
-		return "switch on Device Code (Grant Types in " + app + ")"
+		return ReasonDeviceGrantOff
 	case has("grant type", "not allowed"), code == "unauthorized_client":
-		return "switch on Authorization Code and Refresh Token (Grant Types in " + app + ")"
+		return ReasonGrantNotAllowed
 	case code == "invalid_client", has("unauthorized") && code == "access_denied" && e.Status != 0:
 		if p.cfg.ClientSecret.IsZero() {
-			return "set the application type to Native, or give the client secret with --client-secret-file (" + app + ")"
+			return ReasonClientSecretMissing
 		}
-		return "check the client secret, or set the application type to Native and give none (" + app + ")"
+		return ReasonClientSecretWrong
 	case code == "consent_required", code == "interaction_required", code == "login_required":
-		return "log in again without --prompt none; loopkey login --prompt consent asks for consent"
+		return ReasonInteractionRequired
 	case code == "access_denied":
-		return "the login was declined, or this user may not use the application"
+		return ReasonDeclined
 	case code == "invalid_scope":
-		return "ask for fewer scopes with --scope"
+		return ReasonScope
 	case code == "invalid_target":
-		return "check --audience: the provider does not know it, or does not allow it to this client"
+		return ReasonTarget
 	case code == "invalid_grant":
-		return "run loopkey login again"
+		return ReasonInvalidGrant
 	}
 	return ""
 }

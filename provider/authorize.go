@@ -35,7 +35,7 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	if m.PARRequired || m.PAREndpoint != "" && p.noted(pushes) {
 		if m.PAREndpoint == "" {
 			p.distrust()
-			return "", &untrusted{check: ErrMalformed, detail: "the provider demands pushed authorization requests and names no endpoint for them"}
+			return "", &UntrustedError{Check: ErrMalformed, Detail: "the provider demands pushed authorization requests and names no endpoint for them"}
 		}
 		var pushed struct {
 			RequestURI string `json:"request_uri"`
@@ -45,13 +45,13 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 			return "", err
 		}
 		if pushed.RequestURI == "" || a.status != http.StatusCreated && a.status != http.StatusOK {
-			return "", &untrusted{check: ErrMalformed, detail: "the pushed request got no request_uri"}
+			return "", &UntrustedError{Check: ErrMalformed, Detail: "the pushed request got no request_uri"}
 		}
 		q = url.Values{"client_id": {p.cfg.ClientID}, "request_uri": {pushed.RequestURI}}
 	}
 	u, err := url.Parse(m.AuthorizationEndpoint)
 	if err != nil {
-		return "", &untrusted{check: ErrMalformed, detail: "the authorization endpoint is no URL"}
+		return "", &UntrustedError{Check: ErrMalformed, Detail: "the authorization endpoint is no URL"}
 	}
 	all := u.Query()
 	for name, values := range q {
@@ -71,23 +71,23 @@ func (p *Provider) CheckResponse(ctx context.Context, q url.Values) (Secret, err
 	iss := q["iss"]
 	switch {
 	case len(iss) == 0 && m.IssInResponse:
-		return Secret{}, &untrusted{check: ErrIssuer, detail: "the answer does not say which provider it is from, though this one always does"}
+		return Secret{}, &UntrustedError{Check: ErrIssuer, Detail: "the answer does not say which provider it is from, though this one always does"}
 	case len(iss) > 1, len(iss) == 1 && iss[0] != p.cfg.Issuer:
-		return Secret{}, &untrusted{check: ErrIssuer, detail: fmt.Sprintf("the answer is from %q, not %q", words.Printable(iss[0]), p.cfg.Issuer)}
+		return Secret{}, &UntrustedError{Check: ErrIssuer, Detail: fmt.Sprintf("the answer is from %q, not %q", words.Printable(iss[0]), p.cfg.Issuer)}
 	}
 	for _, code := range q["code"] {
 		p.keepQuiet(code)
 	}
 	if len(q["error"]) > 0 {
 		e := &RefusedError{Code: p.printable(q.Get("error")), Description: p.printable(q.Get("error_description"))}
-		if e.Next = p.adviceFor(e); e.Next == "" && !m.PARRequired && m.PAREndpoint != "" && strings.Contains(strings.ToLower(e.Description), "pushed") {
+		if e.Reason = p.reasonOf(e); e.Reason == "" && !m.PARRequired && m.PAREndpoint != "" && strings.Contains(strings.ToLower(e.Description), "pushed") {
 			p.note(pushes)
-			e.Next = "this client has to push its requests: run loopkey login again, which does"
+			e.Reason = ReasonPushRequired
 		}
 		return Secret{}, e
 	}
 	if codes := q["code"]; len(codes) == 1 && codes[0] != "" {
 		return NewSecret(codes[0]), nil
 	}
-	return Secret{}, &untrusted{check: ErrMalformed, detail: "the answer holds no code, or several"}
+	return Secret{}, &UntrustedError{Check: ErrMalformed, Detail: "the answer holds no code, or several"}
 }

@@ -116,7 +116,7 @@ func (p *Provider) post(ctx context.Context, m *Metadata, endpoint string, form 
 	}
 	if into != nil {
 		if err := document(a.body, into); err != nil {
-			return a, &untrusted{check: ErrMalformed, detail: "the answer is not the JSON that it should be"}
+			return a, &UntrustedError{Check: ErrMalformed, Detail: "the answer is not the JSON that it should be"}
 		}
 	}
 	return a, nil
@@ -179,7 +179,7 @@ func (p *Provider) refused(a *answer) error {
 			e.Description += ", a redirect, which is not followed"
 		}
 	}
-	e.Next = p.adviceFor(e)
+	e.Reason = p.reasonOf(e)
 	return e
 }
 

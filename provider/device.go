@@ -36,10 +36,10 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 		return nil, err
 	}
 	if a.DeviceCode == "" || a.UserCode == "" || a.URI == "" {
-		return nil, &untrusted{check: ErrMalformed, detail: "the device answer lacks a code or a URL"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the device answer lacks a code or a URL"}
 	}
 	if err := p.checkEndpoint(a.URI); err != nil { // a person is sent there to log in
-		return nil, &untrusted{check: ErrMalformed, detail: "verification_uri: " + err.Error()}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "verification_uri: " + err.Error()}
 	}
 	if a.Complete != "" && p.checkEndpoint(a.Complete) != nil {
 		a.Complete = "" // the other one does as well
@@ -95,7 +95,7 @@ func (p *Provider) pollDevice(ctx context.Context, m *Metadata, d *DeviceCode) (
 		case <-timer.C:
 		}
 		if interval > left {
-			return nil, &RefusedError{Code: "expired_token", Description: "the code was not entered in time", Next: "run loopkey login --device again"}
+			return nil, &RefusedError{Code: "expired_token", Description: "the code was not entered in time", Reason: ReasonDeviceCodeExpired}
 		}
 		var a tokenAnswer
 		_, err := p.post(ctx, m, m.TokenEndpoint, form, &a)

@@ -193,7 +193,7 @@ func (p *Provider) discover(ctx context.Context) (*Metadata, error) {
 	}
 	if a.status != http.StatusOK {
 		return nil, &RefusedError{Status: a.status, Description: fmt.Sprintf("discovery at %s answered %d", req.URL.Host, a.status),
-			Next: "check --issuer (or --domain)"}
+			Reason: ReasonDiscoveryUnavailable}
 	}
 	m, err := p.parseMetadata(a.body)
 	if err != nil {
@@ -213,9 +213,10 @@ func (p *Provider) parseMetadata(raw []byte) (*Metadata, error) {
 		return nil, fmt.Errorf("%w: discovery is not the JSON that it should be", ErrMalformed)
 	}
 	if m.Issuer != p.cfg.Issuer {
-		e := &untrusted{ErrIssuer, fmt.Sprintf("the provider calls itself %q, not %q", words.Printable(m.Issuer), p.cfg.Issuer), "check --issuer"}
-		if m.Issuer != "" {
-			e.next = "if it is the right one, use --issuer " + words.Printable(m.Issuer)
+		e := &UntrustedError{Check: ErrIssuer, Reason: ReasonIssuerName, Issuer: m.Issuer,
+			Detail: fmt.Sprintf("the provider calls itself %q, not %q", words.Printable(m.Issuer), p.cfg.Issuer)}
+		if m.Issuer == "" {
+			e.Reason = ReasonIssuerMissing
 		}
 		return nil, e
 	}
@@ -233,7 +234,7 @@ func (p *Provider) parseMetadata(raw []byte) (*Metadata, error) {
 		}
 	}
 	if len(m.algorithms()) == 0 {
-		return nil, &untrusted{ErrAlgorithm, "the provider signs ID tokens with no asymmetric algorithm", "set the application's JWT signature algorithm to RS256"}
+		return nil, &UntrustedError{Check: ErrAlgorithm, Detail: "the provider signs ID tokens with no asymmetric algorithm", Reason: ReasonSymmetricAlgorithm}
 	}
 	return &m, nil
 }

@@ -24,7 +24,7 @@ type RefusedError struct {
 	Code        string // invalid_grant, access_denied …; "" where the provider gave none
 	Description string // the provider's own words, may be empty
 	Status      int    // HTTP status; 0 for an error that came through the browser
-	Next        string // what the person can do about it, may be empty
+	Reason      Reason // why, where it is understood; else ""
 }
 
 func (e *RefusedError) Error() string {

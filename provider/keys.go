@@ -48,8 +48,8 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	}
 	jws, err := jose.ParseSignedCompact(jwt, algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, &untrusted{check: ErrAlgorithm, detail: "the token is signed with " + strconv.Quote(words.Printable(algorithm(jwt))) + ", and of what the provider advertises loopkey takes " + strings.Join(k.algorithms, ", "),
-			next: "set the client's signature algorithm to one of these"}
+		return nil, &UntrustedError{Check: ErrAlgorithm, Detail: "the token is signed with " + strconv.Quote(words.Printable(algorithm(jwt))) + ", and of what the provider advertises loopkey takes " + strings.Join(k.algorithms, ", "),
+			Reason: ReasonAlgorithm}
 	}
 	header := jws.Signatures[0].Protected
 	keys, fetched, err := k.p.keys(ctx, k.m, k.age, time.Time{})
@@ -67,7 +67,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 		return payload, nil
 	}
 	k.p.noteUnknownKey(k.age)
-	return nil, &untrusted{check: ErrSignature, detail: "no key of the provider made the token's signature"}
+	return nil, &UntrustedError{Check: ErrSignature, Detail: "no key of the provider made the token's signature"}
 }
 
 // noteUnknownKey remembers, for other processes too, that fetching the keys anew brought nothing.
@@ -169,7 +169,7 @@ func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after tim
 func (p *Provider) fetchKeys(ctx context.Context, m *Metadata) ([]jose.JSONWebKey, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.JWKSURI, nil)
 	if err != nil {
-		return nil, &untrusted{check: ErrMalformed, detail: "the address of the provider's keys is no URL"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the address of the provider's keys is no URL"}
 	}
 	a, err := p.do(ctx, req)
 	if err != nil {
@@ -183,7 +183,7 @@ func (p *Provider) fetchKeys(ctx context.Context, m *Metadata) ([]jose.JSONWebKe
 		return nil, err
 	}
 	if len(keys) == 0 {
-		return nil, &untrusted{check: ErrSignature, detail: "the provider's key set holds no key that could have made a signature"}
+		return nil, &UntrustedError{Check: ErrSignature, Detail: "the provider's key set holds no key that could have made a signature"}
 	}
 	p.cache().Keys = cached{Raw: a.body, Fetched: a.at, MaxAge: maxAge(a.header)}
 	p.store()
@@ -196,7 +196,7 @@ func parseKeys(raw []byte) ([]jose.JSONWebKey, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := document(raw, &set); err != nil || set.Keys == nil {
-		return nil, &untrusted{check: ErrMalformed, detail: "the provider's key set is not the JSON that it should be"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the provider's key set is not the JSON that it should be"}
 	}
 	var keys []jose.JSONWebKey
 	for _, one := range set.Keys[:min(len(set.Keys), 100)] {

@@ -64,7 +64,7 @@ func (p *Provider) EndSessionURL(ctx context.Context, idTokenHint Secret, postLo
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return "", &untrusted{check: ErrMalformed, detail: "the end session endpoint is no URL"}
+		return "", &UntrustedError{Check: ErrMalformed, Detail: "the end session endpoint is no URL"}
 	}
 	all := u.Query()
 	for name, values := range q {
@@ -86,14 +86,14 @@ func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutTo
 		return nil, err
 	}
 	if len(raw) > maxToken || strings.Count(raw, ".") != 2 {
-		return nil, &untrusted{check: ErrMalformed, detail: "the logout token is no signed JWT"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the logout token is no signed JWT"}
 	}
 	claims, err := decodeClaims(raw)
 	if err != nil {
 		return nil, err
 	}
 	if typ := joseHeader(raw).Typ; !slices.Contains([]string{"", "jwt", "logout+jwt", "application/logout+jwt"}, strings.ToLower(typ)) {
-		return nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("a logout token is of type logout+jwt, not %q", words.Printable(typ))}
+		return nil, &UntrustedError{Check: ErrTokenType, Detail: fmt.Sprintf("a logout token is of type logout+jwt, not %q", words.Printable(typ))}
 	}
 	now := p.now()
 	keys := &keySet{p: p, m: m, algorithms: m.algorithms()}
@@ -113,15 +113,15 @@ func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutTo
 	issued := claims.Time("iat")
 	switch {
 	case hasNonce:
-		return nil, &untrusted{check: ErrNonce, detail: "a logout token has no nonce"}
+		return nil, &UntrustedError{Check: ErrNonce, Detail: "a logout token has no nonce"}
 	case !isLogout:
-		return nil, &untrusted{check: ErrMalformed, detail: "the token is about another event than a logout"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token is about another event than a logout"}
 	case issued.IsZero() || issued.After(now.Add(clockLeeway)) || now.Sub(issued) > 5*time.Minute:
-		return nil, &untrusted{ErrIssuedAt, "the logout token is not of now", p.clockAdvice("")}
+		return nil, p.clockError(ErrIssuedAt, "", "the logout token is not of now")
 	case claims.Subject() == "" && claims.Text("sid") == "":
-		return nil, &untrusted{check: ErrSubject, detail: "the logout token names neither a person nor a session"}
+		return nil, &UntrustedError{Check: ErrSubject, Detail: "the logout token names neither a person nor a session"}
 	case claims.Text("jti") == "":
-		return nil, &untrusted{check: ErrMalformed, detail: "the logout token has no ID"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the logout token has no ID"}
 	case refused != nil:
 		return nil, p.explainVerify(m, raw, claims, now, "logout token")
 	}

@@ -343,8 +343,9 @@ func TestSilentAudience(t *testing.T) {
 	p := connect(t, at, func(c *provider.Config) { c.Auth0 = true })
 	tokens := mustLogin(t, p, api)
 	_, err := p.Refresh(t.Context(), provider.RefreshRequest{RefreshToken: tokens.RefreshToken, Subject: "ada", Audience: "https://other.example.com/"})
-	if !errors.Is(err, provider.ErrAudience) || !strings.Contains(provider.Next(err), "Dashboard") {
-		t.Errorf("got %v (%s)", err, provider.Next(err))
+	got := provider.Diagnose(err)
+	if !errors.Is(err, provider.ErrAudience) || got.Reason != provider.ReasonAudienceNotRenewed || got.Audience != "https://other.example.com/" {
+		t.Errorf("got %v (%+v)", err, got)
 	}
 }
 
@@ -466,8 +467,8 @@ func TestIssuers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Warm(t.Context()); !errors.Is(err, provider.ErrIssuer) || !strings.Contains(provider.Next(err), at.Issuer()) {
-		t.Errorf("got %v (%s)", err, provider.Next(err))
+	if err := p.Warm(t.Context()); !errors.Is(err, provider.ErrIssuer) || provider.Diagnose(err) != (provider.Diagnosis{Reason: provider.ReasonIssuerName, Issuer: at.Issuer()}) {
+		t.Errorf("got %v (%+v)", err, provider.Diagnose(err))
 	}
 }
 

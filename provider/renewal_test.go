@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // clocked is a new process's view of a fake, with a cache and a clock of its own.
@@ -262,6 +264,7 @@ func TestTrouble(t *testing.T) {
 		limit   time.Duration
 		words   string
 		sent    bool
+		reason  Reason
 	}{
 		"refused":        {address: func(t *testing.T) string { return "http://" + unusedAddress(t) }, words: "connection refused"},
 		"hung up":        {address: func(t *testing.T) string { return "http://" + serve(t, read) }, words: "broke off", sent: true},
@@ -270,7 +273,7 @@ func TestTrouble(t *testing.T) {
 			return "http://" + serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 		}, limit: 50 * time.Millisecond, words: "no answer in time", sent: true},
 		"no TLS":     {address: func(t *testing.T) string { return "https://" + serve(t, half(read)) }, words: "can't be reached"},
-		"unknown CA": {address: func(t *testing.T) string { return secure(t, time.Hour, "127.0.0.1", nil) }, words: "unknown authority: SSL_CERT_FILE"},
+		"unknown CA": {address: func(t *testing.T) string { return secure(t, time.Hour, "127.0.0.1", nil) }, words: "unknown authority", reason: ReasonUnknownAuthority},
 		"wrong name": {address: func(t *testing.T) string { return secure(t, time.Hour, "", nil) },
 			client: trusting, words: "for another name"},
 		"expired": {address: func(t *testing.T) string { return secure(t, -time.Hour, "127.0.0.1", nil) },
@@ -299,8 +302,8 @@ func TestTrouble(t *testing.T) {
 				defer cancel()
 			}
 			_, err = p.post(ctx, &Metadata{}, address+"/token?"+query, url.Values{"refresh_token": {"the refresh token"}}, nil)
-			if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), c.words) || MaybeSent(err) != c.sent {
-				t.Errorf("got %v, maybe sent %v", err, MaybeSent(err))
+			if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), c.words) || MaybeSent(err) != c.sent || Diagnose(err).Reason != c.reason {
+				t.Errorf("got %v, maybe sent %v, %+v", err, MaybeSent(err), Diagnose(err))
 			}
 			if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), "private") || strings.Contains(err.Error(), "the refresh token") {
 				t.Errorf("the error tells too much: %v", err)
@@ -479,19 +482,23 @@ func TestClocks(t *testing.T) {
 	for name, c := range map[string]struct {
 		offset time.Duration // of our clock
 		want   error
-		words  string
+		reason Reason
 	}{
 		"right":             {0, nil, ""},
 		"a little behind":   {-30 * time.Second, nil, ""},
-		"behind":            {-12 * time.Minute, ErrIssuedAt, "12m behind the provider's"},
-		"ahead":             {3 * time.Hour, ErrExpired, "3h0m ahead of the provider's"},
-		"ahead by two days": {48 * time.Hour, ErrExpired, "48h0m ahead of the provider's"},
+		"behind":            {-12 * time.Minute, ErrIssuedAt, ReasonClockBehind},
+		"ahead":             {3 * time.Hour, ErrExpired, ReasonClockAhead},
+		"ahead by two days": {48 * time.Hour, ErrExpired, ReasonClockAhead},
 	} {
 		f := newFake(t)
 		p := f.clocked(t, "", c.offset)
 		err := verify(t.Context(), p, signed(jose.RS256, rsaKey(), "r1", f.claims()), idTokenExpectation{nonce: "n"})
-		if !errors.Is(err, c.want) || c.want == nil && err != nil || !strings.Contains(Next(err), c.words) {
-			t.Errorf("%s: got %v (%s)", name, err, Next(err))
+		got := Diagnose(err)
+		if !errors.Is(err, c.want) || c.want == nil && err != nil || got.Reason != c.reason {
+			t.Errorf("%s: got %v (%+v)", name, err, got)
+		}
+		if c.reason != "" && words.Short(got.Skew) != words.Short(-c.offset) {
+			t.Errorf("%s: the skew is %s", name, got.Skew)
 		}
 	}
 }
@@ -629,7 +636,7 @@ func TestMetadata(t *testing.T) {
 		if !errors.Is(err, c.want) || c.want == nil && err != nil || err != nil && !errors.Is(err, ErrUntrusted) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
-		if err != nil && strings.ContainsAny(err.Error()+Next(err), "\x1b\u202e") {
+		if err != nil && strings.ContainsAny(err.Error(), "\x1b\u202e") {
 			t.Errorf("%s: escapes in %q", name, err)
 		}
 	}
@@ -720,34 +727,46 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
-// What Auth0 writes, and the setting that it means.
-func TestAdvice(t *testing.T) {
+// What Auth0 writes, and the reason that it means.
+func TestReasons(t *testing.T) {
 	t.Parallel()
-	p, err := New(Config{Issuer: "https://acme.eu.auth0.com/", ClientID: "c"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
-		status            int
-		code, text, words string
+		status     int
+		code, text string
+		want       Reason
 	}{
-		{0, "access_denied", "Service not found: https://api", "the API identifier is not registered"},
-		{0, "access_denied", "User did not authorize the request", "declined"},
-		{0, "access_denied", "user ada is not part of the org_1 organization", "member"},
-		{0, "invalid_request", "parameter organization is invalid", "--organization"},
-		{0, "unauthorized_client", "Callback URL mismatch. http://x is not in the list of allowed callback URLs", "Allowed Callback URLs"},
-		{403, "unauthorized_client", "Grant type 'refresh_token' not allowed for the client.", "Grant Types"},
-		{401, "access_denied", "Unauthorized", "Native"},
-		{401, "invalid_client", "", "Native"},
-		{0, "login_required", "Login required", "prompt"},
-		{0, "consent_required", "Consent required", "consent"},
-		{0, "invalid_scope", "", "--scope"},
-		{400, "invalid_target", "", "--audience"},
-		{403, "invalid_grant", "Unknown or invalid refresh token.", "loopkey login"},
+		{0, "access_denied", "Service not found: https://api", ReasonUnknownAPI},
+		{0, "access_denied", "User did not authorize the request", ReasonDeclined},
+		{0, "access_denied", "user ada is not part of the org_1 organization", ReasonOrganization},
+		{0, "invalid_request", "parameter organization is invalid", ReasonOrganization},
+		{0, "unauthorized_client", "Callback URL mismatch. http://x is not in the list of allowed callback URLs", ReasonCallbackNotAllowed},
+		{403, "unauthorized_client", "Grant type 'refresh_token' not allowed for the client.", ReasonGrantNotAllowed},
+		{401, "access_denied", "Unauthorized", ReasonClientSecretMissing},
+		{401, "invalid_client", "", ReasonClientSecretMissing},
+		{0, "login_required", "Login required", ReasonInteractionRequired},
+		{0, "consent_required", "Consent required", ReasonInteractionRequired},
+		{0, "invalid_scope", "", ReasonScope},
+		{400, "invalid_target", "", ReasonTarget},
+		{403, "invalid_grant", "Unknown or invalid refresh token.", ReasonInvalidGrant},
+		{400, "unsupported_grant_type", "Unknown device_code", ReasonDeviceGrantOff},
+		{500, "server_error", "", ""},
 	} {
-		e := &RefusedError{Code: c.code, Description: c.text, Status: c.status}
-		if got := p.adviceFor(e); !strings.Contains(got, c.words) {
-			t.Errorf("%s (%s): %q does not say %q", c.code, c.text, got, c.words)
+		p, err := New(Config{Issuer: "https://acme.eu.auth0.com/", ClientID: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.reasonOf(&RefusedError{Code: c.code, Description: c.text, Status: c.status}); got != c.want {
+			t.Errorf("%s (%s): %q, not %q", c.code, c.text, got, c.want)
+		}
+		if c.want != ReasonClientSecretMissing {
+			continue
+		}
+		p, err = New(Config{Issuer: "https://acme.eu.auth0.com/", ClientID: "c", ClientSecret: NewSecret("wrong")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.reasonOf(&RefusedError{Code: c.code, Description: c.text, Status: c.status}); got != ReasonClientSecretWrong {
+			t.Errorf("%s (%s) with a secret: %q", c.code, c.text, got)
 		}
 	}
 }

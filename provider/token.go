@@ -70,14 +70,17 @@ func (p *Provider) accept(ctx context.Context, m *Metadata, a *tokenAnswer, scop
 		return nil, err
 	}
 	if a.IDToken == "" {
-		return nil, &untrusted{ErrMalformed, "the answer holds no ID token", "is openid among the scopes?"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the answer holds no ID token", Reason: ReasonNoIDToken}
 	}
 	want.accessToken = t.AccessToken
 	if err := p.believe(ctx, m, t, a.IDToken, want); err != nil {
 		return nil, err
 	}
 	if err := p.checkAudience(claims, audience); err != nil {
-		err.login, err.resource = true, p.cfg.AudienceParameter == "resource"
+		err.Reason = ReasonAudienceIgnored
+		if p.cfg.AudienceParameter == "resource" && !p.cfg.Auth0 {
+			err.Reason = ReasonResourceIgnored
+		}
 		return nil, err
 	}
 	if t.Scope == "" {
@@ -113,8 +116,8 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 		m, a = newer, tokenAnswer{}
 		_, err = p.post(ctx, m, m.TokenEndpoint, form, &a)
 	}
-	if refused, ok := errors.AsType[*RefusedError](err); ok && refused.Next == "" { // some providers have other words than invalid_grant
-		refused.Next = "if it goes on like that, run loopkey login"
+	if refused, ok := errors.AsType[*RefusedError](err); ok && refused.Reason == "" { // some providers have other words than invalid_grant
+		refused.Reason = ReasonRefreshRefused
 	}
 	if errors.Is(err, ErrUntrusted) {
 		return nil, &answeredError{err}
@@ -134,7 +137,7 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 			renewed: true, keys: forSession, subject: r.Subject, authTime: r.AuthTime, nonce: r.Nonce, organization: r.Organization, accessToken: t.AccessToken,
 		})
 	case r.Unproven:
-		err = &untrusted{ErrSubject, "the answer holds no ID token, and the one before was not to be believed", "run loopkey login"}
+		err = &UntrustedError{Check: ErrSubject, Detail: "the answer holds no ID token, and the one before was not to be believed", Reason: ReasonUnproven}
 	}
 	if err != nil { // whose the refresh token is was not said
 		if rotated != nil {
@@ -173,13 +176,13 @@ func (p *Provider) tokens(a *tokenAnswer, audience string) (*Tokens, Claims, err
 		p.keepQuiet(token)
 	}
 	if !strings.EqualFold(a.TokenType, "Bearer") {
-		return nil, nil, &untrusted{check: ErrTokenType, detail: fmt.Sprintf("the access token is of type %q, not Bearer", p.printable(a.TokenType))}
+		return nil, nil, &UntrustedError{Check: ErrTokenType, Detail: fmt.Sprintf("the access token is of type %q, not Bearer", p.printable(a.TokenType))}
 	}
 	if !usableToken(a.AccessToken) || !usableToken(a.RefreshToken) || !usableToken(a.IDToken) {
-		return nil, nil, &untrusted{check: ErrMalformed, detail: "a token is too large or holds characters that no token holds"}
+		return nil, nil, &UntrustedError{Check: ErrMalformed, Detail: "a token is too large or holds characters that no token holds"}
 	}
 	if a.AccessToken == "" {
-		return nil, nil, &untrusted{check: ErrMalformed, detail: "the answer holds no access token"}
+		return nil, nil, &UntrustedError{Check: ErrMalformed, Detail: "the answer holds no access token"}
 	}
 	now := p.now()
 	expiry, err := lifetime(a.ExpiresIn, now)
@@ -221,7 +224,7 @@ func refreshExpiry(a *tokenAnswer, now time.Time) time.Time {
 func (p *Provider) checkAudience(claims Claims, asked string) *AudienceError {
 	aud, told := claims["aud"]
 	if got := audiences(aud); told && asked != "" && !slices.Contains(got, asked) {
-		return &AudienceError{Asked: asked, Got: got, auth0: p.cfg.Auth0}
+		return &AudienceError{Asked: asked, Got: got, Reason: ReasonAudienceNotRenewed}
 	}
 	return nil
 }
@@ -230,7 +233,7 @@ func (p *Provider) checkAudience(claims Claims, asked string) *AudienceError {
 func lifetime(raw json.RawMessage, now time.Time) (time.Time, error) {
 	d := seconds(raw)
 	if d < 0 {
-		return time.Time{}, &untrusted{check: ErrExpired, detail: "expires_in is negative"}
+		return time.Time{}, &UntrustedError{Check: ErrExpired, Detail: "expires_in is negative"}
 	}
 	if d == 0 {
 		return time.Time{}, nil
@@ -252,9 +255,9 @@ func seconds(raw json.RawMessage) time.Duration {
 // An AudienceError says that the provider answered with a token for another API than
 // was asked for. It wraps ErrAudience.
 type AudienceError struct {
-	Asked                  string
-	Got                    []string
-	auth0, login, resource bool
+	Asked  string
+	Got    []string // the token's; foreign text
+	Reason Reason   // with which request it was asked for
 }
 
 func (e *AudienceError) Error() string {
@@ -268,21 +271,6 @@ func (e *AudienceError) Error() string {
 // Unwrap makes it match ErrAudience.
 func (e *AudienceError) Unwrap() error { return ErrAudience }
 
-// Next names the setting to change.
-func (e *AudienceError) Next() string {
-	switch {
-	case e.login && e.auth0:
-		return "check that this is the API's identifier (Dashboard → Applications → APIs)"
-	case e.login && e.resource: // a provider that does not know RFC 8707 passes it over
-		return "check --audience, or set audience_parameter = \"audience\" in the profile, as some providers want it"
-	case e.login:
-		return "check --audience, and that the provider gives this client tokens for it"
-	case e.auth0:
-		return "allow it under Dashboard → Applications → your app → Multi-Resource Refresh Token, or run loopkey login --audience " + words.Printable(e.Asked)
-	}
-	return "run loopkey login --audience " + words.Printable(e.Asked)
-}
-
 // askUserInfo fetches the claims that the scopes promise and the ID token lacks
 // (OpenID Connect Core 1.0, section 5.3).
 func (p *Provider) askUserInfo(ctx context.Context, m *Metadata, t *Tokens) error {
@@ -295,7 +283,7 @@ func (p *Provider) askUserInfo(ctx context.Context, m *Metadata, t *Tokens) erro
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfoEndpoint, nil)
 	if err != nil {
-		return &untrusted{check: ErrMalformed, detail: "the UserInfo endpoint is no URL"}
+		return &UntrustedError{Check: ErrMalformed, Detail: "the UserInfo endpoint is no URL"}
 	}
 	req.Header.Set("Authorization", "Bearer "+t.AccessToken.Reveal())
 	a, err := p.once(ctx, req)
@@ -307,7 +295,7 @@ func (p *Provider) askUserInfo(ctx context.Context, m *Metadata, t *Tokens) erro
 		return err
 	}
 	if claims.Subject() != t.Claims.Subject() { // section 5.3.2: else it must not be used
-		return &untrusted{check: ErrSubject, detail: "UserInfo is about another person than the ID token"}
+		return &UntrustedError{Check: ErrSubject, Detail: "UserInfo is about another person than the ID token"}
 	}
 	for name := range claims {
 		if _, ok := t.Claims[name]; ok {
@@ -330,14 +318,14 @@ func (p *Provider) userInfo(ctx context.Context, m *Metadata, a *answer) (Claims
 	}
 	var claims Claims
 	if object(body, &claims) != nil || claims == nil {
-		return nil, &untrusted{check: ErrMalformed, detail: "UserInfo is not the JSON that it should be"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "UserInfo is not the JSON that it should be"}
 	}
 	// A signed answer names who made it and for whom; an unsigned one may (section 5.3.2).
 	if iss, ok := claims["iss"]; ok && iss != p.cfg.Issuer {
-		return nil, &untrusted{check: ErrIssuer, detail: "UserInfo is from another issuer"}
+		return nil, &UntrustedError{Check: ErrIssuer, Detail: "UserInfo is from another issuer"}
 	}
 	if aud, ok := claims["aud"]; ok && !slices.Contains(audiences(aud), p.cfg.ClientID) {
-		return nil, &untrusted{check: ErrAudience, detail: "UserInfo is for another client"}
+		return nil, &UntrustedError{Check: ErrAudience, Detail: "UserInfo is for another client"}
 	}
 	return claims, nil
 }

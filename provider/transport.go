@@ -44,6 +44,8 @@ type UnreachableError struct {
 	Status     int           // of a 5xx or 429; else 0
 	RetryAfter time.Duration // as the provider asked; 0: it did not
 	Sent       bool          // the request may have been acted on, though no answer came
+	Reason     Reason        // why, where more can be done about it than to try again later; else ""
+	Proxy      string        // with ReasonProxyLogin: the proxy's host and port
 
 	toldWhen bool // it was not acted on, and may be repeated after RetryAfter
 }
@@ -93,13 +95,16 @@ func proxyAnswered(_ context.Context, proxy *url.URL, _ *http.Request, resp *htt
 	case http.StatusOK:
 		return nil
 	case http.StatusProxyAuthRequired:
-		return &proxyError{words.Printable(proxy.Host) + " wants a user name and a password: HTTPS_PROXY=http://user:password@" + words.Printable(proxy.Host)}
+		return &proxyError{why: words.Printable(proxy.Host) + " wants a user name and a password", wantsLogin: proxy.Host}
 	}
-	return &proxyError{words.Printable(proxy.Host) + " answered " + strconv.Itoa(resp.StatusCode)}
+	return &proxyError{why: words.Printable(proxy.Host) + " answered " + strconv.Itoa(resp.StatusCode)}
 }
 
 // A proxyError says why a proxy lets nothing through. The provider has seen nothing.
-type proxyError struct{ why string }
+type proxyError struct {
+	why        string
+	wantsLogin string // the proxy's host and port, if it asks for a user name and a password
+}
 
 func (e *proxyError) Error() string { return "the proxy " + e.why }
 
@@ -183,7 +188,7 @@ func (p *Provider) once(ctx context.Context, req *http.Request) (*answer, error)
 		return nil, unreachable(req.URL, err, true)
 	}
 	if len(body) > bodyLimit {
-		return nil, &untrusted{check: ErrMalformed, detail: fmt.Sprintf("%s sent more than %d KiB", words.Printable(req.URL.Host), bodyLimit>>10)}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: fmt.Sprintf("%s sent more than %d KiB", words.Printable(req.URL.Host), bodyLimit>>10)}
 	}
 	notActedOn := slices.Contains([]int{http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusTooEarly}, resp.StatusCode)
 	if resp.StatusCode >= 500 || notActedOn {
@@ -247,12 +252,15 @@ func unreachable(u *url.URL, err error, maybeSent bool) error {
 	switch {
 	case isProxy:
 		e.Sent, e.Why = false, behind.Error()
+		if behind.wantsLogin != "" {
+			e.Reason, e.Proxy = ReasonProxyLogin, behind.wantsLogin
+		}
 	case isOp && op.Op == "proxyconnect":
 		e.Sent, e.Why = false, "the proxy that HTTPS_PROXY names does not answer: "+words.Printable(op.Err.Error())
 	case isDNS:
 		e.Sent, e.Why = false, "its name is not known ("+words.Printable(dns.Name)+")"
 	case unknownCA:
-		e.Sent, e.Why = false, "its certificate is signed by an unknown authority: SSL_CERT_FILE names an extra one"
+		e.Sent, e.Why, e.Reason = false, "its certificate is signed by an unknown authority", ReasonUnknownAuthority
 	case wrongName:
 		e.Sent, e.Why = false, "its certificate is for another name"
 	case isInvalid && invalid.Reason == x509.Expired:

@@ -40,14 +40,19 @@ var (
 	ErrMalformed       = fmt.Errorf("%w: form", ErrUntrusted)
 )
 
-// An untrusted error names the check, what did not fit, and what to do about it.
-type untrusted struct {
-	check        error
-	detail, next string
+// An UntrustedError names the check that failed, and what did not fit. It wraps Check, which wraps ErrUntrusted.
+type UntrustedError struct {
+	Check  error         // ErrIssuer, ErrAudience …
+	Detail string        // what did not fit; printable, never a token
+	Reason Reason        // why, where more is known than Check says; else ""
+	Issuer string        // with ReasonIssuerName: what the provider calls itself, in its own words
+	Skew   time.Duration // with ReasonClockBehind and ReasonClockAhead: the provider's clock less this computer's
 }
 
-func (e *untrusted) Error() string { return e.check.Error() + ": " + e.detail }
-func (e *untrusted) Unwrap() error { return e.check }
+func (e *UntrustedError) Error() string { return e.Check.Error() + ": " + e.Detail }
+
+// Unwrap returns the check.
+func (e *UntrustedError) Unwrap() error { return e.Check }
 
 // idTokenExpectation is what an ID token has to say.
 type idTokenExpectation struct {
@@ -68,7 +73,7 @@ type idTokenExpectation struct {
 func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, want idTokenExpectation) (Claims, time.Time, error) {
 	none := time.Time{}
 	if strings.Count(raw, ".") != 2 || len(raw) > 64<<10 {
-		return nil, none, &untrusted{check: ErrMalformed, detail: "the ID token is no signed JWT"}
+		return nil, none, &UntrustedError{Check: ErrMalformed, Detail: "the ID token is no signed JWT"}
 	}
 	m = p.advertising(ctx, m, algorithm(raw))
 	now := p.now()
@@ -94,42 +99,42 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	nonce, hasNonce := claims["nonce"]
 	switch {
 	case claims.Subject() == "" || len(claims.Subject()) > 255:
-		return nil, none, &untrusted{check: ErrSubject, detail: "the ID token has no usable sub"}
+		return nil, none, &UntrustedError{Check: ErrSubject, Detail: "the ID token has no usable sub"}
 	case want.subject != "" && claims.Subject() != want.subject:
-		return nil, none, &untrusted{check: ErrSubject, detail: "the renewed ID token is about another person"}
+		return nil, none, &UntrustedError{Check: ErrSubject, Detail: "the renewed ID token is about another person"}
 	case !want.renewed && claims.Text("nonce") != want.nonce:
-		return nil, none, &untrusted{check: ErrNonce, detail: "the ID token belongs to another login"}
+		return nil, none, &UntrustedError{Check: ErrNonce, Detail: "the ID token belongs to another login"}
 	case want.renewed && hasNonce && want.nonce != "" && nonce != want.nonce:
-		return nil, none, &untrusted{check: ErrNonce, detail: "the renewed ID token belongs to another login"}
+		return nil, none, &UntrustedError{Check: ErrNonce, Detail: "the renewed ID token belongs to another login"}
 	}
 	audience := audiences(claims["aud"])
 	azp, hasAZP := claims["azp"]
 	switch {
 	case len(audience) > 1 && !hasAZP:
-		return nil, none, &untrusted{check: ErrAuthorizedParty, detail: "the ID token is for several audiences and names no authorized party"}
+		return nil, none, &UntrustedError{Check: ErrAuthorizedParty, Detail: "the ID token is for several audiences and names no authorized party"}
 	case hasAZP && azp != p.cfg.ClientID:
-		return nil, none, &untrusted{check: ErrAuthorizedParty, detail: "the ID token was issued to another client"}
+		return nil, none, &UntrustedError{Check: ErrAuthorizedParty, Detail: "the ID token was issued to another client"}
 	}
 	issued := claims.Time("iat")
 	switch {
 	case issued.IsZero():
-		return nil, none, &untrusted{check: ErrIssuedAt, detail: "the ID token does not say when it was issued"}
+		return nil, none, &UntrustedError{Check: ErrIssuedAt, Detail: "the ID token does not say when it was issued"}
 	case issued.After(now.Add(clockLeeway)):
-		return nil, none, p.clockError(issued.Sub(now), "ID token")
+		return nil, none, p.futureError(issued.Sub(now), "ID token")
 	case !want.renewed && issued.Before(now.Add(-oldestLogin)):
-		return nil, none, &untrusted{ErrIssuedAt, fmt.Sprintf("the ID token was issued %s ago, long before this login", words.Short(now.Sub(issued))), p.clockAdvice("")}
+		return nil, none, p.clockError(ErrIssuedAt, "", "the ID token was issued %s ago, long before this login", words.Short(now.Sub(issued)))
 	}
 	if hash, ok := claims["at_hash"]; ok && !want.accessToken.IsZero() {
 		if hash != accessTokenHash(raw, want.accessToken) {
-			return nil, none, &untrusted{check: ErrAccessTokenHash, detail: "the ID token belongs to another access token"}
+			return nil, none, &UntrustedError{Check: ErrAccessTokenHash, Detail: "the ID token belongs to another access token"}
 		}
 	}
 	authTime := claims.Time("auth_time")
 	if want.maxAge > 0 && (authTime.IsZero() || now.Sub(authTime) > want.maxAge+clockLeeway) {
-		return nil, none, &untrusted{check: ErrAuthTime, detail: "the provider did not ask for the authentication again that max_age demands"}
+		return nil, none, &UntrustedError{Check: ErrAuthTime, Detail: "the provider did not ask for the authentication again that max_age demands"}
 	}
 	if !want.authTime.IsZero() && !authTime.IsZero() && !authTime.Equal(want.authTime) {
-		return nil, none, &untrusted{check: ErrAuthTime, detail: "the renewed ID token is of another authentication"}
+		return nil, none, &UntrustedError{Check: ErrAuthTime, Detail: "the renewed ID token is of another authentication"}
 	}
 	if err := p.checkOrganization(claims, want); err != nil {
 		return nil, none, err
@@ -137,21 +142,22 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, w
 	return claims, claims.Time("exp"), nil
 }
 
-func (p *Provider) clockError(ahead time.Duration, what string) error {
-	return &untrusted{ErrIssuedAt, fmt.Sprintf("the %s was issued %s in the future", what, words.Short(ahead)),
-		p.clockAdvice("this computer's clock may be behind by that much: set it")}
+// futureError is about a token that was issued, or is good from, later than now.
+func (p *Provider) futureError(ahead time.Duration, what string) error {
+	return p.clockError(ErrIssuedAt, ReasonClockProbablyBehind, "the %s was issued %s in the future", what, words.Short(ahead))
 }
 
-// clockAdvice says how far the clocks are apart, as the Date of the provider's answers
-// tells it, or otherwise when they tell nothing of the kind.
-func (p *Provider) clockAdvice(otherwise string) string {
+// clockError is about a token that does not fit this computer's clock. If the Date of the provider's responses does
+// not show which clock is off, the reason is otherwise.
+func (p *Provider) clockError(check error, otherwise Reason, format string, a ...any) error {
+	e := &UntrustedError{Check: check, Detail: fmt.Sprintf(format, a...), Reason: otherwise}
 	switch skew := p.skew(); {
 	case skew > clockLeeway:
-		return fmt.Sprintf("this computer's clock is %s behind the provider's: set it", words.Short(skew))
+		e.Reason, e.Skew = ReasonClockBehind, skew
 	case skew < -clockLeeway:
-		return fmt.Sprintf("this computer's clock is %s ahead of the provider's: set it", words.Short(-skew))
+		e.Reason, e.Skew = ReasonClockAhead, skew
 	}
-	return otherwise
+	return e
 }
 
 // explainVerify says in our words why go-oidc refused a token.
@@ -160,10 +166,11 @@ func (p *Provider) explainVerify(m *Metadata, raw string, claims Claims, now tim
 		return err
 	}
 	if alg := algorithm(raw); !slices.Contains(m.algorithms(), alg) {
-		return &untrusted{ErrAlgorithm, fmt.Sprintf("the %s is signed with %q, and of what the provider advertises loopkey takes %s",
-			what, words.Printable(alg), strings.Join(m.algorithms(), ", ")), "set the client's signature algorithm to one of these"}
+		return &UntrustedError{Check: ErrAlgorithm, Reason: ReasonAlgorithm,
+			Detail: fmt.Sprintf("the %s is signed with %q, and of what the provider advertises loopkey takes %s",
+				what, words.Printable(alg), strings.Join(m.algorithms(), ", "))}
 	}
-	return &untrusted{check: ErrMalformed, detail: "the " + what + "'s header or claims are not of their types"}
+	return &UntrustedError{Check: ErrMalformed, Detail: "the " + what + "'s header or claims are not of their types"}
 }
 
 // checkClaims compares what every token for us must say: who made it, for whom, until when.
@@ -171,18 +178,17 @@ func (p *Provider) checkClaims(claims Claims, now time.Time, what string) error 
 	expiry := claims.Time("exp")
 	switch {
 	case claims.Text("iss") != p.cfg.Issuer:
-		return &untrusted{ErrIssuer, fmt.Sprintf("the %s is from %q, not %q", what, words.Printable(claims.Text("iss")), p.cfg.Issuer), ""}
+		return &UntrustedError{Check: ErrIssuer, Detail: fmt.Sprintf("the %s is from %q, not %q", what, words.Printable(claims.Text("iss")), p.cfg.Issuer)}
 	case !slices.Contains(audiences(claims["aud"]), p.cfg.ClientID):
-		return &untrusted{ErrAudience, "the " + what + " is for another client", "check --client-id"}
+		return &UntrustedError{Check: ErrAudience, Detail: "the " + what + " is for another client", Reason: ReasonOtherClient}
 	case claims.Time("nbf").After(now.Add(clockLeeway)):
-		return p.clockError(claims.Time("nbf").Sub(now), what)
+		return p.futureError(claims.Time("nbf").Sub(now), what)
 	case notADate(claims, "nbf"):
-		return &untrusted{check: ErrIssuedAt, detail: "the " + what + " does not say from when on it is good"}
+		return &UntrustedError{Check: ErrIssuedAt, Detail: "the " + what + " does not say from when on it is good"}
 	case expiry.IsZero():
-		return &untrusted{check: ErrExpired, detail: "the " + what + " does not say when it expires"}
+		return &UntrustedError{Check: ErrExpired, Detail: "the " + what + " does not say when it expires"}
 	case !expiry.After(now.Add(-clockLeeway)):
-		return &untrusted{ErrExpired, fmt.Sprintf("the %s expired %s ago", what, words.Short(now.Sub(expiry))),
-			p.clockAdvice("if this computer's clock is ahead by that much, set it")}
+		return p.clockError(ErrExpired, ReasonClockProbablyAhead, "the %s expired %s ago", what, words.Short(now.Sub(expiry)))
 	}
 	return nil
 }
@@ -220,15 +226,15 @@ func joseHeader(raw string) (h header) {
 func decodeClaims(raw string) (Claims, error) {
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
-		return nil, &untrusted{check: ErrMalformed, detail: "the token is no signed JWT"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token is no signed JWT"}
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return nil, &untrusted{check: ErrMalformed, detail: "the token's payload is not base64url"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token's payload is not base64url"}
 	}
 	var claims Claims
 	if err := object(payload, &claims); err != nil || claims == nil {
-		return nil, &untrusted{check: ErrMalformed, detail: "the token's payload is no JSON object"}
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token's payload is no JSON object"}
 	}
 	return claims, nil
 }

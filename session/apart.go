@@ -107,11 +107,12 @@ func (s *Session) obey(ctx context.Context, ordered []byte, slow func(error)) (*
 
 // A relay is how a renewal ended, as one process tells another.
 type relay struct {
-	Version   int      `json:"v"`
-	Text      string   `json:"error,omitempty"` // "": well
-	Next      string   `json:"next,omitempty"`
-	Kinds     []string `json:"kinds,omitempty"`
-	MaybeSent bool     `json:"maybe_sent,omitempty"`
+	Version   int                `json:"v"`
+	Text      string             `json:"error,omitempty"` // "": well
+	Next      string             `json:"next,omitempty"`  // of the keystore
+	Diagnosis provider.Diagnosis `json:"diagnosis,omitzero"`
+	Kinds     []string           `json:"kinds,omitempty"`
+	MaybeSent bool               `json:"maybe_sent,omitempty"`
 }
 
 // kinds are the states that a caller tells apart, by the names under which they travel.
@@ -130,7 +131,7 @@ func relayOf(err error) *relay {
 	if err == nil {
 		return r
 	}
-	r.Text, r.Next, r.MaybeSent = err.Error(), provider.Next(err), provider.MaybeSent(err)
+	r.Text, r.Diagnosis, r.MaybeSent = err.Error(), provider.Diagnose(err), provider.MaybeSent(err)
 	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
 		r.Next = e.Next
 	}
@@ -154,8 +155,11 @@ type relayedError struct{ relay *relay }
 
 func (e *relayedError) Error() string { return e.relay.Text }
 
-// Next returns what the person can do about it, or "".
+// Next returns what the person can do about the keystore, or "".
 func (e *relayedError) Next() string { return e.relay.Next }
+
+// Diagnosis returns what the provider's error was diagnosed as in the other process.
+func (e *relayedError) Diagnosis() provider.Diagnosis { return e.relay.Diagnosis }
 
 func (e *relayedError) Is(target error) bool {
 	for _, kind := range e.relay.Kinds {

@@ -70,9 +70,6 @@ func (somebodyElse) Error() string {
 	return "somebody else is logged in here, and this browser has not shown that it is theirs"
 }
 
-// Next returns what the person can do about it.
-func (somebodyElse) Next() string { return "run loopkey logout first, or loopkey login" }
-
 func (somebodyElse) Unwrap() error { return loopback.ErrForbidden }
 
 // store keeps a login. Anybody on this machine can make one here, and so can a page that sends a browser
@@ -264,6 +261,6 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
 		status = http.StatusServiceUnavailable
 	}
 	s.layout.Fail(w, r, status, layout.Problem{
-		Title: "That did not work", Why: words.Printable(err.Error()) + ".", Next: provider.Next(err),
+		Title: "That did not work", Why: words.Printable(err.Error()) + ".", Next: s.cfg.Advice(err),
 	})
 }

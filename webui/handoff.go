@@ -157,13 +157,13 @@ func (s *Server) answerTerminal(ctx context.Context, conn net.Conn) {
 	}
 	pending, err := s.Login(ctx, loopback.Request{Params: q.Params, CLI: true})
 	if err != nil {
-		send(failure(err))
+		send(s.failure(err))
 		return
 	}
 	defer s.flow.Drop(pending)
 	send(reply{URL: pending.URL})
 	if _, err := pending.Wait(ctx); err != nil {
-		send(failure(err))
+		send(s.failure(err))
 		return
 	}
 	send(reply{Done: true})
@@ -195,8 +195,8 @@ func (s *Server) Login(ctx context.Context, r loopback.Request) (*loopback.Pendi
 	return s.flow.Begin(ctx, r)
 }
 
-func failure(err error) reply {
-	r := reply{Error: err.Error(), Next: provider.Next(err)}
+func (s *Server) failure(err error) reply {
+	r := reply{Error: err.Error(), Next: s.cfg.Advice(err)}
 	for kind, is := range kinds() {
 		if errors.Is(err, is) {
 			r.Kind = kind

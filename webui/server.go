@@ -31,6 +31,9 @@ type Config struct {
 	// says so; nil: Session.BeginOver.
 	Store func(ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool) error
 
+	// Advice returns what a person can do about an error, for a page that shows it, or ""; nil: pages give no advice.
+	Advice func(error) string
+
 	Pages               string // a folder to serve under /pages/ to whom is logged in
 	Upstream            string // a local server to put behind the guard
 	PassAccessToken     bool   // send it a fresh access token
@@ -67,6 +70,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Advice == nil {
+		cfg.Advice = func(error) string { return "" }
+	}
 	cfg.BaseURL = cmp.Or(cfg.BaseURL, loopback.DefaultBaseURL)
 	if cfg.Store == nil {
 		cfg.Store = func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
@@ -91,7 +97,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.flow = loopback.NewFlow(loopback.FlowConfig{
 		Provider: cfg.Provider, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience,
-		Store: s.store, Done: s.loggedIn, Now: cfg.Now,
+		Store: s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
 	})
 	return s, nil
 }

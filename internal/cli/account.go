@@ -62,7 +62,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	if err != nil {
 		return nil, err
 	}
-	return &account{
+	a.opened = &account{
 		config: cfg, provider: p, store: store,
 		session: session.New(session.Config{
 			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, Known: cfg.Client, MayAskAudiences: cfg.RefreshAudiences,
@@ -71,7 +71,8 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 			},
 			Notice: func(text string) { a.say("loopkey: %s", words.Printable(text)) },
 		}),
-	}, nil
+	}
+	return a.opened, nil
 }
 
 // recall completes a configuration that names no issuer from the one session that the profile has.

@@ -30,6 +30,7 @@ type app struct {
 	allowCores  func()                                         // undoes forbidCores
 	isolated    bool                                           // the directory's .env is not read
 	openBrowser func(ctx context.Context, target string) error // nil: the person's own
+	opened      *account                                       // the last one, which advice is for; nil: none
 }
 
 // Main runs loopkey once and returns its exit code. It prints the answer on

@@ -83,6 +83,7 @@ func (d *demo) play(ctx context.Context) error {
 	loggedIn := make(chan *provider.Tokens, 1)
 	server, err := webui.New(ctx, webui.Config{
 		Session: acc.session, Provider: acc.provider, BaseURL: acc.config.BaseURL, Scope: acc.config.Scope, Audience: acc.config.Audience, Pages: pages,
+		Advice: acc.situation().advice,
 		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 			if err := a.keep(ctx, acc, t, mayReplace); err != nil {
 				return err

@@ -153,6 +153,7 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 			}
 		},
 		OpenBrowser: a.browse,
+		Advice:      acc.situation().advice,
 	}
 	if f.noBrowser {
 		cfg.OpenBrowser = func(context.Context, string) error { return nil }
@@ -163,7 +164,7 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 	}
 	if errors.Is(err, loopback.ErrTimeout) { // a mismatch is shown by the provider and never comes back to us
 		err = fmt.Errorf("%w (if it showed a callback URL mismatch, add %s to Allowed Callback URLs: %s)", err,
-			strings.TrimSuffix(acc.config.BaseURL, "/")+loopback.CallbackPath, acc.provider.Settings())
+			strings.TrimSuffix(acc.config.BaseURL, "/")+loopback.CallbackPath, acc.situation().settings())
 	}
 	return tokens, err
 }

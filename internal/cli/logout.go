@@ -79,7 +79,7 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 			err = a.logoutOf(ctx, of, f)
 		}
 		if err != nil && !errors.Is(err, errPartly) {
-			_, next := judge(err)
+			_, next := a.judge(err)
 			a.say("%s: %s: %s", k.Profile, words.Printable(err.Error()), next)
 		}
 		failed = append(failed, err)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -10,7 +11,6 @@ import (
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
-	"github.com/loopkey/loopkey/webui"
 )
 
 // Exit codes, as the README promises them.
@@ -30,33 +30,31 @@ var (
 	errPartly      = errors.New("not everything could be done")
 )
 
-// outcomes turns errors into exit codes and advice: the first row that errors.Is
-// finds. An advice of the error itself goes before the row's.
+// outcomes turns errors into exit codes: the first row that errors.Is finds.
 func outcomes() []outcome {
 	return []outcome{
-		{errInterrupted, exitInterrupted, ""},
-		{context.Canceled, exitInterrupted, ""},
-		{errUsage, exitUsage, ""},
-		{config.ErrInvalid, exitUsage, ""},
-		{provider.ErrConfig, exitUsage, ""},
-		{session.ErrNotLoggedIn, exitNotLoggedIn, "run loopkey login"},
-		{session.ErrCannotRenew, exitNotLoggedIn, "run loopkey login"},
-		{keystore.ErrUnavailable, exitKeychain, "unlock the keychain, or use --keystore file"},
-		{keystore.ErrCorrupt, exitFailed, "run loopkey login for a new session, or loopkey logout to delete this one"},
-		{provider.ErrUntrusted, exitRefused, "check --issuer and --client-id; nothing was stored"},
-		{provider.ErrRefused, exitRefused, ""},
-		{provider.ErrUnreachable, exitFailed, "try again when the provider can be reached; the session is kept"},
-		{provider.ErrNoEndpoint, exitFailed, "run loopkey login without --device"}, // a logout goes on without its endpoints
-		{loopback.ErrTimeout, exitFailed, "run loopkey login again; --timeout gives more time"},
-		{errDeviceTimeout, exitFailed, "run loopkey login --device again; --timeout gives more time"},
-		{session.ErrLocked, exitFailed, "try again when it is done"},
+		{errInterrupted, exitInterrupted},
+		{context.Canceled, exitInterrupted},
+		{errUsage, exitUsage},
+		{config.ErrInvalid, exitUsage},
+		{provider.ErrConfig, exitUsage},
+		{session.ErrNotLoggedIn, exitNotLoggedIn},
+		{session.ErrCannotRenew, exitNotLoggedIn},
+		{keystore.ErrUnavailable, exitKeychain},
+		{keystore.ErrCorrupt, exitFailed},
+		{provider.ErrUntrusted, exitRefused},
+		{provider.ErrRefused, exitRefused},
+		{provider.ErrUnreachable, exitFailed},
+		{provider.ErrNoEndpoint, exitFailed}, // a logout goes on without its endpoints
+		{loopback.ErrTimeout, exitFailed},
+		{errDeviceTimeout, exitFailed},
+		{session.ErrLocked, exitFailed},
 	}
 }
 
 type outcome struct {
-	is     error
-	code   int
-	advice string
+	is   error
+	code int
 }
 
 // An exitError carries the exit code of a command that loopkey ran for the person, and nothing to say.
@@ -72,7 +70,7 @@ func (a *app) report(err error) int {
 	if exit, ok := errors.AsType[*exitError](err); ok {
 		return exit.code
 	}
-	code, next := judge(err)
+	code, next := a.judge(err)
 	switch {
 	case errors.Is(err, errPartly): // already said, each with its reason
 	case next == "":
@@ -83,30 +81,14 @@ func (a *app) report(err error) int {
 	return code
 }
 
-func judge(err error) (code int, next string) {
-	code = exitFailed
+// judge returns the exit code, and what the person can do: what the error itself knows goes before what is so of all
+// errors of its kind.
+func (a *app) judge(err error) (code int, next string) {
+	at := a.opened.situation()
 	for _, o := range outcomes() {
 		if errors.Is(err, o.is) {
-			code, next = o.code, o.advice
-			break
+			return o.code, cmp.Or(at.advice(err), at.sentence(o.is))
 		}
 	}
-	if own := advice(err); own != "" {
-		next = own
-	}
-	return code, next
-}
-
-// advice is what the error itself knows of the way out.
-func advice(err error) string {
-	if e, ok := errors.AsType[*session.AudienceError](err); ok {
-		return "run loopkey login --audience " + words.Printable(e.Audience)
-	}
-	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
-		return e.Next
-	}
-	if e, ok := errors.AsType[*webui.HandOffError](err); ok {
-		return e.Advice
-	}
-	return provider.Next(err)
+	return exitFailed, at.advice(err)
 }

@@ -68,7 +68,8 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 			return a.keep(ctx, acc, t, mayReplace)
 		},
-		Pages: f.pages, Upstream: f.upstream, PassAccessToken: f.passToken, AllowRemoteUpstream: f.allowRemote,
+		Advice: acc.situation().advice,
+		Pages:  f.pages, Upstream: f.upstream, PassAccessToken: f.passToken, AllowRemoteUpstream: f.allowRemote,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+	"github.com/loopkey/loopkey/webui"
+)
+
+// An advice is a row of the table of what a person can do: a sentence about a reason that an error gives, or about all
+// errors of a kind. Names in braces stand for parts that the error or the situation fills in.
+type advice struct {
+	about any    // a provider.Reason, a sentinel, or nil of an error's type
+	text  string // a part of a sentence, after a colon
+	auth0 string // the same for an Auth0 tenant; "": text
+}
+
+// advices is the table. It is the one place that names flags, commands and settings to change.
+func advices() []advice {
+	return []advice{
+		{provider.ReasonCallbackNotAllowed, "add the callback URL to Allowed Callback URLs ({settings})", ""},
+		{provider.ReasonUnknownAPI, "the API identifier is not registered: create it under Dashboard → Applications → APIs, or change --audience", ""},
+		{provider.ReasonOrganization, "check --organization, and that the user is a member of it and the application may use it", ""},
+		{provider.ReasonDeviceGrantOff, "switch on Device Code (Grant Types in {settings})", ""},
+		{provider.ReasonGrantNotAllowed, "switch on Authorization Code and Refresh Token (Grant Types in {settings})", ""},
+		{provider.ReasonClientSecretMissing, "set the application type to Native, or give the client secret with --client-secret-file ({settings})", ""},
+		{provider.ReasonClientSecretWrong, "check the client secret, or set the application type to Native and give none ({settings})", ""},
+		{provider.ReasonInteractionRequired, "log in again without --prompt none; loopkey login --prompt consent asks for consent", ""},
+		{provider.ReasonDeclined, "the login was declined, or this user may not use the application", ""},
+		{provider.ReasonScope, "ask for fewer scopes with --scope", ""},
+		{provider.ReasonTarget, "check --audience: the provider does not know it, or does not allow it to this client", ""},
+		{provider.ReasonInvalidGrant, "run loopkey login again", ""},
+		{provider.ReasonRefreshRefused, "if it goes on like that, run loopkey login", ""},
+		{provider.ReasonPushRequired, "this client has to push its requests: run loopkey login again, which does", ""},
+		{provider.ReasonDeviceCodeExpired, "run loopkey login --device again", ""},
+		{provider.ReasonDiscoveryUnavailable, "check --issuer (or --domain)", ""},
+		{provider.ReasonIssuerName, "if it is the right one, use --issuer {issuer}", ""},
+		{provider.ReasonIssuerMissing, "check --issuer", ""},
+		{provider.ReasonOtherClient, "check --client-id", ""},
+		{provider.ReasonAlgorithm, "set the client's signature algorithm to one of these", ""},
+		{provider.ReasonSymmetricAlgorithm, "set the application's JWT signature algorithm to RS256", ""},
+		{provider.ReasonNoIDToken, "is openid among the scopes?", ""},
+		{provider.ReasonUnproven, "run loopkey login", ""},
+		{provider.ReasonOrganizationUnnamed, "give --organization its ID (org_…), or allow names (Dashboard → Settings → Advanced → Organizations)", ""},
+		{provider.ReasonOrganizationMissing, "check that the application may use organizations ({settings})", ""},
+		{provider.ReasonOrganizationOther, "check --organization", ""},
+		{provider.ReasonClockBehind, "this computer's clock is {skew} behind the provider's: set it", ""},
+		{provider.ReasonClockAhead, "this computer's clock is {skew} ahead of the provider's: set it", ""},
+		{provider.ReasonClockProbablyBehind, "this computer's clock may be behind by that much: set it", ""},
+		{provider.ReasonClockProbablyAhead, "if this computer's clock is ahead by that much, set it", ""},
+		{
+			provider.ReasonAudienceIgnored, "check --audience, and that the provider gives this client tokens for it",
+			"check that this is the API's identifier (Dashboard → Applications → APIs)",
+		},
+		{ // a provider that does not know RFC 8707 passes it over
+			provider.ReasonResourceIgnored,
+			`check --audience, or set audience_parameter = "audience" in the profile, as some providers want it`, "",
+		},
+		{
+			provider.ReasonAudienceNotRenewed, "run loopkey login --audience {audience}",
+			"allow it under Dashboard → Applications → your app → Multi-Resource Refresh Token, or run loopkey login --audience {audience}",
+		},
+		{provider.ReasonUnknownAuthority, "SSL_CERT_FILE names an extra one: try again when the provider can be reached; the session is kept", ""},
+		{
+			provider.ReasonProxyLogin,
+			"HTTPS_PROXY=http://user:password@{proxy}: try again when the provider can be reached; the session is kept", "",
+		},
+
+		{(*session.AudienceError)(nil), "run loopkey login --audience {audience}", ""},
+		{loopback.ErrForbidden, "run loopkey logout first, or loopkey login", ""},
+		{session.ErrNotLoggedIn, "run loopkey login", ""},
+		{session.ErrCannotRenew, "run loopkey login", ""},
+		{keystore.ErrUnavailable, "unlock the keychain, or use --keystore file", ""},
+		{keystore.ErrCorrupt, "run loopkey login for a new session, or loopkey logout to delete this one", ""},
+		{provider.ErrUntrusted, "check --issuer and --client-id; nothing was stored", ""},
+		{provider.ErrUnreachable, "try again when the provider can be reached; the session is kept", ""},
+		{provider.ErrNoEndpoint, "run loopkey login without --device", ""},
+		{loopback.ErrTimeout, "run loopkey login again; --timeout gives more time", ""},
+		{errDeviceTimeout, "run loopkey login --device again; --timeout gives more time", ""},
+		{session.ErrLocked, "try again when it is done", ""},
+	}
+}
+
+// A situation is what advice depends on beside the error: where each value of the configuration came from is in it.
+type situation struct {
+	config *config.Config // nil: the command failed before it was known
+	auth0  bool           // the provider is an Auth0 tenant, by the configuration or by its name
+}
+
+// situation returns the situation of a command that works on the account; nil is an account that was not opened.
+func (acc *account) situation() situation {
+	if acc == nil {
+		return situation{}
+	}
+	return situation{config: acc.config, auth0: acc.provider.Auth0()}
+}
+
+// settings says where at the provider an application's settings are.
+func (at situation) settings() string {
+	if at.auth0 {
+		return "Dashboard → Applications → your app → Settings"
+	}
+	return "the application's settings at the provider"
+}
+
+// advice returns what the error itself knows of what the person can do, or "".
+func (at situation) advice(err error) string {
+	if e, ok := errors.AsType[*session.AudienceError](err); ok {
+		return at.fill(at.sentence((*session.AudienceError)(nil)), provider.Diagnosis{Audience: e.Audience})
+	}
+	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
+		return e.Next
+	}
+	if e, ok := errors.AsType[*webui.HandOffError](err); ok {
+		return e.Advice
+	}
+	if errors.Is(err, loopback.ErrForbidden) {
+		return at.sentence(loopback.ErrForbidden)
+	}
+	if e, ok := errors.AsType[interface {
+		error
+		Next() string
+	}](err); ok && e.Next() != "" { // of a keystore, in the process that renewed the session
+		return e.Next()
+	}
+	d := provider.Diagnose(err)
+	return at.fill(at.sentence(d.Reason), d)
+}
+
+// sentence returns the table's sentence about a reason or a kind of error, or "".
+func (at situation) sentence(about any) string {
+	for _, row := range advices() {
+		if row.about == about {
+			if at.auth0 && row.auth0 != "" {
+				return row.auth0
+			}
+			return row.text
+		}
+	}
+	return ""
+}
+
+// fill puts the parts in the place of their names.
+func (at situation) fill(sentence string, d provider.Diagnosis) string {
+	return strings.NewReplacer(
+		"{settings}", at.settings(), "{issuer}", words.Printable(d.Issuer), "{audience}", words.Printable(d.Audience),
+		"{proxy}", words.Printable(d.Proxy), "{skew}", words.Short(max(d.Skew, -d.Skew)),
+	).Replace(sentence)
+}

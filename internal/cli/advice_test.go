@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/loopkey/loopkey/provider"
+)
+
+// The setting, flag or command that the advice about an error names.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	refused := func(reason provider.Reason) error { return &provider.RefusedError{Reason: reason} }
+	untrusted := func(reason provider.Reason, skew time.Duration) error {
+		return &provider.UntrustedError{Check: provider.ErrIssuedAt, Reason: reason, Skew: skew}
+	}
+	for _, c := range []struct {
+		err   error
+		auth0 bool
+		words string
+	}{
+		{refused(provider.ReasonUnknownAPI), true, "the API identifier is not registered"},
+		{refused(provider.ReasonDeclined), true, "declined"},
+		{refused(provider.ReasonOrganization), true, "member"},
+		{refused(provider.ReasonOrganization), true, "--organization"},
+		{refused(provider.ReasonCallbackNotAllowed), true, "Allowed Callback URLs (Dashboard →"},
+		{refused(provider.ReasonCallbackNotAllowed), false, "Allowed Callback URLs (the application's settings at the provider)"},
+		{refused(provider.ReasonGrantNotAllowed), true, "Grant Types"},
+		{refused(provider.ReasonClientSecretMissing), true, "Native"},
+		{refused(provider.ReasonClientSecretWrong), true, "check the client secret"},
+		{refused(provider.ReasonInteractionRequired), true, "prompt"},
+		{refused(provider.ReasonInteractionRequired), true, "consent"},
+		{refused(provider.ReasonScope), true, "--scope"},
+		{refused(provider.ReasonTarget), true, "--audience"},
+		{refused(provider.ReasonInvalidGrant), true, "loopkey login"},
+		{untrusted(provider.ReasonClockBehind, 12*time.Minute), false, "12m behind the provider's"},
+		{untrusted(provider.ReasonClockAhead, -3*time.Hour), false, "3h0m ahead of the provider's"},
+		{untrusted(provider.ReasonClockAhead, -48*time.Hour), false, "48h0m ahead of the provider's"},
+		{&provider.AudienceError{Asked: "https://api", Reason: provider.ReasonAudienceNotRenewed}, true, "Dashboard"},
+		{&provider.AudienceError{Asked: "https://api", Reason: provider.ReasonAudienceNotRenewed}, false, "run loopkey login --audience https://api"},
+		{&provider.UntrustedError{Check: provider.ErrIssuer, Reason: provider.ReasonIssuerName, Issuer: "https://x/"}, false, "use --issuer https://x/"},
+		{&provider.UnreachableError{Reason: provider.ReasonUnknownAuthority}, false, "SSL_CERT_FILE"},
+		{&provider.UnreachableError{Reason: provider.ReasonProxyLogin, Proxy: "proxy:3128"}, false, "user:password@proxy:3128"},
+		{fmt.Errorf("profile %q: %w", "work", refused(provider.ReasonScope)), false, "--scope"},
+		{refused(""), false, ""},
+	} {
+		got := situation{auth0: c.auth0}.advice(c.err)
+		if !strings.Contains(got, c.words) || c.words == "" && got != "" || strings.ContainsAny(got, "{}") {
+			t.Errorf("%v: %q does not say %q", c.err, got, c.words)
+		}
+	}
+}
+
+// What the provider says in its own words can steer no terminal as part of an advice.
+func TestAdviceIsPrintable(t *testing.T) {
+	t.Parallel()
+	const steering = "\x1b[31m\u202ered"
+	for _, err := range []error{
+		&provider.UntrustedError{Check: provider.ErrIssuer, Reason: provider.ReasonIssuerName, Issuer: steering},
+		&provider.AudienceError{Asked: steering, Reason: provider.ReasonAudienceNotRenewed},
+		&provider.UnreachableError{Reason: provider.ReasonProxyLogin, Proxy: steering},
+	} {
+		got := situation{}.advice(err)
+		if !strings.Contains(got, "red") || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%T: %q", err, got)
+		}
+	}
+}
+
+// Each reason that the provider package declares has one row.
+func TestAdviceIsComplete(t *testing.T) {
+	t.Parallel()
+	rows := map[any]int{}
+	for _, row := range advices() {
+		rows[row.about]++
+		if rows[row.about] > 1 || row.text == "" {
+			t.Errorf("%v has %d rows, or no text", row.about, rows[row.about])
+		}
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "../../provider/reason.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, "Reason") {
+			return true
+		}
+		literal, ok := spec.Values[0].(*ast.BasicLit)
+		if !ok {
+			t.Fatalf("%s is no literal", spec.Names[0].Name)
+		}
+		reason, err := strconv.Unquote(literal.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reasons++; rows[provider.Reason(reason)] != 1 {
+			t.Errorf("%s has no row", spec.Names[0].Name)
+		}
+		return true
+	})
+	if reasons < 30 {
+		t.Errorf("%d reasons found in the source", reasons)
+	}
+}

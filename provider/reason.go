@@ -1,0 +1,97 @@
+package provider
+
+import (
+	"errors"
+	"time"
+)
+
+// A Reason says why the provider refused or was not believed, where the error's code or check does not say it. This
+// package never says what to do about it: that depends on the program, its flags and its words.
+type Reason string
+
+// Reasons of a RefusedError.
+const (
+	ReasonCallbackNotAllowed   Reason = "callback_not_allowed"  // the redirect URI is not registered for the client
+	ReasonUnknownAPI           Reason = "unknown_api"           // Auth0 knows no API of the audience's name
+	ReasonOrganization         Reason = "organization"          // the organization does not fit the user or the client
+	ReasonDeviceGrantOff       Reason = "device_grant_off"      // the client may not log in by device code
+	ReasonGrantNotAllowed      Reason = "grant_not_allowed"     // the client may not use the grant type
+	ReasonClientSecretMissing  Reason = "client_secret_missing" // the client has to authenticate, and no secret is configured
+	ReasonClientSecretWrong    Reason = "client_secret_wrong"   // the client did not authenticate with the configured secret
+	ReasonInteractionRequired  Reason = "interaction_required"  // prompt=none was sent, and the provider has to ask
+	ReasonDeclined             Reason = "declined"              // the user said no, or may not use the client
+	ReasonScope                Reason = "scope"                 // a scope is unknown or not allowed
+	ReasonTarget               Reason = "target"                // the audience is unknown or not allowed (RFC 8707)
+	ReasonInvalidGrant         Reason = "invalid_grant"         // the code or the refresh token is used up or revoked
+	ReasonRefreshRefused       Reason = "refresh_refused"       // a refresh was refused for none of the above
+	ReasonPushRequired         Reason = "push_required"         // the client has to push its requests; the next one is
+	ReasonDeviceCodeExpired    Reason = "device_code_expired"   // nobody entered the device's code in time
+	ReasonDiscoveryUnavailable Reason = "discovery_unavailable" // there is no discovery document under the issuer
+)
+
+// Reasons of an UntrustedError.
+const (
+	ReasonIssuerName          Reason = "issuer_name"           // discovery is of another issuer: Diagnosis.Issuer
+	ReasonIssuerMissing       Reason = "issuer_missing"        // discovery names no issuer
+	ReasonOtherClient         Reason = "other_client"          // the token was issued to another client
+	ReasonAlgorithm           Reason = "algorithm"             // the token's algorithm is none that is accepted
+	ReasonSymmetricAlgorithm  Reason = "symmetric_algorithm"   // the provider signs with no public key
+	ReasonNoIDToken           Reason = "no_id_token"           // a login brought no ID token
+	ReasonUnproven            Reason = "unproven"              // the session's refresh token came with no ID token that was believed
+	ReasonOrganizationUnnamed Reason = "organization_unnamed"  // Auth0 did not put the organization's name in the ID token
+	ReasonOrganizationMissing Reason = "organization_missing"  // the login is of no organization
+	ReasonOrganizationOther   Reason = "organization_other"    // the login is of another organization
+	ReasonClockBehind         Reason = "clock_behind"          // this computer's, by Diagnosis.Skew
+	ReasonClockAhead          Reason = "clock_ahead"           // this computer's, by Diagnosis.Skew
+	ReasonClockProbablyBehind Reason = "clock_probably_behind" // the token is of the future, and the skew is not known
+	ReasonClockProbablyAhead  Reason = "clock_probably_ahead"  // the token has expired, and the skew is not known
+)
+
+// Reasons of an AudienceError: which request the audience, Diagnosis.Audience, was asked with.
+const (
+	ReasonAudienceIgnored    Reason = "audience_ignored"     // a login
+	ReasonResourceIgnored    Reason = "resource_ignored"     // a login that sent the parameter resource, to a provider other than Auth0
+	ReasonAudienceNotRenewed Reason = "audience_not_renewed" // a refresh
+)
+
+// Reasons of an UnreachableError.
+const (
+	ReasonUnknownAuthority Reason = "unknown_authority" // no known authority signed the provider's certificate
+	ReasonProxyLogin       Reason = "proxy_login"       // the proxy Diagnosis.Proxy asks for a user name and a password
+)
+
+// A Diagnosis is what an error of this package knows about its cause, for a caller that advises a person.
+type Diagnosis struct {
+	Reason   Reason        `json:"reason,omitempty"`
+	Audience string        `json:"audience,omitempty"` // the audience that was asked for
+	Issuer   string        `json:"issuer,omitempty"`   // the issuer that discovery names
+	Proxy    string        `json:"proxy,omitempty"`    // host and port
+	Skew     time.Duration `json:"skew,omitempty"`     // how far the provider's clock is ahead of this computer's
+}
+
+// Diagnose returns the diagnosis of the first error in err's tree that has a method Diagnosis, as those of this
+// package have. It returns the zero Diagnosis if there is none.
+func Diagnose(err error) Diagnosis {
+	e, ok := errors.AsType[interface {
+		error
+		Diagnosis() Diagnosis
+	}](err)
+	if !ok {
+		return Diagnosis{}
+	}
+	return e.Diagnosis()
+}
+
+// Diagnosis returns e's reason.
+func (e *RefusedError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.Reason} }
+
+// Diagnosis returns e's reason with the issuer or the skew that belongs to it.
+func (e *UntrustedError) Diagnosis() Diagnosis {
+	return Diagnosis{Reason: e.Reason, Issuer: e.Issuer, Skew: e.Skew}
+}
+
+// Diagnosis returns e's reason with the audience that was asked for.
+func (e *AudienceError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.Reason, Audience: e.Asked} }
+
+// Diagnosis returns e's reason with the proxy that it is about.
+func (e *UnreachableError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.Reason, Proxy: e.Proxy} }
