@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// An authorization is a checked authorization request (OpenID Connect Core 1.0, section 3.1.2.1).
+// An authorization is an authorization request that passed the checks of OpenID Connect Core 1.0, section 3.1.2.1.
 type authorization struct {
 	client       *Client
 	redirectURI  string
@@ -21,14 +21,14 @@ type authorization struct {
 	scopes       []string
 	audiences    []string
 	prompt       []string
-	maxAge       time.Duration // negative: not asked
+	maxAge       time.Duration // negative: not in the request
 	acr          string
 	loginHint    string
 	organization string
-	expires      time.Time // of a pushed one
+	expires      time.Time // only of a pushed request
 }
 
-// A grantedCode waits to be redeemed, once.
+// A grantedCode is an authorization code. It can be redeemed once.
 type grantedCode struct {
 	request  *authorization
 	user     *User
@@ -36,17 +36,17 @@ type grantedCode struct {
 	authTime time.Time
 	acr      string
 	expires  time.Time
-	family   *family // what it gave, revoked on a second use (RFC 6749, section 4.1.2)
+	family   *family // its tokens, revoked when the code is used a second time (RFC 6749, section 4.1.2)
 }
 
-// A browserSession is the tenant's own login of a browser.
+// A browserSession is a browser that the tenant knows by its cookie, with the user who is logged in there.
 type browserSession struct {
 	id       string // sid
 	csrf     string
 	user     *User
 	authTime time.Time
 	acr      string
-	clients  []string // who got tokens from it
+	clients  []string // the IDs of those that got tokens in it
 }
 
 const (
@@ -54,8 +54,8 @@ const (
 	cookieName   = "demo_tenant"
 )
 
-// parse checks a request. shown: the redirect URI can't be trusted, so the person is
-// told; else the client is, by redirect.
+// parse checks an authorization request. An error in shown is for the user, because the redirect URI can't be trusted;
+// an error in code and description is for the client, by redirect.
 func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, description string) {
 	client := t.client(q.Get("client_id"))
 	if client == nil {
@@ -63,12 +63,13 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 	}
 	redirect := q.Get("redirect_uri")
 	if len(q["redirect_uri"]) != 1 || !slices.Contains(client.RedirectURIs, redirect) {
-		return nil, "Callback URL mismatch. The provided redirect_uri is not in the list of allowed callback URLs.", "", ""
+		return nil, "Callback URL mismatch. The provided redirect_uri is not in the list of allowed callback URLs.",
+			"", ""
 	}
 	a = &authorization{
-		client: client, redirectURI: redirect, state: q.Get("state"), nonce: q.Get("nonce"), challenge: q.Get("code_challenge"),
-		scopes: strings.Fields(q.Get("scope")), prompt: strings.Fields(q.Get("prompt")), maxAge: -1, acr: q.Get("acr_values"),
-		loginHint: q.Get("login_hint"), organization: q.Get("organization"),
+		client: client, redirectURI: redirect, state: q.Get("state"), nonce: q.Get("nonce"),
+		challenge: q.Get("code_challenge"), scopes: strings.Fields(q.Get("scope")), prompt: strings.Fields(q.Get("prompt")),
+		maxAge: -1, acr: q.Get("acr_values"), loginHint: q.Get("login_hint"), organization: q.Get("organization"),
 	}
 	a.audiences = q["resource"] // RFC 8707
 	if t.cfg.Auth0 {
@@ -82,7 +83,7 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 	if seconds, err := strconv.Atoi(q.Get("max_age")); err == nil && seconds >= 0 {
 		a.maxAge = time.Duration(seconds) * time.Second
 	} else if q.Get("max_age") != "" {
-		return a, "", "invalid_request", "max_age is no number of seconds"
+		return a, "", "invalid_request", "max_age is not a number of seconds"
 	}
 	switch {
 	case q.Get("response_type") != "code":
@@ -94,7 +95,7 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 	case a.challenge != "" && (q.Get("code_challenge_method") != "S256" || !isChallenge(a.challenge)):
 		return a, "", "invalid_request", "code_challenge_method must be S256"
 	case slices.Contains(a.prompt, "none") && len(a.prompt) > 1:
-		return a, "", "invalid_request", "prompt=none stands alone"
+		return a, "", "invalid_request", "prompt=none can't be combined with another value"
 	}
 	for _, audience := range a.audiences {
 		if slices.Contains(client.Audiences, audience) {
@@ -117,14 +118,15 @@ func isChallenge(s string) bool {
 	return err == nil && len(raw) == 32
 }
 
-// read returns the request of a GET or of the login form, which carries it along.
+// read returns the authorization request in q: that of a GET, or of the login form, whose URL repeats it. Where it
+// returns false it has responded with the error.
 func (t *Tenant) read(w http.ResponseWriter, q url.Values) (*authorization, bool) {
 	if uri := q.Get("request_uri"); uri != "" { // RFC 9126, section 4
 		t.mu.Lock()
 		a := t.requests[uri]
 		t.mu.Unlock()
 		if a == nil || a.client.ID != q.Get("client_id") || t.cfg.Now().After(a.expires) {
-			t.pages.problem(w, http.StatusBadRequest, "This request is not known, or too old.")
+			t.pages.problem(w, http.StatusBadRequest, "This request is unknown or has expired.")
 			return nil, false
 		}
 		return a, true
@@ -139,16 +141,16 @@ func (t *Tenant) read(w http.ResponseWriter, q url.Values) (*authorization, bool
 		t.pages.problem(w, status, shown)
 		return nil, false
 	case t.cfg.RequirePAR:
-		code, description = "invalid_request", "requests have to be pushed"
+		code, description = "invalid_request", "authorization requests have to be pushed"
 	}
 	if code != "" {
-		t.answer(w, a, url.Values{"error": {code}, "error_description": {description}})
+		t.respond(w, a, url.Values{"error": {code}, "error_description": {description}})
 		return nil, false
 	}
 	return a, true
 }
 
-// authorize shows the login page, or answers at once for a browser that is logged in.
+// authorize shows the login page, or redirects at once where the browser is logged in already.
 func (t *Tenant) authorize(w http.ResponseWriter, r *http.Request) {
 	a, ok := t.read(w, r.URL.Query())
 	if !ok {
@@ -161,15 +163,15 @@ func (t *Tenant) authorize(w http.ResponseWriter, r *http.Request) {
 	case fresh && !slices.Contains(a.prompt, "consent"):
 		t.grant(w, a, session)
 	case slices.Contains(a.prompt, "none"):
-		t.answer(w, a, url.Values{"error": {"login_required"}, "error_description": {"Login required"}})
+		t.respond(w, a, url.Values{"error": {"login_required"}, "error_description": {"Login required"}})
 	default:
-		t.pages.login(w, loginPage{Action: here(r), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
+		t.pages.login(w, loginPage{Action: formAction(r), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
 			Email: a.loginHint, StepUp: a.acr != "", Users: t.cfg.Users})
 	}
 }
 
-// decide takes the login form.
-func (t *Tenant) decide(w http.ResponseWriter, r *http.Request) {
+// logIn handles the login form.
+func (t *Tenant) logIn(w http.ResponseWriter, r *http.Request) {
 	a, ok := t.read(w, r.URL.Query())
 	if !ok {
 		return
@@ -180,12 +182,12 @@ func (t *Tenant) decide(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.PostFormValue("decision") == "deny" {
-		t.answer(w, a, url.Values{"error": {"access_denied"}, "error_description": {"User did not authorize the request"}})
+		t.respond(w, a, url.Values{"error": {"access_denied"}, "error_description": {"User did not authorize the request"}})
 		return
 	}
 	user := t.user(r.PostFormValue("email"))
 	if user == nil || user.Password != r.PostFormValue("password") {
-		t.pages.login(w, loginPage{Action: here(r), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
+		t.pages.login(w, loginPage{Action: formAction(r), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
 			Email: r.PostFormValue("email"), StepUp: a.acr != "", Users: t.cfg.Users, Wrong: true})
 		return
 	}
@@ -195,12 +197,13 @@ func (t *Tenant) decide(w http.ResponseWriter, r *http.Request) {
 	t.grant(w, a, session)
 }
 
-// here is where the form goes: to the request that it was shown for.
-func here(r *http.Request) template.URL {
-	return template.URL("?" + r.URL.RawQuery) //nolint:gosec // after "?" it can be no other scheme, and the template escapes it for the attribute
+// formAction returns the URL of the login form: that of the authorization request that the form was shown for.
+func formAction(r *http.Request) template.URL {
+	//nolint:gosec // after "?" it can be no other scheme, and the template escapes it for the attribute
+	return template.URL("?" + r.URL.RawQuery)
 }
 
-// grant gives the client a code for the person who is logged in.
+// grant sends the client a code for the user who is logged in.
 func (t *Tenant) grant(w http.ResponseWriter, a *authorization, session *browserSession) {
 	code := rand.Text()
 	t.mu.Lock()
@@ -212,11 +215,11 @@ func (t *Tenant) grant(w http.ResponseWriter, a *authorization, session *browser
 		session.clients = append(session.clients, a.client.ID)
 	}
 	t.mu.Unlock()
-	t.answer(w, a, url.Values{"code": {code}})
+	t.respond(w, a, url.Values{"code": {code}})
 }
 
-// answer redirects to the client, and says who answers (RFC 9207).
-func (t *Tenant) answer(w http.ResponseWriter, a *authorization, q url.Values) {
+// respond sends the authorization response by redirect to the client, with the issuer in it (RFC 9207).
+func (t *Tenant) respond(w http.ResponseWriter, a *authorization, q url.Values) {
 	if a.state != "" {
 		q.Set("state", a.state)
 	}
@@ -236,7 +239,7 @@ func (t *Tenant) answer(w http.ResponseWriter, a *authorization, q url.Values) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// browser returns the session of a browser, new for a new one.
+// browser returns the session of the browser that sent r. A browser without one gets a new session, and its cookie.
 func (t *Tenant) browser(w http.ResponseWriter, r *http.Request) *browserSession {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -251,11 +254,13 @@ func (t *Tenant) browser(w http.ResponseWriter, r *http.Request) *browserSession
 	secret := rand.Text()
 	session := &browserSession{id: rand.Text(), csrf: rand.Text()}
 	t.browsers[secret] = session
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // plain http on loopback: a Secure cookie would not come back
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain http on loopback: a Secure cookie would not come back
+		Name: cookieName, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 	return session
 }
 
-// push takes an authorization request from the client itself (RFC 9126, section 2).
+// push accepts an authorization request from the client itself (RFC 9126, section 2).
 func (t *Tenant) push(w http.ResponseWriter, r *http.Request) {
 	client, ok := t.authenticate(w, r)
 	if !ok {

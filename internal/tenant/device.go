@@ -13,19 +13,19 @@ const deviceGrantType = "urn:ietf:params:oauth:grant-type:device_code"
 
 const deviceLifetime = 10 * time.Minute
 
-// A deviceGrant is a device login that waits for its person (RFC 8628).
+// A deviceGrant is a login on a device, which waits for the user (RFC 8628).
 type deviceGrant struct {
 	userCode string
 	client   *Client
 	scopes   []string
 	audience []string
 	expires  time.Time
-	family   *family // set when the person agreed
+	family   *family // set when the user agreed
 	denied   bool
 	redeemed bool
 }
 
-// deviceCode answers RFC 8628, section 3.2.
+// deviceCode handles device authorization requests (RFC 8628, section 3.1).
 func (t *Tenant) deviceCode(w http.ResponseWriter, r *http.Request) {
 	client, ok := t.authenticate(w, r)
 	if !ok {
@@ -52,23 +52,27 @@ func (t *Tenant) deviceCode(w http.ResponseWriter, r *http.Request) {
 	t.mu.Unlock()
 	select {
 	case t.userCodes <- d.userCode:
-	default: // nobody plays the person here
+	default: // nobody waits for it in NextUserCode
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, http.StatusOK, map[string]any{
-		"device_code": code, "user_code": d.userCode, "verification_uri": t.url("/device"),
+		"device_code":               code,
+		"user_code":                 d.userCode,
+		"verification_uri":          t.url("/device"),
 		"verification_uri_complete": t.url("/device") + "?user_code=" + d.userCode,
-		"expires_in":                int(deviceLifetime.Seconds()), "interval": 1,
+		"expires_in":                int(deviceLifetime.Seconds()),
+		"interval":                  1,
 	})
 }
 
 func (t *Tenant) devicePage(w http.ResponseWriter, r *http.Request) {
 	session := t.browser(w, r)
-	t.pages.device(w, http.StatusOK, devicePage{CSRF: session.csrf, UserCode: r.URL.Query().Get("user_code"), Users: t.cfg.Users})
+	t.pages.device(w, http.StatusOK,
+		devicePage{CSRF: session.csrf, UserCode: r.URL.Query().Get("user_code"), Users: t.cfg.Users})
 }
 
-// deviceDecide takes the code and the person's login.
-func (t *Tenant) deviceDecide(w http.ResponseWriter, r *http.Request) {
+// deviceLogIn handles the device page's form: the user code, and the user's email and password.
+func (t *Tenant) deviceLogIn(w http.ResponseWriter, r *http.Request) {
 	session := t.browser(w, r)
 	if r.PostFormValue("csrf") != session.csrf {
 		t.pages.problem(w, http.StatusForbidden, "This form is not from this page.")
@@ -80,7 +84,8 @@ func (t *Tenant) deviceDecide(w http.ResponseWriter, r *http.Request) {
 	t.mu.Lock()
 	var found *deviceGrant
 	for _, d := range t.devices {
-		if strings.EqualFold(d.userCode, strings.TrimSpace(r.PostFormValue("user_code"))) && now.Before(d.expires) && d.family == nil {
+		entered := strings.TrimSpace(r.PostFormValue("user_code"))
+		if strings.EqualFold(d.userCode, entered) && now.Before(d.expires) && d.family == nil {
 			found = d
 		}
 	}
@@ -89,31 +94,35 @@ func (t *Tenant) deviceDecide(w http.ResponseWriter, r *http.Request) {
 			found.denied = true
 		} else {
 			session.user, session.authTime = user, now
-			found.family = &family{client: found.client, user: user, browser: session, scopes: found.scopes, audiences: found.audience, authTime: now}
+			found.family = &family{
+				client: found.client, user: user, browser: session, scopes: found.scopes, audiences: found.audience, authTime: now,
+			}
 		}
 	}
 	t.mu.Unlock()
 	if found == nil || !right {
-		t.pages.device(w, http.StatusOK, devicePage{CSRF: session.csrf, UserCode: r.PostFormValue("user_code"), Users: t.cfg.Users, Wrong: true})
+		t.pages.device(w, http.StatusOK, devicePage{
+			CSRF: session.csrf, UserCode: r.PostFormValue("user_code"), Users: t.cfg.Users, Wrong: true,
+		})
 		return
 	}
 	t.pages.done(w, "Done", "You can go back to your device.")
 }
 
-// redeemDevice answers RFC 8628, section 3.5.
+// redeemDevice handles token requests with a device code (RFC 8628, sections 3.4 and 3.5).
 func (t *Tenant) redeemDevice(w http.ResponseWriter, r *http.Request, client *Client) {
 	t.mu.Lock()
 	d := t.devices[r.PostForm.Get("device_code")]
 	var code, description string
 	switch {
 	case d == nil || d.client != client || d.redeemed:
-		code, description = "invalid_grant", "the device code is not known"
+		code, description = "invalid_grant", "unknown device code"
 	case d.denied:
-		code, description = "access_denied", "the person declined"
+		code, description = "access_denied", "the user declined"
 	case t.cfg.Now().After(d.expires):
-		code, description = "expired_token", "the device code is too old"
+		code, description = "expired_token", "the device code has expired"
 	case d.family == nil:
-		code, description = "authorization_pending", "the person has not answered yet"
+		code, description = "authorization_pending", "the user has not decided yet"
 	default:
 		d.redeemed = true
 	}
@@ -122,11 +131,11 @@ func (t *Tenant) redeemDevice(w http.ResponseWriter, r *http.Request, client *Cl
 		refuse(w, http.StatusBadRequest, code, description)
 		return
 	}
-	audience, _ := t.pick(d.family, r.PostForm, true)
-	t.give(w, giving{family: d.family, scopes: d.scopes, audience: audience, refresh: true})
+	audience, _ := t.audience(d.family, r.PostForm, true)
+	t.sendTokens(w, tokenGrant{family: d.family, scopes: d.scopes, audience: audience, refresh: true})
 }
 
-// NextUserCode waits for a device login to begin, and returns the code that its person has to enter.
+// NextUserCode waits for a device login to begin, and returns the code that its user has to enter.
 func (t *Tenant) NextUserCode(ctx context.Context) (string, error) {
 	select {
 	case code := <-t.userCodes:

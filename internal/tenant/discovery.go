@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// discovery answers as OpenID Connect Discovery 1.0, section 4, and RFC 8414 ask.
+// discovery sends the metadata of OpenID Connect Discovery 1.0, section 3, and RFC 8414.
 func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
 	doc := map[string]any{
 		"issuer":                                         t.issuer,
@@ -25,9 +25,11 @@ func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
 		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
 		"code_challenge_methods_supported":               []string{"S256"},
 		"scopes_supported":                               []string{"openid", "profile", "email", "offline_access"},
-		"claims_supported":                               []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "name", "email", "picture"},
 		"backchannel_logout_supported":                   true,
 		"backchannel_logout_session_supported":           true,
+		"claims_supported": []string{
+			"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "name", "email", "picture",
+		},
 	}
 	if !t.cfg.NoRevocation {
 		doc["revocation_endpoint"] = t.url(t.path("/oauth/revoke", "/revoke"))
@@ -45,7 +47,7 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(w).Encode(value)
 }
 
-// refuse answers with an error as RFC 6749, section 5.2, asks.
+// refuse sends an error response (RFC 6749, section 5.2).
 func refuse(w http.ResponseWriter, status int, code, description string) {
 	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, status, map[string]string{"error": code, "error_description": description})

@@ -34,7 +34,7 @@ func newSigningKey(alg string) (*signingKey, error) {
 	case "EdDSA":
 		_, key.private, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		return nil, fmt.Errorf("tenant: it does not sign with %q", alg)
+		return nil, fmt.Errorf("tenant: no signing with %q", alg)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tenant: a signing key: %w", err)
@@ -42,11 +42,11 @@ func newSigningKey(alg string) (*signingKey, error) {
 	return key, nil
 }
 
-// RotateKeys signs with a new key from now on; the one before stays in the key set.
+// RotateKeys makes the tenant sign with a new key from now on. The key before it stays in the key set.
 func (t *Tenant) RotateKeys() {
 	key, err := newSigningKey(t.cfg.Alg)
 	if err != nil {
-		return // the algorithm was good at the start
+		return // not reached: the algorithm worked in Start
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -57,14 +57,16 @@ func (t *Tenant) jwks(w http.ResponseWriter, _ *http.Request) {
 	t.mu.Lock()
 	var set jose.JSONWebKeySet
 	for _, key := range t.keys {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.private.Public(), KeyID: key.id, Algorithm: string(key.alg), Use: "sig"})
+		set.Keys = append(set.Keys, jose.JSONWebKey{
+			Key: key.private.Public(), KeyID: key.id, Algorithm: string(key.alg), Use: "sig",
+		})
 	}
 	t.mu.Unlock()
 	w.Header().Set("Cache-Control", t.cfg.CacheControl)
 	writeJSON(w, http.StatusOK, set)
 }
 
-// sign makes a JWT of the given type.
+// sign returns a signed JWT whose typ header is kind.
 func (t *Tenant) sign(kind string, claims map[string]any) (string, error) {
 	t.mu.Lock()
 	key := t.keys[0]
@@ -85,7 +87,7 @@ func (t *Tenant) sign(kind string, claims map[string]any) (string, error) {
 	return signed.CompactSerialize()
 }
 
-// accessTokenHash is at_hash (OpenID Connect Core 1.0, section 3.1.3.6).
+// accessTokenHash returns the claim at_hash (OpenID Connect Core 1.0, section 3.1.3.6).
 func (t *Tenant) accessTokenHash(token string) string {
 	hash := crypto.SHA256
 	if t.cfg.Alg == "EdDSA" {
@@ -97,9 +99,10 @@ func (t *Tenant) accessTokenHash(token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-// verifyOwn returns the claims of a token that this tenant signed, expired or not.
+// verifyOwn returns the claims of a token that this tenant signed. It accepts an expired token.
 func (t *Tenant) verifyOwn(raw string) (map[string]any, bool) {
-	jws, err := jose.ParseSignedCompact(strings.TrimSpace(raw), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.cfg.Alg)})
+	algorithms := []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.cfg.Alg)}
+	jws, err := jose.ParseSignedCompact(strings.TrimSpace(raw), algorithms)
 	if err != nil {
 		return nil, false
 	}

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// endSession answers OpenID Connect RP-Initiated Logout 1.0, section 2. Without a hint it asks first.
+// endSession handles OpenID Connect RP-Initiated Logout 1.0, section 2. Without an id_token_hint it asks the user
+// first.
 func (t *Tenant) endSession(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		t.pages.problem(w, http.StatusBadRequest, "The request can't be read.")
@@ -23,7 +24,7 @@ func (t *Tenant) endSession(w http.ResponseWriter, r *http.Request) {
 		claims, ok := t.verifyOwn(hint)
 		hinted, _ := claims["aud"].(string)
 		if !ok || client != nil && client.ID != hinted {
-			t.pages.problem(w, http.StatusBadRequest, "The id_token_hint is not one of ours for this client.")
+			t.pages.problem(w, http.StatusBadRequest, "The id_token_hint is not an ID token of this tenant for this client.")
 			return
 		}
 		client = t.client(hinted)
@@ -35,7 +36,9 @@ func (t *Tenant) endSession(w http.ResponseWriter, r *http.Request) {
 	}
 	session := t.browser(w, r)
 	if q.Get("id_token_hint") == "" && q.Get("csrf") != session.csrf {
-		t.pages.askLogout(w, logoutPage{Action: r.URL.Path, CSRF: session.csrf, ClientID: q.Get("client_id"), Back: back, State: q.Get("state")})
+		t.pages.askLogout(w, logoutPage{
+			Action: r.URL.Path, CSRF: session.csrf, ClientID: q.Get("client_id"), Back: back, State: q.Get("state"),
+		})
 		return
 	}
 	t.end(r.Context(), session)
@@ -46,13 +49,14 @@ func (t *Tenant) endSession(w http.ResponseWriter, r *http.Request) {
 	redirectBack(w, back, q.Get("state"))
 }
 
-// v2Logout is Auth0's older logout.
+// v2Logout handles GET /v2/logout, Auth0's older logout.
 func (t *Tenant) v2Logout(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	back := q.Get("returnTo")
 	client := t.client(q.Get("client_id"))
 	if back != "" && (client == nil || !slices.Contains(client.PostLogoutRedirectURIs, back)) {
-		t.pages.problem(w, http.StatusBadRequest, `The "returnTo" querystring parameter is not among the Allowed Logout URLs.`)
+		t.pages.problem(w, http.StatusBadRequest,
+			`The "returnTo" querystring parameter is not among the Allowed Logout URLs.`)
 		return
 	}
 	t.end(r.Context(), t.browser(w, r))
@@ -77,7 +81,7 @@ func redirectBack(w http.ResponseWriter, back, state string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// end ends a browser's session and tells the clients that asked to be told.
+// end ends a browser's session and notifies the clients that registered a back-channel logout URI.
 func (t *Tenant) end(ctx context.Context, session *browserSession) {
 	t.mu.Lock()
 	user, clients := session.user, session.clients
@@ -85,22 +89,12 @@ func (t *Tenant) end(ctx context.Context, session *browserSession) {
 	t.mu.Unlock()
 	for _, id := range clients {
 		if client := t.client(id); client != nil && client.BackchannelLogoutURI != "" && user != nil {
-			_ = t.tell(ctx, client, user.Subject, session.id)
+			_ = t.notify(ctx, client, user.Subject, session.id)
 		}
 	}
 }
 
-// BackchannelLogout tells a client that a user's session ended (OpenID Connect
-// Back-Channel Logout 1.0, section 2.5), and returns an error unless it answers 200.
-func (t *Tenant) BackchannelLogout(ctx context.Context, clientID, subject, sessionID string) error {
-	client := t.client(clientID)
-	if client == nil || client.BackchannelLogoutURI == "" {
-		return fmt.Errorf("tenant: client %q has no back-channel logout URI", clientID)
-	}
-	return t.tell(ctx, client, subject, sessionID)
-}
-
-// LogoutToken signs a logout token; change may spoil its claims.
+// LogoutToken returns a signed logout token. A test can make it invalid by changing its claims in change.
 func (t *Tenant) LogoutToken(clientID, subject, sessionID string, change func(map[string]any)) (string, error) {
 	now := t.cfg.Now()
 	claims := map[string]any{
@@ -119,7 +113,8 @@ func (t *Tenant) LogoutToken(clientID, subject, sessionID string, change func(ma
 	return t.sign("logout+jwt", claims)
 }
 
-func (t *Tenant) tell(ctx context.Context, client *Client, subject, sessionID string) error {
+// notify sends a client a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.5).
+func (t *Tenant) notify(ctx context.Context, client *Client, subject, sessionID string) error {
 	token, err := t.LogoutToken(client.ID, subject, sessionID, nil)
 	if err != nil {
 		return err
@@ -138,7 +133,7 @@ func (t *Tenant) tell(ctx context.Context, client *Client, subject, sessionID st
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("tenant: back-channel logout: the client answered %s", resp.Status)
+		return fmt.Errorf("tenant: back-channel logout: the client responded %s", resp.Status)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ type devicePage struct {
 
 type logoutPage struct{ Action, CSRF, ClientID, Back, State string }
 
-// pages are the tenant's own: plain HTML, no script, one style that the policy names by its hash.
+// pages are the tenant's own pages: HTML without scripts, and one style sheet, whose hash the policy allows.
 type pages struct {
 	templates *template.Template
 	policy    string
@@ -44,8 +44,9 @@ func newPages() (*pages, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(pagesCSS))
-	return &pages{templates: templates, policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; img-src data:; frame-ancestors 'none'; base-uri 'none'"}, nil
+	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
+	return &pages{templates: templates, policy: policy}, nil
 }
 
 func (p *pages) show(w http.ResponseWriter, status int, name string, data any) {
@@ -73,5 +74,5 @@ func (p *pages) done(w http.ResponseWriter, title, text string) {
 }
 
 func (p *pages) problem(w http.ResponseWriter, status int, text string) {
-	p.show(w, status, "message", map[string]string{"Title": "Oops!, something went wrong", "Text": text})
+	p.show(w, status, "message", map[string]string{"Title": "Something went wrong", "Text": text})
 }

@@ -15,26 +15,26 @@ import (
 	"time"
 )
 
-// A Person plays someone with a browser: a plain HTTP client that keeps cookies,
-// follows redirects and fills in the tenant's forms.
+// A Person stands in for somebody with a browser: it is an HTTP client that keeps cookies, follows redirects and fills
+// in the tenant's forms.
 type Person struct {
 	Email, Password string
-	Deny            bool           // presses Decline
+	Deny            bool           // press Decline on the login page
 	Jar             http.CookieJar // nil: a fresh browser
-	// StopAt ends the visit before a URL with this prefix is requested; it is returned instead.
+	// StopAt ends the visit before a URL with this prefix is requested. The visit then returns that URL.
 	StopAt string
 }
 
-// A Visit is where a person ended up.
+// A Visit is the page where a person ended up.
 type Visit struct {
-	URL    string // of the last page, or the one that StopAt kept from being requested
-	Status int    // 0: it was not requested
+	URL    string // of the last page, or the URL that StopAt matched
+	Status int    // 0: the URL was not requested
 	Body   string
 }
 
 const mostSteps = 20
 
-// Visit goes to a URL and through whatever forms come, until there is none to fill in.
+// Visit opens a URL and submits one form after another, until a page has no form of the tenant.
 func (p Person) Visit(ctx context.Context, start string) (*Visit, error) {
 	jar := p.Jar
 	if jar == nil {
@@ -58,7 +58,7 @@ func (p Person) Visit(ctx context.Context, start string) (*Visit, error) {
 		}
 		method, target, form = next.method, next.target, next.form
 	}
-	return nil, errors.New("the visit goes round in circles")
+	return nil, errors.New("visiting: too many redirects and forms")
 }
 
 type step struct {
@@ -66,7 +66,10 @@ type step struct {
 	form           url.Values
 }
 
-func (p Person) step(ctx context.Context, client *http.Client, method, target string, form url.Values) (*Visit, *step, error) {
+// step sends one request. It returns the page that came, and the request to send next, if there is one.
+func (p Person) step(
+	ctx context.Context, client *http.Client, method, target string, form url.Values,
+) (*Visit, *step, error) {
 	req, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, nil, fmt.Errorf("visiting: %w", err)
@@ -95,15 +98,15 @@ func (p Person) step(ctx context.Context, client *http.Client, method, target st
 	return page, next, err
 }
 
-// The tenant's own pages are plain enough for patterns: a parser of all HTML would be
-// linked into every loopkey.
+// These patterns are enough for the tenant's own pages. A parser for all of HTML would be linked into loopkey's binary.
 var (
 	formTag   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)<form([^>]*)>(.*?)</form>`) })
 	inputTag  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<input([^>]*)>`) })
 	attribute = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([a-z_-]+)="([^"]*)"`) })
 )
 
-// fill fills in the page's form as this person would, if it has one for them.
+// fill returns the request that submits the form of the page, filled in as this person would. It returns nil if the
+// page has no form of the tenant.
 func (p Person) fill(page *Visit) (*step, error) {
 	form := formTag().FindStringSubmatch(page.Body)
 	if form == nil {

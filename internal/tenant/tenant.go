@@ -1,13 +1,13 @@
-// Package tenant is a small but complete OpenID provider for this machine: the
-// demo runs on it, and so do the tests. It shares no code with the client that it
-// serves, so that the two can disagree.
+// Package tenant is a small but complete OpenID provider on a loopback address. The demo and the tests run on it. It
+// shares no code with the client, so that a mistake in the client is not repeated here.
 //
-// It knows the authorization code flow with PKCE, refresh tokens that rotate with
-// reuse detection, the device grant, pushed requests, UserInfo, revocation,
-// RP-initiated and back-channel logout, and the ways in which Auth0 differs.
+// It offers the authorization code flow with PKCE, refresh tokens that rotate with reuse detection, the device grant,
+// pushed authorization requests, UserInfo, revocation, RP-initiated and back-channel logout. With Config.Auth0 it
+// differs from the specifications where Auth0 does.
 package tenant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,37 +19,46 @@ import (
 	"time"
 )
 
-// Config says which provider to play. The zero value is an OpenID provider without clients and users.
+// Config says which provider the tenant plays. The zero value is an OpenID provider without clients and users.
 type Config struct {
-	Addr  string // "" = 127.0.0.1:0; a loopback address
-	Path  string // the issuer's path, as written in the issuer
-	Auth0 bool   // plays an Auth0 tenant: its endpoints, `audience`, organizations, and its silent answers
+	Addr string // a loopback address; "": 127.0.0.1:0
+	Path string // the issuer's path, as written in the issuer
+	// Auth0 plays an Auth0 tenant: its endpoints, the parameter audience, organizations, and access tokens for the
+	// default audience where another was asked for.
+	Auth0 bool
 
 	Clients []Client
 	Users   []User
 
-	HideEndSession           bool // discovery shows no end_session_endpoint, as older Auth0 tenants
-	NoRevocation             bool
-	RequirePAR               bool
-	RequireConsentForOffline bool // drops offline_access unless prompt=consent was sent (OpenID Connect Core 1.0, section 11)
-	Rotate                   bool // refresh tokens are used once; a second use revokes the family (RFC 9700, section 4.14.2)
-	OpaqueAccessTokens       bool // else JWTs (RFC 9068)
-	LeanIDTokens             bool // names and addresses come from UserInfo alone
+	// HideEndSession leaves end_session_endpoint out of discovery, as older Auth0 tenants do.
+	HideEndSession bool
+	NoRevocation   bool
+	RequirePAR     bool
+	// RequireConsentForOffline drops offline_access unless prompt=consent was sent (OpenID Connect Core 1.0, section 11).
+	RequireConsentForOffline bool
+	// Rotate makes a refresh token usable once. A second use revokes the family (RFC 9700, section 4.14.2).
+	Rotate             bool
+	OpaqueAccessTokens bool // else JWTs (RFC 9068)
+	LeanIDTokens       bool // names and email addresses come only from UserInfo
 
-	AccessTokenLifetime, IDTokenLifetime, RefreshTokenLifetime time.Duration // 0: an hour, ten hours, thirty days
-	CacheControl                                               string        // of discovery and keys; "" = public, max-age=3600
-	Alg                                                        string        // RS256 (default), PS256, ES256 or EdDSA
+	AccessTokenLifetime  time.Duration // 0: an hour
+	IDTokenLifetime      time.Duration // 0: ten hours
+	RefreshTokenLifetime time.Duration // 0: thirty days
+	CacheControl         string        // of discovery and keys; "": public, max-age=3600
+	Alg                  string        // RS256, PS256, ES256 or EdDSA; "": RS256
 
-	// Hooks for tests: what is about to be signed or sent may be changed.
+	// OnIDToken, OnAccessToken and OnTokenResponse let a test change claims and token responses before they are
+	// signed or sent.
 	OnIDToken, OnAccessToken, OnTokenResponse func(map[string]any)
-	Intercept                                 func(endpoint string, w http.ResponseWriter, r *http.Request) bool // true: answered
+	// Intercept lets a test respond in place of the tenant. It returns true if it did.
+	Intercept func(endpoint string, w http.ResponseWriter, r *http.Request) bool
 
 	Now func() time.Time // nil: time.Now
 }
 
 // A Client is a registered application.
 type Client struct {
-	ID, Secret                           string // no secret: a public client, PKCE demanded
+	ID, Secret                           string // no secret: a public client, which must use PKCE
 	RedirectURIs, PostLogoutRedirectURIs []string
 	Audiences                            []string // the APIs that it may have tokens for
 	BackchannelLogoutURI                 string
@@ -86,17 +95,13 @@ type Tenant struct {
 
 // Start runs a tenant on a loopback address until Close, or until ctx ends.
 func Start(ctx context.Context, cfg Config) (*Tenant, error) {
-	addr := cfg.Addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cmp.Or(cfg.Addr, "127.0.0.1:0"))
 	if err != nil {
 		return nil, fmt.Errorf("tenant: %w", err)
 	}
 	if !listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		_ = listener.Close()
-		return nil, errors.New("tenant: it serves loopback addresses alone")
+		return nil, errors.New("tenant: only loopback addresses are served")
 	}
 	t, err := newTenant(cfg, "http://"+listener.Addr().String())
 	if err != nil {
@@ -120,22 +125,13 @@ func newTenant(cfg Config, origin string) (*Tenant, error) {
 	if cfg.Auth0 && cfg.Path == "" {
 		cfg.Path = "/" // Auth0's issuers end in one
 	}
-	orElse := func(d *time.Duration, otherwise time.Duration) {
-		if *d == 0 {
-			*d = otherwise
-		}
-	}
-	orElse(&cfg.AccessTokenLifetime, time.Hour)
-	orElse(&cfg.IDTokenLifetime, 10*time.Hour)
-	orElse(&cfg.RefreshTokenLifetime, 30*24*time.Hour)
+	cfg.AccessTokenLifetime = cmp.Or(cfg.AccessTokenLifetime, time.Hour)
+	cfg.IDTokenLifetime = cmp.Or(cfg.IDTokenLifetime, 10*time.Hour)
+	cfg.RefreshTokenLifetime = cmp.Or(cfg.RefreshTokenLifetime, 30*24*time.Hour)
+	cfg.CacheControl = cmp.Or(cfg.CacheControl, "public, max-age=3600")
+	cfg.Alg = cmp.Or(cfg.Alg, "RS256")
 	if cfg.Now == nil {
 		cfg.Now = time.Now
-	}
-	if cfg.CacheControl == "" {
-		cfg.CacheControl = "public, max-age=3600"
-	}
-	if cfg.Alg == "" {
-		cfg.Alg = "RS256"
 	}
 	key, err := newSigningKey(cfg.Alg)
 	if err != nil {
@@ -154,7 +150,7 @@ func newTenant(cfg Config, origin string) (*Tenant, error) {
 	}, nil
 }
 
-// Close ends the tenant and waits for its end.
+// Close stops the tenant. It returns when the tenant has stopped.
 func (t *Tenant) Close() {
 	_ = t.server.Close()
 	<-t.served
@@ -166,7 +162,7 @@ func (t *Tenant) Issuer() string { return t.issuer }
 // url returns the address of one of the tenant's own paths.
 func (t *Tenant) url(path string) string { return strings.TrimSuffix(t.issuer, "/") + path }
 
-// path names an endpoint, as Auth0 does or as others do.
+// path returns the path of an endpoint: with Config.Auth0 the one that Auth0 uses.
 func (t *Tenant) path(auth0, other string) string {
 	if t.cfg.Auth0 {
 		return auth0
@@ -184,14 +180,14 @@ func (t *Tenant) routes() http.Handler {
 	route("GET", "/.well-known/oauth-authorization-server", "discovery", t.discovery)
 	route("GET", "/.well-known/jwks.json", "keys", t.jwks)
 	route("GET", "/authorize", "authorize", t.authorize)
-	route("POST", "/authorize", "authorize", t.decide)
+	route("POST", "/authorize", "authorize", t.logIn)
 	route("POST", t.path("/oauth/par", "/par"), "par", t.push)
 	route("POST", t.path("/oauth/token", "/token"), "token", t.token)
 	route("GET", "/userinfo", "userinfo", t.userinfo)
 	route("POST", t.path("/oauth/revoke", "/revoke"), "revoke", t.revoke)
 	route("POST", t.path("/oauth/device/code", "/device/code"), "device", t.deviceCode)
 	route("GET", "/device", "device_page", t.devicePage)
-	route("POST", "/device", "device_page", t.deviceDecide)
+	route("POST", "/device", "device_page", t.deviceLogIn)
 	route("GET", t.path("/oidc/logout", "/logout"), "end_session", t.endSession)
 	route("POST", t.path("/oidc/logout", "/logout"), "end_session", t.endSession)
 	if t.cfg.Auth0 {
@@ -204,7 +200,7 @@ func (t *Tenant) routes() http.Handler {
 	})
 }
 
-// endpoint counts a request and lets tests stand in for its answer.
+// endpoint wraps a handler: it counts the requests, and lets tests respond in its place.
 func (t *Tenant) endpoint(name string, handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		t.mu.Lock()
@@ -221,36 +217,36 @@ func (t *Tenant) endpoint(name string, handler http.HandlerFunc) http.HandlerFun
 	}
 }
 
-// Requests counts the requests to an endpoint since the start or the last Reset:
-// discovery, keys, authorize, par, token, userinfo, revoke, device, end_session.
+// Requests returns how many requests came to an endpoint since Start or the last Reset. The endpoints are discovery,
+// keys, authorize, par, token, userinfo, revoke, device and end_session.
 func (t *Tenant) Requests(endpoint string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.counts[endpoint]
 }
 
-// Reset counts from zero again.
+// Reset makes Requests count from zero again.
 func (t *Tenant) Reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.counts)
 }
 
-// Fail makes an endpoint answer with a status; 0 mends it.
+// Fail makes an endpoint respond with an HTTP status. With 0 it works again.
 func (t *Tenant) Fail(endpoint string, status int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failures[endpoint] = status
 }
 
-// SetAccessTokenLifetime changes how long the access tokens live that are given from now on.
+// SetAccessTokenLifetime sets the lifetime of the access tokens that are issued from now on.
 func (t *Tenant) SetAccessTokenLifetime(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cfg.AccessTokenLifetime = d
 }
 
-// RevokeAll takes back every refresh token of a user.
+// RevokeAll revokes every refresh token of a user.
 func (t *Tenant) RevokeAll(subject string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -261,7 +257,7 @@ func (t *Tenant) RevokeAll(subject string) {
 	}
 }
 
-// ReusedFamilies counts the families of refresh tokens that were revoked because one of them was used twice.
+// ReusedFamilies returns how many logins had their refresh tokens revoked because one of them was used twice.
 func (t *Tenant) ReusedFamilies() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// A family is every token that one login gave.
+// A family is one login at a client, and stands for all the tokens that came of it.
 type family struct {
 	client    *Client
 	user      *User
 	browser   *browserSession
 	scopes    []string
-	audiences []string // granted at login
+	audiences []string // granted at the login
 	authTime  time.Time
 	acr, org  string
 	revoked   bool
@@ -36,7 +36,7 @@ type accessGrant struct {
 	expires time.Time
 }
 
-// token answers RFC 6749, sections 4.1.3 and 6, and RFC 8628, section 3.4.
+// token handles token requests (RFC 6749, sections 4.1.3 and 6, and RFC 8628, section 3.4).
 func (t *Tenant) token(w http.ResponseWriter, r *http.Request) {
 	client, ok := t.authenticate(w, r)
 	if !ok {
@@ -54,10 +54,11 @@ func (t *Tenant) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// authenticate checks the client: by secret (basic or post), or by nothing where it is public.
+// authenticate returns the client that sent r, by its secret (client_secret_basic or client_secret_post) or, where the
+// client is public, by its ID. Where it returns false it has responded with the error.
 func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, bool) {
 	if err := r.ParseForm(); err != nil {
-		refuse(w, http.StatusBadRequest, "invalid_request", "the form can't be read")
+		refuse(w, http.StatusBadRequest, "invalid_request", "the form can't be parsed")
 		return nil, false
 	}
 	id, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
@@ -71,7 +72,7 @@ func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, 
 		if t.cfg.Auth0 {
 			refuse(w, http.StatusUnauthorized, "access_denied", "Unauthorized")
 		} else {
-			refuse(w, http.StatusUnauthorized, "invalid_client", "the client is not known, or its secret is wrong")
+			refuse(w, http.StatusUnauthorized, "invalid_client", "unknown client, or wrong client secret")
 		}
 		return nil, false
 	}
@@ -83,7 +84,8 @@ func (t *Tenant) redeemCode(w http.ResponseWriter, r *http.Request, client *Clie
 	t.mu.Lock()
 	code := t.codes[form.Get("code")]
 	valid := code != nil && code.request.client == client && code.family == nil && !t.cfg.Now().After(code.expires) &&
-		form.Get("redirect_uri") == code.request.redirectURI && verifierFits(form.Get("code_verifier"), code.request.challenge)
+		form.Get("redirect_uri") == code.request.redirectURI &&
+		isVerifierOf(form.Get("code_verifier"), code.request.challenge)
 	if code != nil && code.family != nil && code.request.client == client {
 		code.family.revoked = true
 	}
@@ -98,16 +100,18 @@ func (t *Tenant) redeemCode(w http.ResponseWriter, r *http.Request, client *Clie
 		refuse(w, http.StatusBadRequest, "invalid_grant", "Invalid authorization code")
 		return
 	}
-	audience, ok := t.pick(code.family, form, true)
+	audience, ok := t.audience(code.family, form, true)
 	if !ok {
-		refuse(w, http.StatusBadRequest, "invalid_target", "the code was not given for this resource")
+		refuse(w, http.StatusBadRequest, "invalid_target", "the code was not issued for this resource")
 		return
 	}
-	t.give(w, giving{family: code.family, scopes: code.family.scopes, audience: audience, nonce: code.request.nonce, refresh: true})
+	t.sendTokens(w, tokenGrant{
+		family: code.family, scopes: code.family.scopes, audience: audience, nonce: code.request.nonce, refresh: true,
+	})
 }
 
-// verifierFits checks PKCE (RFC 7636, section 4.6).
-func verifierFits(verifier, challenge string) bool {
+// isVerifierOf reports whether verifier is the code verifier of challenge (RFC 7636, section 4.6).
+func isVerifierOf(verifier, challenge string) bool {
 	if challenge == "" {
 		return verifier == ""
 	}
@@ -118,8 +122,9 @@ func verifierFits(verifier, challenge string) bool {
 	return base64.RawURLEncoding.EncodeToString(sum[:]) == challenge
 }
 
-// pick returns the audience that a token request means, by the one granted at login.
-func (t *Tenant) pick(f *family, form url.Values, login bool) (string, bool) {
+// audience returns the audience for the access token, and false if the client may not have a token for the audience
+// that it asks for. login is true for the first tokens of a login.
+func (t *Tenant) audience(f *family, form url.Values, login bool) (string, bool) {
 	first := ""
 	if len(f.audiences) > 0 {
 		first = f.audiences[0]
@@ -127,7 +132,7 @@ func (t *Tenant) pick(f *family, form url.Values, login bool) (string, bool) {
 	if t.cfg.Auth0 {
 		asked := form.Get("audience")
 		if login || asked == "" || !slices.Contains(f.client.Audiences, asked) {
-			return first, true // Auth0 does not say that it was asked for another
+			return first, true // as Auth0, which does not say that this is another audience
 		}
 		return asked, true
 	}
@@ -138,8 +143,8 @@ func (t *Tenant) pick(f *family, form url.Values, login bool) (string, bool) {
 	return asked, slices.Contains(f.audiences, asked)
 }
 
-// redeemRefresh gives new tokens for a refresh token. Where tokens rotate, one that
-// comes a second time is in two hands: nobody keeps it.
+// redeemRefresh handles token requests with a refresh token. With Config.Rotate, a refresh token that is used a second
+// time may have been stolen, so all tokens of its login are revoked.
 func (t *Tenant) redeemRefresh(w http.ResponseWriter, r *http.Request, client *Client) {
 	form := r.PostForm
 	presented := form.Get("refresh_token")
@@ -169,15 +174,15 @@ func (t *Tenant) redeemRefresh(w http.ResponseWriter, r *http.Request, client *C
 		}
 		scopes = asked
 	}
-	audience, ok := t.pick(token.family, form, false)
+	audience, ok := t.audience(token.family, form, false)
 	if !ok {
 		refuse(w, http.StatusBadRequest, "invalid_target", "the login did not grant this resource")
 		return
 	}
-	t.give(w, giving{family: token.family, scopes: scopes, audience: audience, refresh: t.cfg.Rotate})
+	t.sendTokens(w, tokenGrant{family: token.family, scopes: scopes, audience: audience, refresh: t.cfg.Rotate})
 }
 
-// invalidGrantStatus: Auth0 answers 403 where RFC 6749 says 400.
+// invalidGrantStatus returns the HTTP status of invalid_grant: 400 by RFC 6749, 403 as Auth0.
 func (t *Tenant) invalidGrantStatus() int {
 	if t.cfg.Auth0 {
 		return http.StatusForbidden
@@ -185,16 +190,17 @@ func (t *Tenant) invalidGrantStatus() int {
 	return http.StatusBadRequest
 }
 
-// giving is what one token answer holds.
-type giving struct {
+// A tokenGrant says which tokens a token response holds.
+type tokenGrant struct {
 	family   *family
 	scopes   []string
 	audience string
 	nonce    string
-	refresh  bool // with a (new) refresh token
+	refresh  bool // send a new refresh token
 }
 
-func (t *Tenant) give(w http.ResponseWriter, g giving) {
+// sendTokens sends the token response.
+func (t *Tenant) sendTokens(w http.ResponseWriter, g tokenGrant) {
 	t.mu.Lock()
 	lifetime := t.cfg.AccessTokenLifetime
 	t.mu.Unlock()
@@ -203,7 +209,7 @@ func (t *Tenant) give(w http.ResponseWriter, g giving) {
 		refuse(w, http.StatusInternalServerError, "server_error", "signing failed")
 		return
 	}
-	answer := map[string]any{
+	response := map[string]any{
 		"access_token": access, "token_type": "Bearer", "expires_in": int(lifetime.Seconds()),
 		"scope": strings.Join(g.scopes, " "),
 	}
@@ -213,24 +219,24 @@ func (t *Tenant) give(w http.ResponseWriter, g giving) {
 			refuse(w, http.StatusInternalServerError, "server_error", "signing failed")
 			return
 		}
-		answer["id_token"] = idToken
+		response["id_token"] = idToken
 	}
 	if g.refresh && slices.Contains(g.family.scopes, "offline_access") {
 		secret := rand.Text() + rand.Text()
 		t.mu.Lock()
 		t.refresh[secret] = &refreshToken{family: g.family, expires: t.cfg.Now().Add(t.cfg.RefreshTokenLifetime)}
 		t.mu.Unlock()
-		answer["refresh_token"] = secret
+		response["refresh_token"] = secret
 	}
 	if t.cfg.OnTokenResponse != nil {
-		t.cfg.OnTokenResponse(answer)
+		t.cfg.OnTokenResponse(response)
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusOK, answer)
+	writeJSON(w, http.StatusOK, response)
 }
 
-// accessToken is a JWT (RFC 9068) for an API, or opaque and for UserInfo.
-func (t *Tenant) accessToken(g giving, lifetime time.Duration) (string, error) {
+// accessToken returns an access token: a JWT (RFC 9068), or with Config.OpaqueAccessTokens a random string.
+func (t *Tenant) accessToken(g tokenGrant, lifetime time.Duration) (string, error) {
 	now := t.cfg.Now()
 	token, err := rand.Text()+rand.Text(), error(nil)
 	if !t.cfg.OpaqueAccessTokens {
@@ -263,8 +269,8 @@ func (t *Tenant) accessToken(g giving, lifetime time.Duration) (string, error) {
 	return token, nil
 }
 
-// idToken is as OpenID Connect Core 1.0, section 2, describes it.
-func (t *Tenant) idToken(g giving, access string) (string, error) {
+// idToken returns an ID token (OpenID Connect Core 1.0, section 2).
+func (t *Tenant) idToken(g tokenGrant, access string) (string, error) {
 	now := t.cfg.Now()
 	claims := map[string]any{
 		"iss": t.issuer, "aud": g.family.client.ID, "iat": now.Unix(), "exp": now.Add(t.cfg.IDTokenLifetime).Unix(),
@@ -280,7 +286,7 @@ func (t *Tenant) idToken(g giving, access string) (string, error) {
 	if g.family.acr != "" {
 		claims["acr"], claims["amr"] = g.family.acr, []string{"pwd", "otp"}
 	}
-	if id, byID := strings.CutPrefix(g.family.org, "org_"); id != "" { // as Auth0 does: by ID or by name
+	if id, byID := strings.CutPrefix(g.family.org, "org_"); id != "" { // as Auth0: by ID or by name
 		if !byID {
 			id = strings.ToLower(id)
 			claims["org_name"] = id
@@ -288,7 +294,7 @@ func (t *Tenant) idToken(g giving, access string) (string, error) {
 		claims["org_id"] = "org_" + id
 	}
 	if !t.cfg.LeanIDTokens {
-		about(g.family.user, g.scopes, claims)
+		addUserClaims(claims, g.family.user, g.scopes)
 	}
 	if t.cfg.OnIDToken != nil {
 		t.cfg.OnIDToken(claims)
@@ -296,8 +302,8 @@ func (t *Tenant) idToken(g giving, access string) (string, error) {
 	return t.sign("JWT", claims)
 }
 
-// about adds the claims about a person that the scopes ask for (OpenID Connect Core 1.0, section 5.4).
-func about(u *User, scopes []string, claims map[string]any) {
+// addUserClaims adds the claims about a user that the scopes ask for (OpenID Connect Core 1.0, section 5.4).
+func addUserClaims(claims map[string]any, u *User, scopes []string) {
 	for name, value := range u.Claims {
 		claims[name] = value
 	}
@@ -312,7 +318,7 @@ func about(u *User, scopes []string, claims map[string]any) {
 	}
 }
 
-// userinfo answers OpenID Connect Core 1.0, section 5.3.
+// userinfo handles UserInfo requests (OpenID Connect Core 1.0, section 5.3).
 func (t *Tenant) userinfo(w http.ResponseWriter, r *http.Request) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	t.mu.Lock()
@@ -325,12 +331,12 @@ func (t *Tenant) userinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	claims := map[string]any{"sub": grant.family.user.Subject}
-	about(grant.family.user, grant.scopes, claims)
+	addUserClaims(claims, grant.family.user, grant.scopes)
 	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, http.StatusOK, claims)
 }
 
-// revoke answers RFC 7009: the whole login falls with its refresh token.
+// revoke handles revocation requests (RFC 7009). With a refresh token, all tokens of its login are revoked.
 func (t *Tenant) revoke(w http.ResponseWriter, r *http.Request) {
 	client, ok := t.authenticate(w, r)
 	if !ok {
@@ -342,7 +348,7 @@ func (t *Tenant) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	presented := r.PostForm.Get("token")
 	if presented == "" {
-		refuse(w, http.StatusBadRequest, "invalid_request", "no token is given")
+		refuse(w, http.StatusBadRequest, "invalid_request", "there is no token in the request")
 		return
 	}
 	t.mu.Lock()
@@ -353,5 +359,5 @@ func (t *Tenant) revoke(w http.ResponseWriter, r *http.Request) {
 	if grant := t.access[presented]; grant != nil && grant.family.client == client {
 		delete(t.access, presented)
 	}
-	w.WriteHeader(http.StatusOK) // for an unknown token too: section 2.2
+	w.WriteHeader(http.StatusOK) // for an unknown token too (section 2.2)
 }
