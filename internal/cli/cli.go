@@ -81,42 +81,9 @@ token whenever they ask.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
 	})
-	a.configFlags(root)
+	a.configFlags(root.PersistentFlags())
 	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.demo(), a.version(), a.renew())
 	return root
-}
-
-// configFlags are the flags of the configuration, which every command takes.
-func (a *app) configFlags(root *cobra.Command) {
-	flags := root.PersistentFlags()
-	flags.SortFlags = false
-	for _, f := range []struct{ name, short, value, usage string }{
-		{"domain", "", "DOMAIN", "Auth0 tenant, such as acme.eu.auth0.com"},
-		{"issuer", "", "URL", "issuer of any OpenID provider"},
-		{"client-id", "", "ID", "client ID of the application registered there"},
-		{"client-secret-file", "", "FILE", "file with the client secret; without one the client is public"},
-		{"audience", "", "API", "the API that the access token is for"},
-		{"scope", "", "SCOPES", "space-separated scopes (default \"openid profile email offline_access\")"},
-		{"base-url", "", "URL", "where the local server is (default http://localhost:3000)"},
-		{"profile", "p", "NAME", "profile of config.toml, and name of the session (default \"default\")"},
-		{"keystore", "", "KIND", "where the session rests: keychain, or file (encrypted)"},
-	} {
-		flags.VarP(&configFlag{set: a.flags, name: f.name, value: f.value}, f.name, f.short, f.usage)
-	}
-}
-
-// A configFlag notes its value only when it was given, so that the layers below can be told from it.
-type configFlag struct {
-	set         map[string]string
-	name, value string
-}
-
-func (f *configFlag) String() string { return "" }
-func (f *configFlag) Type() string   { return f.value }
-
-func (f *configFlag) Set(value string) error {
-	f.set[f.name] = value
-	return nil
 }
 
 // knownCommand refuses what is no command of loopkey's, and names one that was perhaps meant.

@@ -2,10 +2,10 @@ package cli
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/keystore"
 )
 
@@ -15,15 +15,17 @@ const (
 	keychainLimitPerson = 55 * time.Second
 )
 
-func openStore(kind, stateDir string, limit time.Duration, passphrase passphraseFunc) (keystore.Store, error) {
-	switch kind, path, _ := strings.Cut(kind, ":"); kind {
-	case "keychain":
-		return keystore.Keychain(keystore.KeychainOptions{Limit: limit}), nil
-	case "file":
-		return keystore.File(filepath.Join(stateDir, "sessions"), passphrase), nil
-	case "socket":
-		return keystore.Dial(path), nil
-	default:
-		return nil, fmt.Errorf("%w: --keystore is %q: it is keychain or file", errUsage, kind)
+// openStore returns the keystore that a configuration names.
+func openStore(name string, o keystores.Options) (keystore.Store, error) {
+	kind, path, ok := keystores.Find(name)
+	if !ok {
+		return nil, fmt.Errorf("%w: --keystore is %q: it is %s", errUsage, name, strings.Join(keystores.Choices(), " or "))
 	}
+	return kind.Open(path, o), nil
+}
+
+// wantsPassphrase reports whether a keystore has to be given a passphrase.
+func wantsPassphrase(name string) bool {
+	kind, _, ok := keystores.Find(name)
+	return ok && kind.WantsPassphrase
 }

@@ -8,12 +8,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -38,7 +38,7 @@ type errand struct {
 // errandLimit bounds an errand in bytes; a client secret is the largest thing in it.
 const errandLimit = 1 << 20
 
-func (e *errand) open(keychainLimit time.Duration, passphrase passphraseFunc) (*provider.Provider, keystore.Store, error) {
+func (e *errand) open(keychainLimit time.Duration, passphrase keystores.Passphrase) (*provider.Provider, keystore.Store, error) {
 	p, err := provider.New(provider.Config{
 		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: provider.NewSecret(e.ClientSecret),
 		Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
@@ -46,7 +46,7 @@ func (e *errand) open(keychainLimit time.Duration, passphrase passphraseFunc) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := openStore(e.Keystore, e.StateDir, keychainLimit, passphrase)
+	store, err := openStore(e.Keystore, keystores.Options{StateDir: e.StateDir, Limit: keychainLimit, Passphrase: passphrase})
 	return p, store, err
 }
 
@@ -88,10 +88,10 @@ func (a *app) runErrand(ctx context.Context) error {
 
 // runApart has a process of its own run the errand, and returns what it wrote. It
 // stops waiting when ctx ends; the process goes on.
-func (a *app) runApart(ctx context.Context, e errand, passphrase passphraseFunc, order []byte) ([]byte, error) {
+func (a *app) runApart(ctx context.Context, e errand, passphrase keystores.Passphrase, order []byte) ([]byte, error) {
 	e.Order = order
 	var err error
-	if strings.HasPrefix(e.Keystore, "file") {
+	if wantsPassphrase(e.Keystore) {
 		if e.Passphrase, err = passphrase(ctx, false); err != nil { // known by now
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/keystore"
 )
 
@@ -63,11 +64,8 @@ func (a *app) ask(ctx context.Context, prompt string) (string, error) {
 	}
 }
 
-// A passphraseFunc gives the encrypted file's passphrase.
-type passphraseFunc = func(ctx context.Context, confirm bool) (string, error)
-
 // passphrase asks for the encrypted file's passphrase: LOOPKEY_PASSPHRASE, else the person, once.
-func (a *app) passphrase() passphraseFunc {
+func (a *app) passphrase() keystores.Passphrase {
 	var once sync.Mutex
 	known := a.lookup("LOOPKEY_PASSPHRASE")
 	return func(ctx context.Context, confirm bool) (string, error) {

@@ -10,15 +10,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/private"
-	"github.com/loopkey/loopkey/internal/words"
 )
 
 // ErrInvalid says that the configuration can't be used as it is. The error names the
@@ -45,95 +41,15 @@ type Config struct {
 	notes  []string
 }
 
-// The variables that set a value, the first of them first.
-func variablesOf(name string) []string {
-	switch name {
-	case "domain":
-		return []string{"AUTH0_DOMAIN"}
-	case "issuer":
-		return []string{"LOOPKEY_ISSUER"}
-	case "client-id":
-		return []string{"LOOPKEY_CLIENT_ID", "AUTH0_CLIENT_ID"}
-	case "client-secret":
-		return []string{"LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET"}
-	case "audience":
-		return []string{"LOOPKEY_AUDIENCE", "AUTH0_AUDIENCE"}
-	case "scope":
-		return []string{"LOOPKEY_SCOPE"}
-	case "base-url":
-		return []string{"APP_BASE_URL"}
-	case "profile":
-		return []string{"LOOPKEY_PROFILE"}
-	case "keystore":
-		return []string{"LOOPKEY_KEYSTORE"}
-	}
-	return nil
-}
-
-var (
-	// inDotEnv is all that ./.env may set: it comes with whatever directory one stands in.
-	inDotEnv = []string{"domain", "issuer", "client-id", "client-secret", "audience", "scope", "base-url"}
-	// inEnvironment is that, and what only the person may choose.
-	inEnvironment = []string{"domain", "issuer", "client-id", "client-secret", "audience", "scope", "base-url", "profile", "keystore"}
-)
-
-type source int
-
-const (
-	fromNowhere source = iota
-	fromFlag
-	fromEnvironment
-	fromDotEnv
-	fromProfile
-	fromSession // of before
-)
-
-// A value is what one source says.
-type value struct {
-	text   string
-	from   source
-	origin string // the source, named for a person
-	key    string // of a profile
-}
-
-// refuse says what is wrong with a value and where it stands. It shows the value
-// only where the person typed it, and not where it may hold a password.
-func (v value) refuse(format string, args ...any) error {
-	place, it := v.origin, "it"
-	if v.from == fromProfile {
-		place += ": " + v.key
-	}
-	if (v.from == fromFlag || v.from == fromEnvironment) && !strings.Contains(v.text, "@") {
-		it = strconv.Quote(words.Printable(v.text))
-	}
-	return fmt.Errorf("%w: %s: %s %w", ErrInvalid, place, it, fmt.Errorf(format, args...))
-}
-
-// A layer holds the values of one source by their names.
-type layer map[string]value
-
-func (l layer) set(name string, v value) {
-	if v.text != "" && l[name].text == "" {
-		l[name] = v
-	}
-}
-
 // Load reads the configuration. An issuer or a client ID that is missing is no error
 // here: Complete says that. Its errors wrap ErrInvalid.
 func Load(in Input) (*Config, error) {
-	flags, variables := layer{}, layer{}
-	for name, text := range in.Flags {
-		flags.set(name, value{text: text, from: fromFlag, origin: "flag --" + name})
-	}
-	for _, name := range inEnvironment {
-		for _, key := range variablesOf(name) {
-			variables.set(name, value{text: environ.Lookup(in.Environ, key), from: fromEnvironment, origin: key + " in the environment"})
-		}
-	}
 	c := &Config{values: map[string]value{}}
-	c.Profile = c.first("profile", "default", flags, variables)
-	if !validProfile(c.Profile) {
-		return nil, c.values["profile"].refuse("is no name of a profile: letters, digits, dot, dash and underscore, 64 at most, and no device of Windows")
+	flags, variables := layerOfFlags(in.Flags), layerOfEnvironment(in.Environ)
+	own := settingNamed("profile") // comes first, for the profile is a source of the other settings
+	c.choose(own, flags, variables)
+	if err := c.check(own); err != nil {
+		return nil, err
 	}
 	file, err := readDotEnv(in.Dir, c)
 	if err != nil {
@@ -148,77 +64,49 @@ func Load(in Input) (*Config, error) {
 	if err := c.issuer(layers); err != nil {
 		return nil, err
 	}
-	c.ClientID = c.first("client-id", "", layers...)
-	c.Audience = c.first("audience", "", layers...)
-	c.Scope = c.first("scope", "openid profile email offline_access", layers...)
-	c.BaseURL = c.first("base-url", "http://localhost:3000", layers...)
-	c.Keystore = c.first("keystore", "keychain", layers...)
-	c.AudienceParameter = c.first("audience-parameter", "", profile)
-	c.RefreshAudiences = c.first("refresh-audiences", strconv.FormatBool(c.Auth0), profile) == "true"
-	c.StateDir = c.first("state-dir", places.State, profile)
-	c.CacheDir = c.first("cache-dir", places.Cache, profile)
+	c.RefreshAudiences, c.StateDir, c.CacheDir = c.Auth0, places.State, places.Cache
+	for i := range settings {
+		c.choose(&settings[i], layers...)
+	}
 	if c.StateDir == "" || c.CacheDir == "" {
 		return nil, fmt.Errorf("%w: loopkey has no place for its files: set %s", ErrInvalid, private.HomeVariable())
 	}
 	if err := c.clientSecret(flags, variables, file, profile); err != nil {
 		return nil, err
 	}
-	if err := c.check(); err != nil {
-		return nil, err
+	for i := range settings {
+		if err := c.check(&settings[i]); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }
 
-// first returns the value of the first layer that has one.
-func (c *Config) first(name, otherwise string, layers ...layer) string {
+// choose takes the value of a setting from the first layer that has one.
+func (c *Config) choose(s *setting, layers ...layer) {
+	if s.set == nil {
+		return
+	}
 	for _, l := range layers {
-		if v, ok := l[name]; ok {
-			c.values[name] = v
-			return v.text
+		if v, ok := l[s.name]; ok {
+			c.values[s.name] = v
+			s.set(c, v.text)
+			return
 		}
 	}
-	return otherwise
+	if s.otherwise != "" {
+		s.set(c, s.otherwise)
+	}
 }
 
-// check refuses values that nothing could be done with.
-func (c *Config) check() error {
-	for _, name := range []string{"client-id", "audience", "scope"} {
-		for _, r := range c.values[name].text {
-			// RFC 6749, appendix A: a client ID is printable ASCII, a scope lacks " and \ too.
-			if r < ' ' || r == 0x7f || r > 0x7f && (name != "audience" || !strconv.IsPrint(r)) || name == "scope" && (r == '"' || r == '\\') {
-				return c.values[name].refuse("holds the character %#U, which no %s has", r, strings.ReplaceAll(name, "-id", " ID"))
-			}
-		}
+// check refuses a value that nothing could be done with.
+func (c *Config) check(s *setting) error {
+	v, given := c.values[s.name]
+	if !given || s.check == nil {
+		return nil
 	}
-	c.Scope = strings.Join(strings.Fields(c.Scope), " ")
-	if c.Scope == "" {
-		return c.values["scope"].refuse("holds no scope")
-	}
-	if err := checkBaseURL(c.BaseURL); err != nil {
-		return c.values["base-url"].refuse("%w", err)
-	}
-	switch kind, path, _ := strings.Cut(c.Keystore, ":"); {
-	case c.Keystore == "keychain", c.Keystore == "file":
-	case kind == "socket" && path != "" && c.values["keystore"].from == fromProfile:
-	default:
-		return c.values["keystore"].refuse("is no keystore: there are keychain and file")
-	}
-	if !slices.Contains([]string{"", "audience", "resource"}, c.AudienceParameter) {
-		return c.values["audience-parameter"].refuse("must be audience or resource")
-	}
-	return nil
-}
-
-// checkBaseURL: the local server speaks plain http and listens on the loopback alone (RFC 8252, section 7.3).
-func checkBaseURL(text string) error {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Scheme != "http" || u.User != nil || u.Path != "" && u.Path != "/" || strings.ContainsAny(text, "?#"):
-		return errors.New("must be http, a loopback host and a port, such as http://localhost:3000")
-	case !slices.Contains([]string{"localhost", "127.0.0.1", "[::1]"}, strings.TrimSuffix(u.Host, ":"+u.Port())):
-		return errors.New("is not on this machine: the host must be localhost, 127.0.0.1 or [::1]")
-	case !validPort(u):
-		return errors.New("has no usable port: 1 to 65535")
+	if err := s.check(v); err != nil {
+		return v.refuse("%w", err)
 	}
 	return nil
 }
@@ -273,11 +161,8 @@ func (c *Config) Remember(earlier known.Client) {
 // "AUTH0_DOMAIN in the environment", "AUTH0_DOMAIN in ./.env", "profile work in PATH",
 // "the last login", or "default" where nobody set it. The domain is the issuer.
 func (c *Config) Origin(name string) string {
-	if name == "domain" {
-		name = "issuer"
-	}
-	if name == "client-secret-file" {
-		name = "client-secret"
+	if s := settingNamed(name); s != nil {
+		name = cmp.Or(s.gives, name)
 	}
 	return cmp.Or(c.values[name].origin, "default")
 }
@@ -287,18 +172,3 @@ func (c *Config) FromDotEnv(name string) bool { return c.values[name].from == fr
 
 // Notes are worth telling the person once.
 func (c *Config) Notes() []string { return c.notes }
-
-// validProfile keeps names to what is a file name everywhere: [A-Za-z0-9][A-Za-z0-9._-]{0,63},
-// and no device of Windows, which it finds whatever stands after a dot.
-func validProfile(name string) bool {
-	if len(name) > 64 || private.IsDevice(name) {
-		return false
-	}
-	for i, r := range name {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		if !letter && (i == 0 || r != '.' && r != '_' && r != '-') {
-			return false
-		}
-	}
-	return name != ""
-}

@@ -41,9 +41,13 @@ func readDotEnv(dir string, c *Config) (layer, error) {
 		return nil, fmt.Errorf("%w: ./.env: %w", ErrInvalid, err)
 	}
 	l := layer{}
-	for _, name := range inDotEnv {
-		for _, key := range variablesOf(name) {
-			l.set(name, value{text: values[key], from: fromDotEnv, origin: key + " in ./.env"})
+	for i := range settings {
+		s := &settings[i]
+		if !s.inDotEnv {
+			continue
+		}
+		for _, variable := range s.variables {
+			l.set(s.name, value{text: values[variable], from: fromDotEnv, origin: variable + " in ./.env"})
 		}
 	}
 	if values["SESSION_SECRET"] != "" {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -16,12 +17,6 @@ import (
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 )
-
-// profileKeys are the keys of a profile: the names of the values, with underscores.
-var profileKeys = []string{
-	"domain", "issuer", "client_id", "client_secret", "client_secret_file", "audience", "scope", "base_url", "keystore",
-	"audience_parameter", "refresh_audiences", "state_dir", "cache_dir",
-}
 
 // Profiles returns the names of the profiles in config.toml, sorted.
 func Profiles(in Input) ([]string, error) {
@@ -83,48 +78,47 @@ func readProfile(p places, profile string) (layer, error) {
 	l := layer{}
 	table := profiles[profile]
 	for _, written := range slices.Sorted(maps.Keys(table)) {
-		wrong := func(format string, args ...any) error {
-			return fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(content, profile, written), fmt.Errorf(format, args...))
-		}
-		key := strings.ReplaceAll(written, "-", "_")
-		if !slices.Contains(profileKeys, key) {
-			return nil, wrong("%q is no key of a profile: %s is near", words.Printable(written), nearest(key, profileKeys))
-		}
-		if _, twice := table[key]; twice && key != written {
-			return nil, wrong("%s is given twice", key)
-		}
-		v := value{from: fromProfile, origin: origin, key: key}
-		switch set := table[written].(type) {
-		case string:
-			v.text = set
-		case bool:
-			v.text = fmt.Sprint(set)
-		}
-		if _, isBool := table[written].(bool); isBool != (key == "refresh_audiences") || v.text == "" && table[written] != "" {
-			return nil, wrong("%s must be %s", key, map[bool]string{true: "true or false", false: "text in quotes"}[key == "refresh_audiences"])
-		}
-		if v.text == "" {
-			continue
-		}
-		switch key {
-		case "client_secret_file", "state_dir", "cache_dir":
-			v.text, err = p.resolve(v.text)
-		case "keystore":
-			if path, ok := strings.CutPrefix(v.text, "socket:"); ok && path != "" {
-				v.text, err = p.resolve(path)
-				v.text = "socket:" + v.text
-			}
-		case "client_secret":
-			if runtime.GOOS != "windows" && mode.IsRegular() && mode.Perm()&0o077 != 0 {
-				return nil, fmt.Errorf("%w: %s holds a client secret and others can read it: run chmod 600 %s", ErrInvalid, p.file, p.file)
-			}
-		}
+		s, text, err := readKey(p, table, written)
 		if err != nil {
-			return nil, wrong("%s: %w", key, err)
+			return nil, fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(content, profile, written), err)
 		}
-		l.set(strings.ReplaceAll(key, "_", "-"), v)
+		if s.isSecret && text != "" && runtime.GOOS != "windows" && mode.IsRegular() && mode.Perm()&0o077 != 0 {
+			return nil, fmt.Errorf("%w: %s holds a client secret and others can read it: run chmod 600 %s", ErrInvalid, p.file, p.file)
+		}
+		l.set(s.name, value{text: text, from: fromProfile, origin: origin, key: s.key})
 	}
 	return l, nil
+}
+
+// readKey reads one key of a profile, which may be written with dashes for its underscores.
+func readKey(p places, table map[string]any, written string) (*setting, string, error) {
+	key := strings.ReplaceAll(written, "-", "_")
+	s := settingOfKey(key)
+	if s == nil {
+		return nil, "", fmt.Errorf("%q is no key of a profile: %s is near", words.Printable(written), nearest(key, keys()))
+	}
+	if _, twice := table[key]; twice && key != written {
+		return nil, "", fmt.Errorf("%s is given twice", key)
+	}
+	if s.isBool {
+		value, ok := table[written].(bool)
+		if !ok {
+			return nil, "", fmt.Errorf("%s must be true or false", key)
+		}
+		return s, strconv.FormatBool(value), nil
+	}
+	text, ok := table[written].(string)
+	if !ok {
+		return nil, "", fmt.Errorf("%s must be text in quotes", key)
+	}
+	if text == "" || s.resolve == nil {
+		return s, text, nil
+	}
+	text, err := s.resolve(p, text)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", key, err)
+	}
+	return s, text, nil
 }
 
 // parseProfiles returns the profiles of a config.toml. Its errors name a place in the
