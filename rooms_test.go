@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"internal/config":  {"internal/environ", "internal/keystores", "internal/known", "internal/private", "internal/words"},
 	"internal/tenant":  {},
 	"loopback":         {"provider", "internal/environ", "internal/words"},
-	"session":          {"provider", "keystore", "internal/known", "internal/private", "internal/words"},
+	"session":          {"provider", "keystore", "internal/known", "internal/private", "internal/wire", "internal/words"},
 	"internal/layout":  {"internal/words"},
 	"internal/pages":   {"provider", "internal/layout", "internal/private", "internal/words"},
 	"webui": {
@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 		"internal/known",
 		"internal/private",
 		"internal/tenant",
+		"internal/wire",
 		"internal/words",
 		"loopback",
 		"session",

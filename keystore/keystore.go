@@ -63,7 +63,7 @@ type UnavailableError struct {
 	What string // what can't be used; "": the keychain
 	Why  string // no D-Bus session, the collection is locked, no answer in 10s …
 	Next string // what to do
-	Err  error  // may be nil; never holds a secret
+	Err  error  `json:"-"` // may be nil; never holds a secret
 }
 
 func (e *UnavailableError) Error() string {

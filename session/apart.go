@@ -2,12 +2,11 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 
+	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/keystore"
-	"github.com/loopkey/loopkey/provider"
 )
 
 // ErrNotApart is what Config.Apart returns where no other process could be started.
@@ -15,77 +14,77 @@ var ErrNotApart = errors.New("no process of its own for the renewal")
 
 // An order is a renewal for another process to make.
 type order struct {
-	Version  int    `json:"v"`
-	Token    string `json:"refresh_token_sha256"` // of the refresh token to use: when it is gone, the work is done
+	wire.Header
+	Token    string `json:"refresh_token_sha256"` // the fingerprint of the refresh token to use; a session without it is renewed
 	Audience string `json:"audience,omitempty"`
 	Scope    string `json:"scope,omitempty"`
 }
 
-const orderVersion = 1
-
-// A reply is how a renewal ended, and the session as it is stored then: that is
-// a read of the keystore less for the one who ordered it.
+// A reply says how an ordered renewal ended. It holds the session as it is stored then, which saves the process that
+// ordered it a read of the keystore.
 type reply struct {
-	relay
+	wire.Header
 	Session *keystore.Record `json:"session,omitempty"`
 }
 
-// renewApart has another process renew the session, and returns it as it is stored
-// then. Our turn lasts; the work is the other's.
+// renewApart has another process renew the session, and returns the session as it is stored then. This process keeps
+// its turn meanwhile; the other one does the work.
 func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state, error) {
-	data, err := json.Marshal(order{orderVersion, fingerprint(st.RefreshToken), r.Audience, r.Scope})
+	o, err := wire.Marshal(&order{Token: fingerprint(st.RefreshToken), Audience: r.Audience, Scope: r.Scope})
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, s.named(errors.New("the renewal does not come to its end: ask again")))
+	endless := s.named(errors.New("the renewal does not come to its end: ask again"))
+	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, endless)
 	defer cancel()
-	answer, err := s.cfg.Apart(ctx, data)
+	line, err := s.cfg.Apart(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	var came reply
-	switch {
-	case json.Unmarshal(answer, &came) != nil || came.Version != orderVersion:
-	case came.Text != "":
-		return nil, came.err()
-	case came.Session != nil:
-		return s.decode(*came.Session)
+	var re reply
+	if wire.Unmarshal(line, &re) == nil {
+		if err := kinds().Err(re.Failure); err != nil {
+			return nil, err
+		}
+		if re.Session != nil {
+			return s.decode(*re.Session)
+		}
 	}
 	return nil, s.named(errors.New("the process that renewed the session ended before its time: ask again"))
 }
 
-// Renew makes the renewal that another process's Config.Apart was given an order for, and
-// calls answer once with the reply that it has to return: when it is done, or sooner where
-// the keystore takes its time, for a person waits for the reply. It goes on to the end
-// whatever becomes of the other process, in little more than a minute at most.
-func (s *Session) Renew(ctx context.Context, ordered []byte, answer func(reply []byte)) {
+// Renew makes the renewal for which another process called Config.Apart with the order. It calls tell once with the
+// reply that Config.Apart has to return: when the renewal is done, or earlier where the keystore takes its time, because
+// a person waits for the reply. Renew goes on to the end whatever becomes of the other process, for little more than a
+// minute at most.
+func (s *Session) Renew(ctx context.Context, ordered []byte, tell func(reply []byte)) {
 	var once sync.Once
 	say := func(st *state, err error) {
-		once.Do(func() { answer(replyOf(st, err)) })
+		once.Do(func() { tell(replyOf(st, err)) })
 	}
 	say(s.obey(context.WithoutCancel(ctx), ordered, func(err error) { say(nil, err) }))
 }
 
-// replyOf is nil where there is nothing that can be told: the other end takes that for a sudden end.
+// replyOf returns nil where it can't write the reply. The process that ordered the renewal takes that for a sudden end.
 func replyOf(st *state, err error) []byte {
-	r := reply{relay: *relayOf(err)}
+	re := reply{Header: kinds().Failed(err)}
 	if err == nil {
 		record, err := st.encode()
 		if err != nil {
 			return nil
 		}
-		r.Session = &record
+		re.Session = &record
 	}
-	data, err := json.Marshal(r)
+	line, err := wire.Marshal(&re)
 	if err != nil {
 		return nil
 	}
-	return data
+	return line
 }
 
 func (s *Session) obey(ctx context.Context, ordered []byte, slow func(error)) (*state, error) {
 	var o order
-	if json.Unmarshal(ordered, &o) != nil || o.Version != orderVersion {
+	if wire.Unmarshal(ordered, &o) != nil {
 		return nil, errors.New("the renewal was ordered by another version of loopkey: ask again")
 	}
 	work, err := s.lock.acquireWork(ctx)
@@ -98,74 +97,9 @@ func (s *Session) obey(ctx context.Context, ordered []byte, slow func(error)) (*
 		return nil, err
 	}
 	if fingerprint(st.RefreshToken) != o.Token {
-		return st, nil // the one who ordered is dead, and another was faster
+		return st, nil // the process that ordered this died, and another one has renewed the session since
 	}
 	ctx, cancel := context.WithTimeout(ctx, renewLimit)
 	defer cancel()
 	return st, s.refresh(ctx, st, Request{Audience: o.Audience, Scope: o.Scope}, slow)
-}
-
-// A relay is how a renewal ended, as one process tells another.
-type relay struct {
-	Version   int                `json:"v"`
-	Text      string             `json:"error,omitempty"` // "": well
-	Next      string             `json:"next,omitempty"`  // of the keystore
-	Diagnosis provider.Diagnosis `json:"diagnosis,omitzero"`
-	Kinds     []string           `json:"kinds,omitempty"`
-	MaybeSent bool               `json:"maybe_sent,omitempty"`
-}
-
-// kinds are the states that a caller tells apart, by the names under which they travel.
-func kinds() map[string]error {
-	return map[string]error{
-		"not_logged_in": ErrNotLoggedIn, "cannot_renew": ErrCannotRenew, "refresh_refused": ErrRefreshRefused,
-		"no_refresh_token": ErrNoRefreshToken, "expired": ErrExpired, "locked": ErrLocked,
-		"keystore": ErrKeystore, "corrupt": keystore.ErrCorrupt,
-		"untrusted": provider.ErrUntrusted, "audience": provider.ErrAudience, "refused": provider.ErrRefused,
-		"unreachable": provider.ErrUnreachable, "config": provider.ErrConfig,
-	}
-}
-
-func relayOf(err error) *relay {
-	r := &relay{Version: orderVersion}
-	if err == nil {
-		return r
-	}
-	r.Text, r.Diagnosis, r.MaybeSent = err.Error(), provider.Diagnose(err), provider.MaybeSent(err)
-	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
-		r.Next = e.Next
-	}
-	for kind, is := range kinds() {
-		if errors.Is(err, is) {
-			r.Kinds = append(r.Kinds, kind)
-		}
-	}
-	return r
-}
-
-func (r *relay) err() error {
-	if r.Text == "" {
-		return nil
-	}
-	return &relayedError{r}
-}
-
-// A relayedError is what went wrong in another process, with the states that it had there.
-type relayedError struct{ relay *relay }
-
-func (e *relayedError) Error() string { return e.relay.Text }
-
-// Next returns what the person can do about the keystore, or "".
-func (e *relayedError) Next() string { return e.relay.Next }
-
-// Diagnosis returns what the provider's error was diagnosed as in the other process.
-func (e *relayedError) Diagnosis() provider.Diagnosis { return e.relay.Diagnosis }
-
-func (e *relayedError) Is(target error) bool {
-	for _, kind := range e.relay.Kinds {
-		if kinds()[kind] == target {
-			return true
-		}
-	}
-	return false
 }

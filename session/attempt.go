@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/internal/wire"
 )
 
 // An attempt is a renewal that has begun, and has not come to its end yet or came
@@ -19,7 +20,12 @@ type attempt struct {
 	Token  string    `json:"refresh_token_sha256"` // of the one that was used
 	Began  time.Time `json:"began"`
 	Ended  time.Time `json:"ended,omitzero"`
-	Failed *relay    `json:"failed,omitempty"`
+	Failed *failure  `json:"failed,omitempty"`
+}
+
+type failure struct {
+	wire.Failure
+	MaybeSent bool `json:"maybe_sent,omitempty"` // the refresh token may be used up
 }
 
 func (s *Session) attemptFile() string {
@@ -37,8 +43,7 @@ func fingerprint(refreshToken string) string {
 func (s *Session) noteAttempt(st *state, failed error, usedUp bool) {
 	a := attempt{Token: fingerprint(st.RefreshToken), Began: s.cfg.Now()}
 	if failed != nil {
-		a.Ended, a.Failed = a.Began, relayOf(failed)
-		a.Failed.MaybeSent = usedUp
+		a.Ended, a.Failed = a.Began, &failure{kinds().Failure(failed), usedUp}
 	}
 	if data, err := json.Marshal(a); err == nil {
 		_ = private.Replace(s.attemptFile(), data)
@@ -58,7 +63,7 @@ func (s *Session) afterAttempt(st *state, asked time.Time) error {
 		return nil //nolint:nilerr // it tells nothing of this refresh token
 	}
 	if a.Failed != nil && a.Ended.After(asked) && !a.Ended.After(s.cfg.Now()) {
-		return a.Failed.err()
+		return kinds().Err(a.Failed.Failure)
 	}
 	if s.cfg.Notice != nil && (a.Failed == nil || a.Failed.MaybeSent) {
 		s.cfg.Notice(fmt.Sprintf("profile %q: the provider's answer to the last renewal was lost, so its refresh token is used once more. "+

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -273,6 +274,24 @@ func TestLostAnswer(t *testing.T) {
 	entries, err := filepath.Glob(filepath.Join(s.cfg.StateDir, "*attempt*"))
 	if err != nil || len(entries) != 0 {
 		t.Errorf("%q is left, %v", entries, err)
+	}
+}
+
+// The note that an earlier version of loopkey made of a lost reply is still understood.
+func TestLostReplyOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true})
+	var notices []string
+	s.cfg.Notice = func(text string) { notices = append(notices, text) }
+	s.login("")
+	sum := sha256.Sum256([]byte(s.stored().RefreshToken))
+	note := `{"refresh_token_sha256":"` + hex.EncodeToString(sum[:]) + `","began":"2026-01-01T00:00:00Z","ended":"2026-01-01T00:00:00Z",` +
+		`"failed":{"v":1,"error":"the provider can't be reached","next":"try again","kinds":["unreachable"],"maybe_sent":true}}`
+	if err := os.WriteFile(filepath.Join(s.cfg.StateDir, s.process().Name()+".attempt.json"), []byte(note), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.get(session.Request{Force: true}); err != nil || len(notices) != 1 || !strings.Contains(notices[0], "used once more") {
+		t.Errorf("got %v, told %q", err, notices)
 	}
 }
 

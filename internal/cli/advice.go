@@ -123,12 +123,6 @@ func (at situation) advice(err error) string {
 	if errors.Is(err, loopback.ErrForbidden) {
 		return at.sentence(loopback.ErrForbidden)
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		Next() string
-	}](err); ok && e.Next() != "" { // of a keystore, in the process that renewed the session
-		return e.Next()
-	}
 	d := provider.Diagnose(err)
 	return at.fill(at.sentence(d.Reason), d)
 }

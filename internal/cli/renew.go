@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -27,6 +27,7 @@ import (
 // An errand is all that such a process has to know. It is read from a pipe, for
 // arguments and environments can be seen by others.
 type errand struct {
+	wire.Header
 	known.Client
 	ClientSecret string `json:"client_secret,omitempty"`
 	Passphrase   string `json:"passphrase,omitempty"`
@@ -37,6 +38,9 @@ type errand struct {
 
 // errandLimit bounds an errand in bytes; a client secret is the largest thing in it.
 const errandLimit = 1 << 20
+
+// replyLimit bounds a reply in bytes: it holds a whole session.
+const replyLimit = 32 << 20
 
 func (e *errand) open(keychainLimit time.Duration, passphrase keystores.Passphrase) (*provider.Provider, keystore.Store, error) {
 	p, err := provider.New(provider.Config{
@@ -69,7 +73,7 @@ func (a *app) runErrand(ctx context.Context) error {
 	if !isTerminal(a.stdin) {
 		data, _ = io.ReadAll(io.LimitReader(a.stdin, errandLimit))
 	}
-	if json.Unmarshal(data, &e) != nil { // json's words may quote a secret
+	if wire.Unmarshal(data, &e) != nil {
 		return fmt.Errorf("%w: renew is for loopkey itself: run loopkey token --force-refresh", errUsage)
 	}
 	p, store, err := e.open(keychainLimitScript, func(context.Context, bool) (string, error) { return e.Passphrase, nil })
@@ -96,7 +100,7 @@ func (a *app) runApart(ctx context.Context, e errand, passphrase keystores.Passp
 			return nil, err
 		}
 	}
-	data, err := json.Marshal(e) //nolint:gosec // for a pipe to ourselves: this is what it is for
+	data, err := wire.Marshal(&e) // for a pipe to ourselves
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +119,7 @@ func (a *app) runApart(ctx context.Context, e errand, passphrase keystores.Passp
 	}
 	replied := make(chan []byte, 1)
 	go func() {
-		reply, _ := io.ReadAll(stdout)
+		reply, _ := io.ReadAll(io.LimitReader(stdout, replyLimit))
 		replied <- reply
 		_ = cmd.Wait()
 	}()
