@@ -142,18 +142,21 @@ func (c *Config) Remember(earlier known.Client) {
 		c.secret = nil
 		delete(c.values, "client-secret")
 	}
+	lastLogin := func(text string) value { return value{text: text, from: fromSession, origin: "the last login"} }
 	c.Issuer, c.ClientID, c.Auth0 = earlier.Issuer, earlier.ClientID, earlier.Auth0
-	c.values["issuer"] = value{text: c.Issuer, from: fromSession, origin: "the last login"}
-	c.values["client-id"] = value{text: c.ClientID, from: fromSession, origin: "the last login"}
-	c.AudienceParameter = cmp.Or(c.AudienceParameter, earlier.AudienceParameter)
+	c.values["issuer"], c.values["client-id"] = lastLogin(c.Issuer), lastLogin(c.ClientID)
 	if c.values["refresh-audiences"].from == fromNowhere {
 		c.RefreshAudiences = c.Auth0
 	}
-	if c.values["keystore"].from == fromNowhere && earlier.Keystore != "" {
-		c.Keystore = earlier.Keystore
-	}
-	if c.values["base-url"].from == fromNowhere && earlier.BaseURL != "" {
-		c.BaseURL = earlier.BaseURL
+	for i := range settings {
+		s := &settings[i]
+		if s.remembered == nil || c.values[s.name].from != fromNowhere {
+			continue
+		}
+		if text := s.remembered(earlier); text != "" {
+			c.values[s.name] = lastLogin(text)
+			s.set(c, text)
+		}
 	}
 }
 

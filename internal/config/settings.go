@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/keystores"
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/private"
 )
 
@@ -34,6 +35,8 @@ type setting struct {
 	set       func(c *Config, text string) // nil: Load does that
 	otherwise string                       // what is set where no source says anything
 	check     func(v value) error          // what is wrong with a value that a source gave
+
+	remembered func(k known.Client) string // what the last login used, and commands after it use too; nil: nothing
 }
 
 // A Flag is a flag of the command line, as its help shows it.
@@ -85,6 +88,7 @@ var settings = []setting{
 		flag:      Flag{Value: "URL", Usage: "where the local server is (default " + defaultBaseURL + ")"},
 		set:       func(c *Config, text string) { c.BaseURL = text },
 		otherwise: defaultBaseURL, check: checkBaseURL,
+		remembered: func(k known.Client) string { return k.BaseURL },
 	},
 	{
 		name: "profile", variables: []string{"LOOPKEY_PROFILE"},
@@ -100,10 +104,12 @@ var settings = []setting{
 		flag:      Flag{Value: "KIND", Usage: "where the session rests: keychain, or file (encrypted)"},
 		set:       func(c *Config, text string) { c.Keystore = text },
 		otherwise: keystores.Default, check: checkKeystore,
+		remembered: func(k known.Client) string { return k.Keystore },
 	},
 	{
 		name: "audience-parameter", key: "audience_parameter",
 		set: func(c *Config, text string) { c.AudienceParameter = text }, check: checkAudienceParameter,
+		remembered: func(k known.Client) string { return k.AudienceParameter },
 	},
 	{
 		name: "refresh-audiences", key: "refresh_audiences", isBool: true,
