@@ -1,5 +1,5 @@
-// Package axe asks axe-core, in a real browser, whether a page can be used by
-// everybody: with a keyboard, a screen reader, weak eyes.
+// Package axe runs axe-core on a page in a real browser: can everybody use it, also with a keyboard, a screen reader or
+// poor eyesight?
 package axe
 
 import (
@@ -24,10 +24,10 @@ func Check(t testing.TB, b *chromium.Browser) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Through the debugger, for the page's own policy lets no foreign script in.
-	broken := chromium.Get(t, b, chromedp.Evaluate[[]string](string(script)+`;
-		axe.run().then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html).join(" | ")))`, chromedp.EvalAwaitPromise))
+	// The debugger runs the script, because the page's Content-Security-Policy allows no script but its own.
+	const run = `;axe.run().then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html).join(" | ")))`
+	broken := chromium.Get(t, b, chromedp.Evaluate[[]string](string(script)+run, chromedp.EvalAwaitPromise))
 	for _, rule := range broken {
-		t.Errorf("%s breaks a rule of accessibility: %s", chromium.Get(t, b, chromedp.Location()), rule)
+		t.Errorf("%s breaks an accessibility rule: %s", chromium.Get(t, b, chromedp.Location()), rule)
 	}
 }

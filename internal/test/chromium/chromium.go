@@ -1,8 +1,7 @@
-// Package chromium starts a real browser for tests, and listens to what it complains
-// about: a console error, an exception, a request to another host, a policy report.
+// Package chromium starts a real browser for tests, and records what it complains about: console errors, exceptions,
+// violations of a Content-Security-Policy. It records the hosts of its requests too.
 //
-// Where no Chromium is installed the test is skipped with a word; with
-// LOOPKEY_TEST_REAL=1 it fails.
+// Where no Chromium is installed the test is skipped and says so; with LOOPKEY_TEST_REAL=1 it fails.
 package chromium
 
 import (
@@ -31,10 +30,10 @@ type Browser struct {
 	hosts      map[string]bool
 }
 
-// limit bounds a test's whole visit.
+// limit is how long a test may use the browser.
 const limit = time.Minute
 
-// Start starts a browser that ends with the test.
+// Start starts a browser, and ends it when the test ends.
 func Start(t testing.TB, options ...chromedp.ExecAllocatorOption) *Browser {
 	t.Helper()
 	path := find()
@@ -54,7 +53,8 @@ func Start(t testing.TB, options ...chromedp.ExecAllocatorOption) *Browser {
 	t.Cleanup(endAllocator)
 	tab, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
-	if err := chromedp.Do(tab, chromedp.Navigate("about:blank")); err != nil { // the call that starts the browser may set no limit
+	// The call that starts the browser must have no time limit of its own: the browser would end with it.
+	if err := chromedp.Do(tab, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatalf("starting Chromium: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(tab, limit)
@@ -92,7 +92,7 @@ func (b *Browser) listen(event any) {
 	case *runtime.EventExceptionThrown:
 		b.complaints = append(b.complaints, "exception: "+e.ExceptionDetails.Text)
 	case *log.EventEntryAdded:
-		// A favicon that is not there is no fault of a page, and a 4xx page is wanted in some tests.
+		// A missing favicon is no fault of a page, and some tests load a 4xx page on purpose.
 		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
 			b.complaints = append(b.complaints, string(e.Entry.Source)+": "+e.Entry.Text)
 		}
@@ -104,7 +104,7 @@ func (b *Browser) listen(event any) {
 	}
 }
 
-// Do takes steps, and fails the test if one of them fails.
+// Do runs actions, and ends the test if one of them fails.
 func (b *Browser) Do(t testing.TB, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	if err := chromedp.Do(b.Context, steps...); err != nil {
@@ -112,7 +112,7 @@ func (b *Browser) Do(t testing.TB, steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Get returns what an action finds, and fails the test if it fails.
+// Get returns the result of an action, and ends the test if the action fails.
 func Get[T any](t testing.TB, b *Browser, action chromedp.Action[T]) T {
 	t.Helper()
 	found, err := chromedp.Run(b.Context, action)
@@ -122,14 +122,14 @@ func Get[T any](t testing.TB, b *Browser, action chromedp.Action[T]) T {
 	return found
 }
 
-// Complaints returns what the browser objected to so far, policy violations among it.
+// Complaints returns what the browser complained about so far.
 func (b *Browser) Complaints() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.complaints...)
 }
 
-// Hosts returns the hosts that requests went to.
+// Hosts returns the hosts that the browser sent requests to.
 func (b *Browser) Hosts() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

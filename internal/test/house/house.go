@@ -1,6 +1,5 @@
-// Package house runs the real loopkey in tests, as many processes as a test
-// likes: a house is a home folder of its own with a port, a configuration and a
-// keystore in it, and a person who sits at its browser.
+// Package house runs the real loopkey in tests, in as many processes as a test likes. A House is a home folder with a
+// configuration, a keystore and a port of its own, and a $BROWSER that logs a user in.
 package house
 
 import (
@@ -26,55 +25,56 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 )
 
-// The client and the person of every house.
+// The client of every house, and the user whom its browser logs in.
 const (
 	Client          = "loopkey-tests"
 	Email, Password = "ada@example.com", "analytical-engine"
 )
 
-// Race lets a process that was built with the race detector end at once, not after a second.
+// Race makes a process that was built with the race detector exit at once instead of after a second.
 const Race = "GORACE=atexit_sleep_ms=0"
 
-// Main is for a TestMain: it makes the test binary loopkey too, and visit, the
-// person. It calls what main.go calls.
+// Main is the body of a TestMain. It makes the test binary also the programs of Commands.
 func Main(m *testing.M) {
 	testscript.Main(m, Commands())
 }
 
-// Commands are the programs that a test binary can be, by the name it is started with.
+// Commands returns the programs that the test binary can be, by the name it is started with: loopkey, which calls what
+// main.go calls, and visit, the $BROWSER.
 func Commands() map[string]func() {
 	return map[string]func(){
 		"loopkey": func() {
-			os.Exit(cli.Main(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)) //nolint:forbidigo // this is a main
+			//nolint:forbidigo // this is a main
+			os.Exit(cli.Main(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 		},
 		"visit": visit,
 	}
 }
 
-// visit plays the person: it is the $BROWSER, and goes where loopkey sends it.
+// visit is the $BROWSER: it opens the URL that loopkey gives it, and logs the user in.
 func visit() {
 	person := tenant.Person{Email: Email, Password: Password, Deny: os.Getenv("VISIT") == "deny"}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if _, err := person.Visit(ctx, os.Args[len(os.Args)-1]); err != nil {
-		panic(err) // $BROWSER fails, and says so
+		panic(err) // the $BROWSER fails, and says why
 	}
 }
 
-// A House is a home folder with loopkey in it. Its default profile names the
-// issuer it was made for, and a keystore in memory that all its processes share.
+// A House is a home folder for loopkey. Its default profile names an issuer, and a keystore in memory that all its
+// processes share.
 type House struct {
 	Dir    string   // HOME and TMPDIR
 	Base   string   // http://localhost:PORT, the base URL of the local server
-	Env    []string // the environment of its processes, the last of a name counts
+	Env    []string // the environment of its processes; the last value of a variable counts
 	Store  keystore.Store
-	Tenant *tenant.Tenant // nil but WithTenant's
+	Tenant *tenant.Tenant // only set by WithTenant
 
 	t      testing.TB
 	socket string
 }
 
-// New makes a house for an issuer. The variables in env go over its own.
+// New returns a house for an issuer. The variables in env override its own.
 func New(t testing.TB, issuer string, env ...string) *House {
 	t.Helper()
 	h := empty(t, env)
@@ -82,7 +82,7 @@ func New(t testing.TB, issuer string, env ...string) *House {
 	return h
 }
 
-// WithTenant makes a house beside an embedded tenant of its own, whose refresh tokens rotate.
+// WithTenant returns a house for a tenant of its own, whose refresh tokens rotate.
 func WithTenant(t testing.TB, env ...string) *House {
 	t.Helper()
 	h := empty(t, env)
@@ -134,8 +134,7 @@ func empty(t testing.TB, env []string) *House {
 	return h
 }
 
-// Configure writes the configuration anew: a default profile for the issuer, with
-// further lines of TOML after it.
+// Configure replaces the configuration by a default profile for the issuer, with further lines of TOML after it.
 func (h *House) Configure(issuer string, lines ...string) {
 	h.t.Helper()
 	content := fmt.Sprintf("[profile.default]\nissuer = %q\nclient_id = %q\nbase_url = %q\nkeystore = %q\n%s\n",
@@ -145,9 +144,9 @@ func (h *House) Configure(issuer string, lines ...string) {
 	}
 }
 
-// FreePort is free on both loopbacks, and stays out of the way of everybody else who
-// asks for one, in other processes too, until it is given back: a UDP socket of the same
-// number marks it. It is none of those that the system hands out by itself.
+// FreePort returns a port that is free on both loopbacks. Until giveBack is called no other call of FreePort returns
+// it, in this process or another: a UDP socket on the same port marks it as taken. It is not one of the ports that the
+// system gives to sockets that ask for any port.
 func FreePort(ctx context.Context) (port int, giveBack func(), err error) {
 	var listen net.ListenConfig
 	for range 100 {
@@ -174,7 +173,7 @@ func FreePort(ctx context.Context) (port int, giveBack func(), err error) {
 	return 0, nil, errors.New("no port is free on both loopbacks")
 }
 
-// ShortDir is a folder whose path leaves room for a socket's name.
+// ShortDir returns a folder whose path is short enough for a socket in it.
 func ShortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lk") //nolint:usetesting // t.TempDir's is too long for a socket on some systems
@@ -185,8 +184,7 @@ func ShortDir(t testing.TB) string {
 	return dir
 }
 
-// Visitor is the path of a program that plays the person: the test binary, under
-// the name by which Main knows it.
+// Visitor returns the path of the program visit: a link to the test binary.
 func Visitor(t testing.TB) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -200,7 +198,7 @@ func Visitor(t testing.TB) string {
 	return link
 }
 
-// Command is a run of loopkey, not yet started.
+// Command returns a run of loopkey that is not started yet.
 func (h *House) Command(ctx context.Context, args ...string) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
@@ -213,13 +211,13 @@ func (h *House) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// A Result is what a run printed and how it ended.
+// A Result is what a run of loopkey printed, and its exit code.
 type Result struct {
 	Stdout, Stderr string
-	Code           int // -1: ended by a signal
+	Code           int // -1: a signal ended it
 }
 
-// Run runs loopkey to its end, two minutes at most.
+// Run runs loopkey, for two minutes at most.
 func (h *House) Run(args ...string) Result {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -227,7 +225,7 @@ func (h *House) Run(args ...string) Result {
 	return h.Finish(h.Command(ctx, args...))
 }
 
-// Finish runs a command to its end.
+// Finish runs a command that Command returned.
 func (h *House) Finish(cmd *exec.Cmd) Result {
 	h.t.Helper()
 	var out, errs bytes.Buffer
@@ -240,7 +238,7 @@ func (h *House) Finish(cmd *exec.Cmd) Result {
 	return Result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
-// Must runs loopkey, which has to succeed, and returns its answer.
+// Must runs loopkey, and returns its stdout. It ends the test if loopkey fails.
 func (h *House) Must(args ...string) string {
 	h.t.Helper()
 	r := h.Run(args...)
@@ -250,28 +248,28 @@ func (h *House) Must(args ...string) string {
 	return r.Stdout
 }
 
-// Expire leaves the session with an access token that is over. It wants a tenant.
+// Expire leaves the session with an expired access token. The house must have a tenant.
 func (h *House) Expire() {
 	h.t.Helper()
 	h.Tenant.SetAccessTokenLifetime(time.Second)
-	h.Run("token", "--force-refresh") // on a slow machine it is over when it comes, which exits 1
+	h.Run("token", "--force-refresh") // on a slow machine the token is expired already, which exits 1
 	h.Tenant.SetAccessTokenLifetime(time.Hour)
 	h.Tenant.Reset()
 }
 
-// A Running is a loopkey that serves or waits, with its stderr at hand.
+// A Running is a loopkey that serves or waits.
 type Running struct {
 	Cmd    *exec.Cmd
 	Stderr *bufio.Reader
 }
 
-// Start runs loopkey until the test ends.
+// Start starts loopkey, and interrupts it when the test ends.
 func (h *House) Start(args ...string) *Running {
 	h.t.Helper()
 	return h.StartCommand(func(ctx context.Context) *exec.Cmd { return h.Command(ctx, args...) })
 }
 
-// StartCommand is Start for a command that is made another way.
+// StartCommand is Start for a command that the caller makes.
 func (h *House) StartCommand(command func(context.Context) *exec.Cmd) *Running {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -292,7 +290,7 @@ func (h *House) StartCommand(command func(context.Context) *exec.Cmd) *Running {
 	return &Running{Cmd: cmd, Stderr: bufio.NewReader(stderr)}
 }
 
-// Line returns the next line of stderr that begins with prefix.
+// Line reads stderr up to a line that begins with prefix, and returns that line.
 func (r *Running) Line(t testing.TB, prefix string) string {
 	t.Helper()
 	for {
@@ -306,7 +304,7 @@ func (r *Running) Line(t testing.TB, prefix string) string {
 	}
 }
 
-// Serve starts the web UI, and returns its one-time URL.
+// Serve starts loopkey serve, and returns its one-time URL.
 func (h *House) Serve(args ...string) string {
 	h.t.Helper()
 	return h.Start(append([]string{"serve", "--no-browser"}, args...)...).Line(h.t, h.Base+"/auth/enter?")

@@ -1,7 +1,7 @@
-// Package npm installs packages from npm for tests, as a lock file names them.
+// Package npm installs packages from npm for tests, in the versions of a lock file.
 //
-// It wants node and npm. Where one is missing, or npm ci can't get the packages, a
-// test skips with a word; with LOOPKEY_TEST_REAL=1 it fails.
+// It needs node and npm. Where one is missing, or npm ci can't get the packages, the test is skipped and says why; with
+// LOOPKEY_TEST_REAL=1 it fails.
 package npm
 
 import (
@@ -16,9 +16,8 @@ import (
 	"time"
 )
 
-// Install returns the folder that holds the node_modules of files' package.json and
-// package-lock.json. It lies outside the tree and is kept between runs, by the lock
-// file that it was made of.
+// Install installs what the package.json and package-lock.json in files name, and returns the folder that holds the
+// node_modules. The folder lies in the user's cache folder and is reused while these files stay the same.
 func Install(t testing.TB, name string, files fs.FS) string {
 	t.Helper()
 	dir, err := install(name, files)
@@ -28,7 +27,7 @@ func Install(t testing.TB, name string, files fs.FS) string {
 	if os.Getenv("LOOPKEY_TEST_REAL") == "1" {
 		t.Fatalf("%s from npm: %v", name, err)
 	}
-	t.Skipf("%s from npm can't be had here: %v", name, err)
+	t.Skipf("%s can't be installed from npm here: %v", name, err)
 	return ""
 }
 
@@ -57,7 +56,7 @@ func install(name string, files fs.FS) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return "", err
 	}
-	fresh, err := os.MkdirTemp(filepath.Dir(dir), "new-") // another process may be at it
+	fresh, err := os.MkdirTemp(filepath.Dir(dir), "new-") // another process may be installing the same
 	if err != nil {
 		return "", err
 	}
@@ -71,8 +70,8 @@ func install(name string, files fs.FS) (string, error) {
 	defer cancel()
 	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--loglevel=error")
 	npm.Dir, npm.WaitDelay = fresh, time.Second
-	if said, err := npm.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci: %w: %s", err, said)
+	if output, err := npm.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("npm ci: %w: %s", err, output)
 	}
 	if err := os.Rename(fresh, dir); err != nil && !present(dir) {
 		return "", err

@@ -16,7 +16,7 @@ import (
 	"github.com/loopkey/loopkey/session"
 )
 
-// baseURL is one with a port that was free a moment ago, on both loopbacks or on 127.0.0.1 alone.
+// baseURL returns a base URL whose port was free a moment ago.
 func baseURL(t *testing.T) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -27,8 +27,8 @@ func baseURL(t *testing.T) string {
 	return "http://localhost:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// The whole story: log in through the loopback server, keep the session, renew it, get
-// a token that the login did not name, and end it all.
+// All of it: log in through the loopback server, store the session, renew it, ask for an audience that the login did
+// not name, and log out.
 func TestTheMainJob(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{panva.Public, panva.Confidential} {
@@ -58,10 +58,10 @@ func TestTheMainJob(t *testing.T) {
 				t.Fatalf("%+v, %v", first, err)
 			}
 			if got := s.Requests(t)["POST /token"]; got != before["POST /token"] {
-				t.Errorf("a token that is good made a request")
+				t.Errorf("a valid token cost a request")
 			}
 			last := first
-			for range 3 { // each takes the refresh token that the last one brought
+			for range 3 { // each uses the refresh token of the one before
 				renewed, err := mine.AccessToken(ctx, session.Request{Force: true})
 				if err != nil {
 					t.Fatal(err)
@@ -74,32 +74,36 @@ func TestTheMainJob(t *testing.T) {
 			if got := s.Requests(t)["POST /token"]; got != before["POST /token"]+3 {
 				t.Errorf("three renewals made %d requests", got-before["POST /token"])
 			}
-			// This provider would take the refresh token for a resource that was not granted: it is not asked.
-			if _, err := mine.AccessToken(ctx, session.Request{Audience: panva.Invoices}); !errors.Is(err, session.ErrCannotRenew) {
+			// A request for a resource that was not granted would cost this provider's refresh token, so none is sent.
+			_, err = mine.AccessToken(ctx, session.Request{Audience: panva.Invoices})
+			if !errors.Is(err, session.ErrCannotRenew) {
 				t.Errorf("another audience: %v", err)
 			}
 			if _, err := mine.AccessToken(ctx, session.Request{Force: true}); err != nil {
-				t.Errorf("and after it: %v", err)
+				t.Errorf("after the request for another audience: %v", err)
 			}
 			ended, err := mine.End(ctx, session.EndOptions{PostLogoutRedirectURI: base, State: "back"})
 			if err != nil {
 				t.Fatalf("%+v, %v", ended, err)
 			}
-			if err := loopback.EndSession(ctx, loopback.EndSessionConfig{URL: ended.EndSessionURL, State: "back", BaseURL: base, OpenBrowser: s.Browse}); err != nil {
+			if err := loopback.EndSession(ctx, loopback.EndSessionConfig{
+				URL: ended.EndSessionURL, State: "back", BaseURL: base, OpenBrowser: s.Browse,
+			}); err != nil {
 				t.Errorf("the provider's session: %v", err)
 			}
 			if _, err := mine.AccessToken(ctx, session.Request{}); !errors.Is(err, session.ErrNotLoggedIn) {
 				t.Errorf("after the logout: %v", err)
 			}
-			if _, err := p.Refresh(ctx, provider.RefreshRequest{RefreshToken: tokens.RefreshToken, Subject: panva.Subject}); !errors.Is(err, provider.ErrInvalidGrant) {
+			_, err = p.Refresh(ctx, provider.RefreshRequest{RefreshToken: tokens.RefreshToken, Subject: panva.Subject})
+			if !errors.Is(err, provider.ErrInvalidGrant) {
 				t.Errorf("the refresh token after the logout: %v", err)
 			}
 		})
 	}
 }
 
-// A second login in the same browser shares the grant of the first, and revoking the
-// refresh token that it replaced revokes both: the browser is sent through once more.
+// A second login in the same browser shares the provider's grant with the first. Revoking the first login's refresh
+// token revokes both, so the login is repeated, once.
 func TestSecondLogin(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -139,8 +143,8 @@ func TestSecondLogin(t *testing.T) {
 		t.Error("the refresh token that was replaced was not revoked")
 	}
 	login()
-	t.Logf("%d of 3 logins were made once more", repeated)
+	t.Logf("%d of 3 logins were repeated", repeated)
 	if repeated > 1 {
-		t.Errorf("the browser was sent through %d times more: it is not remembered that this provider revokes both", repeated)
+		t.Errorf("%d logins were repeated: it was not remembered that this provider revokes both", repeated)
 	}
 }

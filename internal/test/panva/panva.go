@@ -1,13 +1,14 @@
-// Package panva runs panva's certified oidc-provider for tests: a provider that nobody
-// here wrote, so that agreeing with it means more than agreeing with ourselves.
+// Package panva runs panva's oidc-provider for tests: a certified provider that was written by others, and so does not
+// repeat a mistake of loopkey's.
 //
-// It wants node and npm. Where one is missing, or npm ci can't get the packages of the
-// lock file, a test skips with a word; with LOOPKEY_TEST_REAL=1 it fails.
+// It needs node and npm. Where one is missing, or npm ci can't get the packages, the test is skipped and says why; with
+// LOOPKEY_TEST_REAL=1 it fails.
 package panva
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
@@ -36,23 +37,23 @@ const (
 	ConfidentialPost = "confidential-post" // client_secret_post
 )
 
-// Secret is that of the confidential clients; it is not the same encoded and plain.
-const Secret = `s3cr$et+/%20 with:odd"characters-and-32-of-them` //nolint:gosec // of a provider that lives for one test
+// Secret is the secret of the confidential clients. It holds characters that have to be encoded.
+const Secret = `s3cr$et+/%20 with:odd"characters-and-32-of-them` //nolint:gosec // of a provider that runs for one test
 
-// The resources that tokens can be had for (RFC 8707). Their scopes are read and write.
+// The resources that a client may request tokens for (RFC 8707). Their scopes are read and write.
 const (
 	Orders   = "https://orders.example.com/"
 	Invoices = "https://invoices.example.com/"
 )
 
-// Subject is the person that Visit plays.
+// Subject is the user whom Visit logs in.
 const Subject = "ada"
 
-// Options say how the provider behaves. The zero value is what most tests want.
+// Options say how the provider behaves. The zero value suits most tests.
 type Options struct {
 	AccessTokenLifetime  time.Duration // 0: 10 minutes
 	RefreshTokenLifetime time.Duration // 0: an hour
-	Algorithm            string        // that ID tokens are signed with: "" is RS256; or PS256, ES256, EdDSA
+	Algorithm            string        // of the ID tokens' signatures: RS256, PS256, ES256 or EdDSA; "": RS256
 	RequirePush          bool          // authorization requests must be pushed (RFC 9126)
 }
 
@@ -74,17 +75,10 @@ func Start(t *testing.T, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seconds := func(d, otherwise time.Duration) int {
-		if d == 0 {
-			d = otherwise
-		}
-		return int(d.Seconds())
-	}
-	if o.Algorithm == "" {
-		o.Algorithm = "RS256"
-	}
+	seconds := func(d, fallback time.Duration) int { return int(cmp.Or(d, fallback).Seconds()) }
 	options, err := json.Marshal(map[string]any{
-		"secret": Secret, "resources": []string{Orders, Invoices}, "algorithm": o.Algorithm, "requirePush": o.RequirePush,
+		"secret": Secret, "resources": []string{Orders, Invoices}, "requirePush": o.RequirePush,
+		"algorithm":           cmp.Or(o.Algorithm, "RS256"),
 		"accessTokenSeconds":  seconds(o.AccessTokenLifetime, 10*time.Minute),
 		"refreshTokenSeconds": seconds(o.RefreshTokenLifetime, time.Hour),
 	})
@@ -92,12 +86,13 @@ func Start(t *testing.T, o Options) *Server {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	node := exec.CommandContext(ctx, "node", "--input-type=module", "--eval", string(script)) //nolint:gosec // the script is embedded
-	node.Dir = dir                                                                            // imports are looked for from here
+	//nolint:gosec // the script is embedded
+	node := exec.CommandContext(ctx, "node", "--input-type=module", "--eval", string(script))
+	node.Dir = dir // where its imports are
 	node.Env = append(os.Environ(), "PANVA_OPTIONS="+string(options), "NODE_OPTIONS=", "NODE_ENV=production", "DEBUG=")
-	words := &output{}
-	node.Stderr = words
-	stdin, err := node.StdinPipe() // node ends with it, even if this program is killed
+	stderr := &output{}
+	node.Stderr = stderr
+	stdin, err := node.StdinPipe() // the script ends at its end, also if this program is killed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +108,7 @@ func Start(t *testing.T, o Options) *Server {
 		cancel()
 		_ = node.Wait() // it was killed
 		if t.Failed() {
-			t.Logf("oidc-provider said:\n%s", words)
+			t.Logf("oidc-provider wrote to stderr:\n%s", stderr)
 		}
 	})
 	issuer := make(chan string, 1)
@@ -135,12 +130,12 @@ func Start(t *testing.T, o Options) *Server {
 	case <-limit.C:
 	}
 	if s.Issuer == "" {
-		t.Fatalf("oidc-provider did not start: %s", words)
+		t.Fatalf("oidc-provider did not start: %s", stderr)
 	}
 	return s
 }
 
-// Requests returns how many requests of each kind came, by method and path.
+// Requests returns how many requests came by method and path, such as "POST /token".
 func (s *Server) Requests(t *testing.T) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
@@ -154,9 +149,9 @@ func (s *Server) Requests(t *testing.T) map[string]int {
 	return counts
 }
 
-// Visit plays the person, whose browser keeps its cookies: from a URL of the provider
-// through its pages, as one who logs in and agrees to everything. It returns the first URL
-// that is not the provider's, without requesting it; "" if the pages end at the provider.
+// Visit opens a URL of the provider in the user's browser, which keeps its cookies, and there logs in and agrees to
+// everything. It returns the first URL that is not the provider's, without requesting it, or "" if the last page is
+// the provider's.
 func (s *Server) Visit(ctx context.Context, start string) (string, error) {
 	method, target, form := http.MethodGet, start, url.Values(nil)
 	for range 20 {
@@ -171,7 +166,7 @@ func (s *Server) Visit(ctx context.Context, start string) (string, error) {
 		case page.location != "":
 			method, target, form = http.MethodGet, page.location, nil
 		case page.status != http.StatusOK:
-			return "", fmt.Errorf("the provider answered %d: %s", page.status, words(page.body))
+			return "", fmt.Errorf("the provider responded %d: %s", page.status, pageText(page.body))
 		default:
 			action, values, err := fill(page.body)
 			if err != nil || action == "" {
@@ -184,11 +179,11 @@ func (s *Server) Visit(ctx context.Context, start string) (string, error) {
 			method, target, form = http.MethodPost, next.String(), values
 		}
 	}
-	return "", errors.New("the provider's pages go round in circles")
+	return "", errors.New("too many redirects and forms at the provider")
 }
 
-// Browse is Visit that goes on beyond the provider, as a browser does, by way of redirects
-// there and back. It is a $BROWSER for the program under test.
+// Browse is Visit that also follows redirects from the provider to the program under test and back, as a browser does.
+// It can be the OpenBrowser of the program under test.
 func (s *Server) Browse(ctx context.Context, start string) error {
 	for range 20 {
 		away, err := s.Visit(ctx, start)
@@ -204,7 +199,7 @@ func (s *Server) Browse(ctx context.Context, start string) error {
 		}
 		start = page.location
 	}
-	return errors.New("the pages go round in circles")
+	return errors.New("too many redirects between the provider and the client")
 }
 
 type page struct {
@@ -215,7 +210,7 @@ type page struct {
 }
 
 func browser() *http.Client {
-	jar, _ := cookiejar.New(nil) // it fails for options alone
+	jar, _ := cookiejar.New(nil) // without options it can't fail
 	return &http.Client{
 		Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -248,7 +243,7 @@ func (s *Server) get(ctx context.Context, method, target string, form url.Values
 	return p, err
 }
 
-// fill fills in a page's form as a person would who agrees; action is "" where there is none.
+// fill returns the action and values of a page's form, filled in by a user who agrees. action is "" if there is none.
 func fill(body []byte) (action string, values url.Values, err error) {
 	root, err := html.Parse(bytes.NewReader(body))
 	if err != nil {
@@ -269,7 +264,7 @@ func fill(body []byte) (action string, values url.Values, err error) {
 		case n.Data == "input" && name == "login":
 			values.Set(name, Subject)
 		case n.Data == "input" && name == "password":
-			values.Set(name, "any will do")
+			values.Set(name, "any password works")
 		case n.Data == "input" && name != "":
 			values.Set(name, attribute["value"])
 		case n.Data == "button" && attribute["form"] == id && name != "" && name != "abort":
@@ -279,11 +274,11 @@ func fill(body []byte) (action string, values url.Values, err error) {
 	return action, values, nil
 }
 
-// words are the text of a page, for a message.
-func words(body []byte) string {
+// pageText returns the text of a page, for an error.
+func pageText(body []byte) string {
 	root, err := html.Parse(bytes.NewReader(body))
 	if err != nil {
-		return "a page that is no HTML"
+		return "a page that is not HTML"
 	}
 	var text []string
 	for n := range root.Descendants() {
@@ -294,7 +289,7 @@ func words(body []byte) string {
 	return strings.Join(text, " ")
 }
 
-// output collects what node says on stderr.
+// output keeps the first 64 KiB that node writes to stderr.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer

@@ -31,19 +31,19 @@ func client(t *testing.T, s *panva.Server, id string) *provider.Provider {
 	return p
 }
 
-// A login by hand: what a browser and a callback do, without either.
+// A login does what a browser and a callback do, without either.
 type login struct{ scope, audience string }
 
 func (l login) run(t *testing.T, s *panva.Server, p *provider.Provider) *provider.Tokens {
 	t.Helper()
-	tokens, err := l.try(t, s, p)
+	tokens, err := l.attempt(t, s, p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return tokens
 }
 
-func (l login) try(t *testing.T, s *panva.Server, p *provider.Provider) (*provider.Tokens, error) {
+func (l login) attempt(t *testing.T, s *panva.Server, p *provider.Provider) (*provider.Tokens, error) {
 	t.Helper()
 	ctx := t.Context()
 	if l.scope == "" {
@@ -52,8 +52,10 @@ func (l login) try(t *testing.T, s *panva.Server, p *provider.Provider) (*provid
 	state, nonce, verifier := rand.Text(), rand.Text(), rand.Text()+rand.Text()
 	challenge := sha256.Sum256([]byte(verifier))
 	target, err := p.AuthorizationURL(ctx, provider.AuthorizationRequest{
-		RedirectURI: redirectURI, State: state, Nonce: nonce, CodeChallenge: base64.RawURLEncoding.EncodeToString(challenge[:]),
-		Scope: l.scope, Audience: l.audience, Extra: url.Values{"prompt": {"consent"}}, // without it no offline_access (OpenID Connect Core 1.0, section 11)
+		RedirectURI: redirectURI, State: state, Nonce: nonce, Scope: l.scope, Audience: l.audience,
+		CodeChallenge: base64.RawURLEncoding.EncodeToString(challenge[:]),
+		// Without it there is no offline_access (OpenID Connect Core 1.0, section 11).
+		Extra: url.Values{"prompt": {"consent"}},
 	})
 	if err != nil {
 		return nil, err
@@ -71,7 +73,8 @@ func (l login) try(t *testing.T, s *panva.Server, p *provider.Provider) (*provid
 		return nil, err
 	}
 	return p.Exchange(ctx, provider.CodeExchange{
-		Code: code, RedirectURI: redirectURI, CodeVerifier: provider.NewSecret(verifier), Nonce: nonce, Scope: l.scope, Audience: l.audience,
+		Code: code, RedirectURI: redirectURI, CodeVerifier: provider.NewSecret(verifier), Nonce: nonce,
+		Scope: l.scope, Audience: l.audience,
 	})
 }
 
@@ -95,14 +98,18 @@ func TestLogin(t *testing.T) {
 			s := panva.Start(t, test.Options)
 			tokens := login{}.run(t, s, client(t, s, test.client))
 			claims := tokens.Claims.All(tokens.UserInfo)
-			if claims.Subject() != panva.Subject || claims.Text("email") != "ada@example.com" || claims.Text("name") != "Ada Lovelace" {
+			if claims.Subject() != panva.Subject || claims.Text("email") != "ada@example.com" ||
+				claims.Text("name") != "Ada Lovelace" {
 				t.Errorf("claims %v", claims)
 			}
-			if left := time.Until(tokens.Expiry); tokens.RefreshToken.IsZero() || tokens.AccessToken.IsZero() || left > 10*time.Minute || left < 9*time.Minute {
+			left := time.Until(tokens.Expiry)
+			if tokens.RefreshToken.IsZero() || tokens.AccessToken.IsZero() || left > 10*time.Minute || left < 9*time.Minute {
 				t.Errorf("tokens %+v", tokens)
 			}
 			requests := s.Requests(t)
-			want := map[string]int{"POST /token": 1, "GET /jwks": 1, "GET /.well-known/openid-configuration": 1, "GET /me": 1, "POST /request": 0}
+			want := map[string]int{
+				"POST /token": 1, "GET /jwks": 1, "GET /.well-known/openid-configuration": 1, "GET /me": 1, "POST /request": 0,
+			}
 			if test.RequirePush {
 				want["POST /request"] = 1
 			}
@@ -122,13 +129,16 @@ func TestRenewalRotates(t *testing.T) {
 	first := login{}.run(t, s, p)
 	before := s.Requests(t)
 	renew := func(refreshToken provider.Secret) (*provider.Tokens, error) {
-		return p.Refresh(t.Context(), provider.RefreshRequest{RefreshToken: refreshToken, Subject: first.Claims.Subject(), AuthTime: first.Claims.Time("auth_time")})
+		return p.Refresh(t.Context(), provider.RefreshRequest{
+			RefreshToken: refreshToken, Subject: first.Claims.Subject(), AuthTime: first.Claims.Time("auth_time"),
+		})
 	}
 	second, err := renew(first.RefreshToken)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.RefreshToken.IsZero() || second.RefreshToken.Reveal() == first.RefreshToken.Reveal() || second.AccessToken.Reveal() == first.AccessToken.Reveal() {
+	if second.RefreshToken.IsZero() || second.RefreshToken.Reveal() == first.RefreshToken.Reveal() ||
+		second.AccessToken.Reveal() == first.AccessToken.Reveal() {
 		t.Error("nothing was rotated")
 	}
 	after := s.Requests(t)
@@ -141,7 +151,7 @@ func TestRenewalRotates(t *testing.T) {
 			t.Errorf("%s: %d requests, want %d", name, after[name], want)
 		}
 	}
-	// A refresh token that was used ends the family: the provider takes it for a stolen one.
+	// The provider takes a refresh token that is used twice for stolen, and revokes all tokens of the login.
 	if _, err := renew(first.RefreshToken); !errors.Is(err, provider.ErrInvalidGrant) {
 		t.Errorf("reuse: %v", err)
 	}
@@ -167,22 +177,28 @@ func TestResource(t *testing.T) {
 		}
 		return string(payload)
 	}
-	if got := audience(tokens.AccessToken); !strings.Contains(got, `"aud":"`+panva.Orders+`"`) || tokens.Audience != panva.Orders {
+	got := audience(tokens.AccessToken)
+	if !strings.Contains(got, `"aud":"`+panva.Orders+`"`) || tokens.Audience != panva.Orders {
 		t.Errorf("%s", got)
 	}
-	renewed, err := p.Refresh(t.Context(), provider.RefreshRequest{RefreshToken: tokens.RefreshToken, Audience: panva.Orders, Subject: panva.Subject})
+	renewed, err := p.Refresh(t.Context(), provider.RefreshRequest{
+		RefreshToken: tokens.RefreshToken, Audience: panva.Orders, Subject: panva.Subject,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := audience(renewed.AccessToken); !strings.Contains(got, `"aud":"`+panva.Orders+`"`) {
 		t.Errorf("%s", got)
 	}
-	// One that was never granted is refused, and this provider has taken the refresh token for it.
-	_, err = p.Refresh(t.Context(), provider.RefreshRequest{RefreshToken: renewed.RefreshToken, Audience: panva.Invoices, Subject: panva.Subject})
+	// A resource that was never granted is refused, and this provider has used up the refresh token.
+	_, err = p.Refresh(t.Context(), provider.RefreshRequest{
+		RefreshToken: renewed.RefreshToken, Audience: panva.Invoices, Subject: panva.Subject,
+	})
 	if !errors.Is(err, provider.ErrRefused) || errors.Is(err, provider.ErrInvalidGrant) {
 		t.Errorf("another resource: %v", err)
 	}
-	if _, err := (login{scope: "openid", audience: "https://unknown.example.com/"}).try(t, s, p); !errors.Is(err, provider.ErrRefused) || !strings.Contains(err.Error(), "invalid_target") {
+	_, err = login{scope: "openid", audience: "https://unknown.example.com/"}.attempt(t, s, p)
+	if !errors.Is(err, provider.ErrRefused) || !strings.Contains(err.Error(), "invalid_target") {
 		t.Errorf("a resource that the provider does not know: %v", err)
 	}
 }
@@ -193,7 +209,7 @@ func TestRevocation(t *testing.T) {
 	for _, id := range []string{panva.Public, panva.Confidential, panva.ConfidentialPost} {
 		p := client(t, s, id)
 		tokens := login{}.run(t, s, p)
-		for range 2 { // of a token that is gone it is no error (RFC 7009, section 2.2)
+		for range 2 { // to revoke a token twice is no error (RFC 7009, section 2.2)
 			if err := p.Revoke(t.Context(), tokens.RefreshToken); err != nil {
 				t.Errorf("%s: %v", id, err)
 			}
@@ -217,9 +233,10 @@ func TestEndOfTheProvidersSession(t *testing.T) {
 	if final, err := s.Visit(t.Context(), target); err != nil || final != "http://localhost:3000/?state=a-state" {
 		t.Errorf("the browser came to %q, %v", final, err)
 	}
-	// Nobody is logged in there any more, so a login without a page is refused.
+	// Nobody is logged in at the provider any more, so a login with prompt=none is refused.
 	silent, err := p.AuthorizationURL(t.Context(), provider.AuthorizationRequest{
-		RedirectURI: redirectURI, State: "s", Nonce: "n", CodeChallenge: strings.Repeat("a", 43), Scope: "openid", Extra: url.Values{"prompt": {"none"}},
+		RedirectURI: redirectURI, State: "s", Nonce: "n", CodeChallenge: strings.Repeat("a", 43), Scope: "openid",
+		Extra: url.Values{"prompt": {"none"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +249,8 @@ func TestEndOfTheProvidersSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.CheckResponse(t.Context(), back.Query()); !errors.Is(err, provider.ErrRefused) || !strings.Contains(err.Error(), "login_required") {
+	_, err = p.CheckResponse(t.Context(), back.Query())
+	if !errors.Is(err, provider.ErrRefused) || !strings.Contains(err.Error(), "login_required") {
 		t.Errorf("%v", err)
 	}
 }
@@ -240,11 +258,15 @@ func TestEndOfTheProvidersSession(t *testing.T) {
 func TestWrongClientSecret(t *testing.T) {
 	t.Parallel()
 	s := panva.Start(t, panva.Options{})
-	p, err := provider.New(provider.Config{Issuer: s.Issuer, ClientID: panva.Confidential, ClientSecret: provider.NewSecret("hush, this is wrong")})
+	p, err := provider.New(provider.Config{
+		Issuer: s.Issuer, ClientID: panva.Confidential, ClientSecret: provider.NewSecret("hush, this is wrong"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (login{}).try(t, s, p); !errors.Is(err, provider.ErrRefused) || !strings.Contains(err.Error(), "invalid_client") || strings.Contains(err.Error(), "hush") {
+	_, err = login{}.attempt(t, s, p)
+	if !errors.Is(err, provider.ErrRefused) || !strings.Contains(err.Error(), "invalid_client") ||
+		strings.Contains(err.Error(), "hush") {
 		t.Errorf("%v", err)
 	}
 }
@@ -259,7 +281,8 @@ func TestDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if device.UserCode == "" || !strings.HasPrefix(device.VerificationURI, s.Issuer) || !strings.Contains(device.VerificationURIComplete, device.UserCode) {
+	if device.UserCode == "" || !strings.HasPrefix(device.VerificationURI, s.Issuer) ||
+		!strings.Contains(device.VerificationURIComplete, device.UserCode) {
 		t.Errorf("%+v", device)
 	}
 	if _, err := s.Visit(ctx, device.VerificationURIComplete); err != nil {
@@ -274,13 +297,16 @@ func TestDevice(t *testing.T) {
 	}
 }
 
-// The answers that a provider gives to what it does not know are HTML here: they must be put in our own words.
+// This provider responds to an unknown client with HTML, which must not get into the error.
 func TestUnknownClient(t *testing.T) {
 	t.Parallel()
 	s := panva.Start(t, panva.Options{})
 	p := client(t, s, "nobody")
-	_, err := p.Refresh(t.Context(), provider.RefreshRequest{RefreshToken: provider.NewSecret("none"), Subject: panva.Subject})
-	if refused := new(provider.RefusedError); !errors.As(err, &refused) || refused.Code != "invalid_client" || refused.Status != http.StatusUnauthorized {
+	_, err := p.Refresh(t.Context(), provider.RefreshRequest{
+		RefreshToken: provider.NewSecret("none"), Subject: panva.Subject,
+	})
+	refused := new(provider.RefusedError)
+	if !errors.As(err, &refused) || refused.Code != "invalid_client" || refused.Status != http.StatusUnauthorized {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,10 +1,9 @@
-// Package secretservice starts a private Secret Service for tests: a D-Bus
-// session of its own with gnome-keyring in it, so that the keychain of whoever
-// runs the tests is not touched.
+// Package secretservice starts a private Secret Service for tests, a D-Bus session with gnome-keyring in it. It does not
+// touch the keychain of the developer who runs the tests.
 //
-//	env := secretservice.Session(t) // for a child process; it skips where the parts are missing
+//	env := secretservice.Session(t) // the environment for a child process that uses it
 //
-// With LOOPKEY_TEST_REAL=1 a missing part fails the test.
+// Where a program is missing the test is skipped and says so; with LOOPKEY_TEST_REAL=1 it fails.
 package secretservice
 
 import (
@@ -23,27 +22,27 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-const limit = 10 * time.Second // for each part to start
+const limit = 10 * time.Second // for each program to start
 
-// A Keychain is a private D-Bus session, with or without a Secret Service in it.
+// A Keychain is a private D-Bus session, with or without a Secret Service.
 type Keychain struct {
 	Address string      // of the bus
-	Dir     string      // HOME, and all XDG directories below it
+	Dir     string      // HOME; the XDG directories are below it
 	Bus     *os.Process // dbus-daemon
 	Service *os.Process // gnome-keyring; nil for a bus alone
 }
 
-// Session starts a keychain that is unlocked, and returns the variables that a
-// child process needs to use it. All ends with the test.
+// Session starts an unlocked keychain, and returns the environment variables that a child process needs to use it. The
+// keychain ends with the test.
 func Session(t testing.TB) (env []string) { return Start(t).Env() }
 
-// Start starts a keychain that is unlocked: its password is empty.
+// Start starts an unlocked keychain. Its password is empty.
 func Start(t testing.TB) *Keychain {
 	t.Helper()
 	return start(t, "\n")
 }
 
-// StartEmpty starts a Secret Service that has no collection yet, as in a fresh account.
+// StartEmpty starts a Secret Service without a collection, as in a new account.
 func StartEmpty(t testing.TB) *Keychain {
 	t.Helper()
 	return start(t, "")
@@ -64,14 +63,17 @@ func start(t testing.TB, password string) *Keychain {
 	conn := k.Connect(t)
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("gnome-keyring did not start in %v", limit))
 	defer cancel()
-	if err := conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged")); err != nil {
+	if err := conn.AddMatchSignalContext(ctx,
+		dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"),
+	); err != nil {
 		t.Fatal(err)
 	}
 	changed := make(chan *dbus.Signal, 64)
 	conn.Signal(changed)
 	for {
 		var owned bool
-		if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.secrets").Store(&owned); err != nil {
+		call := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.secrets")
+		if err := call.Store(&owned); err != nil {
 			t.Fatal(err)
 		}
 		if owned {
@@ -85,7 +87,7 @@ func start(t testing.TB, password string) *Keychain {
 	}
 }
 
-// StartBus starts a D-Bus session that nothing runs in, and that starts nothing by itself.
+// StartBus starts a D-Bus session without any service, which starts none on demand either.
 func StartBus(t testing.TB) *Keychain {
 	t.Helper()
 	Need(t, "dbus-daemon")
@@ -117,7 +119,7 @@ func StartBus(t testing.TB) *Keychain {
 		t.Fatal(err)
 	}
 	daemon := command(t, k.Env(), "dbus-daemon", "--config-file="+config, "--nofork", "--print-address")
-	// A pipe of our own: Wait closes that of StdoutPipe while it may still be read.
+	// Not StdoutPipe: Wait would close that pipe while it may still be read.
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +140,7 @@ func StartBus(t testing.TB) *Keychain {
 	return k
 }
 
-// Env returns what a child process needs in its environment to use this keychain and no other.
+// Env returns the environment variables with which a child process uses this keychain and no other.
 func (k *Keychain) Env() []string {
 	return []string{
 		"DBUS_SESSION_BUS_ADDRESS=" + k.Address,
@@ -151,7 +153,7 @@ func (k *Keychain) Env() []string {
 	}
 }
 
-// Connect returns a connection to the bus that ends with the test.
+// Connect returns a connection to the bus. It is closed when the test ends.
 func (k *Keychain) Connect(t testing.TB) *dbus.Conn {
 	t.Helper()
 	conn, err := dbus.Connect(k.Address)
@@ -162,8 +164,7 @@ func (k *Keychain) Connect(t testing.TB) *dbus.Conn {
 	return conn
 }
 
-// Lock locks the login collection. Unlocking it takes a prompt, which only a
-// display or a prompter of the test's own answers.
+// Lock locks the login collection. Unlocking it needs a prompt, which nobody answers unless the test starts a prompter.
 func (k *Keychain) Lock(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -178,7 +179,7 @@ func (k *Keychain) Lock(t testing.TB) {
 	}
 }
 
-// Need skips the test where one of the programs is missing, or fails it with LOOPKEY_TEST_REAL=1.
+// Need skips the test where one of the programs is missing; with LOOPKEY_TEST_REAL=1 it fails the test.
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
@@ -186,26 +187,26 @@ func Need(t testing.TB, programs ...string) {
 			continue
 		}
 		if os.Getenv("LOOPKEY_TEST_REAL") == "1" {
-			t.Fatalf("%s is missing, and LOOPKEY_TEST_REAL=1 wants it", program)
+			t.Fatalf("%s is missing, and LOOPKEY_TEST_REAL=1 requires it", program)
 		}
 		t.Skipf("%s is not installed", program)
 	}
 }
 
-// command prepares a child that belongs to the test.
+// command returns a child process that is not started yet.
 func command(t testing.TB, env []string, name string, args ...string) *exec.Cmd {
-	// t.Context ends before the cleanups run, which may still need the child.
+	// t.Context ends before the cleanups run, which may still need the child process.
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...) //nolint:gosec // the names are ours
 	cmd.Env = append(os.Environ(), env...)
 	cmd.WaitDelay = limit
 	return cmd
 }
 
-// run starts a child and ends it with the test.
+// run starts a child process, and ends it when the test ends.
 func run(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
-	said := &tail{}
-	cmd.Stderr = said
+	stderr := &tail{}
+	cmd.Stderr = stderr
 	if cmd.Stdout == nil {
 		cmd.Stdout = io.Discard
 	}
@@ -213,15 +214,15 @@ func run(t testing.TB, cmd *exec.Cmd) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may be stopped, and then hears nothing else
+		_ = cmd.Process.Kill() // no other signal reaches a stopped process
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("%s said: %s", filepath.Base(cmd.Path), said.b)
+			t.Logf("%s wrote to stderr: %s", filepath.Base(cmd.Path), stderr.b)
 		}
 	})
 }
 
-// tail keeps the end of what a child says.
+// tail keeps the last 4096 bytes that are written to it.
 type tail struct{ b []byte }
 
 func (w *tail) Write(p []byte) (int, error) {

@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// Stop stops the Secret Service, so that it answers nothing, until Continue.
+// Stop stops the Secret Service, so that it responds to nothing until Continue.
 func (k *Keychain) Stop(t testing.TB) { k.signal(t, syscall.SIGSTOP) }
 
-// Continue lets a stopped Secret Service go on.
+// Continue makes a stopped Secret Service run again.
 func (k *Keychain) Continue(t testing.TB) { k.signal(t, syscall.SIGCONT) }
 
 func (k *Keychain) signal(t testing.TB, s syscall.Signal) {
