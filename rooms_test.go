@@ -33,9 +33,9 @@ var mayImport = map[string][]string{
 		"loopback",
 		"internal/layout",
 		"internal/pages",
-		"internal/private",
 		"internal/upstream",
 		"internal/words",
+		"internal/handoff",
 	},
 	"internal/cli": {
 		"provider",
@@ -51,11 +51,14 @@ var mayImport = map[string][]string{
 		"loopback",
 		"session",
 		"webui",
+		"internal/handoff",
+		"internal/upstream",
 	},
 	".": {"internal/cli"},
 
 	"internal/keystores": {"keystore"},
 
+	"internal/handoff":  {"provider", "keystore", "loopback", "internal/private", "internal/wire"},
 	"internal/upstream": {"provider", "session", "loopback", "internal/words"},
 
 	"internal/licences": {}, // a program that CI runs

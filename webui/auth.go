@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -155,7 +156,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/auth/ended?id="+s.logouts.add(state, leaving{Ended: ended}), http.StatusSeeOther)
+	http.Redirect(w, r, endedURL(s.logouts.add(state, leaving{Ended: ended})), http.StatusSeeOther)
 }
 
 // ended sends the browser on to the provider's logout, or says how it went. Only a browser that is surely the person's
@@ -251,6 +252,15 @@ func (l *logouts) returned(state string) bool {
 	return true
 }
 
+// advice returns what the person can do about an error as a sentence, or "".
+func (s *Server) advice(err error) string {
+	text := words.Sentence(s.cfg.Advice(err))
+	if text == "" || strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + "."
+}
+
 // failed says on a page what the terminal would say.
 func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
@@ -261,6 +271,6 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
 		status = http.StatusServiceUnavailable
 	}
 	s.layout.Fail(w, r, status, layout.Problem{
-		Title: "That did not work", Why: words.Printable(err.Error()) + ".", Next: s.cfg.Advice(err),
+		Title: "That did not work", Why: words.Sentence(words.Printable(err.Error())) + ".", Next: s.advice(err),
 	})
 }

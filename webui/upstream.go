@@ -3,7 +3,6 @@ package webui
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -34,7 +33,7 @@ func (s *Server) newUpstream(ctx context.Context) (http.Handler, error) {
 
 // upstreamFailed says why the app was not asked or gave no response.
 func (s *Server) upstreamFailed(w http.ResponseWriter, r *http.Request, f upstream.Failure) {
-	next := cmp.Or(upstreamAdvice(f.Err), f.Next)
+	next := cmp.Or(s.advice(f.Err), f.Next)
 	if f.Waiting && layout.WantsPage(r) {
 		s.layout.Render(w, r, f.Status, &downTemplate, layout.Page{
 			Title: f.Title, Script: "waiting.js", Data: struct{ Why, Next string }{f.Why, next},
@@ -46,16 +45,4 @@ func (s *Server) upstreamFailed(w http.ResponseWriter, r *http.Request, f upstre
 		p.Links = []layout.Link{{Text: "Log in", URL: layout.LoginPath + "?" + url.Values{"returnTo": {r.URL.RequestURI()}}.Encode()}}
 	}
 	s.layout.Fail(w, r, f.Status, p)
-}
-
-func upstreamAdvice(err error) string {
-	switch {
-	case errors.Is(err, upstream.ErrRemote), errors.Is(err, upstream.ErrForeign):
-		return "--allow-remote-upstream would have to allow it."
-	case errors.Is(err, upstream.ErrCertificate):
-		return "SSL_CERT_FILE can name the authority that issued it."
-	case errors.Is(err, upstream.ErrDown):
-		return "Start it, or give loopkey serve --upstream its right address."
-	}
-	return ""
 }

@@ -5,12 +5,13 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
-	"github.com/loopkey/loopkey/webui"
 )
 
 // An advice is a row of the table of what a person can do: a sentence about a reason that an error gives, or about all
@@ -74,6 +75,12 @@ func advices() []advice {
 
 		{(*session.AudienceError)(nil), "run loopkey login --audience {audience}", ""},
 		{loopback.ErrForbidden, "run loopkey logout first, or loopkey login", ""},
+		{handoff.ErrOtherSession, "end it, or give another --base-url", ""},
+		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
+		{upstream.ErrRemote, "--allow-remote-upstream allows that", ""},
+		{upstream.ErrForeign, "--allow-remote-upstream allows that", ""},
+		{upstream.ErrCertificate, "SSL_CERT_FILE can name the authority that issued it", ""},
+		{upstream.ErrDown, "start it, or give loopkey serve --upstream its right address", ""},
 		{session.ErrNotLoggedIn, "run loopkey login", ""},
 		{session.ErrCannotRenew, "run loopkey login", ""},
 		{keystore.ErrUnavailable, "unlock the keychain, or use --keystore file", ""},
@@ -117,11 +124,13 @@ func (at situation) advice(err error) string {
 	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
 		return e.Next
 	}
-	if e, ok := errors.AsType[*webui.HandOffError](err); ok {
-		return e.Advice
-	}
-	if errors.Is(err, loopback.ErrForbidden) {
-		return at.sentence(loopback.ErrForbidden)
+	for _, is := range []error{
+		loopback.ErrForbidden, handoff.ErrOtherSession, handoff.ErrSilent,
+		upstream.ErrRemote, upstream.ErrForeign, upstream.ErrCertificate, upstream.ErrDown,
+	} {
+		if errors.Is(err, is) {
+			return at.sentence(is)
+		}
 	}
 	d := provider.Diagnose(err)
 	return at.fill(at.sentence(d.Reason), d)

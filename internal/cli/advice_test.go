@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -49,6 +51,12 @@ func TestAdvice(t *testing.T) {
 		{&provider.UnreachableError{Reason: provider.ReasonUnknownAuthority}, false, "SSL_CERT_FILE"},
 		{&provider.UnreachableError{Reason: provider.ReasonProxyLogin, Proxy: "proxy:3128"}, false, "user:password@proxy:3128"},
 		{fmt.Errorf("profile %q: %w", "work", refused(provider.ReasonScope)), false, "--scope"},
+		{fmt.Errorf("upstream 192.0.2.1: %w", upstream.ErrRemote), false, "--allow-remote-upstream"},
+		{upstream.ErrForeign, false, "--allow-remote-upstream"},
+		{upstream.ErrCertificate, false, "SSL_CERT_FILE"},
+		{upstream.ErrDown, false, "--upstream"},
+		{handoff.ErrOtherSession, false, "--base-url"},
+		{handoff.ErrSilent, false, "loopkey serve"},
 		{refused(""), false, ""},
 	} {
 		got := situation{auth0: c.auth0}.advice(c.err)

@@ -7,11 +7,11 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
-	"github.com/loopkey/loopkey/webui"
 )
 
 // endProviderSession has the person's browser end the provider's session (OpenID Connect RP-Initiated Logout 1.0).
@@ -34,7 +34,7 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 	if u, err := url.Parse(ended.EndSessionURL); err != nil || u.Query().Get("state") == "" {
 		state = "" // Auth0's /v2/logout sends none back
 	}
-	how, err := a.leave(ctx, acc, webui.Leave{URL: ended.EndSessionURL, PlainURL: ended.EndSessionPlainURL, State: state})
+	how, err := a.leave(ctx, acc, handoff.Logout{URL: ended.EndSessionURL, PlainURL: ended.EndSessionPlainURL, State: state})
 	taken := new(loopback.PortTakenError)
 	switch {
 	case err == nil:
@@ -51,7 +51,7 @@ func (a *app) endProviderSession(ctx context.Context, acc *account, ended sessio
 
 // leave leads the browser to the provider's logout and back, by the server that holds our port where that is loopkey
 // serve, else by one of its own. It returns what has come of it.
-func (a *app) leave(ctx context.Context, acc *account, l webui.Leave) (how string, err error) {
+func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how string, err error) {
 	opened := func(target string, err error) {
 		if err != nil {
 			a.say("No browser was opened (%s). To end the provider's session, go to:", words.Printable(err.Error()))
@@ -63,7 +63,7 @@ func (a *app) leave(ctx context.Context, acc *account, l webui.Leave) (how strin
 	waiting, cancel := loopback.Deadline(ctx, time.Minute)
 	defer cancel(nil)
 	how, shown := "the provider's session ended", false
-	err = webui.HandOffLogout(waiting, webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL), acc.session.Name(), l, func(target string) {
+	err = acc.server().Logout(waiting, l, func(target string) {
 		shown = true
 		opened(target, a.browse(waiting, target))
 	})

@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
-	"github.com/loopkey/loopkey/webui"
 )
 
 type loginFlags struct {
@@ -173,12 +173,11 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 func (a *app) loginByServer(ctx context.Context, acc *account, f loginFlags, cfg loopback.Config, taken error) (*provider.Tokens, error) {
 	waiting, cancel := loopback.Deadline(ctx, f.timeout)
 	defer cancel(nil)
-	path := webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL)
-	err := webui.HandOff(waiting, path, acc.session.Name(), f.params, func(authorizationURL string) {
+	err := acc.server().Login(waiting, f.params, func(authorizationURL string) {
 		cfg.ShowURL(authorizationURL)
 		cfg.Opened(cfg.OpenBrowser(waiting, authorizationURL))
 	})
-	if errors.Is(err, webui.ErrNoServer) {
+	if errors.Is(err, handoff.ErrNoServer) {
 		return nil, taken
 	}
 	return nil, err

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
@@ -92,7 +90,7 @@ func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Ser
 	if err := private.Dir(acc.config.StateDir); err != nil {
 		return fmt.Errorf("the state folder: %w", err)
 	}
-	door, err := a.door(ctx, acc)
+	terminals, err := handoff.Listen(ctx, acc.server().Socket)
 	if err != nil { // what a person sees in the browser needs no socket
 		a.say("loopkey login and a second loopkey serve can't reach this server: %s", words.Printable(err.Error()))
 	}
@@ -103,8 +101,8 @@ func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Ser
 		func() error { watch(); return nil },
 		func() error { return listener.Serve(ctx, server.Handler()) },
 	}
-	if door != nil {
-		services = append(services, func() error { return server.AnswerTerminals(ctx, door) })
+	if terminals != nil {
+		services = append(services, func() error { return server.AnswerTerminals(ctx, terminals) })
 	}
 	ended := make(chan error, len(services))
 	for _, service := range services {
@@ -122,30 +120,15 @@ func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Ser
 	return errInterrupted
 }
 
-// door is the socket on which terminals ask. Whoever holds the port owns its name: one that is left is a crash's.
-func (a *app) door(ctx context.Context, acc *account) (net.Listener, error) {
-	path := webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL)
-	if err := private.Dir(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("the socket for terminals: %w", err)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the socket for terminals: %w", err)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("the socket for terminals: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil { // a folder that nobody else can enter keeps it until here
-		_ = listener.Close()
-		return nil, fmt.Errorf("the socket for terminals: %w", err)
-	}
-	return listener, nil
+// server is the running loopkey serve that may hold the account's port.
+func (acc *account) server() handoff.Client {
+	return handoff.Client{Socket: handoff.Socket(acc.config.StateDir, acc.config.BaseURL), Session: acc.session.Name()}
 }
 
 // openRunning opens the server that already holds the port, if it is ours.
 func (a *app) openRunning(ctx context.Context, acc *account, f serveFlags, taken error) error {
-	oneTime, err := webui.AskOneTimeURL(ctx, webui.HandOffPath(acc.config.StateDir, acc.config.BaseURL), acc.session.Name())
-	if errors.Is(err, webui.ErrNoServer) {
+	oneTime, err := acc.server().OneTimeURL(ctx)
+	if errors.Is(err, handoff.ErrNoServer) {
 		return taken
 	}
 	if err != nil {

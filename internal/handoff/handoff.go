@@ -1,0 +1,150 @@
+// Package handoff lets a command in a terminal use the server of the same user that holds the port: a login, a logout
+// and a second server are handed to it over a Unix socket, which lies in a folder that no other user can enter.
+//
+//	client := handoff.Client{Socket: handoff.Socket(stateDir, baseURL), Session: session.Name()}
+//	err := client.Login(ctx, params, func(url string) { … open url … })
+//	if errors.Is(err, handoff.ErrNoServer) { … }
+package handoff
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/internal/wire"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// A Host does what a terminal asks for. A server that holds the port is one, and Client is one for the terminal.
+type Host interface {
+	// OneTimeURL returns a fresh URL that lets the browser which opens it see the user.
+	OneTimeURL(ctx context.Context) (string, error)
+	// Login calls show with the URL at which the user logs in, and returns when the login is stored.
+	Login(ctx context.Context, params url.Values, show func(url string)) error
+	// Logout calls show with a URL that leads the browser to the provider's logout, and returns when the browser is
+	// back; where l has no state, when it went there.
+	Logout(ctx context.Context, l Logout, show func(url string)) error
+}
+
+// A Logout ends the provider's own session in a browser.
+type Logout struct {
+	URL      string `json:"url"`             // of the provider; it may hold an ID token
+	PlainURL string `json:"plain_url"`       // the same without an ID token
+	State    string `json:"state,omitempty"` // comes back with the browser; "": the provider sends none back
+}
+
+// LogoutPath is where a server leads a browser to the provider's logout.
+const LogoutPath = "/auth/ended"
+
+var (
+	// ErrNoServer says that no server takes questions.
+	ErrNoServer = errors.New("no server of this user holds the port")
+	// ErrSilent says that a server took a question and gave no reply.
+	ErrSilent = errors.New("the server that holds the port does not answer")
+	// ErrEnded says that the server ended before what was asked of it came to its end.
+	ErrEnded = errors.New("the server that holds the port ended")
+	// ErrOtherSession says that the server is one for another session.
+	ErrOtherSession = errors.New("the port is held by a server for another profile, issuer or client")
+)
+
+// soon limits the wait for what does not depend on a person or a provider.
+const soon = 5 * time.Second
+
+// Limits of messages, in bytes. A reply holds an authorization URL, in which each byte of a question may take three.
+const (
+	questionLimit = 64 << 10
+	replyLimit    = 256 << 10
+)
+
+// A question is what a terminal says. With Open it asks for a one-time URL, with Leave for a logout, else for a login.
+type question struct {
+	wire.Header
+	Session string     `json:"session"` // its name
+	Open    bool       `json:"open,omitempty"`
+	Params  url.Values `json:"params,omitempty"` // of a login
+	Leave   *Logout    `json:"leave,omitempty"`
+}
+
+// A reply is what the server says: a URL, and for a login or a logout how it ended in a second reply.
+type reply struct {
+	wire.Header
+	URL  string `json:"url,omitempty"`
+	Done bool   `json:"done,omitempty"`
+}
+
+// kinds are the errors of a server that a terminal tells apart.
+func kinds() wire.Kinds {
+	return wire.Kinds{
+		wire.Sentinel("session", ErrOtherSession),
+		wire.Sentinel("untrusted", provider.ErrUntrusted),
+		wire.Sentinel("refused", provider.ErrRefused),
+		wire.Sentinel("unreachable", provider.ErrUnreachable),
+		wire.Sentinel("keystore", keystore.ErrUnavailable),
+		wire.Sentinel("corrupt", keystore.ErrCorrupt),
+		wire.Sentinel("timeout", loopback.ErrTimeout),
+		wire.Sentinel("forbidden", loopback.ErrForbidden),
+		wire.Part("diagnosis", func(err error) (provider.Diagnosis, bool) {
+			d := provider.Diagnose(err)
+			return d, d != provider.Diagnosis{}
+		}, func(d provider.Diagnosis) error { return diagnosed(d) }),
+	}
+}
+
+// A diagnosed is what the server's error knows about its cause, for provider.Diagnose.
+type diagnosed provider.Diagnosis
+
+func (d diagnosed) Error() string { return string(d.Reason) }
+
+// Diagnosis returns the diagnosis.
+func (d diagnosed) Diagnosis() provider.Diagnosis { return provider.Diagnosis(d) }
+
+// longestSocket is how long the path of a socket may be on every system, in bytes.
+const longestSocket = 103
+
+// Socket returns the path of the socket of the server for a base URL. It lies in the state folder; where that makes
+// the path too long, in a folder of the user's among the temporary ones.
+func Socket(stateDir, baseURL string) string {
+	port := "80"
+	if u, err := loopback.ParseBaseURL(baseURL); err == nil && u.Port() != "" {
+		port = u.Port()
+	}
+	path := filepath.Join(stateDir, "serve-"+port+".sock")
+	if len(path) <= longestSocket {
+		return path
+	}
+	sum := sha256.Sum256([]byte(stateDir))
+	name := fmt.Sprintf("loopkey-%d/%x-%s.sock", os.Getuid(), sum[:6], port)
+	if short := filepath.Join(os.TempDir(), name); len(short) <= longestSocket {
+		return short
+	}
+	return filepath.Join("/tmp", name)
+}
+
+// Listen listens on a socket that Socket named. The caller holds the port of the base URL: whatever lies at the path was
+// left by a server that crashed.
+func Listen(ctx context.Context, socket string) (net.Listener, error) {
+	if err := private.Dir(filepath.Dir(socket)); err != nil {
+		return nil, fmt.Errorf("the socket for terminals: %w", err)
+	}
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the socket for terminals: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("the socket for terminals: %w", err)
+	}
+	if err := os.Chmod(socket, 0o600); err != nil { // until here its folder protects it
+		_ = listener.Close()
+		return nil, fmt.Errorf("the socket for terminals: %w", err)
+	}
+	return listener, nil
+}
