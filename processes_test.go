@@ -7,9 +7,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/test/house"
 	"github.com/loopkey/loopkey/internal/test/secretservice"
-	"github.com/loopkey/loopkey/loopback"
 )
 
 func TestHundredTools(t *testing.T) {
@@ -65,7 +65,7 @@ func TestInterrupted(t *testing.T) {
 		if code := waiting.Cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(string(rest), "interrupted") {
 			t.Errorf("%s exits %d: %s", command[0], code, rest)
 		}
-		listener, err := loopback.Listen(t.Context(), h.Base)
+		listener, err := localhost.Listen(t.Context(), h.Base)
 		if err != nil {
 			t.Fatalf("%s: the port is not free: %v", command[0], err)
 		}

@@ -19,19 +19,22 @@ var mayImport = map[string][]string{
 	"internal/known":   {"internal/private"},
 	"internal/words":   {},
 	"internal/wire":    {"internal/words"},
-	"provider":         {"internal/private", "internal/words"},
+	"provider":         {"internal/clock", "internal/localurl", "internal/private", "internal/words"},
 	"keystore":         {"internal/private", "internal/words"},
-	"internal/config":  {"internal/environ", "internal/keystores", "internal/known", "internal/private", "internal/words"},
+	"internal/config":  {"internal/environ", "internal/keystores", "internal/known", "internal/localurl", "internal/private", "internal/words"},
 	"internal/tenant":  {},
-	"loopback":         {"provider", "internal/environ", "internal/words"},
-	"session":          {"provider", "keystore", "internal/known", "internal/private", "internal/wire", "internal/words"},
+	"loopback":         {"provider", "internal/clock", "internal/environ", "internal/localhost", "internal/localurl", "internal/words"},
+	"session":          {"provider", "keystore", "internal/clock", "internal/known", "internal/private", "internal/wire", "internal/words"},
 	"internal/layout":  {"internal/words"},
 	"internal/pages":   {"provider", "internal/layout", "internal/private", "internal/words"},
 	"webui": {
 		"provider",
 		"session",
 		"loopback",
+		"internal/clock",
 		"internal/layout",
+		"internal/localhost",
+		"internal/localurl",
 		"internal/pages",
 		"internal/upstream",
 		"internal/words",
@@ -40,10 +43,12 @@ var mayImport = map[string][]string{
 	"internal/cli": {
 		"provider",
 		"keystore",
+		"internal/clock",
 		"internal/config",
 		"internal/environ",
 		"internal/keystores",
 		"internal/known",
+		"internal/localhost",
 		"internal/private",
 		"internal/tenant",
 		"internal/wire",
@@ -58,8 +63,12 @@ var mayImport = map[string][]string{
 
 	"internal/keystores": {"keystore"},
 
-	"internal/handoff":  {"provider", "keystore", "loopback", "internal/private", "internal/wire"},
-	"internal/upstream": {"provider", "session", "loopback", "internal/words"},
+	"internal/clock":     {},
+	"internal/localurl":  {},
+	"internal/localhost": {"internal/localurl", "internal/words"},
+
+	"internal/handoff":  {"provider", "keystore", "loopback", "internal/localurl", "internal/private", "internal/wire"},
+	"internal/upstream": {"provider", "session", "internal/localhost", "internal/localurl", "internal/words"},
 
 	"internal/licences": {}, // a program that CI runs
 

@@ -9,6 +9,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
 )
 
 // EndSessionConfig says how to end the provider's own session.
@@ -48,15 +52,15 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 		}
 	}
 	cfg.PlainURL = cmp.Or(cfg.PlainURL, cfg.URL)
-	listener, err := Listen(ctx, cfg.BaseURL)
+	listener, err := localhost.Listen(ctx, cfg.BaseURL)
 	if err != nil {
 		open(ctx, cfg.PlainURL, cfg.PlainURL)
 		return err
 	}
 	e := ending{EndSessionConfig: &cfg, once: random(), back: make(chan struct{}, 1)}
-	target := strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/") + logoutPath + "?once=" + e.once
+	target := strings.TrimSuffix(cmp.Or(cfg.BaseURL, localurl.Default), "/") + logoutPath + "?once=" + e.once
 	through := target
-	if cfg.Private != nil && !tellsPeers {
+	if cfg.Private != nil && !localhost.TellsPeers {
 		if file, err := cfg.Private(target); err == nil {
 			through, e.private = file, true
 		}
@@ -65,14 +69,14 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = listener.Serve(serving, OwnHost(cfg.BaseURL, e.routes())) // it ends when we do
+		_ = listener.Serve(serving, localhost.OwnHost(cfg.BaseURL, appName, e.routes())) // it ends when we do
 	}()
 	defer func() {
 		stop()
 		<-served
 	}()
-	waiting, cancel := Deadline(ctx, cfg.Timeout)
-	defer cancel(nil)
+	waiting, cancel := clock.WithTimeoutCause(ctx, cfg.Timeout, ErrTimeout)
+	defer cancel()
 	open(waiting, target, through)
 	select {
 	case <-e.back:
@@ -95,32 +99,54 @@ type ending struct {
 // return before somebody was sent to the provider, and none by what a page makes a browser fetch.
 func (e *ending) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+logoutPath, OnlyGET(func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("once")), []byte(e.once)) != 1 || Foreign(r) || !e.sent.CompareAndSwap(false, true) {
-			page{Status: http.StatusNotFound, Title: "Nothing here", Text: "This link was for one use."}.write(w)
-			return
-		}
-		if Own(r) || e.private {
-			http.Redirect(w, r, e.URL, http.StatusSeeOther)
-			return
-		}
-		http.Redirect(w, r, e.PlainURL, http.StatusSeeOther)
-	}))
-	mux.HandleFunc("GET /{$}", OnlyGET(func(w http.ResponseWriter, r *http.Request) {
-		dest := r.Header.Get("Sec-Fetch-Dest")
-		if !e.sent.Load() || e.State != "" && !slices.Equal(r.URL.Query()["state"], []string{e.State}) || dest != "" && dest != "document" || Foreign(r) {
-			page{Status: http.StatusBadRequest, Title: "Not a logout that waits here", Text: "Nothing was changed."}.write(w)
-			return
-		}
-		page{Status: http.StatusOK, Good: true, Title: "You are logged out", Text: "You are logged out, here and at the provider.",
-			Next: "You can close this tab."}.write(w)
-		select {
-		case e.back <- struct{}{}:
-		default:
-		}
-	}))
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		page{Status: http.StatusNotFound, Title: "Nothing here", Text: "This server waits for a logout and has no other pages."}.write(w)
-	})
+	mux.HandleFunc("GET "+logoutPath, localhost.OnlyGET(localhost.RefuseOtherUsers(e.leads, usedLink(), e.lead)))
+	mux.HandleFunc("GET /{$}", localhost.OnlyGET(localhost.RefuseOtherUsers(e.returns, noLogout(), e.returned)))
+	mux.Handle("/", localhost.Page{Status: http.StatusNotFound, App: appName, Title: "Nothing here",
+		Text: "This server waits for a logout and has no other pages."})
 	return mux
+}
+
+func usedLink() localhost.Page {
+	return localhost.Page{Status: http.StatusNotFound, App: appName, Title: "Nothing here", Text: "This link was for one use."}
+}
+
+func noLogout() localhost.Page {
+	return localhost.Page{Status: http.StatusBadRequest, App: appName, Title: "Not a logout that waits here", Text: "Nothing was changed."}
+}
+
+// leads reports whether r has the secret that leads to the provider.
+func (e *ending) leads(r *http.Request) bool {
+	return subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("once")), []byte(e.once)) == 1
+}
+
+// lead sends the browser to the provider, once.
+func (e *ending) lead(w http.ResponseWriter, r *http.Request) {
+	if !e.leads(r) || !e.sent.CompareAndSwap(false, true) {
+		usedLink().Write(w)
+		return
+	}
+	if localhost.Own(r) || e.private {
+		http.Redirect(w, r, e.URL, http.StatusSeeOther)
+		return
+	}
+	http.Redirect(w, r, e.PlainURL, http.StatusSeeOther)
+}
+
+// returns reports whether r comes back from the provider, as a browser that navigates.
+func (e *ending) returns(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return e.sent.Load() && (e.State == "" || slices.Equal(r.URL.Query()["state"], []string{e.State})) && (dest == "" || dest == "document")
+}
+
+func (e *ending) returned(w http.ResponseWriter, r *http.Request) {
+	if !e.returns(r) {
+		noLogout().Write(w)
+		return
+	}
+	localhost.Page{Status: http.StatusOK, App: appName, Good: true, Title: "You are logged out",
+		Text: "You are logged out, here and at the provider.", Next: "You can close this tab."}.Write(w)
+	select {
+	case e.back <- struct{}{}:
+	default:
+	}
 }

@@ -11,11 +11,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -58,6 +62,7 @@ type FlowConfig struct {
 type Flow struct {
 	cfg      FlowConfig
 	base     string // without a slash at its end
+	callback http.HandlerFunc
 	mu       sync.Mutex
 	pending  map[string]*login // by state
 	results  map[string]result
@@ -76,15 +81,19 @@ const (
 func NewFlow(cfg FlowConfig) *Flow {
 	cfg.Scope = cmp.Or(cfg.Scope, DefaultScope)
 	if cfg.Now == nil {
-		cfg.Now = wall
+		cfg.Now = clock.Now
 	}
 	if cfg.Advice == nil {
 		cfg.Advice = func(error) string { return "" }
 	}
-	return &Flow{
+	f := &Flow{
 		cfg: cfg, base: strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/"),
 		pending: map[string]*login{}, results: map[string]result{},
 	}
+	// A state stands in the argument list of the browser that was opened. Another user of this machine who reads it
+	// there may have logged in as themselves: to them no such login waits here.
+	f.callback = localhost.RefuseOtherUsers(f.waits, strangerPage(errNoLogin), f.answered)
+	return f
 }
 
 // RedirectURI is what has to be registered with the provider.
@@ -293,8 +302,8 @@ func (f *Flow) drop(p *Pending) context.CancelFunc {
 // BindingCookie is the cookie in which a browser shows that it began a login.
 func BindingCookie(baseURL string) string {
 	port := "80"
-	if u, err := ParseBaseURL(baseURL); err == nil {
-		port = strconv.Itoa(portOf(u))
+	if u, err := localurl.ParseBase(baseURL); err == nil {
+		port = strconv.Itoa(localurl.Port(u))
 	}
 	return "loopkey_" + port + "_login"
 }
@@ -305,10 +314,11 @@ var (
 	errBrowser = errors.New("this login was begun in another browser")
 )
 
-func (f *Flow) waits(q url.Values) bool {
+// waits reports whether r has the state of a login that waits.
+func (f *Flow) waits(r *http.Request) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.pending[q.Get("state")] != nil
+	return f.pending[r.URL.Query().Get("state")] != nil
 }
 
 // take returns the login that an answer belongs to. Taken, not looked up: a state is
@@ -340,13 +350,9 @@ func (f *Flow) take(q url.Values, browser []string, abort context.CancelFunc) (*
 
 // Callback handles the provider's answer (OpenID Connect Core 1.0, section 3.1.2.5):
 // GET /auth/callback.
-func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) {
-	securePage(w)
-	if r.Method != http.MethodGet { // a HEAD, which mux takes for a GET, must not use up the answer
-		w.Header().Set("Allow", http.MethodGet)
-		page{Status: http.StatusMethodNotAllowed, Title: "Not a way to answer", Text: "Nothing was changed."}.write(w)
-		return
-	}
+func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) { f.callback(w, r) }
+
+func (f *Flow) answered(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	var browser []string
 	for _, cookie := range r.CookiesNamed(BindingCookie(f.base)) {
@@ -355,18 +361,12 @@ func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) {
 	// The person may close the tab: what the code was redeemed for is stored all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), exchangeLimit)
 	defer cancel()
-	// A state stands in the argument list of the browser that was opened. Who else on this machine reads it there may
-	// have logged in as themselves. (To look takes milliseconds, which nobody is given who only guesses.)
-	if f.waits(q) && Foreign(r) {
-		strangerPage(errNoLogin).write(w)
-		return
-	}
 	l, err := f.take(q, browser, cancel)
 	if err != nil {
-		strangerPage(err).write(w)
+		strangerPage(err).Write(w)
 		return
 	}
-	Trust(r)
+	localhost.Trust(r)
 	tokens, err := f.redeem(ctx, r, l, q)
 	if errors.Is(err, ErrAgain) && !l.repeated {
 		var next string
@@ -410,7 +410,8 @@ func (f *Flow) repeat(ctx context.Context, l *login) (target string, err error) 
 func (f *Flow) Answer(ctx context.Context, raw string) error {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	own, ownErr := url.Parse(f.RedirectURI())
-	if err != nil || ownErr != nil || u.Scheme != own.Scheme || portOf(u) != portOf(own) || u.Path != own.Path || !loopbackName(u.Hostname()) {
+	if err != nil || ownErr != nil || u.Scheme != own.Scheme || u.Path != own.Path ||
+		!slices.Contains(localurl.Authorities(localurl.Port(own)), u.Host) {
 		return fmt.Errorf("it does not begin with %s", f.RedirectURI())
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeLimit) // Wait ends it
@@ -426,10 +427,6 @@ func (f *Flow) Answer(ctx context.Context, raw string) error {
 	l.seen() // there is no page to wait for
 	l.finish(tokens, err)
 	return nil
-}
-
-func loopbackName(host string) bool {
-	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
 // redeem verifies the answer, redeems its code and stores the tokens. r is the callback's request, or nil.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -248,7 +249,7 @@ func TestTakenWhileProviderHangs(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	}})
-	listener, err := loopback.Listen(t.Context(), s.base)
+	listener, err := localhost.Listen(t.Context(), s.base)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -82,12 +85,12 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 
 // listenWarm binds the port while the provider's discovery is under way, no longer than
 // a person would have to log in. With either the other ends.
-func listenWarm(ctx context.Context, p *provider.Provider, baseURL string, limit time.Duration) (*Listener, error) {
+func listenWarm(ctx context.Context, p *provider.Provider, baseURL string, limit time.Duration) (*localhost.Listener, error) {
 	warming, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	warm := make(chan error, 1)
 	go func() { warm <- p.Warm(warming) }()
-	listener, err := Listen(ctx, baseURL)
+	listener, err := localhost.Listen(ctx, baseURL)
 	if err != nil {
 		cancel()
 	}
@@ -98,24 +101,24 @@ func listenWarm(ctx context.Context, p *provider.Provider, baseURL string, limit
 	return listener, err
 }
 
-func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pending *Pending) (*provider.Tokens, error) {
+func (cfg *Config) wait(ctx context.Context, listener *localhost.Listener, flow *Flow, pending *Pending) (*provider.Tokens, error) {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // an answer that has come is told about, whatever ends us
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = listener.Serve(serving, OwnHost(cfg.BaseURL, routes(flow, pending))) // it ends when we do
+		_ = listener.Serve(serving, localhost.OwnHost(cfg.BaseURL, appName, routes(flow, pending))) // it ends when we do
 	}()
 	defer func() {
 		stop()
 		<-served
 	}()
-	waiting, cancel := Deadline(ctx, cfg.Timeout)
+	waiting, cancel := clock.WithTimeoutCause(ctx, cfg.Timeout, ErrTimeout)
 	if cfg.ShowURL != nil {
 		cfg.ShowURL(pending.URL)
 	}
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
-	defer cancel(nil)
+	defer cancel()
 	helpers.Go(func() { // a launcher may take its time
 		if err := cfg.OpenBrowser(waiting, pending.URL); cfg.Opened != nil {
 			cfg.Opened(err)
@@ -145,19 +148,20 @@ func (cfg *Config) wait(ctx context.Context, listener *Listener, flow *Flow, pen
 // routes are those of a login without a web UI.
 func routes(flow *Flow, pending *Pending) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+CallbackPath, OnlyGET(flow.Callback))
-	mux.HandleFunc("GET "+ResultPath, OnlyGET(flow.Result))
+	mux.HandleFunc("GET "+CallbackPath, localhost.OnlyGET(flow.Callback))
+	mux.HandleFunc("GET "+ResultPath, localhost.OnlyGET(flow.Result))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		select {
 		case <-pending.login.done:
-			page{Status: http.StatusOK, Good: true, Title: "The login is over", Text: "You can close this tab and go back to your terminal."}.write(w)
+			localhost.Page{Status: http.StatusOK, App: appName, Good: true, Title: "The login is over",
+				Text: "You can close this tab and go back to your terminal."}.Write(w)
 		default:
-			page{Status: http.StatusOK, Good: true, Title: "A login is under way", Text: "Finish it in the tab that was opened for it."}.write(w)
+			localhost.Page{Status: http.StatusOK, App: appName, Good: true, Title: "A login is under way",
+				Text: "Finish it in the tab that was opened for it."}.Write(w)
 		}
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		page{Status: http.StatusNotFound, Title: "Nothing here", Text: "This server waits for a login and has no other pages."}.write(w)
-	})
+	mux.Handle("/", localhost.Page{Status: http.StatusNotFound, App: appName, Title: "Nothing here",
+		Text: "This server waits for a login and has no other pages."})
 	return mux
 }
 
@@ -177,33 +181,11 @@ func (cfg *Config) takePasted(ctx context.Context, flow *Flow) {
 	}
 }
 
-// wall is the time on the wall: the other clock stands still while a laptop sleeps.
-func wall() time.Time { return time.Now().Round(0) }
+// A PortTakenError says that another program holds the port of the base URL.
+type PortTakenError = localhost.PortTakenError
 
-// Deadline ends a context with ErrTimeout when the clock on the wall says so, for a
-// timer stands still while a laptop sleeps. It looks at that clock every five seconds.
-func Deadline(parent context.Context, limit time.Duration) (context.Context, context.CancelCauseFunc) {
-	return deadlineBy(parent, limit, wall)
-}
+// DefaultBaseURL is where the browser comes back to unless it is configured.
+const DefaultBaseURL = localurl.Default
 
-func deadlineBy(parent context.Context, limit time.Duration, clock func() time.Time) (context.Context, context.CancelCauseFunc) {
-	ctx, cancel := context.WithCancelCause(parent)
-	due := clock().Add(limit)
-	go func() {
-		for {
-			left := due.Sub(clock())
-			if left <= 0 {
-				cancel(ErrTimeout)
-				return
-			}
-			timer := time.NewTimer(min(left, 5*time.Second))
-			select {
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
-		}
-	}()
-	return ctx, cancel
-}
+// appName is the program on the pages.
+const appName = "loopkey"

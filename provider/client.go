@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -37,7 +38,7 @@ func New(cfg Config) (*Provider, error) {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, fmt.Errorf("%w: issuer %q is no URL of a provider, such as https://acme.eu.auth0.com/", ErrConfig, words.Printable(cfg.Issuer))
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopbackHost(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !localurl.IsLoopback(u.Hostname())):
 		return nil, fmt.Errorf("%w: issuer %q must be https (http is for loopback hosts alone)", ErrConfig, words.Printable(cfg.Issuer))
 	case cfg.ClientID == "":
 		return nil, fmt.Errorf("%w: no client ID", ErrConfig)
@@ -70,16 +71,11 @@ func New(cfg Config) (*Provider, error) {
 	return p, nil
 }
 
-func loopbackHost(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 func (p *Provider) now() time.Time {
 	if p.cfg.Now != nil {
 		return p.cfg.Now()
 	}
-	return time.Now().Round(0) // by the wall: the other clock stands still while a laptop sleeps
+	return clock.Now()
 }
 
 // Issuer returns the issuer as configured.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -244,7 +245,7 @@ func (p *Provider) checkEndpoint(endpoint string) error {
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
 		return fmt.Errorf("%q is no URL", words.Printable(endpoint))
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && loopbackHost(u.Hostname()) && p.plain {
+	if u.Scheme == "https" || u.Scheme == "http" && localurl.IsLoopback(u.Hostname()) && p.plain {
 		return nil
 	}
 	return fmt.Errorf("%q is not https", words.Printable(endpoint))

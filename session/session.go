@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -95,7 +96,7 @@ type Session struct {
 // New names a session. It makes no request and reads no file.
 func New(cfg Config) *Session {
 	if cfg.Now == nil {
-		cfg.Now = func() time.Time { return time.Now().Round(0) } // by the wall: the other clock stands still while a laptop sleeps
+		cfg.Now = clock.Now
 	}
 	name := known.Client{Profile: cfg.Profile, Issuer: cfg.Provider.Issuer(), ClientID: cfg.Provider.ClientID()}.Name()
 	return &Session{cfg: cfg, name: name, lock: fileLock{dir: cfg.StateDir, name: name}}

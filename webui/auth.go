@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -28,10 +29,6 @@ var anothers = layout.Problem{Title: "Not for this user", Why: "This server is o
 
 // login starts a login for the browser that asks, and for no other.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	if loopback.Foreign(r) {
-		s.layout.Fail(w, r, http.StatusForbidden, anothers)
-		return
-	}
 	// A page of another site may link here, but not have it fetched or framed.
 	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
 		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{Title: "Not from inside another page", Why: "A login is begun by opening it."})
@@ -50,7 +47,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	// A neighbour's login must not be finished as the person's in their browser, which any page can send to a callback:
 	// who begins is known already, and came here by themselves.
-	_, known := s.knows(r)
+	_, known := s.browsers.knows(r)
 	byThemselves := slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site"))
 	pending, err := s.flow.Begin(r.Context(), loopback.Request{
 		Params: params, ReturnTo: returnTo, Browser: s.browsers.beginLogin(w, r),
@@ -78,7 +75,7 @@ func (somebodyElse) Unwrap() error { return loopback.ErrForbidden }
 func (s *Server) store(ctx context.Context, r *http.Request, p *loopback.Pending, t *provider.Tokens) error {
 	may := func(string) bool { return true } // the person at the terminal asked for it
 	if !p.CLI {
-		subject, known := s.knows(r)
+		subject, known := s.browsers.knows(r)
 		may = func(other string) bool { return known && !p.Guest && (subject == anybody || subject == other) }
 	}
 	err := s.cfg.Store(ctx, t, may)
@@ -109,10 +106,6 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Header.Get("Sec-Purpose") != "" { // looked at ahead, for somebody who may never come
 		s.layout.Fail(w, r, http.StatusServiceUnavailable, layout.Problem{})
-		return
-	}
-	if loopback.Foreign(r) {
-		s.layout.Fail(w, r, http.StatusForbidden, anothers)
 		return
 	}
 	if !s.browsers.redeem(r.URL.Query().Get("once")) {
@@ -162,16 +155,12 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 // ended sends the browser on to the provider's logout, or says how it went. Only a browser that is surely the person's
 // takes an ID token there; without one the provider may ask first.
 func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
-	if loopback.Foreign(r) {
-		s.layout.Fail(w, r, http.StatusForbidden, anothers)
-		return
-	}
 	l, ok := s.logouts.take(r.URL.Query().Get("id"))
 	if !ok {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
-	if !loopback.Own(r) {
+	if !localhost.Own(r) {
 		l.EndSessionURL = l.EndSessionPlainURL
 	}
 	if l.terminal != nil { // it says how it went
@@ -235,6 +224,14 @@ func (l *logouts) take(id string) (leaving, bool) {
 	leaves, ok := l.byID[id]
 	delete(l.byID, id)
 	return leaves, ok
+}
+
+// waits reports whether state is of a logout that went to the provider, which returned then ends.
+func (l *logouts) waits(state string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.states[state]
+	return ok
 }
 
 // returned reports whether state is of a logout that went to the provider a short while ago.

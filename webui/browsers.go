@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -44,8 +45,8 @@ type mark struct {
 // anybody: the browser is the person's whoever they log in as, for it came through a one-time URL.
 const anybody = ""
 
-func newBrowsers(port string, now func() time.Time) *browsers {
-	return &browsers{cookie: cookiePrefix + port, now: now, known: map[[32]byte]mark{}, awaited: map[[32]byte]mark{}, oneTime: map[[32]byte]mark{}}
+func newBrowsers(port int, now func() time.Time) *browsers {
+	return &browsers{cookie: cookiePrefix + strconv.Itoa(port), now: now, known: map[[32]byte]mark{}, awaited: map[[32]byte]mark{}, oneTime: map[[32]byte]mark{}}
 }
 
 // cookiePrefix begins the name of every cookie of ours, which no upstream gets to see.

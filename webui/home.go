@@ -6,7 +6,6 @@ import (
 
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/words"
-	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -21,7 +20,7 @@ type homeData struct {
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	claims, ok := s.visitor(r)
 	state := r.URL.Query().Get("state")
-	back := state != "" && !loopback.Foreign(r) && s.logouts.returned(state)
+	back := state != "" && s.logouts.returned(state)
 	data := homeData{Known: ok, Back: !ok && back, Pages: s.pages != nil}
 	if ok {
 		data.Name = words.Name(claims)

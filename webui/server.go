@@ -7,12 +7,16 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/pages"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
@@ -64,16 +68,16 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, errors.New("webui: a session and a provider are required")
 	}
 	if cfg.Now == nil {
-		cfg.Now = wall
+		cfg.Now = clock.Now
 	}
-	base, err := loopback.ParseBaseURL(cfg.BaseURL)
+	cfg.BaseURL = cmp.Or(cfg.BaseURL, localurl.Default)
+	base, err := localurl.ParseBase(cfg.BaseURL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("base URL %q %w", cfg.BaseURL, err)
 	}
 	if cfg.Advice == nil {
 		cfg.Advice = func(error) string { return "" }
 	}
-	cfg.BaseURL = cmp.Or(cfg.BaseURL, loopback.DefaultBaseURL)
 	if cfg.Store == nil {
 		cfg.Store = func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 			_, err := cfg.Session.BeginOver(ctx, t, mayReplace)
@@ -81,7 +85,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		}
 	}
 	s := &Server{cfg: cfg, base: base, logouts: newLogouts(cfg.Now), seen: newSeenTokens(cfg.Now), stopping: make(chan struct{})}
-	s.browsers = newBrowsers(cmp.Or(base.Port(), "80"), cfg.Now)
+	s.browsers = newBrowsers(localurl.Port(base), cfg.Now)
 	s.watch = newWatch(cfg.Session, cfg.Now, s.browsers.forget)
 	s.layout = layout.Layout{Tenant: host(cfg.Provider.Issuer()), HasPages: cfg.Pages != "", Visitor: s.visitorName}
 	if cfg.Pages != "" {
@@ -119,15 +123,15 @@ func (s *Server) Handler() http.Handler {
 	if s.pages != nil {
 		mux.Handle("GET "+pages.Path, s.Guard(s.pages))
 	}
-	mux.HandleFunc("GET "+layout.LoginPath, s.login)
-	mux.HandleFunc("GET "+loopback.CallbackPath, loopback.OnlyGET(s.flow.Callback))
-	mux.HandleFunc("GET "+loopback.ResultPath, loopback.OnlyGET(s.flow.Result))
-	mux.HandleFunc("GET /auth/enter", loopback.OnlyGET(s.enter))
+	mux.HandleFunc("GET "+layout.LoginPath, s.ownUser(s.login))
+	mux.HandleFunc("GET "+loopback.CallbackPath, localhost.OnlyGET(s.flow.Callback))
+	mux.HandleFunc("GET "+loopback.ResultPath, localhost.OnlyGET(s.flow.Result))
+	mux.HandleFunc("GET /auth/enter", localhost.OnlyGET(s.ownUser(s.enter)))
 	mux.HandleFunc("GET /auth/logout", s.askLogout)
 	mux.HandleFunc("POST /auth/logout", s.logout)
-	mux.HandleFunc("GET /auth/ended", s.ended)
+	mux.HandleFunc("GET /auth/ended", s.ownUser(s.ended))
 	mux.HandleFunc("POST /auth/backchannel-logout", s.backchannelLogout)
-	mux.HandleFunc("GET /auth/events", loopback.OnlyGET(s.events))
+	mux.HandleFunc("GET /auth/events", localhost.OnlyGET(s.ownUser(s.events)))
 	mux.HandleFunc("GET /auth/picture", s.picture)
 	mux.HandleFunc("GET "+layout.AssetsPath, layout.ServeAsset)
 	mux.HandleFunc("/auth/", func(w http.ResponseWriter, r *http.Request) {
@@ -138,7 +142,33 @@ func (s *Server) Handler() http.Handler {
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{Title: "Not from another page", Why: "This can only be asked for by loopkey's own pages."})
 	}))
-	return loopback.OwnHost(s.cfg.BaseURL, s.greet(origin.Handler(mux)))
+	return localhost.OwnHost(s.cfg.BaseURL, "loopkey", s.strangers(s.greet(origin.Handler(mux))))
+}
+
+// ownUser refuses another user of this machine.
+func (s *Server) ownUser(next http.HandlerFunc) http.HandlerFunc {
+	return localhost.RefuseOtherUsers(func(*http.Request) bool { return true }, http.HandlerFunc(s.another), next)
+}
+
+func (s *Server) another(w http.ResponseWriter, r *http.Request) {
+	s.layout.Fail(w, r, http.StatusForbidden, anothers)
+}
+
+// strangers makes a stranger of another user of this machine: a known cookie of theirs is stolen, and the state of a
+// logout is not theirs to bring back. Their request goes on without either.
+func (s *Server) strangers(next http.Handler) http.Handler {
+	shows := func(r *http.Request) bool {
+		_, known := s.browsers.knows(r)
+		return known || s.logouts.waits(r.URL.Query().Get("state"))
+	}
+	return localhost.RefuseOtherUsers(shows, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.Header.Del("Cookie")
+		query := r.URL.Query()
+		query.Del("state")
+		r.URL.RawQuery = query.Encode()
+		next.ServeHTTP(w, r)
+	}), next.ServeHTTP)
 }
 
 // greet lets the open pages of a browser look again when it is back with its new
@@ -149,8 +179,8 @@ func (s *Server) greet(next http.Handler) http.Handler {
 		if s.browsers.arrives(r) {
 			s.watch.tell()
 		}
-		if _, known := s.knows(r); known {
-			loopback.Trust(r)
+		if _, known := s.browsers.knows(r); known {
+			localhost.Trust(r)
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -172,20 +202,10 @@ func (s *Server) OneTimeURL() string {
 	return strings.TrimSuffix(s.cfg.BaseURL, "/") + "/auth/enter?once=" + s.browsers.invite()
 }
 
-// knows returns for whom this server has recognised the browser that sent r. A browser of another user never was:
-// its cookie is a stolen one.
-func (s *Server) knows(r *http.Request) (subject string, ok bool) {
-	subject, ok = s.browsers.knows(r)
-	if !ok || loopback.Foreign(r) {
-		return "", false
-	}
-	return subject, true
-}
-
 // visitor returns the claims of the user if r comes from a browser that may see them.
 func (s *Server) visitor(r *http.Request) (provider.Claims, bool) {
 	v := s.watch.view()
-	subject, ok := s.knows(r)
+	subject, ok := s.browsers.knows(r)
 	if !ok || !v.loggedIn || subject != anybody && subject != v.info.Subject {
 		return nil, false
 	}
@@ -241,6 +261,3 @@ func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
 	}
 	s.Guard(s.upstream).ServeHTTP(w, r)
 }
-
-// wall is the time on the wall: the other clock stands still while a laptop sleeps.
-func wall() time.Time { return time.Now().Round(0) }

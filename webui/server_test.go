@@ -16,6 +16,7 @@ import (
 
 	"net"
 
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -70,7 +71,7 @@ func newScene(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 	if s.server, err = webui.New(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := loopback.Listen(t.Context(), base)
+	listener, err := localhost.Listen(t.Context(), base)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -17,7 +18,7 @@ import (
 func (s *Server) newUpstream(ctx context.Context) (http.Handler, error) {
 	cfg := upstream.Config{
 		URL: s.cfg.Upstream, AllowRemote: s.cfg.AllowRemoteUpstream,
-		OwnPort: s.base.Port(), OwnCookies: cookiePrefix,
+		OwnPort: localurl.Port(s.base), OwnCookies: cookiePrefix,
 		User: s.visitor, Fail: s.upstreamFailed,
 	}
 	if s.cfg.PassAccessToken {

@@ -74,6 +74,10 @@ func advices() []advice {
 		},
 
 		{(*session.AudienceError)(nil), "run loopkey login --audience {audience}", ""},
+		{
+			(*loopback.PortTakenError)(nil),
+			"end it, or register another callback URL and give its --base-url (http://localhost:PORT)", "",
+		},
 		{loopback.ErrForbidden, "run loopkey logout first, or loopkey login", ""},
 		{handoff.ErrOtherSession, "end it, or give another --base-url", ""},
 		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
@@ -123,6 +127,9 @@ func (at situation) advice(err error) string {
 	}
 	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
 		return e.Next
+	}
+	if _, ok := errors.AsType[*loopback.PortTakenError](err); ok {
+		return at.sentence((*loopback.PortTakenError)(nil))
 	}
 	for _, is := range []error{
 		loopback.ErrForbidden, handoff.ErrOtherSession, handoff.ErrSilent,

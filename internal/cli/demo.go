@@ -15,9 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/internal/words"
-	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 	"github.com/loopkey/loopkey/webui"
@@ -98,7 +98,7 @@ func (d *demo) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := loopback.Listen(ctx, acc.config.BaseURL)
+	listener, err := localhost.Listen(ctx, acc.config.BaseURL)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -71,7 +72,7 @@ func (d *demo) baseURL(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	listener, err := loopback.Listen(ctx, cfg.BaseURL)
+	listener, err := localhost.Listen(ctx, cfg.BaseURL)
 	if err == nil {
 		return cfg.BaseURL, listener.Close()
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -14,8 +15,8 @@ import (
 
 // loginByDevice logs in with a code that the person enters on another device (RFC 8628).
 func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
-	ctx, cancel := loopback.Deadline(ctx, f.timeout)
-	defer cancel(nil)
+	ctx, cancel := clock.WithTimeoutCause(ctx, f.timeout, loopback.ErrTimeout)
+	defer cancel()
 	code, err := acc.provider.StartDevice(ctx, acc.config.Scope, acc.config.Audience)
 	if err != nil {
 		return nil, deviceError(ctx, err)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
@@ -60,8 +61,8 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 		}
 		a.say("%s", target)
 	}
-	waiting, cancel := loopback.Deadline(ctx, time.Minute)
-	defer cancel(nil)
+	waiting, cancel := clock.WithTimeoutCause(ctx, time.Minute, loopback.ErrTimeout)
+	defer cancel()
 	how, shown := "the provider's session ended", false
 	err = acc.server().Logout(waiting, l, func(target string) {
 		shown = true

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/session"
 )
@@ -173,7 +174,7 @@ func (f *tokenFile) keepFresh(ctx context.Context, s *session.Session, r session
 	wait := untilRenewal(token, time.Now())
 	retry := firstRetry
 	for {
-		if !until(ctx, wait) {
+		if clock.Wait(ctx, wait) != nil {
 			return
 		}
 		r.MinLifetime = max(r.MinLifetime, time.Until(token.Expiry)+soonest) // a later one than the file holds
@@ -196,23 +197,4 @@ func untilRenewal(token session.AccessToken, now time.Time) time.Duration {
 	}
 	left := token.Expiry.Sub(now)
 	return min(max(left-max(left/5, 0), soonest), latest)
-}
-
-// until waits and reports whether ctx still lives. It looks at the clock on the
-// wall, for a timer stands still while a laptop sleeps.
-func until(ctx context.Context, wait time.Duration) bool {
-	due := time.Now().Round(0).Add(wait)
-	for {
-		left := due.Sub(time.Now().Round(0))
-		if left <= 0 {
-			return ctx.Err() == nil
-		}
-		timer := time.NewTimer(min(left, 10*time.Second))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return false
-		case <-timer.C:
-		}
-	}
 }

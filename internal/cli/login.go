@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
@@ -171,8 +172,8 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 
 // loginByServer has loopkey serve, if it is the one that holds the port, make the login.
 func (a *app) loginByServer(ctx context.Context, acc *account, f loginFlags, cfg loopback.Config, taken error) (*provider.Tokens, error) {
-	waiting, cancel := loopback.Deadline(ctx, f.timeout)
-	defer cancel(nil)
+	waiting, cancel := clock.WithTimeoutCause(ctx, f.timeout, loopback.ErrTimeout)
+	defer cancel()
 	err := acc.server().Login(waiting, f.params, func(authorizationURL string) {
 		cfg.ShowURL(authorizationURL)
 		cfg.Opened(cfg.OpenBrowser(waiting, authorizationURL))

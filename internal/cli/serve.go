@@ -9,6 +9,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
@@ -72,7 +73,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	listener, err := loopback.Listen(ctx, cfg.BaseURL)
+	listener, err := localhost.Listen(ctx, cfg.BaseURL)
 	if taken := new(loopback.PortTakenError); errors.As(err, &taken) {
 		return a.openRunning(ctx, acc, f, err)
 	}
@@ -85,7 +86,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 }
 
 // serveUntilEnd serves until ctx ends; show is called when the first request can come.
-func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Server, listener *loopback.Listener, show func(context.Context)) error {
+func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Server, listener *localhost.Listener, show func(context.Context)) error {
 	defer listener.Close()
 	if err := private.Dir(acc.config.StateDir); err != nil {
 		return fmt.Errorf("the state folder: %w", err)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/clock"
 )
 
 // progress shows on a terminal that loopkey waits, and how long still. Into a pipe it prints nothing but notes.
@@ -20,7 +22,7 @@ type progress struct {
 }
 
 func newProgress(out io.Writer, limit time.Duration) *progress {
-	return &progress{out: out, live: isTerminal(out), deadline: time.Now().Round(0).Add(limit), done: make(chan struct{})}
+	return &progress{out: out, live: isTerminal(out), deadline: clock.Now().Add(limit), done: make(chan struct{})}
 }
 
 func (p *progress) start() {

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"strconv"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/localurl"
 )
 
 // issuer finds the one value that has two names: the highest layer that sets either decides.
@@ -81,11 +82,11 @@ func IssuerOfDomain(domain string) (string, error) {
 func checkIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	switch {
-	case err != nil || u.Opaque != "" || u.User != nil || !validHost(u) || !validPort(u) || strings.ContainsAny(issuer, "?#\\"):
+	case err != nil || u.Opaque != "" || u.User != nil || !validHost(u) || localurl.Port(u) == 0 || strings.ContainsAny(issuer, "?#\\"):
 		return errIssuer
 	case strings.ContainsFunc(issuer, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return errIssuer
-	case u.Scheme == "https", u.Scheme == "http" && loopbackHost(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && localurl.IsLoopback(u.Hostname()):
 		return nil
 	case u.Scheme == "http":
 		return errPlain
@@ -102,20 +103,6 @@ func validHost(u *url.URL) bool {
 	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
 		return r != '.' && r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	})
-}
-
-// validPort: none, or one that can be dialled.
-func validPort(u *url.URL) bool {
-	if u.Port() == "" {
-		return !strings.HasSuffix(u.Host, ":")
-	}
-	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	return err == nil && port > 0
-}
-
-func loopbackHost(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 func auth0Host(issuer string) bool {

@@ -3,19 +3,17 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/private"
 )
 
 const (
 	defaultScope   = "openid profile email offline_access"
-	defaultBaseURL = "http://localhost:3000"
 	defaultProfile = "default"
 )
 
@@ -85,9 +83,9 @@ var settings = []setting{
 	},
 	{
 		name: "base-url", variables: []string{"APP_BASE_URL"}, inDotEnv: true, key: "base_url",
-		flag:      Flag{Value: "URL", Usage: "where the local server is (default " + defaultBaseURL + ")"},
+		flag:      Flag{Value: "URL", Usage: "where the local server is (default " + localurl.Default + ")"},
 		set:       func(c *Config, text string) { c.BaseURL = text },
-		otherwise: defaultBaseURL, check: checkBaseURL,
+		otherwise: localurl.Default, check: checkBaseURL,
 		remembered: func(k known.Client) string { return k.BaseURL },
 	},
 	{
@@ -200,16 +198,8 @@ func checkCharacters(text, what string, allowed func(rune) bool) error {
 
 // The local server speaks plain http and listens on the loopback alone (RFC 8252, section 7.3).
 func checkBaseURL(v value) error {
-	u, err := url.Parse(v.text)
-	switch {
-	case err != nil || u.Scheme != "http" || u.User != nil || u.Path != "" && u.Path != "/" || strings.ContainsAny(v.text, "?#"):
-		return errors.New("must be http, a loopback host and a port, such as " + defaultBaseURL)
-	case !slices.Contains([]string{"localhost", "127.0.0.1", "[::1]"}, strings.TrimSuffix(u.Host, ":"+u.Port())):
-		return errors.New("is not on this machine: the host must be localhost, 127.0.0.1 or [::1]")
-	case !validPort(u):
-		return errors.New("has no usable port: 1 to 65535")
-	}
-	return nil
+	_, err := localurl.ParseBase(v.text)
+	return err
 }
 
 func checkProfile(v value) error {

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/keystore"
@@ -113,16 +114,16 @@ const longestSocket = 103
 // Socket returns the path of the socket of the server for a base URL. It lies in the state folder; where that makes
 // the path too long, in a folder of the user's among the temporary ones.
 func Socket(stateDir, baseURL string) string {
-	port := "80"
-	if u, err := loopback.ParseBaseURL(baseURL); err == nil && u.Port() != "" {
-		port = u.Port()
+	port := 80
+	if u, err := localurl.ParseBase(baseURL); err == nil {
+		port = localurl.Port(u)
 	}
-	path := filepath.Join(stateDir, "serve-"+port+".sock")
+	path := filepath.Join(stateDir, fmt.Sprintf("serve-%d.sock", port))
 	if len(path) <= longestSocket {
 		return path
 	}
 	sum := sha256.Sum256([]byte(stateDir))
-	name := fmt.Sprintf("loopkey-%d/%x-%s.sock", os.Getuid(), sum[:6], port)
+	name := fmt.Sprintf("loopkey-%d/%x-%d.sock", os.Getuid(), sum[:6], port)
 	if short := filepath.Join(os.TempDir(), name); len(short) <= longestSocket {
 		return short
 	}

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -36,8 +37,8 @@ func TestSlowFirstAnswer(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				ours, theirs := net.Pipe()
-				ctx, cancel := loopback.Deadline(t.Context(), 3*time.Minute)
-				defer cancel(nil)
+				ctx, cancel := clock.WithTimeoutCause(t.Context(), 3*time.Minute, loopback.ErrTimeout)
+				defer cancel()
 				said := make(chan struct{})
 				go func() {
 					defer close(said)

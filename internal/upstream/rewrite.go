@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -93,7 +94,7 @@ func (h *Handler) modify(res *http.Response) error {
 
 func (h *Handler) leadsToApp(to *url.URL) bool {
 	return to.Host != "" && to.Scheme == h.target.Scheme &&
-		strings.EqualFold(to.Hostname(), h.target.Hostname()) && port(to) == port(h.target)
+		strings.EqualFold(to.Hostname(), h.target.Hostname()) && localurl.Port(to) == localurl.Port(h.target)
 }
 
 // strip takes out of an app's headers what only this server may say: its cookies, set or cleared, and downHeader.

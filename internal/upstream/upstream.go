@@ -19,8 +19,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
-	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -32,7 +33,7 @@ const tokenWait = 30 * time.Second
 type Config struct {
 	URL         string // of the app, http or https; its path goes before the path of every request
 	AllowRemote bool   // the app may be on another machine, or another user's
-	OwnPort     string // the port of this server, at which no app can be; "": unknown
+	OwnPort     int    // the port of this server, at which no app can be; 0: unknown
 	OwnCookies  string // how the names of this server's cookies begin, which the app neither sees nor sets
 
 	// User returns the claims of the user who sent a request. A request of nobody is refused.
@@ -41,7 +42,7 @@ type Config struct {
 	// gets what the request has.
 	AccessToken func(context.Context) (provider.Secret, error)
 	// Foreign reports whether another user of this machine listens at the other end of a connection; nil:
-	// loopback.ForeignListener.
+	// localhost.ForeignListener.
 	Foreign func(net.Conn) bool
 	// Fail replies to a request that the app has not replied to.
 	Fail func(http.ResponseWriter, *http.Request, Failure)
@@ -66,7 +67,7 @@ func New(ctx context.Context, cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	if cfg.Foreign == nil {
-		cfg.Foreign = loopback.ForeignListener
+		cfg.Foreign = localhost.ForeignListener
 	}
 	h := &Handler{cfg: cfg, target: target}
 	if h.local, err = isOnThisMachine(ctx, target.Hostname()); err != nil {
@@ -79,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("upstream %s: %w: whoever runs it would be sent who you are", target.Host, ErrRemote)
 	case !h.local && cfg.AccessToken != nil && target.Scheme != "https":
 		return nil, fmt.Errorf("upstream %s: an access token may not travel unencrypted: use https", target.Host)
-	case h.local && cfg.OwnPort != "" && port(target) == cfg.OwnPort:
+	case h.local && cfg.OwnPort != 0 && localurl.Port(target) == cfg.OwnPort:
 		return nil, fmt.Errorf("upstream %s: that is loopkey itself: give the address of the app", target.Host)
 	}
 	h.proxy = &httputil.ReverseProxy{
@@ -108,17 +109,6 @@ func parse(text string) (*url.URL, error) {
 	return target, nil
 }
 
-// port returns the port of a URL, also where the scheme implies it.
-func port(u *url.URL) string {
-	switch {
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "https":
-		return "443"
-	}
-	return "80"
-}
-
 // ServeHTTP passes a request on for the user who sent it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	claims, ok := h.cfg.User(r)
@@ -142,13 +132,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		add.token = token
 	}
-	// These hold for the server's own pages. For its pages the app decides.
-	for _, name := range []string{
-		"Cache-Control", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy",
-		"Referrer-Policy", "X-Content-Type-Options",
-	} {
-		w.Header().Del(name)
-	}
+	localhost.Unsecure(w.Header()) // they hold for the server's own pages: for its pages the app decides
 	h.proxy.ServeHTTP(writer{w, h}, r.WithContext(context.WithValue(r.Context(), additionKey{}, add)))
 }
 

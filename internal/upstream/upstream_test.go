@@ -438,16 +438,16 @@ func TestNewRefuses(t *testing.T) {
 		"a password":                {URL: "http://u:hunter2@localhost:5173"},
 		"a password, and not a URL": {URL: "http://u:hunter2@local host:5173"},
 		"a query":                   {URL: "http://localhost:5173/?a=b"},
-		"ourselves":                 {URL: "http://127.0.0.1:3000", OwnPort: "3000"},
-		"ourselves by name":         {URL: "http://LOCALHOST.:3000/x", OwnPort: "3000"},
-		"ourselves, usual port":     {URL: "http://[::1]", OwnPort: "80"},
+		"ourselves":                 {URL: "http://127.0.0.1:3000", OwnPort: 3000},
+		"ourselves by name":         {URL: "http://LOCALHOST.:3000/x", OwnPort: 3000},
+		"ourselves, usual port":     {URL: "http://[::1]", OwnPort: 80},
 	} {
 		if _, err := New(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, target := range []string{"http://localhost:5173", "http://127.8.9.1:1/base", "https://[::1]:5173", "http://[::ffff:127.0.0.1]:1", "http://LocalHost:1"} {
-		if _, err := New(t.Context(), Config{URL: target, OwnPort: "3000"}); err != nil {
+		if _, err := New(t.Context(), Config{URL: target, OwnPort: 3000}); err != nil {
 			t.Errorf("%s: %v", target, err)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package loopback
+package localhost
 
 import "syscall"
 

@@ -1,4 +1,4 @@
-package loopback
+package localhost
 
 import (
 	"context"
@@ -155,7 +155,7 @@ func TestPeerOfSystem(t *testing.T) {
 				asked <- struct{}{}
 				return
 			}
-			_, _ = io.WriteString(w, strconv.FormatBool(Own(r))+" "+strconv.FormatBool(Foreign(r)))
+			_, _ = io.WriteString(w, strconv.FormatBool(Own(r))+" "+strconv.FormatBool(peerOf(r).foreign))
 		}))
 	}()
 	t.Cleanup(func() {

@@ -1,4 +1,4 @@
-package loopback
+package localhost
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// tellsPeers: the system tells whose the other end of a connection is.
-const tellsPeers = true
+// TellsPeers is whether the system tells whose the other end of a connection is.
+const TellsPeers = true
 
 func lookUpPeer(conn net.Conn) peer {
 	e, ok := endOf(conn)

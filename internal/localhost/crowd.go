@@ -1,7 +1,6 @@
-package loopback
+package localhost
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -24,22 +23,6 @@ type crowd struct {
 type sighting struct {
 	turn                 uint64
 	busy, asked, trusted bool
-}
-
-// A caller is the connection of a request, and what was found out about its other end.
-type caller struct {
-	crowd *crowd
-	conn  net.Conn
-
-	mu   sync.Mutex
-	peer peer
-}
-
-type callerKey struct{}
-
-// introduce lets Trust, Foreign and Own find the connection of a request.
-func (c *crowd) introduce(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, callerKey{}, &caller{crowd: c, conn: conn})
 }
 
 // Trust is called for a request that has shown what no stranger can: a state that waits

@@ -1,0 +1,72 @@
+package localhost
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/localurl"
+)
+
+// OwnHost lets requests through to next whose Host is localhost, 127.0.0.1 or [::1] with baseURL's port. Any other
+// gets a 421, on a page of app: it comes from a page that made its own name resolve to this machine (DNS rebinding).
+// Every response has the headers that Secure sets.
+func OwnHost(baseURL, app string, next http.Handler) http.Handler {
+	var own []string
+	if u, err := localurl.ParseBase(baseURL); err == nil {
+		own = localurl.Authorities(localurl.Port(u))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Secure(w.Header())
+		if !slices.Contains(own, strings.ToLower(r.Host)) { // RFC 9110, section 4.2.3: hosts are case-insensitive
+			Page{Status: http.StatusMisdirectedRequest, App: app, Title: "Not for this server",
+				Text: "This request was meant for another host."}.Write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// OnlyGET answers any other method with a 405. It is for what happens once, or lasts: a pattern "GET /…" of
+// http.ServeMux lets a HEAD through too, which a client sends that only wants to know whether something is there.
+func OnlyGET(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.Header().Set("Allow", http.MethodGet)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// strict is the Content-Security-Policy of a response that loads, embeds and sends nothing. A page adds to it.
+const strict = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
+
+// securityHeaders are what every response of the local server has: it is not kept, it tells other servers no URL of
+// ours, and no page of another origin reads, embeds or holds it. Cookies know no port, so another port of localhost
+// counts as another origin here.
+var securityHeaders = map[string]string{
+	"Cache-Control":                "no-store",
+	"Content-Security-Policy":      strict,
+	"Cross-Origin-Opener-Policy":   "same-origin",
+	"Cross-Origin-Resource-Policy": "same-origin",
+	"Referrer-Policy":              "no-referrer",
+	"X-Content-Type-Options":       "nosniff",
+}
+
+// Secure sets the headers that every response of a local server has, unless its handler says otherwise: no-store,
+// no-referrer, nosniff, same-origin for openers and resources, and a Content-Security-Policy that allows nothing.
+// OwnHost sets them for all handlers behind it.
+func Secure(h http.Header) {
+	for name, value := range securityHeaders {
+		h.Set(name, value)
+	}
+}
+
+// Unsecure takes the headers of Secure out again, for the response of an app that chooses its own.
+func Unsecure(h http.Header) {
+	for name := range securityHeaders {
+		h.Del(name)
+	}
+}

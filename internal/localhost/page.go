@@ -1,0 +1,58 @@
+package localhost
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"html/template"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+//go:embed page.html
+var pageHTML string
+
+//go:embed page.css
+var pageCSS string
+
+// A Page says one thing to the person: that a request was refused, or how something went. It holds no script, and its
+// style is named by its hash.
+type Page struct {
+	Status            int
+	App               string // the program, after the title of the tab; "" leaves it out
+	Title, Text, Next string // Text says what happened, Next what to do about it
+	Good              bool   // in the color of a success
+	Home              bool   // with a link to the start page
+}
+
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Parse(pageHTML))
+})
+
+var pagePolicy = sync.OnceValue(func() string {
+	sum := sha256.Sum256([]byte(pageCSS))
+	return strict + "; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+})
+
+// ServeHTTP answers every request with the page.
+func (p Page) ServeHTTP(w http.ResponseWriter, _ *http.Request) { p.Write(w) }
+
+// Write sends the page as the whole response.
+func (p Page) Write(w http.ResponseWriter) {
+	var buffer bytes.Buffer
+	if err := pageTemplate().Execute(&buffer, struct {
+		Page
+		CSS template.CSS
+	}{p, template.CSS(pageCSS)}); err != nil { //nolint:gosec // the style is embedded
+		http.Error(w, p.Title, http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", pagePolicy())
+	h.Set("Content-Length", strconv.Itoa(buffer.Len()))
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(buffer.Bytes())
+}

@@ -1,0 +1,77 @@
+// Package localurl knows the URLs of this machine: the base URL of the local server, and hosts that are loopback ones.
+package localurl
+
+import (
+	"cmp"
+	"errors"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Default is the base URL of the local server unless another one is configured.
+const Default = "http://localhost:3000"
+
+// Why a URL is no base URL. The sentences go on from the URL: `"https://localhost" must be http …`.
+var (
+	errForm = errors.New("must be http, a loopback host and a port, such as " + Default)
+	errHost = errors.New("is not on this machine: the host must be localhost, 127.0.0.1 or [::1]")
+	errPort = errors.New("has no usable port: 1 to 65535")
+)
+
+// ParseBase checks a base URL: plain http, localhost, 127.0.0.1 or [::1], a port, and no path
+// (RFC 8252, section 7.3). "" means Default. Its errors are sentences that go on from the URL.
+func ParseBase(raw string) (*url.URL, error) {
+	raw = cmp.Or(raw, Default)
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Scheme != "http" || u.User != nil || u.Path != "" && u.Path != "/" || strings.ContainsAny(raw, "?#"):
+		return nil, errForm
+	case !slices.Contains(hosts(), strings.TrimSuffix(u.Host, ":"+u.Port())):
+		return nil, errHost
+	case Port(u) == 0:
+		return nil, errPort
+	}
+	return u, nil
+}
+
+// hosts are the names of the local server, as they stand in a URL.
+func hosts() []string { return []string{"localhost", "127.0.0.1", "[::1]"} }
+
+// Authorities returns what a request to the local server may have in its Host header and in the authority of its URL:
+// localhost, 127.0.0.1 or [::1] with the port, which may be missing if it is 80.
+func Authorities(port int) []string {
+	var all []string
+	for _, host := range hosts() {
+		all = append(all, host+":"+strconv.Itoa(port))
+		if port == 80 {
+			all = append(all, host)
+		}
+	}
+	return all
+}
+
+// Port returns the port of a URL, by default that of its scheme. It is 0 where the URL has no port to connect to.
+func Port(u *url.URL) int {
+	if u.Port() == "" && !strings.HasSuffix(u.Host, ":") {
+		switch u.Scheme {
+		case "http":
+			return 80
+		case "https":
+			return 443
+		}
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return int(port)
+}
+
+// IsLoopback reports whether host, as url.URL.Hostname returns it, is localhost or a loopback address.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
