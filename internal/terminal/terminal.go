@@ -1,0 +1,207 @@
+// Package terminal owns the person's terminal: the waiting line, prompts, what
+// is typed or pasted, and every line that is printed meanwhile.
+//
+// A command writes through a Terminal whatever it has to say. While a login is
+// awaited the Terminal shows for how long, on a line that moves out of the way
+// of all that is printed; while a passphrase is asked for, that line rests, and
+// the keys are the prompt's alone.
+package terminal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// Terminal is the one owner of a terminal. It is safe for concurrent use.
+type Terminal struct {
+	out  io.Writer
+	in   *os.File // nil: standard input is no terminal
+	live bool     // out is a terminal that can redraw a line
+
+	mu      sync.Mutex
+	waiting *waiting // nil: nothing is awaited
+	shown   bool     // the waiting line stands on the screen
+	within  bool     // what was last printed did not end its line
+	prompt  *prompt  // nil: nothing is asked
+	paste   *paste   // nil: nobody reads what is pasted
+	asking  chan struct{}
+}
+
+// New returns the owner of the terminal behind in and out. termName is the value
+// of TERM: nothing is redrawn on a dumb terminal. Where in or out is no terminal,
+// a Terminal prints to it all the same, and reads nothing.
+func New(in io.Reader, out io.Writer, termName string) *Terminal {
+	t := &Terminal{out: out, asking: make(chan struct{}, 1)}
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		t.in = f
+	}
+	t.live = Is(out) && termName != "dumb"
+	return t
+}
+
+// Is reports whether a person sits at the other end of a stream.
+func Is(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Interactive reports whether the person can type: standard input is a terminal.
+func (t *Terminal) Interactive() bool { return t.in != nil }
+
+// Write prints text where the waiting line stood; the line comes back below it.
+func (t *Terminal) Write(text []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hide()
+	n, err := t.out.Write(text)
+	if n > 0 {
+		t.within = text[n-1] != '\n'
+	}
+	t.show()
+	return n, err
+}
+
+// hide takes the waiting line off the screen. The mutex is held.
+func (t *Terminal) hide() {
+	if t.shown {
+		_, _ = io.WriteString(t.out, "\r\x1b[K")
+		t.shown = false
+	}
+}
+
+// show draws the waiting line, unless something is asked or a printed line is not ended. The mutex is held.
+func (t *Terminal) show() {
+	if t.waiting == nil || !t.live || t.prompt != nil || t.within {
+		return
+	}
+	left := max(t.waiting.deadline.Sub(time.Now().Round(0)), 0).Round(time.Second)
+	_, _ = fmt.Fprintf(t.out, "\r\x1b[K%s", fit(t.width(), t.waiting.text, left, t.paste.length()))
+	t.shown = true
+}
+
+// width returns how many columns the terminal has; 80 where that can't be known.
+func (t *Terminal) width() int {
+	if f, ok := t.out.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
+}
+
+// ErrNoTerminal says that there is no terminal to ask on.
+var ErrNoTerminal = errors.New("there is no terminal to ask on")
+
+// Password asks for a line without showing it. Meanwhile nothing else is drawn
+// or read. It asks on the process's terminal even where standard input is
+// something else. ErrNoTerminal where there is none; the cause of ctx where that
+// ends first.
+func (t *Terminal) Password(ctx context.Context, question string) (string, error) {
+	select {
+	case t.asking <- struct{}{}: // one question at a time
+		defer func() { <-t.asking }()
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	p := &prompt{done: make(chan string, 1)}
+	t.mu.Lock()
+	t.hide()
+	t.prompt = p
+	reading := t.paste != nil
+	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		t.prompt = nil
+		t.show()
+		t.mu.Unlock()
+	}()
+	if !reading {
+		keys := t.in
+		if keys == nil {
+			tty, err := openTTY()
+			if err != nil {
+				return "", ErrNoTerminal
+			}
+			defer tty.Close()
+			keys = tty
+		}
+		stop, err := read(keys, 1, t.keys) // key by key: what comes after the line is not the prompt's
+		if err != nil {
+			return "", ErrNoTerminal
+		}
+		defer stop()
+	}
+	t.print(question)
+	defer t.print("\n")
+	select {
+	case text := <-p.done:
+		return text, nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
+
+// print writes a prompt's own text: the line that it stands on is the prompt's.
+func (t *Terminal) print(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, _ = io.WriteString(t.out, text)
+	t.within = text[len(text)-1] != '\n'
+}
+
+// A prompt collects the keys of one line.
+type prompt struct {
+	line editor
+	done chan string // buffered: the first line is the reply
+}
+
+// keys gets what was typed or pasted, in pieces as they come, and reports whether
+// more is wanted.
+func (t *Terminal) keys(piece []byte) (more bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.prompt != nil {
+		for len(piece) > 0 {
+			switch c := piece[0]; c {
+			case '\r', '\n', endOfInput:
+				t.prompt.end()
+				return t.after(piece[1:])
+			case 0x1b: // the marks of a paste, a cursor key
+				piece = piece[max(escape(piece), 1):]
+			default:
+				t.prompt.line.key(c)
+				piece = piece[1:]
+			}
+		}
+		return true
+	}
+	return t.after(piece)
+}
+
+// after gives keys that no prompt wants to whoever reads what is pasted. The mutex is held.
+func (t *Terminal) after(piece []byte) (more bool) {
+	if t.paste == nil {
+		return false
+	}
+	t.paste.keys(piece)
+	t.show()
+	return true
+}
+
+// endOfInput is Ctrl-D.
+const endOfInput = 0x04
+
+// end hands the line over; of several, the first.
+func (p *prompt) end() {
+	select {
+	case p.done <- p.line.take():
+	default:
+	}
+}

@@ -1,0 +1,77 @@
+package terminal
+
+import (
+	"fmt"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/loopkey/loopkey/internal/words"
+)
+
+// A waiting line says what is awaited, and until when.
+type waiting struct {
+	text     string
+	deadline time.Time
+}
+
+// Wait shows that loopkey waits for something, and how long still, until stop is
+// called. A dumb terminal gets one line; what is no terminal gets nothing.
+func (t *Terminal) Wait(text string, limit time.Duration) (stop func()) {
+	t.mu.Lock()
+	w := &waiting{text: text, deadline: time.Now().Round(0).Add(limit)} // by the wall, which goes on while a laptop sleeps
+	t.waiting = w
+	if !t.live {
+		if Is(t.out) {
+			_, _ = fmt.Fprintf(t.out, "%s, for %s (Ctrl-C to stop).\n", text, words.Duration(limit))
+		}
+		t.mu.Unlock()
+		return func() {}
+	}
+	t.show()
+	t.mu.Unlock()
+	done := make(chan struct{})
+	var drawing sync.WaitGroup
+	drawing.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				t.mu.Lock()
+				t.show()
+				t.mu.Unlock()
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		close(done)
+		drawing.Wait()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.hide()
+		t.waiting = nil
+	})
+}
+
+// fit returns the longest form of the waiting line that leaves a column of width
+// free: a line that wraps can't be redrawn.
+func fit(width int, text string, left time.Duration, pasted int) string {
+	forms := []string{
+		fmt.Sprintf("%s, %s left (Ctrl-C to stop) ", text, left),
+		fmt.Sprintf("%s, %s left", text, left),
+		fmt.Sprintf("Waiting, %s left", left),
+		left.String(),
+	}
+	if pasted > 0 {
+		forms = append([]string{fmt.Sprintf("%d characters pasted, Enter ends them; %s left ", pasted, left)}, forms...)
+	}
+	for _, form := range forms {
+		if utf8.RuneCountInString(form) < width {
+			return form
+		}
+	}
+	return ""
+}

@@ -1,0 +1,192 @@
+// Package pty gives a test's child process a terminal of its own, and plays the
+// person who sits at it.
+package pty
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience bounds the wait for a text that has to come: a test that meets it has failed.
+const patience = 2 * time.Minute
+
+// A Terminal is what the person sees of a child process, and types to it.
+type Terminal struct {
+	Cmd *exec.Cmd
+
+	t       testing.TB
+	control *os.File // the person's end
+	mu      sync.Mutex
+	screen  bytes.Buffer // all that was ever printed
+	read    int          // of it, what Expect has passed
+	changed chan struct{}
+	ended   bool
+}
+
+// Start starts cmd as the foreground job of a terminal of 80 columns. It is
+// killed at the end of the test if it still runs.
+func Start(t testing.TB, cmd *exec.Cmd) *Terminal {
+	t.Helper()
+	control, tty, err := open()
+	if err != nil {
+		t.Fatalf("no terminal: %v", err)
+	}
+	defer tty.Close()
+	p := &Terminal{Cmd: cmd, t: t, control: control, changed: make(chan struct{}, 1)}
+	p.Resize(80)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(p.watch)
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		reading.Wait()
+		_ = control.Close()
+		if t.Failed() {
+			t.Logf("the terminal showed:\n%q", p.screen.String())
+		}
+	})
+	return p
+}
+
+// open makes a pair of pseudo terminals (pts(4)).
+func open() (control, tty *os.File, err error) {
+	control, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	fd := int(control.Fd())
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		tty, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		_ = control.Close()
+		return nil, nil, err
+	}
+	return control, tty, nil
+}
+
+// Resize sets the terminal's width in columns.
+func (p *Terminal) Resize(columns uint16) {
+	p.t.Helper()
+	if err := unix.IoctlSetWinsize(int(p.control.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// watch collects what is printed until nobody is left who could print.
+func (p *Terminal) watch() {
+	piece := make([]byte, 4<<10)
+	for {
+		n, err := p.control.Read(piece)
+		p.mu.Lock()
+		p.screen.Write(piece[:n])
+		p.ended = err != nil
+		p.mu.Unlock()
+		select {
+		case p.changed <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Type sends keys as the person types or pastes them.
+func (p *Terminal) Type(keys string) {
+	p.t.Helper()
+	if _, err := p.control.WriteString(keys); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Expect waits until text is printed after what was expected before, and returns
+// all that came up to its end.
+func (p *Terminal) Expect(text string) string {
+	p.t.Helper()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for {
+		p.mu.Lock()
+		unread := p.screen.String()[p.read:]
+		ended := p.ended
+		if i := strings.Index(unread, text); i >= 0 {
+			seen := unread[:i+len(text)]
+			p.read += len(seen)
+			p.mu.Unlock()
+			return seen
+		}
+		p.mu.Unlock()
+		if ended {
+			p.t.Fatalf("%q was never printed", text)
+		}
+		select {
+		case <-p.changed:
+		case <-limit.C:
+			p.t.Fatalf("%q is not printed", text)
+		}
+	}
+}
+
+// Screen returns all that was printed up to now.
+func (p *Terminal) Screen() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.screen.String()
+}
+
+// Exit waits for the end of the child and returns its exit code.
+func (p *Terminal) Exit() int {
+	p.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Cmd.Wait() }()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case <-ended:
+	case <-limit.C:
+		p.t.Fatal("it does not end")
+	}
+	for { // all that it printed has to be read
+		p.mu.Lock()
+		read := p.ended
+		p.mu.Unlock()
+		if read {
+			return p.Cmd.ProcessState.ExitCode()
+		}
+		select {
+		case <-p.changed:
+		case <-limit.C:
+			p.t.Fatal("its terminal is still in use")
+		}
+	}
+}
+
+// Echoes reports whether the terminal echoes what is typed and collects lines, as a shell wants it.
+func (p *Terminal) Echoes() bool {
+	p.t.Helper()
+	mode, err := unix.IoctlGetTermios(int(p.control.Fd()), unix.TCGETS)
+	if err != nil {
+		p.t.Fatal(fmt.Errorf("the terminal's mode: %w", err))
+	}
+	return mode.Lflag&unix.ECHO != 0 && mode.Lflag&unix.ICANON != 0
+}
