@@ -151,7 +151,8 @@ func (f *files) unwritable(name string, err error) error {
 	return f.unavailable(f.path(name+extension)+" can't be written: "+reason(err), "free some space, or make it writable", err)
 }
 
-// Reserve implements Reserver. It writes as much as the next file will surely not need.
+// Reserve implements Reserver. It makes sure of the passphrase, and writes as much
+// as the next file will surely not need.
 func (f *files) Reserve(ctx context.Context, name string) (release func(), err error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -165,6 +166,9 @@ func (f *files) Reserve(ctx context.Context, name string) (release func(), err e
 		return nil, err
 	}
 	defer dir.Close()
+	if err := f.prove(ctx, dir, name); err != nil {
+		return nil, err
+	}
 	size := int64(16 << 10)
 	if info, err := dir.Stat(name + extension); err == nil {
 		size += 2 * info.Size()

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/loopback"
 )
 
@@ -24,9 +25,10 @@ type app struct {
 	env    []string
 	stdin  io.Reader
 	stdout io.Writer
-	stderr io.Writer
+	stderr io.Writer         // a child of ours writes there too; loopkey itself through the terminal
 	flags  map[string]string // the configuration's flags that were set
 
+	terminal    *terminal.Terminal                             // owns what is said, asked and pasted
 	allowCores  func()                                         // undoes forbidCores
 	isolated    bool                                           // the directory's .env is not read
 	openBrowser func(ctx context.Context, target string) error // nil: the person's own
@@ -48,6 +50,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what the first one could not
 	a := &app{args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr, flags: map[string]string{}, allowCores: forbidCores()}
+	a.terminal = terminal.New(stdin, stderr, a.lookup("TERM"))
 	err := a.root().ExecuteContext(ctx) //nolint:contextcheck // cobra hands it to the commands
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
 		err = errInterrupted

@@ -22,9 +22,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 		return nil, deviceError(ctx, err)
 	}
 	a.say("On any device, go to:\n%s\nand enter the code:\n%s", words.Printable(code.VerificationURI), words.Printable(code.UserCode))
-	progress := newProgress(a.stderr, min(f.timeout, time.Until(code.Expiry)))
-	defer progress.stop()
-	progress.start()
+	defer a.terminal.Wait("Waiting for you on the other device", min(f.timeout, time.Until(code.Expiry)))()
 	tokens, err := acc.provider.WaitDevice(ctx, code)
 	if err != nil {
 		return nil, deviceError(ctx, err)

@@ -28,7 +28,7 @@ func passSignal(p *os.Process, sig os.Signal) {
 }
 
 func inForeground() bool {
-	tty, err := os.Open(ttyPath)
+	tty, err := os.Open("/dev/tty")
 	if err != nil {
 		return false
 	}

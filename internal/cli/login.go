@@ -121,23 +121,22 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 	if f.device {
 		return a.loginByDevice(ctx, acc, f)
 	}
-	progress := newProgress(a.stderr, f.timeout)
-	defer progress.stop()
-	reading, stopReading := context.WithCancel(ctx)
+	entries, stopReading := a.pasted(ctx, f.noBrowser)
 	defer stopReading()
 	wrong := 0
+	stopWaiting := func() {}
+	defer func() { stopWaiting() }()
 	cfg := loopback.Config{
 		Provider: acc.provider, Scope: acc.config.Scope, Audience: acc.config.Audience,
 		BaseURL: acc.config.BaseURL, Timeout: f.timeout, Params: f.params,
 		Store:  func(ctx context.Context, t *provider.Tokens) error { return a.keep(ctx, acc, t, anybodys) },
-		Pasted: a.pastedURLs(reading),
+		Pasted: entries,
 		Rejected: func(reason string) {
 			switch wrong++; {
-			case wrong < mostPasted:
-				progress.note("Not that one: " + words.Printable(reason))
-			case wrong == mostPasted: // no person types this
-				stopReading()
-				progress.note(fmt.Sprintf("None of %d lines was the URL that the browser ended up at: no more are read.", wrong))
+			case wrong < mostPiped || a.terminal.Interactive():
+				a.say("Not that one: %s", words.Printable(reason))
+			case wrong == mostPiped:
+				a.say("None of %d lines was the URL that the browser ended up at. More are read, and no more are told of.", wrong)
 			}
 		},
 		ShowURL: func(authorizationURL string) {
@@ -146,11 +145,11 @@ func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*pr
 			}
 			a.say("%s", authorizationURL)
 			a.sayHowToReach(acc.config.BaseURL)
-			progress.start()
+			stopWaiting = a.terminal.Wait("Waiting for you in the browser", f.timeout)
 		},
 		Opened: func(err error) {
 			if err != nil {
-				progress.note("No browser was opened (" + words.Printable(err.Error()) + "): open the URL above yourself.")
+				a.say("No browser was opened (%s): open the URL above yourself.", words.Printable(err.Error()))
 			}
 		},
 		OpenBrowser: a.browse,

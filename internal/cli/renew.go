@@ -14,6 +14,7 @@ import (
 	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -70,7 +71,7 @@ func (a *app) renew() *cobra.Command {
 func (a *app) runErrand(ctx context.Context) error {
 	var e errand
 	var data []byte
-	if !isTerminal(a.stdin) {
+	if !terminal.Is(a.stdin) {
 		data, _ = io.ReadAll(io.LimitReader(a.stdin, errandLimit))
 	}
 	if wire.Unmarshal(data, &e) != nil {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/loopkey/loopkey/internal/clock"
 )
 
 // Terminal is the one owner of a terminal. It is safe for concurrent use.
@@ -81,7 +83,7 @@ func (t *Terminal) show() {
 	if t.waiting == nil || !t.live || t.prompt != nil || t.within {
 		return
 	}
-	left := max(t.waiting.deadline.Sub(time.Now().Round(0)), 0).Round(time.Second)
+	left := max(t.waiting.deadline.Sub(clock.Now()), 0).Round(time.Second)
 	_, _ = fmt.Fprintf(t.out, "\r\x1b[K%s", fit(t.width(), t.waiting.text, left, t.paste.length()))
 	t.shown = true
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -19,7 +20,7 @@ type waiting struct {
 // called. A dumb terminal gets one line; what is no terminal gets nothing.
 func (t *Terminal) Wait(text string, limit time.Duration) (stop func()) {
 	t.mu.Lock()
-	w := &waiting{text: text, deadline: time.Now().Round(0).Add(limit)} // by the wall, which goes on while a laptop sleeps
+	w := &waiting{text: text, deadline: clock.Now().Add(limit)} // by the wall, which goes on while a laptop sleeps
 	t.waiting = w
 	if !t.live {
 		if Is(t.out) {

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/pty"
+	"github.com/loopkey/loopkey/internal/test/secretservice"
+)
+
+// Every keystore and flow can be finished at a terminal. What is asked is asked
+// before the browser opens, and nothing draws over it.
+func TestLoginAtTerminal(t *testing.T) {
+	t.Parallel()
+	const asked, again = "Passphrase for loopkey's session file: ", "The same once more: "
+	for keystore, env := range map[string]func(t *testing.T) []string{
+		"memory":   func(*testing.T) []string { return nil },
+		"file":     func(*testing.T) []string { return []string{"LOOPKEY_KEYSTORE=file"} },
+		"keychain": func(t *testing.T) []string { return append(secretservice.Session(t), "LOOPKEY_KEYSTORE=keychain") },
+	} {
+		for _, flow := range []string{"browser", "pasted", "device"} {
+			t.Run(keystore+", "+flow, func(t *testing.T) {
+				t.Parallel()
+				h := house.WithTenant(t, append(env(t), "TERM=xterm")...)
+				args := []string{"login"}
+				switch flow {
+				case "pasted":
+					args = append(args, "--no-browser")
+				case "device":
+					args = append(args, "--device")
+				}
+				p := pty.Start(t, h.Command(t.Context(), args...))
+				if keystore == "file" {
+					before := p.Expect(asked)
+					p.Type("correct horse\r")
+					between := p.Expect(again)
+					p.Type("correct horse\r")
+					if before != asked || between != "\r\n"+again {
+						t.Errorf("%q was printed before the prompt, %q before the second", before, between)
+					}
+				}
+				finish(t, h, p, flow)
+				p.Expect("Logged in as Ada Lovelace")
+				if code := p.Exit(); code != 0 {
+					t.Errorf("login exits %d", code)
+				}
+				if !p.Echoes() {
+					t.Error("the terminal is left without an echo")
+				}
+				if keystore != "file" {
+					return
+				}
+				// The next command asks once, and hands the token out.
+				p = pty.Start(t, h.Command(t.Context(), "token"))
+				p.Expect(asked)
+				p.Type("correct horse\r")
+				if p.Expect("\r\n"); p.Exit() != 0 {
+					t.Errorf("token fails: %q", p.Screen())
+				}
+			})
+		}
+	}
+}
+
+// finish is the person's part of a login.
+func finish(t *testing.T, h *house.House, p *pty.Terminal, flow string) {
+	t.Helper()
+	switch flow {
+	case "pasted":
+		issuer := strings.TrimSuffix(h.Tenant.Issuer(), "/")
+		p.Expect(issuer)
+		rest := p.Expect("\r\n")
+		p.Expect("Waiting for you")
+		person := tenant.Person{Email: email, Password: password, StopAt: h.Base}
+		end, err := person.Visit(t.Context(), issuer+strings.TrimSpace(rest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Type(end.URL + "\r")
+	case "device":
+		p.Expect("enter the code:\r\n")
+		code := strings.TrimSpace(p.Expect("\r\n"))
+		person := tenant.Person{Email: email, Password: password}
+		if _, err := person.Visit(t.Context(), strings.TrimSuffix(h.Tenant.Issuer(), "/")+"/device?user_code="+code); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A wrong passphrase at a second login stores nothing and opens nothing.
+func TestWrongPassphraseAtTerminal(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t, "LOOPKEY_KEYSTORE=file", "TERM=xterm", "LOOPKEY_PASSPHRASE=")
+	h.Env = append(h.Env, "LOOPKEY_PASSPHRASE=correct horse")
+	h.Must("login")
+	h.Env = append(h.Env, "LOOPKEY_PASSPHRASE=")
+	h.Tenant.Reset()
+	p := pty.Start(t, h.Command(t.Context(), "login"))
+	p.Expect("Passphrase")
+	p.Type("wrong\r")
+	p.Expect("the passphrase does not open")
+	if code := p.Exit(); code != 5 {
+		t.Errorf("exit code %d", code)
+	}
+	if n := h.Tenant.Requests("authorize"); n != 0 {
+		t.Errorf("the browser was sent to the provider %d times", n)
+	}
+}
