@@ -88,7 +88,7 @@ func (s *Server) store(ctx context.Context, r *http.Request, p *loopback.Pending
 // loggedIn is what the callback does when a login is verified and stored: the
 // browser that finished it is recognised and goes back to where it wanted to be.
 func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request, p *loopback.Pending, t *provider.Tokens) bool {
-	s.watch.refresh(r.Context(), true) // first, for it makes strangers of the browsers of the session before
+	s.watch.refresh(context.WithoutCancel(r.Context()), true) // first, for it forgets the browsers of the session before
 	s.browsers.recognise(w, r, t.Claims.Subject())
 	if p.CLI { // the terminal's login: its page says that it worked
 		return false

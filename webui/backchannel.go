@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -56,8 +57,9 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 		bad("The logout token is not one that can be believed.")
 		return
 	}
-	s.watch.refresh(r.Context(), false)
-	v := s.watch.view()
+	ctx := context.WithoutCancel(r.Context()) // the provider may hang up; its logout is carried out all the same
+	s.watch.refresh(ctx, false)
+	v := s.watch.view(ctx)
 	claims := v.info.Claims
 	// A login that came after the token is not meant by it: it may be one of a server of before, sent once more.
 	ours := v.loggedIn && !token.IssuedAt.Before(v.info.LoggedInAt.Add(-time.Minute)) && (token.Subject == "" || token.Subject == v.info.Subject) &&
@@ -67,8 +69,8 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if ours { // a session that is not here is logged out already: section 2.7
-		_, err = s.cfg.Session.End(r.Context(), session.EndOptions{Local: true})
-		s.watch.refresh(r.Context(), true)
+		_, err = s.cfg.Session.End(ctx, session.EndOptions{Local: true})
+		s.watch.refresh(ctx, true)
 		if err != nil {
 			layout.FailJSON(w, http.StatusInternalServerError, layout.Problem{Title: "No logout", Why: "The session could not be deleted."})
 			return

@@ -21,7 +21,7 @@ func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := s.cfg.Now()
-	info := s.watch.view().info
+	info := s.watch.view(r.Context()).info
 	name := words.Name(claims)
 	s.layout.Render(w, r, http.StatusOK, &profileTemplate, layout.Page{Title: "Profile", Section: "profile", Script: "live.js", Data: struct {
 		Name, Initials, Email string

@@ -186,15 +186,11 @@ func (s *Server) greet(next http.Handler) http.Handler {
 	})
 }
 
-// Watch reads the session, and returns the function that keeps the pages current with
-// it until ctx ends: whatever changes it, here or in a terminal, shows on open pages
-// within a second. It is called once, before the first request is served.
-func (s *Server) Watch(ctx context.Context) (run func()) {
-	s.watch.refresh(ctx, true)
-	return func() {
-		defer close(s.stopping)
-		s.watch.run(ctx)
-	}
+// Run keeps open pages current until ctx ends: what changes the session, here or in another process, shows on them
+// within a second. It is called once. Guard and the pages know of such changes without it when they are asked.
+func (s *Server) Run(ctx context.Context) {
+	defer close(s.stopping)
+	s.watch.run(ctx)
 }
 
 // OneTimeURL returns a URL that makes the browser which opens it first, within a minute, one that may see the user.
@@ -204,7 +200,7 @@ func (s *Server) OneTimeURL() string {
 
 // visitor returns the claims of the user if r comes from a browser that may see them.
 func (s *Server) visitor(r *http.Request) (provider.Claims, bool) {
-	v := s.watch.view()
+	v := s.watch.view(r.Context())
 	subject, ok := s.browsers.knows(r)
 	if !ok || !v.loggedIn || subject != anybody && subject != v.info.Subject {
 		return nil, false

@@ -77,8 +77,7 @@ func newScene(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{}, 2)
-	watch := s.server.Watch(ctx)
-	go func() { watch(); done <- struct{}{} }()
+	go func() { s.server.Run(ctx); done <- struct{}{} }()
 	go func() { _ = listener.Serve(ctx, s.server.Handler()); done <- struct{}{} }()
 	t.Cleanup(func() {
 		stop()

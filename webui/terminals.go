@@ -42,7 +42,7 @@ func (t terminals) Login(ctx context.Context, params url.Values, show func(url s
 // that says so.
 func (t terminals) Logout(ctx context.Context, l handoff.Logout, show func(url string)) error {
 	s := t.server
-	s.watch.refresh(ctx, true)
+	s.watch.refresh(context.WithoutCancel(ctx), true)
 	waiting := &terminal{sent: make(chan struct{}), back: make(chan struct{})}
 	id := s.logouts.add(l.State, leaving{session.Ended{EndSessionURL: l.URL, EndSessionPlainURL: l.PlainURL}, waiting})
 	show(strings.TrimSuffix(s.cfg.BaseURL, "/") + endedURL(id))

@@ -10,36 +10,49 @@ import (
 	"github.com/loopkey/loopkey/session"
 )
 
-// watchEvery is how often to look whether another process changed the session: one stat.
-const watchEvery = 300 * time.Millisecond
+const (
+	watchEvery = 300 * time.Millisecond // how often run asks whether another process changed the session: one stat
+	viewLife   = time.Second            // how old a view may be when a request is answered from it
+)
 
-// A view is what the server knows of the session. Requests read it; the keychain is read only when it changed.
+// A view is what the server knows of the session. Requests are answered from it, so that the keychain is read only
+// when the session has changed.
 type view struct {
 	info     session.Info
 	loggedIn bool
-	err      error // the keychain could not be asked
-	serial   int   // grows with every change
 }
 
-// A watch keeps the view current and tells who listens.
+// A watch keeps the view current and tells listeners when it has changed.
 type watch struct {
 	session *session.Session
 	now     func() time.Time
+	ended   func() // called when the session that browsers were recognised for has ended
 
-	reading   sync.Mutex // one at a time, so that no older look comes after a newer one
-	mu        sync.Mutex
+	looking   sync.Mutex // held while the session is read, so that no older look comes after a newer one
+	mu        sync.Mutex // guards what follows
 	current   view
-	changed   time.Time
+	changed   time.Time       // the stamp of the session in current
+	looked    time.Time       // when the last look ended; zero: never
 	listeners []chan struct{} // the oldest first
-	ended     func()          // the session that browsers were recognised for is over
 }
 
 func newWatch(s *session.Session, now func() time.Time, ended func()) *watch {
 	return &watch{session: s, now: now, ended: ended}
 }
 
-// view returns what is known of the session now.
-func (w *watch) view() view {
+// view returns what is known of the session. If nobody has looked for viewLife, or ever, it looks first.
+func (w *watch) view(ctx context.Context) view {
+	w.mu.Lock()
+	age, first := w.now().Sub(w.looked), w.looked.IsZero()
+	w.mu.Unlock()
+	ctx = context.WithoutCancel(ctx) // a request that is given up must not look like a session that can't be read
+	switch {
+	case first:
+		w.refresh(ctx, false)
+	case (age > viewLife || age < 0) && w.looking.TryLock(): // else somebody is looking, which a keychain may make long
+		w.look(ctx, false)
+		w.looking.Unlock()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v := w.current
@@ -49,36 +62,39 @@ func (w *watch) view() view {
 	return v
 }
 
-// refresh reads the session if its stamp has changed since the last time, or if force is set.
+// refresh reads the session if it has changed since the last look, or if force is set.
 func (w *watch) refresh(ctx context.Context, force bool) {
-	w.reading.Lock()
-	defer w.reading.Unlock()
+	w.looking.Lock()
+	defer w.looking.Unlock()
+	w.look(ctx, force)
+}
+
+// look is refresh for a caller that holds looking.
+func (w *watch) look(ctx context.Context, force bool) {
 	stamp := w.session.Changed()
 	w.mu.Lock()
-	same := stamp.Equal(w.changed)
-	w.mu.Unlock()
+	same := stamp.Equal(w.changed) && !w.looked.IsZero()
 	if same && !force {
+		w.looked = w.now()
+		w.mu.Unlock()
 		return
 	}
+	w.mu.Unlock()
 	info, err := w.session.Info(ctx)
 	next := view{info: info, loggedIn: err == nil && !errors.Is(info.Over, session.ErrExpired)}
-	if err != nil && !errors.Is(err, session.ErrNotLoggedIn) {
-		next.err = err
-	}
 	w.mu.Lock()
 	before := w.current
-	// Another person, or another login of the same one, is not whom the browsers were recognised for.
-	over := before.loggedIn && (!next.loggedIn || !next.info.LoggedInAt.Equal(before.info.LoggedInAt))
-	next.serial = before.serial + 1
-	w.current, w.changed = next, stamp
-	if over {
+	// Browsers were recognised for one login of one user: a later login, even of the same user, is another.
+	ended := before.loggedIn && (!next.loggedIn || !next.info.LoggedInAt.Equal(before.info.LoggedInAt))
+	w.current, w.changed, w.looked = next, stamp, w.now()
+	if ended {
 		w.ended()
 	}
 	w.mu.Unlock()
 	w.tell()
 }
 
-// tell lets every open page look again.
+// tell lets every open page ask for itself again.
 func (w *watch) tell() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,16 +111,16 @@ func (w *watch) run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
+		w.refresh(ctx, false)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			w.refresh(ctx, false)
 		}
 	}
 }
 
-// listen returns a channel that gets a value after each change. Where too many listen the oldest makes room: its
+// listen returns a channel that gets a value after each change. Where too many listen, the oldest makes room: its
 // channel is closed.
 func (w *watch) listen() (changes <-chan struct{}, stop func()) {
 	w.mu.Lock()

@@ -97,9 +97,8 @@ func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Ser
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	watch := server.Watch(ctx)
 	services := []func() error{
-		func() error { watch(); return nil },
+		func() error { server.Run(ctx); return nil },
 		func() error { return listener.Serve(ctx, server.Handler()) },
 	}
 	if terminals != nil {
