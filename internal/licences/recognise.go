@@ -19,6 +19,12 @@ var texts embed.FS
 // beside are sentences that may stand beside a licence without changing it. A sentence that is a part of another
 // comes after it.
 var beside = []string{
+	// go.yaml.in/yaml/v3
+	"This project is covered by two different licenses: MIT and Apache.",
+	`The following files were ported to Go from C files of libyaml, and thus are still covered by their original MIT
+	license, with the additional copyright staring in 2011 when the project was ported over: apic.go emitterc.go
+	parserc.go readerc.go scannerc.go writerc.go yamlh.go yamlprivateh.go`,
+	"Apache License All the remaining project files are covered by the Apache license:",
 	"The MIT License (MIT)", "The MIT License", "MIT License", "ISC License", "BSD 2-Clause License", "BSD 3-Clause License",
 	"go-toml v2",
 	"END OF TERMS AND CONDITIONS",
@@ -27,12 +33,6 @@ var beside = []string{
 	information. (Don't include the brackets!) The text should be enclosed in the appropriate comment syntax for the
 	file format. We also recommend that a file or class name and description of purpose be included on the same
 	"printed page" as the copyright notice for easier identification within third-party archives.`,
-	// go.yaml.in/yaml/v3
-	"This project is covered by two different licenses: MIT and Apache.",
-	`The following files were ported to Go from C files of libyaml, and thus are still covered by their original MIT
-	license, with the additional copyright staring in 2011 when the project was ported over: apic.go emitterc.go
-	parserc.go readerc.go scannerc.go writerc.go yamlh.go yamlprivateh.go`,
-	"Apache License All the remaining project files are covered by the Apache license:",
 }
 
 type licence struct {
