@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
@@ -81,7 +82,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 func recall(cfg *config.Config) error {
 	if cfg.Issuer != "" {
 		if cfg.FromDotEnv("issuer") {
-			if k, ok := known.Recall(cfg.StateDir, cfg.Client.Name()); ok {
+			if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
 				cfg.Remember(k)
 			}
 		}
@@ -143,5 +144,10 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayRep
 	return nil
 }
 
-// anybodys: the person at the terminal may replace whosever session is there.
-func anybodys(string) bool { return true }
+// anySubject lets a login at the terminal replace anyone's session.
+func anySubject(string) bool { return true }
+
+// server is the running loopkey serve that may hold the account's port.
+func (acc *account) server() handoff.Client {
+	return handoff.Client{Socket: handoff.Socket(acc.config.StateDir, acc.config.BaseURL), Session: acc.session.Name()}
+}

@@ -80,19 +80,19 @@ func (d *demo) play(ctx context.Context) error {
 	if err := writeDemoPages(pages); err != nil {
 		return err
 	}
-	loggedIn := make(chan *provider.Tokens, 1)
+	logins := make(chan *provider.Tokens, 1) // the first one is greeted
 	server, err := webui.New(ctx, webui.Config{
 		Session: acc.session, Provider: acc.provider, BaseURL: acc.config.BaseURL, Scope: acc.config.Scope, Audience: acc.config.Audience, Pages: pages,
 		Advice: acc.situation().advice,
 		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
-			if err := a.keep(ctx, acc, t, mayReplace); err != nil {
-				return err
+			err := a.keep(ctx, acc, t, mayReplace)
+			if err == nil {
+				select {
+				case logins <- t:
+				default:
+				}
 			}
-			select {
-			case loggedIn <- t:
-			default: // logged in again, by somebody at play
-			}
-			return nil
+			return err
 		},
 	})
 	if err != nil {
@@ -104,22 +104,13 @@ func (d *demo) play(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var shown sync.WaitGroup
-	defer shown.Wait()
+	var greeting sync.WaitGroup
+	defer greeting.Wait()
 	err = a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {
-		a.say("This is a demo: the tenant at %s runs inside this command, and everything ends with it.", d.tenant.Issuer())
-		a.say("Log in as %s with the password %s", demoEmail, demoPassword)
-		d.open(ctx, acc.config.BaseURL)
-		shown.Go(func() {
-			select {
-			case <-ctx.Done():
-			case t := <-loggedIn:
-				a.greet(acc, t)
-				if err := d.show(ctx, acc); err != nil {
-					stop(err)
-					return
-				}
-				a.say("\nNow, from another terminal:\n  %[1]s status\n  %[1]s token\n  %[1]s token -o header --force-refresh\n  %[1]s logout\n\nCtrl-C ends the demo.", d.command())
+		d.welcome(ctx, acc.config.BaseURL)
+		greeting.Go(func() {
+			if err := d.greetFirst(ctx, acc, logins); err != nil {
+				stop(err)
 			}
 		})
 	})
@@ -127,6 +118,29 @@ func (d *demo) play(ctx context.Context) error {
 		return cause
 	}
 	return err
+}
+
+// welcome says how to log in, and opens the page where the demo begins.
+func (d *demo) welcome(ctx context.Context, baseURL string) {
+	d.app.say("This is a demo: the tenant at %s runs inside this command, and everything ends with it.", d.tenant.Issuer())
+	d.app.say("Log in as %s with the password %s", demoEmail, demoPassword)
+	d.open(ctx, baseURL)
+}
+
+// greetFirst waits for the first login and shows what came of it.
+func (d *demo) greetFirst(ctx context.Context, acc *account, logins <-chan *provider.Tokens) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case t := <-logins:
+		d.app.greet(acc, t)
+	}
+	if err := d.show(ctx, acc); err != nil {
+		return err
+	}
+	d.app.say("\nNow, from another terminal:\n  %[1]s status\n  %[1]s token\n  %[1]s token -o header --force-refresh\n"+
+		"  %[1]s logout\n\nCtrl-C ends the demo.", d.command())
+	return nil
 }
 
 // open shows the page where the demo begins: its login binds the browser, so there is no secret in the URL.

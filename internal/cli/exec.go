@@ -55,7 +55,8 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 	if err != nil {
 		return err
 	}
-	token, err := acc.session.AccessToken(ctx, a.request(acc, f))
+	request := a.request(acc, f)
+	token, err := acc.session.AccessToken(ctx, request)
 	if err != nil {
 		return err
 	}
@@ -79,26 +80,28 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 	if err != nil {
 		return a.notStarted(command[0], err)
 	}
-	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	kept := make(chan struct{})
+	keepingEnd := file.startKeeping(ctx, acc.session, request, token)
+	passingEnd := passSignals(child.Process, signals)
+	err = child.Wait()
+	passingEnd()
+	keepingEnd()
+	return childResult(err)
+}
+
+// passSignals sends the signals that loopkey gets on to the command, until end is called.
+func passSignals(command *os.Process, signals chan os.Signal) (end func()) {
+	done := make(chan struct{})
 	go func() {
-		defer close(kept)
-		file.keepFresh(keeping, acc.session, a.request(acc, f), token)
-	}()
-	passing := make(chan struct{})
-	go func() {
-		defer close(passing)
+		defer close(done)
 		for sig := range signals {
-			passSignal(child.Process, sig)
+			passSignal(command, sig)
 		}
 	}()
-	err = child.Wait()
-	signal.Stop(signals)
-	close(signals)
-	stop()
-	<-kept
-	<-passing
-	return childResult(err)
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-done
+	}
 }
 
 // notStarted answers as a shell does: 127 for what is not there, 126 for what can't be run.

@@ -170,6 +170,20 @@ const (
 	longestWait = 5 * time.Minute
 )
 
+// startKeeping keeps the file fresh until end is called, also after ctx has ended: the command goes on.
+func (f *tokenFile) startKeeping(ctx context.Context, s *session.Session, r session.Request, token session.AccessToken) (end func()) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.keepFresh(ctx, s, r, token)
+	}()
+	return func() {
+		stop()
+		<-done
+	}
+}
+
 func (f *tokenFile) keepFresh(ctx context.Context, s *session.Session, r session.Request, token session.AccessToken) {
 	wait := untilRenewal(token, time.Now())
 	retry := firstRetry

@@ -65,7 +65,7 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Complete() == nil && !slices.ContainsFunc(all, func(c known.Client) bool { return c.Name() == cfg.Client.Name() }) {
+	if cfg.Complete() == nil && !slices.ContainsFunc(all, func(c known.Client) bool { return c.Name() == cfg.Name() }) {
 		all = append(all, cfg.Client)
 	}
 	if len(all) == 0 {

@@ -120,11 +120,6 @@ func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Ser
 	return errInterrupted
 }
 
-// server is the running loopkey serve that may hold the account's port.
-func (acc *account) server() handoff.Client {
-	return handoff.Client{Socket: handoff.Socket(acc.config.StateDir, acc.config.BaseURL), Session: acc.session.Name()}
-}
-
 // openRunning opens the server that already holds the port, if it is ours.
 func (a *app) openRunning(ctx context.Context, acc *account, f serveFlags, taken error) error {
 	oneTime, err := acc.server().OneTimeURL(ctx)

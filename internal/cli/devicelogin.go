@@ -27,7 +27,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}
-	err = a.keep(ctx, acc, tokens, anybodys)
+	err = a.keep(ctx, acc, tokens, anySubject)
 	if errors.Is(err, loopback.ErrAgain) {
 		return nil, errors.New("the provider revoked the new login together with the one before: run loopkey login --device again")
 	}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// A browserLogin is a login through a browser, and what the terminal shows of it.
+type browserLogin struct {
+	*app
+	account     *account
+	flags       loginFlags
+	stopWaiting func() // removes the waiting line
+	rejected    int    // lines that were pasted and are not the URL
+}
+
+// loginByBrowser logs the person in through their browser, and stores the session.
+func (a *app) loginByBrowser(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
+	lines, stopReading := a.pasted(ctx, f.noBrowser)
+	defer stopReading()
+	b := &browserLogin{app: a, account: acc, flags: f, stopWaiting: func() {}}
+	defer func() { b.stopWaiting() }()
+	tokens, err := loopback.Login(ctx, loopback.Config{
+		Provider: acc.provider, Scope: acc.config.Scope, Audience: acc.config.Audience,
+		BaseURL: acc.config.BaseURL, Timeout: f.timeout, Params: f.params,
+		OpenBrowser: b.open, ShowURL: b.show, Opened: b.browserOpened,
+		Pasted: lines, Rejected: b.reject,
+		Store:  b.store,
+		Advice: acc.situation().advice,
+	})
+	if taken := new(loopback.PortTakenError); errors.As(err, &taken) {
+		return nil, b.byServer(ctx, err)
+	}
+	if errors.Is(err, loopback.ErrTimeout) { // the provider shows a mismatch to the person, and tells nothing back
+		err = fmt.Errorf("%w (if it showed a callback URL mismatch, add %s to Allowed Callback URLs: %s)", err,
+			strings.TrimSuffix(acc.config.BaseURL, "/")+loopback.CallbackPath, acc.situation().settings())
+	}
+	return tokens, err
+}
+
+// byServer has the loopkey serve that holds the port make the login. Where another program holds it, the error is taken.
+func (b *browserLogin) byServer(ctx context.Context, taken error) error {
+	ctx, cancel := clock.WithTimeoutCause(ctx, b.flags.timeout, loopback.ErrTimeout)
+	defer cancel()
+	err := b.account.server().Login(ctx, b.flags.params, func(authorizationURL string) {
+		b.show(authorizationURL)
+		b.browserOpened(b.open(ctx, authorizationURL))
+	})
+	if errors.Is(err, handoff.ErrNoServer) {
+		return taken
+	}
+	return err
+}
+
+func (b *browserLogin) show(authorizationURL string) {
+	if !b.flags.noBrowser {
+		b.say("Opening your browser. If nothing opens, go to:")
+	}
+	b.say("%s", authorizationURL)
+	b.sayHowToReach(b.account.config.BaseURL)
+	b.stopWaiting = b.terminal.Wait("Waiting for you in the browser", b.flags.timeout)
+}
+
+func (b *browserLogin) open(ctx context.Context, authorizationURL string) error {
+	if b.flags.noBrowser {
+		return nil
+	}
+	return b.browse(ctx, authorizationURL)
+}
+
+func (b *browserLogin) browserOpened(err error) {
+	if err != nil {
+		b.say("No browser was opened (%s): open the URL above yourself.", words.Printable(err.Error()))
+	}
+}
+
+// reject says why a pasted line is not the URL that the browser ended up at. It falls silent over what a program, not a
+// person, keeps on writing.
+func (b *browserLogin) reject(reason string) {
+	switch b.rejected++; {
+	case b.rejected < mostPiped || b.terminal.Interactive():
+		b.say("Not that one: %s", words.Printable(reason))
+	case b.rejected == mostPiped:
+		b.say("None of %d lines was the URL that the browser ended up at. More are read, and no more are told of.", b.rejected)
+	}
+}
+
+func (b *browserLogin) store(ctx context.Context, t *provider.Tokens) error {
+	return b.keep(ctx, b.account, t, anySubject)
+}
