@@ -41,7 +41,8 @@ webui: internal/clock internal/handoff internal/layout internal/localhost intern
 .: internal/cli
 internal/test/axe: internal/test/chromium internal/test/npm
 internal/test/chromium:
-internal/test/hostile: internal/test/house
+internal/test/forge:
+internal/test/hostile: internal/test/forge internal/test/house
 internal/test/house: internal/cli internal/tenant keystore
 internal/test/markup:
 internal/test/npm:

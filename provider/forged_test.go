@@ -3,15 +3,11 @@ package provider
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"maps"
 	"net/http"
@@ -24,20 +20,11 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/loopkey/loopkey/internal/test/forge"
 )
 
 const fakeClient = "the client"
-
-// Keys are made once: an RSA key takes a while.
-var (
-	rsaKey    = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	otherKey  = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	p256      = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
-	p384      = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
-	p521      = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)) })
-	edwardKey = sync.OnceValue(func() ed25519.PrivateKey { _, key, err := ed25519.GenerateKey(rand.Reader); return must(key, err) })
-)
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -65,7 +52,7 @@ func newFake(t testing.TB) *fake {
 		"issuer": f.URL, "authorization_endpoint": f.URL + "/authorize", "token_endpoint": f.URL + "/token", "jwks_uri": f.URL + "/keys",
 		"userinfo_endpoint": f.URL + "/userinfo", "id_token_signing_alg_values_supported": []string{"RS256"},
 	}
-	f.keys = keySetOf(public(&rsaKey().PublicKey, "r1", "RS256"))
+	f.keys = forge.KeySet(forge.RS256().Public())
 	return f
 }
 
@@ -165,7 +152,7 @@ func (f *fake) claims(change ...func(map[string]any)) map[string]any {
 func (f *fake) answer(change ...func(map[string]any)) map[string]any {
 	a := map[string]any{
 		"access_token": "opaque", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "second",
-		"id_token": signed(jose.RS256, rsaKey(), "r1", f.claims()),
+		"id_token": forge.RS256().Token(f.claims()),
 	}
 	for _, one := range change {
 		one(a)
@@ -173,21 +160,19 @@ func (f *fake) answer(change ...func(map[string]any)) map[string]any {
 	return a
 }
 
-func public(key any, kid, alg string) jose.JSONWebKey {
-	return jose.JSONWebKey{Key: key, KeyID: kid, Algorithm: alg}
+// bare returns a public key that says neither what it is for nor by which algorithm it signs.
+func bare(k forge.Key) map[string]any {
+	jwk := k.Public()
+	delete(jwk, "alg")
+	delete(jwk, "use")
+	return jwk
 }
 
-func keySetOf(keys ...any) map[string]any { return map[string]any{"keys": keys} }
-
-func signed(alg jose.SignatureAlgorithm, key any, kid string, claims any, extra ...func(*jose.SignerOptions)) string {
-	options := &jose.SignerOptions{}
-	if kid != "" {
-		options = options.WithHeader("kid", kid)
-	}
-	for _, e := range extra {
-		e(options)
-	}
-	return must(jwt.Signed(must(jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, options))).Claims(claims).Serialize())
+// published returns a public key with other members than its own.
+func published(k forge.Key, members map[string]any) map[string]any {
+	jwk := k.Public()
+	maps.Copy(jwk, members)
+	return jwk
 }
 
 // verify verifies an ID token as a login that sent the nonce n would.
@@ -203,55 +188,55 @@ func verify(ctx context.Context, p *Provider, raw string, want idTokenExpectatio
 // Which key may have made a signature, and which may not.
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	rsa1 := public(&rsaKey().PublicKey, "r1", "RS256")
-	rsa2 := public(&otherKey().PublicKey, "r2", "RS256")
-	small := must(rsa.GenerateKey(rand.Reader, 1536)) // RFC 7518, section 3.3, wants 2048
-	spki := must(x509.MarshalPKIXPublicKey(&rsaKey().PublicKey))
+	rsa1 := forge.RS256().Public()
+	rsa2 := forge.OtherRS256().Public()
+	small := forge.Key{Algorithm: "RS256", ID: "rsa-1", Private: must(rsa.GenerateKey(rand.Reader, 1536))} // RFC 7518, section 3.3, wants 2048
+	spki := string(must(x509.MarshalPKIXPublicKey(forge.RS256().Private.Public())))
 	for name, c := range map[string]struct {
 		algorithms []string
 		keys       map[string]any
 		token      func(claims map[string]any) string
 		want       error
 	}{
-		"one key, its ID": {nil, keySetOf(rsa1), func(c map[string]any) string { return signed(jose.RS256, rsaKey(), "r1", c) }, nil},
-		"one key, no ID":  {nil, keySetOf(rsa1), func(c map[string]any) string { return signed(jose.RS256, rsaKey(), "", c) }, nil},
-		"several keys, no ID": {nil, keySetOf(rsa2, public(p256().Public(), "e", "ES256"), rsa1),
-			func(c map[string]any) string { return signed(jose.RS256, rsaKey(), "", c) }, nil},
-		"two keys of one ID": {nil, keySetOf(public(&otherKey().PublicKey, "r1", "RS256"), rsa1),
-			func(c map[string]any) string { return signed(jose.RS256, rsaKey(), "r1", c) }, nil},
-		"another's key under a known ID": {nil, keySetOf(rsa1), func(c map[string]any) string { return signed(jose.RS256, otherKey(), "r1", c) }, ErrSignature},
-		"another's key, no ID":           {nil, keySetOf(rsa1), func(c map[string]any) string { return signed(jose.RS256, otherKey(), "", c) }, ErrSignature},
-		"a key that came with the token": {nil, keySetOf(rsa1), func(c map[string]any) string {
-			return signed(jose.RS256, otherKey(), "", c, func(o *jose.SignerOptions) { o.EmbedJWK = true })
+		"one key, its ID": {nil, forge.KeySet(rsa1), func(c map[string]any) string { return forge.RS256().Token(c) }, nil},
+		"one key, no ID":  {nil, forge.KeySet(rsa1), func(c map[string]any) string { return forge.RS256().Named("").Token(c) }, nil},
+		"several keys, no ID": {nil, forge.KeySet(rsa2, forge.ES256().Public(), rsa1),
+			func(c map[string]any) string { return forge.RS256().Named("").Token(c) }, nil},
+		"two keys of one ID": {nil, forge.KeySet(forge.OtherRS256().Named("rsa-1").Public(), rsa1),
+			func(c map[string]any) string { return forge.RS256().Token(c) }, nil},
+		"another's key under a known ID": {nil, forge.KeySet(rsa1), func(c map[string]any) string { return forge.OtherRS256().Named("rsa-1").Token(c) }, ErrSignature},
+		"another's key, no ID":           {nil, forge.KeySet(rsa1), func(c map[string]any) string { return forge.OtherRS256().Named("").Token(c) }, ErrSignature},
+		"a key that came with the token": {nil, forge.KeySet(rsa1), func(c map[string]any) string {
+			return forge.OtherRS256().Sign(map[string]any{"alg": "RS256", "jwk": forge.OtherRS256().Public()}, c)
 		}, ErrSignature},
-		"broken and unrelated keys beside it": {nil, keySetOf(
+		"broken and unrelated keys beside it": {nil, forge.KeySet(
 			map[string]any{"kty": "RSA", "kid": "r1"}, map[string]any{"kty": "oct", "k": "c2VjcmV0", "kid": "r1"}, map[string]any{"kty": "new"},
 			"no key", 7, nil, map[string]any{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}, rsa1,
-		), func(c map[string]any) string { return signed(jose.RS256, rsaKey(), "r1", c) }, nil},
-		"a key for encryption": {nil, keySetOf(jose.JSONWebKey{Key: &rsaKey().PublicKey, KeyID: "r1", Use: "enc"}),
-			func(c map[string]any) string { return signed(jose.RS256, rsaKey(), "r1", c) }, ErrSignature},
-		"a key of another algorithm": {[]string{"RS256", "PS256"}, keySetOf(public(&rsaKey().PublicKey, "r1", "PS256")),
-			func(c map[string]any) string { return signed(jose.RS256, rsaKey(), "r1", c) }, ErrSignature},
-		"a key that is too small": {nil, keySetOf(public(&small.PublicKey, "r1", "RS256")), func(c map[string]any) string { return signed(jose.RS256, small, "r1", c) }, ErrSignature},
-		"no keys":                 {nil, keySetOf(), func(c map[string]any) string { return signed(jose.RS256, rsaKey(), "r1", c) }, ErrMalformed},
-		"no set":                  {nil, map[string]any{}, func(c map[string]any) string { return signed(jose.RS256, rsaKey(), "r1", c) }, ErrMalformed},
-		"HMAC with the public key": {nil, keySetOf(rsa1), func(c map[string]any) string {
-			return signed(jose.HS256, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}), "r1", c)
+		), func(c map[string]any) string { return forge.RS256().Token(c) }, nil},
+		"a key for encryption": {nil, forge.KeySet(published(forge.RS256(), map[string]any{"use": "enc"})),
+			func(c map[string]any) string { return forge.RS256().Token(c) }, ErrSignature},
+		"a key of another algorithm": {[]string{"RS256", "PS256"}, forge.KeySet(forge.PS256().Public()),
+			func(c map[string]any) string { return forge.RS256().Token(c) }, ErrSignature},
+		"a key that is too small": {nil, forge.KeySet(small.Public()), func(c map[string]any) string { return small.Token(c) }, ErrSignature},
+		"no keys":                 {nil, forge.KeySet(), func(c map[string]any) string { return forge.RS256().Token(c) }, ErrMalformed},
+		"no set":                  {nil, map[string]any{}, func(c map[string]any) string { return forge.RS256().Token(c) }, ErrMalformed},
+		"HMAC with the public key": {nil, forge.KeySet(rsa1), func(c map[string]any) string {
+			return forge.HS256(forge.RS256().PEM()).Token(c)
 		}, ErrAlgorithm},
-		"HMAC, and advertised beside RS256": {[]string{"RS256", "HS256", "none"}, keySetOf(rsa1),
-			func(c map[string]any) string { return signed(jose.HS256, spki, "r1", c) }, ErrAlgorithm},
-		"none advertised beside RS256": {[]string{"RS256", "none"}, keySetOf(rsa1), func(c map[string]any) string {
-			return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + base64.RawURLEncoding.EncodeToString(must(json.Marshal(c))) + "."
+		"HMAC, and advertised beside RS256": {[]string{"RS256", "HS256", "none"}, forge.KeySet(rsa1),
+			func(c map[string]any) string { return forge.HS256(spki).Token(c) }, ErrAlgorithm},
+		"none advertised beside RS256": {[]string{"RS256", "none"}, forge.KeySet(rsa1), func(c map[string]any) string {
+			return forge.Unsigned(map[string]any{"alg": "none"}, c)
 		}, ErrAlgorithm},
-		"only HMAC advertised": {[]string{"HS256"}, keySetOf(rsa1), func(c map[string]any) string { return signed(jose.HS256, spki, "", c) }, ErrAlgorithm},
-		"nothing advertised: RS256": {[]string{}, keySetOf(public(p256().Public(), "e", "")),
-			func(c map[string]any) string { return signed(jose.ES256, p256(), "e", c) }, ErrAlgorithm},
-		"PS256": {[]string{"PS256"}, keySetOf(public(&rsaKey().PublicKey, "k", "")), func(c map[string]any) string { return signed(jose.PS256, rsaKey(), "k", c) }, nil},
-		"RS512": {[]string{"RS512"}, keySetOf(public(&rsaKey().PublicKey, "k", "")), func(c map[string]any) string { return signed(jose.RS512, rsaKey(), "k", c) }, nil},
-		"ES256": {[]string{"ES256"}, keySetOf(public(p256().Public(), "k", "")), func(c map[string]any) string { return signed(jose.ES256, p256(), "k", c) }, nil},
-		"ES384": {[]string{"ES384"}, keySetOf(public(p384().Public(), "k", "")), func(c map[string]any) string { return signed(jose.ES384, p384(), "k", c) }, nil},
-		"ES512": {[]string{"ES512"}, keySetOf(public(p521().Public(), "k", "")), func(c map[string]any) string { return signed(jose.ES512, p521(), "k", c) }, nil},
-		"EdDSA": {[]string{"EdDSA"}, keySetOf(public(edwardKey().Public(), "k", "")), func(c map[string]any) string { return signed(jose.EdDSA, edwardKey(), "k", c) }, nil},
+		"only HMAC advertised": {[]string{"HS256"}, forge.KeySet(rsa1), func(c map[string]any) string { return forge.HS256(spki).Named("").Token(c) }, ErrAlgorithm},
+		"nothing advertised: RS256": {[]string{}, forge.KeySet(bare(forge.ES256())),
+			func(c map[string]any) string { return forge.ES256().Token(c) }, ErrAlgorithm},
+		"PS256": {[]string{"PS256"}, forge.KeySet(bare(forge.RS256().Named("k"))), func(c map[string]any) string { return forge.RS256().As("PS256").Named("k").Token(c) }, nil},
+		"RS512": {[]string{"RS512"}, forge.KeySet(bare(forge.RS256().Named("k"))), func(c map[string]any) string { return forge.RS256().As("RS512").Named("k").Token(c) }, nil},
+		"ES256": {[]string{"ES256"}, forge.KeySet(bare(forge.ES256().Named("k"))), func(c map[string]any) string { return forge.ES256().Named("k").Token(c) }, nil},
+		"ES384": {[]string{"ES384"}, forge.KeySet(bare(forge.ES384().Named("k"))), func(c map[string]any) string { return forge.ES384().Named("k").Token(c) }, nil},
+		"ES512": {[]string{"ES512"}, forge.KeySet(bare(forge.ES512().Named("k"))), func(c map[string]any) string { return forge.ES512().Named("k").Token(c) }, nil},
+		"EdDSA": {[]string{"EdDSA"}, forge.KeySet(bare(forge.EdDSA().Named("k"))), func(c map[string]any) string { return forge.EdDSA().Named("k").Token(c) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -271,7 +256,7 @@ func TestKeys(t *testing.T) {
 	}
 	t.Run("curve", func(t *testing.T) {
 		t.Parallel()
-		if len(fitting([]jose.JSONWebKey{public(p384().Public(), "", "")}, jose.Header{Algorithm: "ES256"})) != 0 {
+		if len(fitting([]jose.JSONWebKey{{Key: forge.ES384().Private.Public()}}, jose.Header{Algorithm: "ES256"})) != 0 {
 			t.Error("ES256 with a key of P-384")
 		}
 	})
@@ -312,7 +297,7 @@ func TestForgedClaims(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
-			err := verify(t.Context(), f.client(t), signed(jose.RS256, rsaKey(), "r1", f.claims(c.change)), c.want)
+			err := verify(t.Context(), f.client(t), forge.RS256().Token(f.claims(c.change)), c.want)
 			if c.err == nil && err != nil || c.err != nil && !errors.Is(err, c.err) {
 				t.Fatalf("got %v, want %v", err, c.err)
 			}
@@ -323,32 +308,31 @@ func TestForgedClaims(t *testing.T) {
 // at_hash is half of the hash that the signature's algorithm uses; EdDSA's is SHA-512.
 func TestAccessTokenHash(t *testing.T) {
 	t.Parallel()
-	for alg, c := range map[jose.SignatureAlgorithm]struct {
-		key  any
-		pub  any
+	for _, c := range []struct {
+		key  forge.Key
 		hash crypto.Hash
 	}{
-		jose.RS256: {rsaKey(), &rsaKey().PublicKey, crypto.SHA256},
-		jose.PS384: {rsaKey(), &rsaKey().PublicKey, crypto.SHA384},
-		jose.ES384: {p384(), p384().Public(), crypto.SHA384},
-		jose.RS512: {rsaKey(), &rsaKey().PublicKey, crypto.SHA512},
-		jose.EdDSA: {edwardKey(), edwardKey().Public(), crypto.SHA512},
+		{forge.RS256(), crypto.SHA256},
+		{forge.RS256().As("PS384"), crypto.SHA384},
+		{forge.ES384(), crypto.SHA384},
+		{forge.RS256().As("RS512"), crypto.SHA512},
+		{forge.EdDSA(), crypto.SHA512},
 	} {
 		f := newFake(t)
-		f.keys = keySetOf(public(c.pub, "k", ""))
-		f.set("id_token_signing_alg_values_supported", []string{string(alg)})
+		f.keys = forge.KeySet(bare(c.key))
+		f.set("id_token_signing_alg_values_supported", []string{c.key.Algorithm})
 		h := c.hash.New()
 		h.Write([]byte("the access token"))
 		sum := h.Sum(nil)
-		raw := signed(alg, c.key, "k", f.claims(func(claims map[string]any) {
+		raw := c.key.Token(f.claims(func(claims map[string]any) {
 			claims["at_hash"] = base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 		}))
 		p := f.client(t)
 		if err := verify(t.Context(), p, raw, idTokenExpectation{nonce: "n", accessToken: NewSecret("the access token")}); err != nil {
-			t.Errorf("%s: %v", alg, err)
+			t.Errorf("%s: %v", c.key.Algorithm, err)
 		}
 		if err := verify(t.Context(), p, raw, idTokenExpectation{nonce: "n", accessToken: NewSecret("another")}); !errors.Is(err, ErrAccessTokenHash) {
-			t.Errorf("%s: another access token: %v", alg, err)
+			t.Errorf("%s: another access token: %v", c.key.Algorithm, err)
 		}
 	}
 }
@@ -362,14 +346,14 @@ func TestUnknownKeyIDs(t *testing.T) {
 	client := func() *Provider {
 		return f.client(t, func(c *Config) { c.CacheDir, c.Now = dir, func() time.Time { return time.Now().Add(offset) } })
 	}
-	good := signed(jose.RS256, rsaKey(), "r1", f.claims())
+	good := forge.RS256().Token(f.claims())
 	if err := verify(t.Context(), client(), good, idTokenExpectation{nonce: "n"}); err != nil {
 		t.Fatal(err)
 	}
 	f.count(t, "the first", map[string]int{"/.well-known/openid-configuration": 1, "/keys": 1})
 	storm := func(p func() *Provider) {
 		for range 5 {
-			if err := verify(t.Context(), p(), signed(jose.RS256, otherKey(), "garbage", f.claims()), idTokenExpectation{nonce: "n"}); !errors.Is(err, ErrSignature) {
+			if err := verify(t.Context(), p(), forge.OtherRS256().Named("garbage").Token(f.claims()), idTokenExpectation{nonce: "n"}); !errors.Is(err, ErrSignature) {
 				t.Errorf("got %v", err)
 			}
 		}
@@ -384,7 +368,7 @@ func TestUnknownKeyIDs(t *testing.T) {
 	offset = 2 * time.Minute
 	one := client()
 	for range 5 {
-		if err := verify(t.Context(), one, signed(jose.RS256, otherKey(), "garbage", f.claims()), idTokenExpectation{nonce: "n"}); err == nil {
+		if err := verify(t.Context(), one, forge.OtherRS256().Named("garbage").Token(f.claims()), idTokenExpectation{nonce: "n"}); err == nil {
 			t.Error("garbage was believed")
 		}
 	}
@@ -398,34 +382,31 @@ func TestUnknownKeyIDs(t *testing.T) {
 func TestForgedLogoutTokens(t *testing.T) {
 	t.Parallel()
 	const event = "http://schemas.openid.net/event/backchannel-logout"
-	typ := func(typ string) func(*jose.SignerOptions) {
-		return func(o *jose.SignerOptions) { *o = *o.WithType(jose.ContentType(typ)) }
-	}
 	for name, c := range map[string]struct {
 		change func(map[string]any)
 		typ    string
-		key    *rsa.PrivateKey
+		key    forge.Key
 		want   error
 	}{
-		"good":             {func(map[string]any) {}, "logout+jwt", rsaKey(), nil},
-		"good, plain":      {func(map[string]any) {}, "JWT", rsaKey(), nil},
-		"an access token":  {func(map[string]any) {}, "at+jwt", rsaKey(), ErrTokenType},
-		"an ID token":      {func(c map[string]any) { delete(c, "events"); c["nonce"] = "n" }, "JWT", rsaKey(), ErrNonce},
-		"empty nonce":      {func(c map[string]any) { c["nonce"] = "" }, "JWT", rsaKey(), ErrNonce},
-		"another's key":    {func(map[string]any) {}, "logout+jwt", otherKey(), ErrSignature},
-		"another issuer":   {func(c map[string]any) { c["iss"] = "https://mallory.example.com" }, "logout+jwt", rsaKey(), ErrIssuer},
-		"another client":   {func(c map[string]any) { c["aud"] = "mallory" }, "logout+jwt", rsaKey(), ErrAudience},
-		"expired":          {func(c map[string]any) { c["exp"] = time.Now().Add(-time.Hour).Unix() }, "logout+jwt", rsaKey(), ErrExpired},
-		"no expiry":        {func(c map[string]any) { delete(c, "exp") }, "logout+jwt", rsaKey(), ErrExpired},
-		"old":              {func(c map[string]any) { c["iat"] = time.Now().Add(-time.Hour).Unix() }, "logout+jwt", rsaKey(), ErrIssuedAt},
-		"not yet good":     {func(c map[string]any) { c["nbf"] = time.Now().Add(time.Hour).Unix() }, "logout+jwt", rsaKey(), ErrIssuedAt},
-		"no issued-at":     {func(c map[string]any) { delete(c, "iat") }, "logout+jwt", rsaKey(), ErrIssuedAt},
-		"another event":    {func(c map[string]any) { c["events"] = map[string]any{"x": map[string]any{}} }, "logout+jwt", rsaKey(), ErrMalformed},
-		"event is a list":  {func(c map[string]any) { c["events"] = map[string]any{event: []any{}} }, "logout+jwt", rsaKey(), ErrMalformed},
-		"nobody":           {func(c map[string]any) { delete(c, "sub") }, "logout+jwt", rsaKey(), ErrSubject},
-		"by session alone": {func(c map[string]any) { delete(c, "sub"); c["sid"] = "s" }, "logout+jwt", rsaKey(), nil},
-		"no ID":            {func(c map[string]any) { delete(c, "jti") }, "logout+jwt", rsaKey(), ErrMalformed},
-		"ID is a number":   {func(c map[string]any) { c["jti"] = 1 }, "logout+jwt", rsaKey(), ErrMalformed},
+		"good":             {func(map[string]any) {}, "logout+jwt", forge.RS256(), nil},
+		"good, plain":      {func(map[string]any) {}, "JWT", forge.RS256(), nil},
+		"an access token":  {func(map[string]any) {}, "at+jwt", forge.RS256(), ErrTokenType},
+		"an ID token":      {func(c map[string]any) { delete(c, "events"); c["nonce"] = "n" }, "JWT", forge.RS256(), ErrNonce},
+		"empty nonce":      {func(c map[string]any) { c["nonce"] = "" }, "JWT", forge.RS256(), ErrNonce},
+		"another's key":    {func(map[string]any) {}, "logout+jwt", forge.OtherRS256().Named("rsa-1"), ErrSignature},
+		"another issuer":   {func(c map[string]any) { c["iss"] = "https://mallory.example.com" }, "logout+jwt", forge.RS256(), ErrIssuer},
+		"another client":   {func(c map[string]any) { c["aud"] = "mallory" }, "logout+jwt", forge.RS256(), ErrAudience},
+		"expired":          {func(c map[string]any) { c["exp"] = time.Now().Add(-time.Hour).Unix() }, "logout+jwt", forge.RS256(), ErrExpired},
+		"no expiry":        {func(c map[string]any) { delete(c, "exp") }, "logout+jwt", forge.RS256(), ErrExpired},
+		"old":              {func(c map[string]any) { c["iat"] = time.Now().Add(-time.Hour).Unix() }, "logout+jwt", forge.RS256(), ErrIssuedAt},
+		"not yet good":     {func(c map[string]any) { c["nbf"] = time.Now().Add(time.Hour).Unix() }, "logout+jwt", forge.RS256(), ErrIssuedAt},
+		"no issued-at":     {func(c map[string]any) { delete(c, "iat") }, "logout+jwt", forge.RS256(), ErrIssuedAt},
+		"another event":    {func(c map[string]any) { c["events"] = map[string]any{"x": map[string]any{}} }, "logout+jwt", forge.RS256(), ErrMalformed},
+		"event is a list":  {func(c map[string]any) { c["events"] = map[string]any{event: []any{}} }, "logout+jwt", forge.RS256(), ErrMalformed},
+		"nobody":           {func(c map[string]any) { delete(c, "sub") }, "logout+jwt", forge.RS256(), ErrSubject},
+		"by session alone": {func(c map[string]any) { delete(c, "sub"); c["sid"] = "s" }, "logout+jwt", forge.RS256(), nil},
+		"no ID":            {func(c map[string]any) { delete(c, "jti") }, "logout+jwt", forge.RS256(), ErrMalformed},
+		"ID is a number":   {func(c map[string]any) { c["jti"] = 1 }, "logout+jwt", forge.RS256(), ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -434,7 +415,7 @@ func TestForgedLogoutTokens(t *testing.T) {
 				delete(claims, "nonce")
 				claims["jti"], claims["events"] = "1", map[string]any{event: map[string]any{}}
 			}, c.change)
-			token, err := f.client(t).VerifyLogoutToken(t.Context(), signed(jose.RS256, c.key, "r1", claims, typ(c.typ)))
+			token, err := f.client(t).VerifyLogoutToken(t.Context(), c.key.Sign(map[string]any{"alg": "RS256", "kid": "rsa-1", "typ": c.typ}, claims))
 			if c.want == nil && err != nil || c.want != nil && !errors.Is(err, c.want) {
 				t.Fatalf("got %v, want %v", err, c.want)
 			}
@@ -452,7 +433,7 @@ func TestForgedLogoutTokens(t *testing.T) {
 func TestUserInfo(t *testing.T) {
 	t.Parallel()
 	jwtBody := func(f *fake, change ...func(map[string]any)) string {
-		return signed(jose.RS256, rsaKey(), "r1", f.claims(append(change, func(c map[string]any) { c["name"] = "Ada" })...))
+		return forge.RS256().Token(f.claims(append(change, func(c map[string]any) { c["name"] = "Ada" })...))
 	}
 	for name, c := range map[string]struct {
 		idToken   map[string]any // claims beside the usual
@@ -468,7 +449,7 @@ func TestUserInfo(t *testing.T) {
 		"JWT":                     {nil, "", "application/jwt; charset=utf-8", 200, func(f *fake) string { return jwtBody(f) }, nil, 1, "Ada"},
 		"JWT of another client":   {nil, "", "application/jwt", 200, func(f *fake) string { return jwtBody(f, func(c map[string]any) { c["aud"] = "x" }) }, ErrAudience, 1, ""},
 		"JWT of another issuer":   {nil, "", "application/jwt", 200, func(f *fake) string { return jwtBody(f, func(c map[string]any) { c["iss"] = "x" }) }, ErrIssuer, 1, ""},
-		"JWT with another's key":  {nil, "", "application/jwt", 200, func(f *fake) string { return signed(jose.RS256, otherKey(), "r1", f.claims()) }, ErrSignature, 1, ""},
+		"JWT with another's key":  {nil, "", "application/jwt", 200, func(f *fake) string { return forge.OtherRS256().Named("rsa-1").Token(f.claims()) }, ErrSignature, 1, ""},
 		"another person":          {nil, "", "application/json", 200, func(*fake) string { return `{"sub":"charles","name":"Charles"}` }, ErrSubject, 1, ""},
 		"nobody":                  {nil, "", "application/json", 200, func(*fake) string { return `{"name":"Ada"}` }, ErrSubject, 1, ""},
 		"no JSON":                 {nil, "", "text/html", 200, func(*fake) string { return `<p>` }, ErrMalformed, 1, ""},
@@ -482,7 +463,7 @@ func TestUserInfo(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
 			f.on("/token", 200, f.answer(func(a map[string]any) {
-				a["id_token"] = signed(jose.RS256, rsaKey(), "r1", f.claims(func(claims map[string]any) { maps.Copy(claims, c.idToken) }))
+				a["id_token"] = forge.RS256().Token(f.claims(func(claims map[string]any) { maps.Copy(claims, c.idToken) }))
 			}))
 			body := c.body(f)
 			f.hook("/userinfo", func(w http.ResponseWriter, r *http.Request) {

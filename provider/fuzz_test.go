@@ -2,7 +2,6 @@ package provider
 
 import (
 	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/internal/test/forge"
 )
 
 const fuzzIssuer = "https://provider.example.com"
@@ -25,7 +25,7 @@ func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // What fuzzing begins with is the same in every process, or they would not understand each other's
 // findings: a key and a clock that are always the same.
-var fuzzKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+var fuzzKey = forge.Key{Algorithm: "EdDSA", ID: "e1", Private: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
 
 func fuzzClock() time.Time { return time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC) }
 
@@ -43,7 +43,7 @@ func known(tb testing.TB) *Provider {
 		Discovery: cached{Raw: json.RawMessage(`{"issuer":"` + fuzzIssuer + `","authorization_endpoint":"https://x/a","token_endpoint":"https://x/t","jwks_uri":"https://x/k",
 			"authorization_response_iss_parameter_supported":true,"id_token_signing_alg_values_supported":["EdDSA","RS256"]}`),
 			Fetched: fuzzClock(), MaxAge: mostFresh},
-		Keys:       cached{Raw: must(json.Marshal(keySetOf(public(fuzzKey.Public(), "e1", "EdDSA")))), Fetched: fuzzClock(), MaxAge: mostFresh},
+		Keys:       cached{Raw: must(json.Marshal(forge.KeySet(fuzzKey.Public()))), Fetched: fuzzClock(), MaxAge: mostFresh},
 		UnknownKey: fuzzClock(), // as after the first garbage: nobody is asked again
 	}
 	p.keysTried = fuzzClock()
@@ -189,7 +189,7 @@ func FuzzCallback(f *testing.F) {
 // UserInfo that is signed is believed only with a signature of the provider's.
 func FuzzUserInfo(f *testing.F) {
 	p := known(f)
-	good := signed(jose.EdDSA, fuzzKey, "e1", knownClaims(nil))
+	good := fuzzKey.Token(knownClaims(nil))
 	f.Add("application/json", []byte(`{"sub":"ada","name":"Ada"}`))
 	f.Add("application/jwt", []byte(good))
 	f.Add("Application/JWT; charset=x", []byte(strings.Replace(good, "A", "B", 1)))
@@ -213,8 +213,8 @@ func FuzzUserInfo(f *testing.F) {
 func FuzzLogoutToken(f *testing.F) {
 	p := known(f)
 	event := map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}
-	good := signed(jose.EdDSA, fuzzKey, "e1", knownClaims(map[string]any{"jti": "1", "events": event}))
-	for _, seed := range []string{good, good + "A", strings.Replace(good, ".", "..", 1), "a.e30.b", "", strings.ToLower(good), signed(jose.EdDSA, fuzzKey, "e1", knownClaims(nil))} {
+	good := fuzzKey.Token(knownClaims(map[string]any{"jti": "1", "events": event}))
+	for _, seed := range []string{good, good + "A", strings.Replace(good, ".", "..", 1), "a.e30.b", "", strings.ToLower(good), fuzzKey.Token(knownClaims(nil))} {
 		f.Add(seed)
 	}
 	signature := good[:strings.LastIndex(good, ".")]
@@ -236,11 +236,11 @@ func FuzzLogoutToken(f *testing.F) {
 func FuzzIDToken(f *testing.F) {
 	p := known(f)
 	m := must(p.parseMetadata(p.cached.Discovery.Raw))
-	good := signed(jose.EdDSA, fuzzKey, "e1", knownClaims(map[string]any{"nonce": "n", "aud": []string{fakeClient, "api"}, "azp": fakeClient, "auth_time": fuzzClock().Unix()}))
+	good := fuzzKey.Token(knownClaims(map[string]any{"nonce": "n", "aud": []string{fakeClient, "api"}, "azp": fakeClient, "auth_time": fuzzClock().Unix()}))
 	forged := []string{
-		good, good + "A", strings.ToLower(good), strings.Replace(good, ".", "..", 1), "a.e30.b", "", signed(jose.EdDSA, fuzzKey, "e1", knownClaims(map[string]any{"nonce": "m"})),
-		signed(jose.HS256, []byte(fuzzKey.Public().(ed25519.PublicKey)), "e1", knownClaims(map[string]any{"nonce": "n"})),
-		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + good[strings.Index(good, "."):],
+		good, good + "A", strings.ToLower(good), strings.Replace(good, ".", "..", 1), "a.e30.b", "", fuzzKey.Token(knownClaims(map[string]any{"nonce": "m"})),
+		forge.HS256(string(fuzzKey.Private.Public().(ed25519.PublicKey))).Named("e1").Token(knownClaims(map[string]any{"nonce": "n"})),
+		forge.Encode(map[string]any{"alg": "none"}) + good[strings.Index(good, "."):],
 	}
 	for _, seed := range forged {
 		f.Add(seed)
@@ -295,8 +295,8 @@ func FuzzCache(f *testing.F) {
 func BenchmarkVerifyIDToken(b *testing.B) {
 	p := known(b)
 	m := must(p.parseMetadata(p.cached.Discovery.Raw))
-	p.cached.Keys.Raw = must(json.Marshal(keySetOf(public(&rsaKey().PublicKey, "r1", "RS256")))) // what most providers sign with
-	raw := signed(jose.RS256, rsaKey(), "r1", knownClaims(map[string]any{"nonce": "n"}))
+	p.cached.Keys.Raw = must(json.Marshal(forge.KeySet(forge.RS256().Public()))) // what most providers sign with
+	raw := forge.RS256().Token(knownClaims(map[string]any{"nonce": "n"}))
 	for b.Loop() {
 		if _, _, err := p.verifyIDToken(b.Context(), m, raw, idTokenExpectation{nonce: "n"}); err != nil {
 			b.Fatal(err)

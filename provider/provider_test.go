@@ -2,8 +2,6 @@ package provider_test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -15,10 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
-
 	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -199,42 +195,21 @@ func TestForgedIDTokens(t *testing.T) {
 // Signatures that nobody at the provider made.
 func TestForgedSignatures(t *testing.T) {
 	t.Parallel()
-	mallory, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	mallory := forge.OtherRS256().Named("unknown")
 	const secret = "a client secret that is long enough for HMAC"
-	resign := func(alg jose.SignatureAlgorithm, key any, kid string) func(map[string]any) {
-		return func(answer map[string]any) {
-			parsed, err := jwt.ParseSigned(answer["id_token"].(string), []jose.SignatureAlgorithm{jose.RS256})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			var claims map[string]any
-			_ = parsed.UnsafeClaimsWithoutVerification(&claims)
-			signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", kid))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			answer["id_token"], err = jwt.Signed(signer).Claims(claims).Serialize()
-			if err != nil {
-				t.Error(err)
-			}
-		}
+	resign := func(key forge.Key) func(map[string]any) {
+		return func(answer map[string]any) { answer["id_token"] = key.Token(forge.Claims(answer["id_token"].(string))) }
 	}
 	for name, forged := range map[string]struct {
 		change func(map[string]any)
 		want   error
 	}{
 		"alg none": {func(a map[string]any) {
-			parts := strings.Split(a["id_token"].(string), ".")
-			a["id_token"] = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + parts[1] + "."
+			a["id_token"] = forge.Unsigned(map[string]any{"alg": "none"}, forge.Claims(a["id_token"].(string)))
 		}, provider.ErrAlgorithm},
-		"HMAC with the client secret":         {resign(jose.HS256, []byte(secret), ""), provider.ErrAlgorithm},
-		"another's RSA key":                   {resign(jose.RS256, mallory, "unknown"), provider.ErrSignature},
-		"an algorithm that is not advertised": {resign(jose.PS256, mallory, "unknown"), provider.ErrAlgorithm},
+		"HMAC with the client secret":         {resign(forge.HS256(secret).Named("")), provider.ErrAlgorithm},
+		"another's RSA key":                   {resign(mallory), provider.ErrSignature},
+		"an algorithm that is not advertised": {resign(mallory.As("PS256")), provider.ErrAlgorithm},
 		"a bit of the signature": {func(a map[string]any) {
 			token := []byte(a["id_token"].(string))
 			at := strings.LastIndex(string(token), ".") + 10

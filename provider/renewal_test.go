@@ -23,8 +23,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -38,7 +37,7 @@ func (f *fake) clocked(t testing.TB, dir string, offset time.Duration) *Provider
 func (f *fake) renewed(offset time.Duration) map[string]any {
 	now := time.Now().Add(offset).Unix()
 	return f.answer(func(a map[string]any) {
-		a["id_token"] = signed(jose.RS256, rsaKey(), "r1", f.claims(func(c map[string]any) { c["iat"], c["exp"] = now, now+3600 }))
+		a["id_token"] = forge.RS256().Token(f.claims(func(c map[string]any) { c["iat"], c["exp"] = now, now+3600 }))
 	})
 }
 
@@ -179,10 +178,10 @@ func unusedAddress(t testing.TB) string {
 func TestRotatedInARefusedAnswer(t *testing.T) {
 	t.Parallel()
 	idToken := func(f *fake, change func(map[string]any)) func(map[string]any) {
-		return func(a map[string]any) { a["id_token"] = signed(jose.RS256, rsaKey(), "r1", f.claims(change)) }
+		return func(a map[string]any) { a["id_token"] = forge.RS256().Token(f.claims(change)) }
 	}
 	otherAPI := func(a map[string]any) {
-		a["access_token"] = signed(jose.HS256, []byte(strings.Repeat("k", 32)), "", map[string]any{"aud": "https://default"})
+		a["access_token"] = forge.HS256("k").Token(map[string]any{"aud": "https://default"})
 	}
 	for name, c := range map[string]struct {
 		change func(f *fake)
@@ -200,7 +199,7 @@ func TestRotatedInARefusedAnswer(t *testing.T) {
 			f.on("/token", 200, f.answer(otherAPI, idToken(f, func(c map[string]any) { c["sub"] = "charles" })))
 		}, ErrSubject, "second", true},
 		"another's signature": {func(f *fake) {
-			f.on("/token", 200, f.answer(func(a map[string]any) { a["id_token"] = signed(jose.RS256, otherKey(), "r1", f.claims()) }))
+			f.on("/token", 200, f.answer(func(a map[string]any) { a["id_token"] = forge.OtherRS256().Named("rsa-1").Token(f.claims()) }))
 		}, ErrSignature, "second", true},
 		"the same one again": {func(f *fake) {
 			f.on("/token", 200, f.answer(func(a map[string]any) { a["refresh_token"], a["id_token"] = "first", "x.y.z" }))
@@ -336,15 +335,15 @@ var testCA = func() func(t testing.TB) tls.Certificate {
 
 func certificate(t testing.TB, template *x509.Certificate, parent *tls.Certificate) tls.Certificate {
 	t.Helper()
-	signer, key := template, any(p256())
+	signer, key := template, any(forge.ES256().Private)
 	if parent != nil {
 		signer, key = must(x509.ParseCertificate(parent.Certificate[0])), parent.PrivateKey
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, signer, p256().Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, template, signer, forge.ES256().Private.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: p256()}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: forge.ES256().Private}
 }
 
 // secure is an https server whose certificate ends after left, for the address ip or for another name.
@@ -492,7 +491,7 @@ func TestClocks(t *testing.T) {
 	} {
 		f := newFake(t)
 		p := f.clocked(t, "", c.offset)
-		err := verify(t.Context(), p, signed(jose.RS256, rsaKey(), "r1", f.claims()), idTokenExpectation{nonce: "n"})
+		err := verify(t.Context(), p, forge.RS256().Token(f.claims()), idTokenExpectation{nonce: "n"})
 		got := Diagnose(err)
 		if !errors.Is(err, c.want) || c.want == nil && err != nil || got.Reason != c.reason {
 			t.Errorf("%s: got %v (%+v)", name, err, got)
@@ -858,7 +857,7 @@ func TestDevice(t *testing.T) {
 			case "/.well-known/openid-configuration":
 				body = `{"issuer":"` + issuer + `","authorization_endpoint":"https://x/a","token_endpoint":"https://x/token","jwks_uri":"https://x/keys","device_authorization_endpoint":"https://x/device"}`
 			case "/keys":
-				body = string(must(json.Marshal(keySetOf(public(&rsaKey().PublicKey, "r1", "")))))
+				body = string(must(json.Marshal(forge.KeySet(bare(forge.RS256())))))
 			case "/device":
 				body = `{"device_code":"d","user_code":"AB\u001b[31mCD","verification_uri":"https://x/device","verification_uri_complete":"http://x/device?u=AB","expires_in":600,"interval":3}`
 			case "/token":
@@ -869,7 +868,7 @@ func TestDevice(t *testing.T) {
 					status = 503
 				case "good":
 					now := time.Now().Unix()
-					status, body = 200, string(must(json.Marshal(map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": signed(jose.RS256, rsaKey(), "r1",
+					status, body = 200, string(must(json.Marshal(map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": forge.RS256().Token(
 						map[string]any{"iss": issuer, "aud": fakeClient, "sub": "ada", "iat": now, "exp": now + 60})})))
 				}
 			}

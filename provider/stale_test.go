@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/loopkey/loopkey/internal/test/forge"
 )
 
 // What is cached of an honest provider that has changed since keeps nobody out, at a login and
@@ -15,9 +15,9 @@ import (
 func TestChangedProvider(t *testing.T) {
 	t.Parallel()
 	const later = 2 * time.Minute // the cache is fresh
-	token := func(f *fake, alg jose.SignatureAlgorithm, key any, kid string) string {
+	token := func(f *fake, key forge.Key) string {
 		now := time.Now().Add(later).Unix()
-		return signed(alg, key, kid, f.claims(func(c map[string]any) { c["iat"], c["exp"] = now, now+3600 }))
+		return key.Token(f.claims(func(c map[string]any) { c["iat"], c["exp"] = now, now+3600 }))
 	}
 	for name, c := range map[string]struct {
 		change func(f *fake)
@@ -26,21 +26,21 @@ func TestChangedProvider(t *testing.T) {
 	}{
 		"another algorithm": {func(f *fake) {
 			f.set("id_token_signing_alg_values_supported", []string{"ES256"})
-			f.keys = keySetOf(public(p256().Public(), "e", "ES256"))
-		}, func(f *fake) string { return token(f, jose.ES256, p256(), "e") }, map[string]int{"/.well-known/openid-configuration": 1, "/keys": 1}},
+			f.keys = forge.KeySet(forge.ES256().Public())
+		}, func(f *fake) string { return token(f, forge.ES256()) }, map[string]int{"/.well-known/openid-configuration": 1, "/keys": 1}},
 		"keys at another address": {func(f *fake) {
 			f.set("jwks_uri", f.URL+"/keys2")
 			f.on("/keys", http.StatusNotFound, "")
-			f.on("/keys2", 200, keySetOf(public(&otherKey().PublicKey, "r2", "RS256")))
-		}, func(f *fake) string { return token(f, jose.RS256, otherKey(), "r2") }, map[string]int{"/.well-known/openid-configuration": 1, "/keys": 1, "/keys2": 1}},
-		"another key under the old ID": {func(f *fake) { f.keys = keySetOf(public(&otherKey().PublicKey, "r1", "RS256")) },
-			func(f *fake) string { return token(f, jose.RS256, otherKey(), "r1") }, map[string]int{"/keys": 1}},
+			f.on("/keys2", 200, forge.KeySet(forge.OtherRS256().Public()))
+		}, func(f *fake) string { return token(f, forge.OtherRS256()) }, map[string]int{"/.well-known/openid-configuration": 1, "/keys": 1, "/keys2": 1}},
+		"another key under the old ID": {func(f *fake) { f.keys = forge.KeySet(forge.OtherRS256().Named("rsa-1").Public()) },
+			func(f *fake) string { return token(f, forge.OtherRS256().Named("rsa-1")) }, map[string]int{"/keys": 1}},
 	} {
 		for _, age := range []freshness{forLogin, forSession} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				f, dir := newFake(t), filepath.Join(t.TempDir(), "cache")
-				if err := verify(t.Context(), f.clocked(t, dir, 0), signed(jose.RS256, rsaKey(), "r1", f.claims()), idTokenExpectation{nonce: "n"}); err != nil {
+				if err := verify(t.Context(), f.clocked(t, dir, 0), forge.RS256().Token(f.claims()), idTokenExpectation{nonce: "n"}); err != nil {
 					t.Fatal(err)
 				}
 				f.reset()
@@ -61,10 +61,10 @@ func TestChangedProvider(t *testing.T) {
 func TestBadAnswersAreNotKept(t *testing.T) {
 	t.Parallel()
 	f, dir := newFake(t), filepath.Join(t.TempDir(), "cache")
-	good := signed(jose.RS256, rsaKey(), "r1", f.claims())
+	good := forge.RS256().Token(f.claims())
 	keys := f.keys
 	for name, bad := range map[string]any{
-		"none": map[string]any{"keys": []any{}}, "for encryption": keySetOf(jose.JSONWebKey{Key: &rsaKey().PublicKey, KeyID: "r1", Use: "enc"}), "symmetric": keySetOf(map[string]any{"kty": "oct", "k": "AA"}),
+		"none": map[string]any{"keys": []any{}}, "for encryption": forge.KeySet(published(forge.RS256(), map[string]any{"use": "enc"})), "symmetric": forge.KeySet(map[string]any{"kty": "oct", "k": "AA"}),
 	} {
 		f.keys = bad
 		if err := verify(t.Context(), f.clocked(t, dir, 0), good, idTokenExpectation{nonce: "n"}); !errors.Is(err, ErrUntrusted) {

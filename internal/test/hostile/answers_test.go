@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -127,7 +128,7 @@ func TestTokenAnswerAccepted(t *testing.T) {
 		"expires_in_huge":       {set("expires_in", 1e300), func(left time.Duration) bool { return left > 24*time.Hour }},
 		"expires_in_later_than_exp": {func(a map[string]any) {
 			a["expires_in"] = 14 * 24 * 3600
-			a["access_token"] = RS256().Sign(map[string]any{"alg": "RS256"}, map[string]any{"exp": ago(-time.Hour)})
+			a["access_token"] = forge.RS256().Sign(map[string]any{"alg": "RS256"}, map[string]any{"exp": ago(-time.Hour)})
 		}, hour},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -250,11 +251,11 @@ func TestUserInfo(t *testing.T) {
 		c.lies.Discovery = set("userinfo_signing_alg_values_supported", told)
 		c.more = func(w *world) {
 			answer(w)
-			w.Rotate(RS256(), RS256(), ES256())
+			w.Rotate(forge.RS256(), forge.RS256(), forge.ES256())
 		}
 		return c
 	}
-	sign := RS256().Sign
+	sign := forge.RS256().Sign
 	all := newWorlds(t)
 	all.refuse(t, map[string]trial{
 		"sub_wrong":           about(set("sub", "mallory"), "subject"),
@@ -268,10 +269,10 @@ func TestUserInfo(t *testing.T) {
 		"jwt_sub_wrong":       jwt(sign, nil, set("sub", "mallory"), "subject"),
 		"jwt_iss_wrong":       jwt(sign, nil, set("iss", "https://mallory.example.com"), "issuer"),
 		"jwt_aud_wrong":       jwt(sign, nil, set("aud", "mallory"), "audience"),
-		"jwt_signature_wrong": jwt(NewRS256().Sign, nil, nil, "signature"),
-		"jwt_alg_none":        jwt(unsigned, set("alg", "none"), nil, "algorithm"),
-		"jwt_HS256":           jwt(hmacOf(string(RS256().PEM())), set("alg", "HS256"), nil, "algorithm"),
-		"jwt_alg_not_told":    es256(jwt(ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, "algorithm"), "PS256"),
+		"jwt_signature_wrong": jwt(forge.OtherRS256().Sign, nil, nil, "signature"),
+		"jwt_alg_none":        jwt(forge.Unsigned, set("alg", "none"), nil, "algorithm"),
+		"jwt_HS256":           jwt(forge.HS256(forge.RS256().PEM()).Sign, set("alg", "HS256"), nil, "algorithm"),
+		"jwt_alg_not_told":    es256(jwt(forge.ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, "algorithm"), "PS256"),
 	})
 	shown := func(name string) func(t *testing.T, w *world) {
 		return func(t *testing.T, w *world) {
@@ -289,7 +290,7 @@ func TestUserInfo(t *testing.T) {
 	all.accept(t, map[string]trial{
 		"scope_claims":           good(trial{lies: Lies{Claims: lacking}, requests: asked}, "Ada of UserInfo"), // its bearer is in the header, or the provider would refuse it
 		"jwt":                    good(jwt(sign, nil, nil, ""), "Ada of UserInfo"),
-		"jwt_ES256":              good(es256(jwt(ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, ""), "none", "HS256", "ES256"), "Ada of UserInfo"),
+		"jwt_ES256":              good(es256(jwt(forge.ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, ""), "none", "HS256", "ES256"), "Ada of UserInfo"),
 		"not_needed":             {requests: map[string]int{UserInfo: 0}},
 		"id_token_comes_first":   good(trial{lies: Lies{Claims: without("email"), UserInfo: set("name", "Mallory")}, requests: asked}, "Ada Lovelace"),
 		"refused":                good(answered(401, asJSON, ``, ""), "ada"),

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -79,7 +80,7 @@ func TestDevice(t *testing.T) {
 		"sub_missing":             {lies: Lies{Claims: without("sub")}, code: 4, words: "subject", polls: 1},
 		"aud_wrong":               {lies: Lies{Claims: set("aud", "mallory")}, code: 4, words: "audience", polls: 1},
 		"iss_wrong":               {lies: Lies{Claims: set("iss", "https://mallory.example.com")}, code: 4, words: "issuer", polls: 1},
-		"sig_wrong":               {lies: Lies{Sign: NewRS256().Sign}, code: 4, words: "signature", polls: 1},
+		"sig_wrong":               {lies: Lies{Sign: forge.OtherRS256().Sign}, code: 4, words: "signature", polls: 1},
 	}
 	type run struct {
 		p *Provider

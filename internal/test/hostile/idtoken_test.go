@@ -1,31 +1,15 @@
 package hostile
 
 import (
-	"crypto"
-	"crypto/hmac"
-	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 const clientSecret = "the-secret-of-the-client-which-is-longer-than-256-bits"
-
-// hmacOf signs as HS256 does, whatever the header says.
-func hmacOf(secret string) func(header, claims map[string]any) string {
-	return func(header, claims map[string]any) string {
-		input := encode(header) + "." + encode(claims)
-		mac := hmac.New(crypto.SHA256.New, []byte(secret))
-		_, _ = mac.Write([]byte(input))
-		return input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-	}
-}
-
-func unsigned(header, claims map[string]any) string {
-	return encode(header) + "." + encode(claims) + "."
-}
 
 // What an ID token must say and how it must be signed (OpenID Connect Core 1.0, sections 2 and 3.1.3.7).
 func TestIDToken(t *testing.T) {
@@ -66,40 +50,40 @@ func TestIDToken(t *testing.T) {
 		"sub_empty":         claim("sub", "", "subject"),
 		"sub_a_number":      claim("sub", 7, "form"),
 		"sub_too_long":      claim("sub", strings.Repeat("a", 256), "subject"),
-		"at_hash_wrong":     claim("at_hash", RS256().hash("another access token"), "access token hash"),
+		"at_hash_wrong":     claim("at_hash", forge.RS256().AccessTokenHash("another access token"), "access token hash"),
 		"auth_time_missing": {lies: Lies{Claims: without("auth_time")}, args: []string{"login", "--max-age", "60"}, words: "max_age"},
 		"auth_time_old":     {lies: Lies{Claims: at("auth_time", time.Hour)}, args: []string{"login", "--max-age", "60"}, words: "max_age"},
 
 		"sig_wrong": {lies: Lies{Sign: func(header, claims map[string]any) string {
-			raw := RS256().Sign(header, claims)
+			raw := forge.RS256().Sign(header, claims)
 			return raw[:len(raw)-8] + strings.Map(otherLetter, raw[len(raw)-8:])
 		}}, words: "signature", requests: map[string]int{Keys: 1}},
 		"sig_of_other_claims": {lies: Lies{Sign: func(header, claims map[string]any) string {
-			raw := RS256().Sign(header, claims)
+			raw := forge.RS256().Sign(header, claims)
 			claims["sub"] = "mallory"
-			return encode(header) + "." + encode(claims) + raw[strings.LastIndex(raw, "."):]
+			return forge.Encode(header) + "." + forge.Encode(claims) + raw[strings.LastIndex(raw, "."):]
 		}}, words: "signature"},
-		"sig_missing":        {lies: Lies{Sign: unsigned}, words: "signature"},
-		"sig_by_another_key": {lies: Lies{Sign: NewRS256().Sign}, words: "signature", requests: map[string]int{Keys: 1}},
-		"alg_none":           {lies: Lies{Header: set("alg", "none"), Sign: unsigned}, words: "algorithm"},
-		"alg_none_no_kid":    {lies: Lies{Header: func(h map[string]any) { h["alg"] = "none"; delete(h, "kid") }, Sign: unsigned}, words: "algorithm"},
-		"alg_None":           {lies: Lies{Header: set("alg", "None"), Sign: unsigned}, words: "algorithm"},
-		"alg_none_advertised": {lies: Lies{Header: set("alg", "none"), Sign: unsigned,
+		"sig_missing":        {lies: Lies{Sign: forge.Unsigned}, words: "signature"},
+		"sig_by_another_key": {lies: Lies{Sign: forge.OtherRS256().Sign}, words: "signature", requests: map[string]int{Keys: 1}},
+		"alg_none":           {lies: Lies{Header: set("alg", "none"), Sign: forge.Unsigned}, words: "algorithm"},
+		"alg_none_no_kid":    {lies: Lies{Header: func(h map[string]any) { h["alg"] = "none"; delete(h, "kid") }, Sign: forge.Unsigned}, words: "algorithm"},
+		"alg_None":           {lies: Lies{Header: set("alg", "None"), Sign: forge.Unsigned}, words: "algorithm"},
+		"alg_none_advertised": {lies: Lies{Header: set("alg", "none"), Sign: forge.Unsigned,
 			Discovery: set("id_token_signing_alg_values_supported", []string{"RS256", "none"})}, words: "algorithm"},
 		"alg_missing":        {lies: Lies{Header: without("alg")}, words: "algorithm"},
-		"alg_not_advertised": {more: func(w *world) { w.Rotate(PS256(), PS256()) }, lies: Lies{Discovery: set("id_token_signing_alg_values_supported", []string{"RS256"})}, words: "algorithm"},
-		"HS256_public_key":   {lies: Lies{Header: set("alg", "HS256"), Sign: hmacOf(string(RS256().PEM()))}, words: "algorithm"},
-		"HS256_key_is_published": {lies: Lies{Header: set("alg", "HS256"), Sign: hmacOf("k"), Keys: func(set map[string]any) {
+		"alg_not_advertised": {more: func(w *world) { w.Rotate(forge.PS256(), forge.PS256()) }, lies: Lies{Discovery: set("id_token_signing_alg_values_supported", []string{"RS256"})}, words: "algorithm"},
+		"HS256_public_key":   {lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256(forge.RS256().PEM()).Sign}, words: "algorithm"},
+		"HS256_key_is_published": {lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256("k").Sign, Keys: func(set map[string]any) {
 			set["keys"] = append(set["keys"].([]any), map[string]any{"kty": "oct", "kid": "rsa-1", "k": "aw"})
 		}, Discovery: set("id_token_signing_alg_values_supported", []string{"RS256", "HS256"})}, words: "algorithm"},
 		"crit_unknown": {lies: Lies{Header: func(h map[string]any) { h["crit"], h["new"] = []any{"new"}, true }}, words: "sign"},
-		"key_in_the_token": {lies: Lies{Header: func(h map[string]any) { h["jwk"] = NewRS256().Public() }, Sign: NewRS256().Sign},
+		"key_in_the_token": {lies: Lies{Header: func(h map[string]any) { h["jwk"] = forge.OtherRS256().Public() }, Sign: forge.OtherRS256().Sign},
 			words: "signature"},
-		"key_in_the_token_no_kid": {lies: Lies{Header: func(h map[string]any) { h["jwk"] = NewRS256().Public(); delete(h, "kid") }, Sign: NewRS256().Sign},
+		"key_in_the_token_no_kid": {lies: Lies{Header: func(h map[string]any) { h["jwk"] = forge.OtherRS256().Public(); delete(h, "kid") }, Sign: forge.OtherRS256().Sign},
 			words: "signature"},
 		"encrypted":        {lies: Lies{Token: set("id_token", "e30.AA.AA.AA.AA")}, words: "no signed JWT"},
 		"not_a_jwt":        {lies: Lies{Token: set("id_token", "opaque")}, words: "no signed JWT"},
-		"claims_no_object": {lies: Lies{Sign: func(header, _ map[string]any) string { return encode(header) + ".W10.AA" }}, words: "JSON object"},
+		"claims_no_object": {lies: Lies{Sign: func(header, _ map[string]any) string { return forge.Encode(header) + ".W10.AA" }}, words: "JSON object"},
 		"too_large":        {lies: Lies{Claims: set("padding", strings.Repeat("a", 70<<10))}, words: "too large"},
 	})
 }
@@ -119,7 +103,7 @@ func TestIDTokenOfConfidentialClient(t *testing.T) {
 	h := house.New(t, p.Issuer(), "LOOPKEY_CLIENT_SECRET="+clientSecret)
 	h.Must("login")
 	token := h.Must("token")
-	hs256 := Lies{Header: set("alg", "HS256"), Sign: hmacOf(clientSecret)}
+	hs256 := Lies{Header: set("alg", "HS256"), Sign: forge.HS256(clientSecret).Sign}
 	for name, l := range map[string]Lies{
 		"HS256_client_secret":            hs256,
 		"HS256_client_secret_advertised": {Header: hs256.Header, Sign: hs256.Sign, Discovery: set("id_token_signing_alg_values_supported", []string{"HS256", "RS256"})},
@@ -143,14 +127,14 @@ func TestIDTokenOfConfidentialClient(t *testing.T) {
 func TestIDTokenAccepted(t *testing.T) {
 	t.Parallel()
 	one := map[string]int{Token: 1, Keys: 1, Discovery: 1}
-	signedWith := func(key Key) trial {
+	signedWith := func(key forge.Key) trial {
 		return trial{more: func(w *world) { w.Rotate(key, key) }, requests: one}
 	}
 	newWorlds(t).accept(t, map[string]trial{
-		"RS256":            signedWith(RS256()),
-		"PS256":            signedWith(PS256()),
-		"ES256":            signedWith(ES256()),
-		"EdDSA":            signedWith(EdDSA()),
+		"RS256":            signedWith(forge.RS256()),
+		"PS256":            signedWith(forge.PS256()),
+		"ES256":            signedWith(forge.ES256()),
+		"EdDSA":            signedWith(forge.EdDSA()),
 		"aud_a_list":       {lies: Lies{Claims: set("aud", []any{house.Client})}, requests: one},
 		"aud_two_with_azp": {lies: Lies{Claims: func(c map[string]any) { c["aud"], c["azp"] = []any{"https://api", house.Client}, house.Client }}, requests: one},
 		"azp_right":        {lies: Lies{Claims: set("azp", house.Client)}, requests: one},

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -36,13 +37,13 @@ func TestKeySets(t *testing.T) {
 		"for_encryption_alone": {lies: first(set("use", "enc")), words: "signature"},
 		"of_another_algorithm": {lies: first(set("alg", "PS256")), words: "signature"},
 		"kid_unknown":          {lies: Lies{Header: set("kid", "garbage")}, words: "signature", requests: map[string]int{Keys: 1}},
-		"kid_unknown_and_key_unknown": {lies: Lies{Header: set("kid", "garbage"), Sign: NewRS256().Sign}, words: "signature",
+		"kid_unknown_and_key_unknown": {lies: Lies{Header: set("kid", "garbage"), Sign: forge.OtherRS256().Sign}, words: "signature",
 			requests: map[string]int{Keys: 1}},
-		"kid_missing_one_key_forged": {lies: noKid(Lies{Sign: NewRS256().Sign}), words: "signature"},
-		"kid_missing_several_keys_forged": {more: func(w *world) { w.Rotate(RS256(), PS256().Named("a"), ES256(), RS256()) },
-			lies: noKid(Lies{Sign: NewRS256().Sign}), words: "signature"},
-		"kid_of_another_key": {more: func(w *world) { w.Rotate(RS256(), RS256(), NewRS256()) }, lies: Lies{Header: set("kid", "rsa-2")}, words: "signature"},
-		"kid_a_path":         {lies: Lies{Header: set("kid", "../../../../dev/null"), Sign: hmacOf("")}, words: "signature"},
+		"kid_missing_one_key_forged": {lies: noKid(Lies{Sign: forge.OtherRS256().Sign}), words: "signature"},
+		"kid_missing_several_keys_forged": {more: func(w *world) { w.Rotate(forge.RS256(), forge.PS256().Named("a"), forge.ES256(), forge.RS256()) },
+			lies: noKid(Lies{Sign: forge.OtherRS256().Sign}), words: "signature"},
+		"kid_of_another_key": {more: func(w *world) { w.Rotate(forge.RS256(), forge.RS256(), forge.OtherRS256()) }, lies: Lies{Header: set("kid", "rsa-2")}, words: "signature"},
+		"kid_a_path":         {lies: Lies{Header: set("kid", "../../../../dev/null"), Sign: forge.HS256("").Sign}, words: "signature"},
 		"kid_a_list":         {lies: Lies{Header: set("kid", []any{"rsa-1"})}, words: "header"},
 	})
 }
@@ -57,14 +58,18 @@ func TestKeySetsAccepted(t *testing.T) {
 	}
 	newWorlds(t).accept(t, map[string]trial{
 		"kid_missing_one_key": {lies: Lies{Header: without("kid")}, requests: one},
-		"kid_missing_in_both": {more: func(w *world) { w.Rotate(RS256().Named(""), RS256().Named("")) }, lies: Lies{Header: without("kid")}, requests: one},
-		"kid_missing_several_keys": {more: func(w *world) { w.Rotate(RS256(), NewRS256(), ES256(), EdDSA(), RS256()) },
+		"kid_missing_in_both": {more: func(w *world) { w.Rotate(forge.RS256().Named(""), forge.RS256().Named("")) }, lies: Lies{Header: without("kid")}, requests: one},
+		"kid_missing_several_keys": {more: func(w *world) {
+			w.Rotate(forge.RS256(), forge.OtherRS256(), forge.ES256(), forge.EdDSA(), forge.RS256())
+		},
 			lies: Lies{Header: without("kid")}, requests: one},
-		"unrelated_keys": {more: func(w *world) { w.Rotate(RS256(), ES256(), NewRS256(), EdDSA(), RS256()) }, requests: one},
+		"unrelated_keys": {more: func(w *world) {
+			w.Rotate(forge.RS256(), forge.ES256(), forge.OtherRS256(), forge.EdDSA(), forge.RS256())
+		}, requests: one},
 		"broken_keys": {lies: Lies{Keys: func(set map[string]any) {
 			set["keys"] = append(append([]any{}, broken...), set["keys"].([]any)...)
 		}}, requests: one},
-		"two_of_one_kid": {more: func(w *world) { w.Rotate(RS256(), NewRS256().Named("rsa-1"), RS256()) }, requests: one},
+		"two_of_one_kid": {more: func(w *world) { w.Rotate(forge.RS256(), forge.OtherRS256().Named("rsa-1"), forge.RS256()) }, requests: one},
 		"no_alg_no_use": {lies: Lies{Keys: func(set map[string]any) {
 			key := set["keys"].([]any)[0].(map[string]any)
 			delete(key, "alg")
@@ -101,12 +106,12 @@ func TestKeyRotation(t *testing.T) {
 		}
 		h.Must("login")
 		use("keys that are cached", 0)
-		p.Rotate(NewRS256(), RS256(), NewRS256())
+		p.Rotate(forge.OtherRS256(), forge.RS256(), forge.OtherRS256())
 		use("a new key beside the old one", 1)
 		use("and again", 0)
-		p.Rotate(RS256(), NewRS256(), RS256())
+		p.Rotate(forge.RS256(), forge.OtherRS256(), forge.RS256())
 		use("the old one once more", 0)
-		p.Rotate(RS256().Named("rsa-3"), RS256().Named("rsa-3"))
+		p.Rotate(forge.RS256().Named("rsa-3"), forge.RS256().Named("rsa-3"))
 		use("a new key in place of all", 1)
 		use("and again", 0)
 	}
@@ -125,7 +130,7 @@ func TestKeyRotation(t *testing.T) {
 		h.Must("login")
 		p.Reset()
 		p.On(Token, func(http.ResponseWriter, *http.Request) bool {
-			p.Rotate(NewRS256(), NewRS256())
+			p.Rotate(forge.OtherRS256(), forge.OtherRS256())
 			return false
 		})
 		h.Must("login")
@@ -168,7 +173,7 @@ func TestKeyStorm(t *testing.T) {
 		// What strangers sent keeps a renewal from nothing.
 		w.Reset()
 		w.Lie(Lies{})
-		w.Rotate(NewRS256(), NewRS256())
+		w.Rotate(forge.OtherRS256(), forge.OtherRS256())
 		w.house.Must("token", "--force-refresh")
 		w.count(t, map[string]int{Keys: 1, Token: 1})
 		w.Confess()

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -54,7 +55,7 @@ func TestLeaks(t *testing.T) {
 		run(args...)
 	}
 	for name, lie := range map[string]func(){
-		"a forged ID token": func() { p.Lie(Lies{Sign: NewRS256().Sign}) },
+		"a forged ID token": func() { p.Lie(Lies{Sign: forge.OtherRS256().Sign}) },
 		"a wrong issuer":    func() { p.Lie(Lies{Claims: set("iss", "https://mallory.example.com")}) },
 		"a wrong nonce":     func() { p.Lie(Lies{Claims: set("nonce", "another")}) },
 		"no ID token":       func() { p.Lie(Lies{Token: without("id_token")}) },

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 	"github.com/loopkey/loopkey/keystore"
 )
@@ -164,9 +165,9 @@ func TestBackChannel(t *testing.T) {
 		"iat_future":           {change: at("iat", -time.Hour)},
 		"exp_missing":          {change: without("exp")},
 		"exp_past":             {change: at("exp", 10*time.Minute)},
-		"alg_none":             {lies: Lies{Header: set("alg", "none"), Sign: unsigned}},
-		"HS256_public_key":     {lies: Lies{Header: set("alg", "HS256"), Sign: hmacOf(string(RS256().PEM()))}},
-		"sig_wrong":            {lies: Lies{Sign: NewRS256().Sign}},
+		"alg_none":             {lies: Lies{Header: set("alg", "none"), Sign: forge.Unsigned}},
+		"HS256_public_key":     {lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256(forge.RS256().PEM()).Sign}},
+		"sig_wrong":            {lies: Lies{Sign: forge.OtherRS256().Sign}},
 		"typ_of_another_token": {lies: Lies{Header: set("typ", "at+jwt")}},
 		"an_id_token":          {lies: Lies{Header: set("typ", "JWT")}, change: func(c map[string]any) { delete(c, "events"); delete(c, "jti"); c["nonce"] = "n" }},
 	} {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -70,8 +71,8 @@ type Provider struct {
 	lies    Lies
 	hooks   map[string]Hook
 	asked   map[string]int
-	signing Key
-	public  []Key // what the key set tells, beside lies
+	signing forge.Key
+	public  []forge.Key // what the key set tells, beside lies
 	secret  string
 	grants  map[string]grant // by code, refresh token, device code and request URI
 	opaque  map[string]bool  // access tokens
@@ -103,10 +104,10 @@ func StartAt(t testing.TB, path string) *Provider {
 func unstarted(t testing.TB, path string) *Provider {
 	t.Helper()
 	p := &Provider{
-		prefix: strings.TrimSuffix(path, "/"), hooks: map[string]Hook{}, asked: map[string]int{}, signing: RS256(),
+		prefix: strings.TrimSuffix(path, "/"), hooks: map[string]Hook{}, asked: map[string]int{}, signing: forge.RS256(),
 		grants: map[string]grant{}, opaque: map[string]bool{},
 	}
-	p.public = []Key{p.signing}
+	p.public = []forge.Key{p.signing}
 	p.server = httptest.NewUnstartedServer(p)
 	t.Cleanup(p.server.Close)
 	return p
@@ -183,12 +184,12 @@ func (p *Provider) Confess() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lies, p.hooks, p.secret = Lies{}, map[string]Hook{}, ""
-	p.signing = RS256()
-	p.public = []Key{p.signing}
+	p.signing = forge.RS256()
+	p.public = []forge.Key{p.signing}
 }
 
 // Rotate has the provider sign with a key from now on, and publish these keys.
-func (p *Provider) Rotate(signing Key, published ...Key) {
+func (p *Provider) Rotate(signing forge.Key, published ...forge.Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.signing, p.public = signing, published
@@ -395,7 +396,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	p.opaque[access] = true
 	claims := map[string]any{
 		"iss": p.issuer, "aud": house.Client, "sub": "ada", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "auth_time": g.authTime,
-		"name": "Ada Lovelace", "email": house.Email, "sid": "session-of-ada", "at_hash": p.signing.hash(access),
+		"name": "Ada Lovelace", "email": house.Email, "sid": "session-of-ada", "at_hash": p.signing.AccessTokenHash(access),
 	}
 	if g.nonce != "" {
 		claims["nonce"] = g.nonce

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -46,10 +47,10 @@ func TestRenewal(t *testing.T) {
 		"exp_past":           claims(at("exp", 10*time.Minute), "expired"),
 		"iat_missing":        claims(without("iat"), "issued"),
 		"iat_future":         claims(at("iat", -time.Hour), "in the future"),
-		"at_hash_wrong":      claims(set("at_hash", RS256().hash("another")), "access token hash"),
-		"sig_wrong":          {lies: Lies{Sign: NewRS256().Sign}, args: renew, words: "signature", requests: once},
-		"alg_none":           {lies: Lies{Header: set("alg", "none"), Sign: unsigned}, args: renew, words: "algorithm", requests: once},
-		"HS256_public_key":   {lies: Lies{Header: set("alg", "HS256"), Sign: hmacOf(string(RS256().PEM()))}, args: renew, words: "algorithm", requests: once},
+		"at_hash_wrong":      claims(set("at_hash", forge.RS256().AccessTokenHash("another")), "access token hash"),
+		"sig_wrong":          {lies: Lies{Sign: forge.OtherRS256().Sign}, args: renew, words: "signature", requests: once},
+		"alg_none":           {lies: Lies{Header: set("alg", "none"), Sign: forge.Unsigned}, args: renew, words: "algorithm", requests: once},
+		"HS256_public_key":   {lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256(forge.RS256().PEM()).Sign}, args: renew, words: "algorithm", requests: once},
 		"kid_unknown":        {lies: Lies{Header: set("kid", "garbage")}, args: renew, words: "signature", requests: map[string]int{Token: 1, Keys: 1}},
 		"id_token_not_a_jwt": tokens(set("id_token", "opaque"), "no signed JWT"),
 		"id_token_asked_for": {lies: Lies{Claims: set("sub", "mallory")}, args: []string{"token", "--id-token", "--force-refresh"}, words: "subject", requests: once},
@@ -208,7 +209,7 @@ func TestTokenForAnotherAPI(t *testing.T) {
 	const api = "https://api.example.com/"
 	accessFor := func(audience any) Lies {
 		return Lies{Claims: without("at_hash"), Token: func(a map[string]any) {
-			a["access_token"] = RS256().Sign(map[string]any{"alg": "RS256"}, map[string]any{"aud": audience, "exp": ago(-time.Hour)})
+			a["access_token"] = forge.RS256().Sign(map[string]any{"alg": "RS256"}, map[string]any{"aud": audience, "exp": ago(-time.Hour)})
 		}}
 	}
 	w := newWorld(t, "LOOPKEY_AUDIENCE="+api)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -19,7 +20,7 @@ func TestLoginThroughServe(t *testing.T) {
 	w.house.Serve()
 	for name, c := range map[string]trial{
 		"nonce_wrong":      {lies: Lies{Claims: set("nonce", "another")}, words: "nonce"},
-		"sig_wrong":        {lies: Lies{Sign: NewRS256().Sign}, words: "signature"},
+		"sig_wrong":        {lies: Lies{Sign: forge.OtherRS256().Sign}, words: "signature"},
 		"iss_wrong":        {lies: Lies{Callback: func(q url.Values) { q.Set("iss", "https://mallory.example.com") }}, words: "issuer"},
 		"access_denied":    {lies: Lies{Callback: func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }}, words: "access_denied"},
 		"token_type_DPoP":  {lies: Lies{Token: set("token_type", "DPoP")}, words: "token type"},
