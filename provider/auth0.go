@@ -7,32 +7,33 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// checkOrganization compares the organization that was asked for with the one that the
-// login is of: without that anybody could be sent in through another organization of the
-// tenant. An ID begins with org_; a name knows no case. Another provider may give the parameter
-// a meaning of its own, so what is demanded of Auth0 is only believed of it where it is told.
-// A renewed ID token may be silent, as it may be of nonce and auth_time.
-func (p *Provider) checkOrganization(claims Claims, want idTokenExpectation) error {
-	if want.organization == "" {
+// checkOrganization wants the organization that Auth0 was asked for: else a login through another organization of the
+// same tenant would do. An ID begins with org_; a name is compared in lower case. A renewed ID token need not have the
+// claim, nor need one of another provider, to which the parameter may mean something else.
+func (c *candidate) checkOrganization() error {
+	if c.want.organization == "" {
 		return nil
 	}
-	claim, asked := "org_id", want.organization
+	claim, asked := "org_id", c.want.organization
 	if !strings.HasPrefix(asked, "org_") {
 		claim, asked = "org_name", strings.ToLower(asked)
 	}
-	got, told := claims[claim]
+	got, told := c.claims[claim]
+	e := &UntrustedError{Check: ErrOrganization}
 	switch {
-	case got == asked, !told && (want.renewed || !p.cfg.Auth0):
+	case got == asked, !told && (c.want.renewed || !c.p.cfg.Auth0):
 		return nil
-	case want.renewed:
-		return &UntrustedError{Check: ErrOrganization, Detail: "the renewed ID token is of another organization"}
+	case c.want.renewed:
+		e.Detail = "the renewed ID token is of another organization"
 	case !told && claim == "org_name":
-		return &UntrustedError{Check: ErrOrganization, Detail: "the ID token does not name the organization of the login", Reason: ReasonOrganizationUnnamed}
+		e.Reason, e.Detail = ReasonOrganizationUnnamed, "the ID token does not name the organization of the login"
 	case !told:
-		return &UntrustedError{Check: ErrOrganization, Detail: "the login is of no organization", Reason: ReasonOrganizationMissing}
+		e.Reason, e.Detail = ReasonOrganizationMissing, "the login is of no organization"
+	default:
+		e.Reason = ReasonOrganizationOther
+		e.Detail = fmt.Sprintf("the login is of organization %q, not %q", words.Printable(c.claims.Text(claim)), words.Printable(asked))
 	}
-	return &UntrustedError{Check: ErrOrganization, Reason: ReasonOrganizationOther,
-		Detail: fmt.Sprintf("the login is of organization %q, not %q", words.Printable(claims.Text(claim)), words.Printable(asked))}
+	return e
 }
 
 // reasonOf tells why from the code and, where providers use one code for several things, from Auth0's own words.

@@ -91,7 +91,7 @@ func (p *Provider) Auth0() bool { return p.cfg.Auth0 }
 func (p *Provider) AudienceParameter() string { return p.cfg.AudienceParameter }
 
 // post sends a form as our client, and decodes the JSON object that is the answer; other answers become errors.
-func (p *Provider) post(ctx context.Context, m *Metadata, endpoint string, form url.Values, into any) (*answer, error) {
+func (p *Provider) post(ctx context.Context, m *metadata, endpoint string, form url.Values, into any) (*answer, error) {
 	for _, name := range []string{"code", "code_verifier", "refresh_token", "token", "device_code"} {
 		p.keepQuiet(form.Get(name))
 	}
@@ -142,7 +142,7 @@ func (p *Provider) postAs(ctx context.Context, endpoint string, form url.Values,
 }
 
 // basicAuth: without a word in discovery client_secret_basic is meant (OpenID Connect Discovery 1.0, section 3).
-func (p *Provider) basicAuth(m *Metadata) bool {
+func (p *Provider) basicAuth(m *metadata) bool {
 	methods := m.TokenEndpointAuthMethods
 	return !p.cfg.ClientSecret.IsZero() && (slices.Contains(methods, "client_secret_basic") || !slices.Contains(methods, "client_secret_post")) &&
 		!p.noted(secretPost)

@@ -77,7 +77,7 @@ func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, erro
 }
 
 // pollDevice returns the answer that holds the tokens.
-func (p *Provider) pollDevice(ctx context.Context, m *Metadata, d *DeviceCode) (*tokenAnswer, error) {
+func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (*tokenAnswer, error) {
 	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.deviceCode.Reveal()}, "client_id": {p.cfg.ClientID}}
 	interval := d.Interval
 	var failed error // the last time

@@ -16,8 +16,8 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// Metadata is what discovery says (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
-type Metadata struct {
+// metadata is what discovery says (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
+type metadata struct {
 	Issuer                   string   `json:"issuer"`
 	AuthorizationEndpoint    string   `json:"authorization_endpoint"`
 	TokenEndpoint            string   `json:"token_endpoint"`
@@ -32,14 +32,13 @@ type Metadata struct {
 	IDTokenAlgorithms        []string `json:"id_token_signing_alg_values_supported"`
 	UserInfoAlgorithms       []string `json:"userinfo_signing_alg_values_supported"`
 	TokenEndpointAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
-	CodeChallengeMethods     []string `json:"code_challenge_methods_supported"`
 }
 
 // asymmetric are the algorithms that a signature may have; never none, never HMAC.
 var asymmetric = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
 // algorithms are those of ID tokens and logout tokens.
-func (m *Metadata) algorithms() []string {
+func (m *metadata) algorithms() []string {
 	if len(m.IDTokenAlgorithms) == 0 {
 		return []string{"RS256"}
 	}
@@ -48,7 +47,7 @@ func (m *Metadata) algorithms() []string {
 
 // userInfoAlgorithms are those of UserInfo, which may be signed otherwise; where discovery
 // does not say how, as ID tokens are.
-func (m *Metadata) userInfoAlgorithms() []string {
+func (m *metadata) userInfoAlgorithms() []string {
 	if told := usable(m.UserInfoAlgorithms); len(told) > 0 {
 		return told
 	}
@@ -107,7 +106,7 @@ func (p *Provider) Warm(ctx context.Context) error {
 	return err
 }
 
-func (p *Provider) metadata(ctx context.Context, f freshness) (*Metadata, error) {
+func (p *Provider) metadata(ctx context.Context, f freshness) (*metadata, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.cache()
@@ -132,7 +131,7 @@ func (p *Provider) metadata(ctx context.Context, f freshness) (*Metadata, error)
 
 // moved returns newer metadata if a token request failed without having been looked at,
 // and discovery now names another token endpoint: then, and only then, it may be made again.
-func (p *Provider) moved(ctx context.Context, m *Metadata, err error) *Metadata {
+func (p *Provider) moved(ctx context.Context, m *metadata, err error) *metadata {
 	lost, _ := errors.AsType[*UnreachableError](err)
 	refused, _ := errors.AsType[*RefusedError](err)
 	switch {
@@ -151,7 +150,7 @@ func (p *Provider) moved(ctx context.Context, m *Metadata, err error) *Metadata 
 
 // rediscover fetches discovery because what is known of it does not fit any more; nil where
 // it is as new as it gets, or none can be had. The mutex is held.
-func (p *Provider) rediscover(ctx context.Context) *Metadata {
+func (p *Provider) rediscover(ctx context.Context) *metadata {
 	if age := p.now().Sub(p.cache().Discovery.Fetched); age >= 0 && age < refetchPause {
 		return nil
 	}
@@ -164,7 +163,7 @@ func (p *Provider) rediscover(ctx context.Context) *Metadata {
 
 // advertising returns m, or newer metadata where the algorithm is one that a provider may have
 // changed to since.
-func (p *Provider) advertising(ctx context.Context, m *Metadata, algorithm string) *Metadata {
+func (p *Provider) advertising(ctx context.Context, m *metadata, algorithm string) *metadata {
 	if slices.Contains(m.algorithms(), algorithm) || !slices.Contains(asymmetric, algorithm) {
 		return m
 	}
@@ -182,7 +181,7 @@ func (p *Provider) distrust() {
 }
 
 // discover fetches discovery. The mutex is held.
-func (p *Provider) discover(ctx context.Context) (*Metadata, error) {
+func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	target := strings.TrimSuffix(p.cfg.Issuer, "/") + "/.well-known/openid-configuration"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
@@ -208,8 +207,8 @@ func (p *Provider) discover(ctx context.Context) (*Metadata, error) {
 
 // parseMetadata believes a discovery document only if it names our issuer to the
 // letter (OpenID Connect Discovery 1.0, section 4.3).
-func (p *Provider) parseMetadata(raw []byte) (*Metadata, error) {
-	var m Metadata
+func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
+	var m metadata
 	if err := document(raw, &m); err != nil {
 		return nil, fmt.Errorf("%w: discovery is not the JSON that it should be", ErrMalformed)
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +28,7 @@ const (
 // A keySet verifies signatures with the provider's keys; go-oidc asks it.
 type keySet struct {
 	p          *Provider
-	m          *Metadata
+	m          *metadata
 	algorithms []string
 	age        freshness // how old the keys may be
 	err        error     // why the last signature was not verified
@@ -48,8 +47,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	}
 	jws, err := jose.ParseSignedCompact(jwt, algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, &UntrustedError{Check: ErrAlgorithm, Detail: "the token is signed with " + strconv.Quote(words.Printable(algorithm(jwt))) + ", and of what the provider advertises loopkey takes " + strings.Join(k.algorithms, ", "),
-			Reason: ReasonAlgorithm}
+		return nil, algorithmError("token", algorithm(jwt), k.algorithms)
 	}
 	header := jws.Signatures[0].Protected
 	keys, fetched, err := k.p.keys(ctx, k.m, k.age, time.Time{})
@@ -126,7 +124,7 @@ func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
 // are old or no newer than after. Keys may rotate right after they were fetched, so for the
 // latter it asks at once; but where that brought nothing, or this process has only just
 // fetched them, it does not ask again for refetchPause: unknown key IDs cause no storm.
-func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after time.Time) ([]jose.JSONWebKey, time.Time, error) {
+func (p *Provider) keys(ctx context.Context, m *metadata, f freshness, after time.Time) ([]jose.JSONWebKey, time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.cache()
@@ -166,7 +164,7 @@ func (p *Provider) keys(ctx context.Context, m *Metadata, f freshness, after tim
 }
 
 // fetchKeys asks for the keys and keeps them. The mutex is held.
-func (p *Provider) fetchKeys(ctx context.Context, m *Metadata) ([]jose.JSONWebKey, error) {
+func (p *Provider) fetchKeys(ctx context.Context, m *metadata) ([]jose.JSONWebKey, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.JWKSURI, nil)
 	if err != nil {
 		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the address of the provider's keys is no URL"}

@@ -2,15 +2,8 @@ package provider
 
 import (
 	"context"
-	"fmt"
 	"net/url"
-	"slices"
 	"strings"
-	"time"
-
-	"github.com/coreos/go-oidc/v3/oidc"
-
-	"github.com/loopkey/loopkey/internal/words"
 )
 
 // Revoke revokes a refresh token (RFC 7009). ErrNoEndpoint where the provider has no revocation endpoint.
@@ -76,54 +69,4 @@ func (p *Provider) EndSessionURL(ctx context.Context, idTokenHint Secret, postLo
 		u.RawQuery = all.Encode()
 	}
 	return u.String(), nil
-}
-
-// VerifyLogoutToken verifies a logout token (OpenID Connect Back-Channel Logout 1.0,
-// section 2.6). Whether its ID was seen before is the caller's to know.
-func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToken, error) {
-	m, err := p.metadata(ctx, forLogin)
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > maxToken || strings.Count(raw, ".") != 2 {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the logout token is no signed JWT"}
-	}
-	claims, err := decodeClaims(raw)
-	if err != nil {
-		return nil, err
-	}
-	if typ := joseHeader(raw).Typ; !slices.Contains([]string{"", "jwt", "logout+jwt", "application/logout+jwt"}, strings.ToLower(typ)) {
-		return nil, &UntrustedError{Check: ErrTokenType, Detail: fmt.Sprintf("a logout token is of type logout+jwt, not %q", words.Printable(typ))}
-	}
-	now := p.now()
-	keys := &keySet{p: p, m: m, algorithms: m.algorithms()}
-	_, refused := oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{
-		ClientID: p.cfg.ClientID, SupportedSigningAlgs: m.algorithms(), Now: func() time.Time { return now.Add(-clockLeeway) },
-	}).VerifyLogout(ctx, raw)
-	if keys.err != nil {
-		return nil, keys.err
-	}
-	// Each check once more, for its name: go-oidc's refusal is a text, and it knows nothing of iat.
-	if err := p.checkClaims(claims, now, "logout token"); err != nil {
-		return nil, err
-	}
-	_, hasNonce := claims["nonce"]
-	events, _ := claims["events"].(map[string]any)
-	_, isLogout := events["http://schemas.openid.net/event/backchannel-logout"].(map[string]any)
-	issued := claims.Time("iat")
-	switch {
-	case hasNonce:
-		return nil, &UntrustedError{Check: ErrNonce, Detail: "a logout token has no nonce"}
-	case !isLogout:
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token is about another event than a logout"}
-	case issued.IsZero() || issued.After(now.Add(clockLeeway)) || now.Sub(issued) > 5*time.Minute:
-		return nil, p.clockError(ErrIssuedAt, "", "the logout token is not of now")
-	case claims.Subject() == "" && claims.Text("sid") == "":
-		return nil, &UntrustedError{Check: ErrSubject, Detail: "the logout token names neither a person nor a session"}
-	case claims.Text("jti") == "":
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the logout token has no ID"}
-	case refused != nil:
-		return nil, p.explainVerify(m, raw, claims, now, "logout token")
-	}
-	return &LogoutToken{Subject: claims.Subject(), SessionID: claims.Text("sid"), ID: claims.Text("jti"), IssuedAt: issued}, nil
 }

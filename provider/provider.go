@@ -84,9 +84,3 @@ type DeviceCode struct {
 	deviceCode              Secret
 	scope, audience         string
 }
-
-// A LogoutToken is a verified back-channel logout token (OpenID Connect Back-Channel Logout 1.0, section 2.4).
-type LogoutToken struct {
-	Subject, SessionID, ID string // sub, sid, jti
-	IssuedAt               time.Time
-}

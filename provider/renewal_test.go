@@ -300,7 +300,7 @@ func TestTrouble(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, c.limit)
 				defer cancel()
 			}
-			_, err = p.post(ctx, &Metadata{}, address+"/token?"+query, url.Values{"refresh_token": {"the refresh token"}}, nil)
+			_, err = p.post(ctx, &metadata{}, address+"/token?"+query, url.Values{"refresh_token": {"the refresh token"}}, nil)
 			if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), c.words) || MaybeSent(err) != c.sent || Diagnose(err).Reason != c.reason {
 				t.Errorf("got %v, maybe sent %v, %+v", err, MaybeSent(err), Diagnose(err))
 			}

@@ -64,7 +64,7 @@ func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error
 }
 
 // accept verifies the token answer of a login, which has to bring an ID token.
-func (p *Provider) accept(ctx context.Context, m *Metadata, a *tokenAnswer, scope, audience string, want idTokenExpectation) (*Tokens, error) {
+func (p *Provider) accept(ctx context.Context, m *metadata, a *tokenAnswer, scope, audience string, want idTokenExpectation) (*Tokens, error) {
 	t, claims, err := p.tokens(a, audience)
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (p *Provider) rotated(a *tokenAnswer, r RefreshRequest) *Tokens {
 	return &Tokens{RefreshToken: NewSecret(a.RefreshToken), RefreshExpiry: refreshExpiry(a, p.now()), Unproven: r.Unproven}
 }
 
-func (p *Provider) believe(ctx context.Context, m *Metadata, t *Tokens, raw string, want idTokenExpectation) error {
+func (p *Provider) believe(ctx context.Context, m *metadata, t *Tokens, raw string, want idTokenExpectation) error {
 	claims, expiry, err := p.verifyIDToken(ctx, m, raw, want)
 	if err != nil {
 		return err
@@ -273,7 +273,7 @@ func (e *AudienceError) Unwrap() error { return ErrAudience }
 
 // askUserInfo fetches the claims that the scopes promise and the ID token lacks
 // (OpenID Connect Core 1.0, section 5.3).
-func (p *Provider) askUserInfo(ctx context.Context, m *Metadata, t *Tokens) error {
+func (p *Provider) askUserInfo(ctx context.Context, m *metadata, t *Tokens) error {
 	granted := strings.Fields(t.Scope)
 	lacks := slices.Contains(granted, "profile") && t.Claims.Text("name") == "" && t.Claims.Text("nickname") == "" && t.Claims.Text("preferred_username") == "" ||
 		slices.Contains(granted, "email") && t.Claims.Text("email") == ""
@@ -307,7 +307,7 @@ func (p *Provider) askUserInfo(ctx context.Context, m *Metadata, t *Tokens) erro
 }
 
 // userInfo reads an answer that is JSON, or a JWT signed by the provider.
-func (p *Provider) userInfo(ctx context.Context, m *Metadata, a *answer) (Claims, error) {
+func (p *Provider) userInfo(ctx context.Context, m *metadata, a *answer) (Claims, error) {
 	body := a.body
 	if kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); strings.EqualFold(strings.TrimSpace(kind), "application/jwt") {
 		payload, err := (&keySet{p: p, m: m, algorithms: m.userInfoAlgorithms()}).verify(ctx, strings.TrimSpace(string(body)))

@@ -1,12 +1,6 @@
 package provider
 
 import (
-	"context"
-	"crypto"
-	_ "crypto/sha256" // at_hash
-	_ "crypto/sha512" // at_hash
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,11 +12,11 @@ import (
 )
 
 const (
-	clockLeeway = time.Minute
-	oldestLogin = 24 * time.Hour // an ID token of a login that has just been made is no older
+	clockLeeway = time.Minute    // how far this computer's clock and the provider's may be apart
+	oldestLogin = 24 * time.Hour // the ID token of a login that was just made is not older
 )
 
-// Checks that an ID token or an answer can fail. Each wraps ErrUntrusted.
+// Checks that a token or a response can fail. Each wraps ErrUntrusted.
 var (
 	ErrIssuer          = fmt.Errorf("%w: issuer", ErrUntrusted)
 	ErrAudience        = fmt.Errorf("%w: audience", ErrUntrusted)
@@ -54,97 +48,127 @@ func (e *UntrustedError) Error() string { return e.Check.Error() + ": " + e.Deta
 // Unwrap returns the check.
 func (e *UntrustedError) Unwrap() error { return e.Check }
 
-// idTokenExpectation is what an ID token has to say.
-type idTokenExpectation struct {
-	renewed     bool      // from a refresh: no nonce is demanded (a device's login sent none), the subject is compared
-	keys        freshness // how old the keys may be
-	nonce       string
-	accessToken Secret
-	maxAge      time.Duration
-	subject     string
-	authTime    time.Time
-	// organization is what Auth0 was asked for, an ID or a name; of a renewed one, the ID that the one before had.
-	organization string
+// A candidate is a signed JWT that claims to be from the provider and for the client. It is believed once every check
+// of its list has passed.
+type candidate struct {
+	p          *Provider
+	kind       string // "ID token" or "logout token", for messages
+	raw        string
+	claims     Claims
+	algorithms []string // those that the signature may be made with
+	now        time.Time
+	want       idTokenExpectation // of an ID token
+
+	signature error // why none of the provider's keys verified the signature; nil also if go-oidc refused it unread
+	verdict   error // go-oidc's refusal; nil: go-oidc verified the signature, and all that it checks of the claims
 }
 
-// verifyIDToken returns the claims of an ID token that was issued to our client
-// (OpenID Connect Core 1.0, sections 3.1.3.7 and 12.2). It forgives a clock that is
-// a minute off.
-func (p *Provider) verifyIDToken(ctx context.Context, m *Metadata, raw string, want idTokenExpectation) (Claims, time.Time, error) {
-	none := time.Time{}
-	if strings.Count(raw, ".") != 2 || len(raw) > 64<<10 {
-		return nil, none, &UntrustedError{Check: ErrMalformed, Detail: "the ID token is no signed JWT"}
+// A check returns an error that wraps the sentinel that the check is named after, or nil if the candidate passes.
+type check func(*candidate) error
+
+// candidate decodes a JWT. Nothing in it is believed yet.
+func (p *Provider) candidate(kind, raw string) (*candidate, error) {
+	if strings.Count(raw, ".") != 2 || len(raw) > maxToken {
+		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the " + kind + " is no signed JWT"}
 	}
-	m = p.advertising(ctx, m, algorithm(raw))
-	now := p.now()
-	// go-oidc verifies all that it knows of; issuer, audience and expiry are compared here once more. Its errors
-	// are texts, and it reads claims whatever their case ("ISS"), which ours does not.
-	keys := &keySet{p: p, m: m, algorithms: m.algorithms(), age: want.keys}
-	verifier := oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{
-		ClientID: p.cfg.ClientID, SupportedSigningAlgs: m.algorithms(), Now: func() time.Time { return now.Add(-clockLeeway) },
-	})
 	claims, err := decodeClaims(raw)
 	if err != nil {
-		return nil, none, err
+		return nil, err
 	}
-	if _, err := verifier.Verify(ctx, raw); err != nil {
-		if keys.err != nil { // go-oidc keeps only its text
-			return nil, none, keys.err
-		}
-		return nil, none, p.explainVerify(m, raw, claims, now, "ID token")
-	}
-	if err := p.checkClaims(claims, now, "ID token"); err != nil {
-		return nil, none, err
-	}
-	nonce, hasNonce := claims["nonce"]
-	switch {
-	case claims.Subject() == "" || len(claims.Subject()) > 255:
-		return nil, none, &UntrustedError{Check: ErrSubject, Detail: "the ID token has no usable sub"}
-	case want.subject != "" && claims.Subject() != want.subject:
-		return nil, none, &UntrustedError{Check: ErrSubject, Detail: "the renewed ID token is about another person"}
-	case !want.renewed && claims.Text("nonce") != want.nonce:
-		return nil, none, &UntrustedError{Check: ErrNonce, Detail: "the ID token belongs to another login"}
-	case want.renewed && hasNonce && want.nonce != "" && nonce != want.nonce:
-		return nil, none, &UntrustedError{Check: ErrNonce, Detail: "the renewed ID token belongs to another login"}
-	}
-	audience := audiences(claims["aud"])
-	azp, hasAZP := claims["azp"]
-	switch {
-	case len(audience) > 1 && !hasAZP:
-		return nil, none, &UntrustedError{Check: ErrAuthorizedParty, Detail: "the ID token is for several audiences and names no authorized party"}
-	case hasAZP && azp != p.cfg.ClientID:
-		return nil, none, &UntrustedError{Check: ErrAuthorizedParty, Detail: "the ID token was issued to another client"}
-	}
-	issued := claims.Time("iat")
-	switch {
-	case issued.IsZero():
-		return nil, none, &UntrustedError{Check: ErrIssuedAt, Detail: "the ID token does not say when it was issued"}
-	case issued.After(now.Add(clockLeeway)):
-		return nil, none, p.futureError(issued.Sub(now), "ID token")
-	case !want.renewed && issued.Before(now.Add(-oldestLogin)):
-		return nil, none, p.clockError(ErrIssuedAt, "", "the ID token was issued %s ago, long before this login", words.Short(now.Sub(issued)))
-	}
-	if hash, ok := claims["at_hash"]; ok && !want.accessToken.IsZero() {
-		if hash != accessTokenHash(raw, want.accessToken) {
-			return nil, none, &UntrustedError{Check: ErrAccessTokenHash, Detail: "the ID token belongs to another access token"}
+	return &candidate{p: p, kind: kind, raw: raw, claims: claims, now: p.now()}, nil
+}
+
+// hear lets go-oidc verify the candidate by verify, and keeps what it says. Its checks of the claims are made once more
+// by checks of ours: its errors are texts, and it takes a claim "ISS" for iss.
+func (c *candidate) hear(keys *keySet, verify func(*oidc.IDTokenVerifier) error) {
+	c.algorithms = keys.algorithms
+	c.verdict = verify(oidc.NewVerifier(c.p.cfg.Issuer, keys, &oidc.Config{
+		ClientID: c.p.cfg.ClientID, SupportedSigningAlgs: keys.algorithms,
+		Now: func() time.Time { return c.now.Add(-clockLeeway) },
+	}))
+	c.signature = keys.err
+}
+
+// pass makes the checks in their order and returns the error of the first that fails.
+func (c *candidate) pass(checks []check) error {
+	for _, check := range checks {
+		if err := check(c); err != nil {
+			return err
 		}
 	}
-	authTime := claims.Time("auth_time")
-	if want.maxAge > 0 && (authTime.IsZero() || now.Sub(authTime) > want.maxAge+clockLeeway) {
-		return nil, none, &UntrustedError{Check: ErrAuthTime, Detail: "the provider did not ask for the authentication again that max_age demands"}
+	return nil
+}
+
+// refuse returns the error of a check that failed.
+func (c *candidate) refuse(check error, format string, a ...any) error {
+	return &UntrustedError{Check: check, Detail: fmt.Sprintf(format, a...)}
+}
+
+// The checks that ID tokens and logout tokens have in common follow. The sections are OpenID Connect Core's.
+
+// checkIssuer compares iss to the letter (section 3.1.3.7, step 2).
+func (c *candidate) checkIssuer() error {
+	if iss := c.claims.Text("iss"); iss != c.p.cfg.Issuer {
+		return c.refuse(ErrIssuer, "the %s is from %q, not %q", c.kind, words.Printable(iss), c.p.cfg.Issuer)
 	}
-	if !want.authTime.IsZero() && !authTime.IsZero() && !authTime.Equal(want.authTime) {
-		return nil, none, &UntrustedError{Check: ErrAuthTime, Detail: "the renewed ID token is of another authentication"}
+	return nil
+}
+
+// checkAudience wants the client in aud (step 3).
+func (c *candidate) checkAudience() error {
+	if !slices.Contains(audiences(c.claims["aud"]), c.p.cfg.ClientID) {
+		detail := "the " + c.kind + " is for another client"
+		return &UntrustedError{Check: ErrAudience, Detail: detail, Reason: ReasonOtherClient}
 	}
-	if err := p.checkOrganization(claims, want); err != nil {
-		return nil, none, err
+	return nil
+}
+
+// checkSignature wants a signature by a key of the provider (step 6). The error says so if the keys could not be had.
+func (c *candidate) checkSignature() error { return c.signature }
+
+// checkAlgorithm wants an asymmetric algorithm that the provider advertises (steps 7 and 8).
+func (c *candidate) checkAlgorithm() error {
+	if alg := algorithm(c.raw); !slices.Contains(c.algorithms, alg) {
+		return algorithmError(c.kind, alg, c.algorithms)
 	}
-	return claims, claims.Time("exp"), nil
+	return nil
+}
+
+// checkExpiry wants an exp that has not passed (step 9).
+func (c *candidate) checkExpiry() error {
+	expiry := c.claims.Time("exp")
+	switch {
+	case expiry.IsZero():
+		return c.refuse(ErrExpired, "the %s does not say when it expires", c.kind)
+	case !expiry.After(c.now.Add(-clockLeeway)):
+		return c.p.clockError(ErrExpired, ReasonClockProbablyAhead, "the %s expired %s ago", c.kind, words.Short(c.now.Sub(expiry)))
+	}
+	return nil
+}
+
+// notBefore wants an nbf, if there is one, that has passed (RFC 7519, section 4.1.5). It is part of the check of iat.
+func (c *candidate) notBefore() error {
+	switch nbf := c.claims.Time("nbf"); {
+	case nbf.After(c.now.Add(clockLeeway)):
+		return c.futureError(nbf)
+	case notADate(c.claims, "nbf"):
+		return c.refuse(ErrIssuedAt, "the %s does not say from when on it is good", c.kind)
+	}
+	return nil
+}
+
+// checkForm refuses what go-oidc refuses for a reason that no check before this one names: a header or a claim that is
+// not of its JSON type (section 2). After this check go-oidc has verified the signature.
+func (c *candidate) checkForm() error {
+	if c.verdict != nil {
+		return c.refuse(ErrMalformed, "the %s's header or claims are not of their types", c.kind)
+	}
+	return nil
 }
 
 // futureError is about a token that was issued, or is good from, later than now.
-func (p *Provider) futureError(ahead time.Duration, what string) error {
-	return p.clockError(ErrIssuedAt, ReasonClockProbablyBehind, "the %s was issued %s in the future", what, words.Short(ahead))
+func (c *candidate) futureError(at time.Time) error {
+	return c.p.clockError(ErrIssuedAt, ReasonClockProbablyBehind, "the %s was issued %s in the future", c.kind, words.Short(at.Sub(c.now)))
 }
 
 // clockError is about a token that does not fit this computer's clock. If the Date of the provider's responses does
@@ -160,114 +184,11 @@ func (p *Provider) clockError(check error, otherwise Reason, format string, a ..
 	return e
 }
 
-// explainVerify says in our words why go-oidc refused a token.
-func (p *Provider) explainVerify(m *Metadata, raw string, claims Claims, now time.Time, what string) error {
-	if err := p.checkClaims(claims, now, what); err != nil {
-		return err
+// algorithmError is about a token that is signed with an algorithm that is not accepted.
+func algorithmError(kind, alg string, accepted []string) error {
+	return &UntrustedError{
+		Check: ErrAlgorithm, Reason: ReasonAlgorithm,
+		Detail: fmt.Sprintf("the %s is signed with %q, and of what the provider advertises loopkey takes %s",
+			kind, words.Printable(alg), strings.Join(accepted, ", ")),
 	}
-	if alg := algorithm(raw); !slices.Contains(m.algorithms(), alg) {
-		return &UntrustedError{Check: ErrAlgorithm, Reason: ReasonAlgorithm,
-			Detail: fmt.Sprintf("the %s is signed with %q, and of what the provider advertises loopkey takes %s",
-				what, words.Printable(alg), strings.Join(m.algorithms(), ", "))}
-	}
-	return &UntrustedError{Check: ErrMalformed, Detail: "the " + what + "'s header or claims are not of their types"}
-}
-
-// checkClaims compares what every token for us must say: who made it, for whom, until when.
-func (p *Provider) checkClaims(claims Claims, now time.Time, what string) error {
-	expiry := claims.Time("exp")
-	switch {
-	case claims.Text("iss") != p.cfg.Issuer:
-		return &UntrustedError{Check: ErrIssuer, Detail: fmt.Sprintf("the %s is from %q, not %q", what, words.Printable(claims.Text("iss")), p.cfg.Issuer)}
-	case !slices.Contains(audiences(claims["aud"]), p.cfg.ClientID):
-		return &UntrustedError{Check: ErrAudience, Detail: "the " + what + " is for another client", Reason: ReasonOtherClient}
-	case claims.Time("nbf").After(now.Add(clockLeeway)):
-		return p.futureError(claims.Time("nbf").Sub(now), what)
-	case notADate(claims, "nbf"):
-		return &UntrustedError{Check: ErrIssuedAt, Detail: "the " + what + " does not say from when on it is good"}
-	case expiry.IsZero():
-		return &UntrustedError{Check: ErrExpired, Detail: "the " + what + " does not say when it expires"}
-	case !expiry.After(now.Add(-clockLeeway)):
-		return p.clockError(ErrExpired, ReasonClockProbablyAhead, "the %s expired %s ago", what, words.Short(now.Sub(expiry)))
-	}
-	return nil
-}
-
-// notADate reports whether a claim is there and no moment that there will ever be (RFC 7519, section 2).
-func notADate(claims Claims, name string) bool {
-	value, told := claims[name]
-	n, isNumber := value.(json.Number)
-	if !told || isNumber && !claims.Time(name).IsZero() {
-		return false
-	}
-	seconds, err := n.Float64()
-	return err != nil || seconds > 0 // the beginning of time, or before it, is none that matters
-}
-
-// algorithm is what a JWT's header says of its signature.
-func algorithm(raw string) string { return joseHeader(raw).Alg }
-
-// A header is what is read of a JWT's own description of itself.
-type header struct {
-	Alg string `json:"alg"`
-	Typ string `json:"typ"`
-}
-
-func joseHeader(raw string) (h header) {
-	first, _, _ := strings.Cut(raw, ".")
-	decoded, err := base64.RawURLEncoding.DecodeString(first)
-	if err != nil || json.Unmarshal(decoded, &h) != nil {
-		return header{}
-	}
-	return h
-}
-
-// decodeClaims reads a JWT's payload. Nothing in it is believed by that.
-func decodeClaims(raw string) (Claims, error) {
-	parts := strings.Split(raw, ".")
-	if len(parts) != 3 {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token is no signed JWT"}
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token's payload is not base64url"}
-	}
-	var claims Claims
-	if err := object(payload, &claims); err != nil || claims == nil {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token's payload is no JSON object"}
-	}
-	return claims, nil
-}
-
-// audiences is aud as a list: RFC 7519, section 4.1.3, lets it be one string.
-func audiences(aud any) []string {
-	switch aud := aud.(type) {
-	case string:
-		return []string{aud}
-	case []any:
-		var list []string
-		for _, a := range aud {
-			if s, ok := a.(string); ok {
-				list = append(list, s)
-			}
-		}
-		return list
-	}
-	return nil
-}
-
-// accessTokenHash is at_hash (OpenID Connect Core 1.0, section 3.1.3.6): the left
-// half of the hash that the ID token's algorithm uses.
-func accessTokenHash(idToken string, accessToken Secret) string {
-	hash := crypto.SHA256
-	switch alg := algorithm(idToken); {
-	case strings.HasSuffix(alg, "384"):
-		hash = crypto.SHA384
-	case strings.HasSuffix(alg, "512"), alg == "EdDSA": // Ed25519 hashes with SHA-512
-		hash = crypto.SHA512
-	}
-	sum := hash.New()
-	_, _ = sum.Write([]byte(accessToken.Reveal()))
-	digest := sum.Sum(nil)
-	return base64.RawURLEncoding.EncodeToString(digest[:len(digest)/2])
 }
