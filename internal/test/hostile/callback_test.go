@@ -28,14 +28,21 @@ func TestCallback(t *testing.T) {
 		"iss_empty":      lie(func(q url.Values) { q.Set("iss", "") }, "issuer"),
 		"iss_twice":      lie(func(q url.Values) { q.Add("iss", q.Get("iss")) }, "issuer"),
 		"iss_with_slash": lie(func(q url.Values) { q.Set("iss", q.Get("iss")+"/") }, "issuer"),
-		"iss_wrong_unadvertised": {lies: Lies{Callback: func(q url.Values) { q.Set("iss", "https://mallory.example.com") },
-			Discovery: without("authorization_response_iss_parameter_supported")}, words: "issuer", requests: map[string]int{Token: 0}},
+		"iss_wrong_unadvertised": {
+			lies: Lies{
+				Callback:  func(q url.Values) { q.Set("iss", "https://mallory.example.com") },
+				Discovery: without("authorization_response_iss_parameter_supported"),
+			},
+			words: "issuer", requests: map[string]int{Token: 0},
+		},
 		"iss_wrong_with_error": lie(func(q url.Values) {
 			q.Del("code")
 			q.Set("iss", "https://mallory.example.com")
 			q.Set("error", "access_denied")
 		}, "issuer"),
-		"iss_missing_with_error": lie(func(q url.Values) { q.Del("code"); q.Del("iss"); q.Set("error", "access_denied") }, "issuer"),
+		"iss_missing_with_error": lie(
+			func(q url.Values) { q.Del("code"); q.Del("iss"); q.Set("error", "access_denied") }, "issuer",
+		),
 
 		"code_missing":         lie(func(q url.Values) { q.Del("code") }, "no code"),
 		"code_empty":           lie(func(q url.Values) { q.Set("code", "") }, "no code"),
@@ -43,7 +50,9 @@ func TestCallback(t *testing.T) {
 		"code_and_error":       lie(func(q url.Values) { q.Set("error", "server_error") }, "server_error"),
 		"code_and_error_empty": lie(func(q url.Values) { q.Set("error", "") }, "refused"),
 		"id_token_instead":     lie(func(q url.Values) { q.Del("code"); q.Set("id_token", "e30.e30.AA") }, "no code"),
-		"token_instead":        lie(func(q url.Values) { q.Del("code"); q.Set("access_token", "a"); q.Set("token_type", "Bearer") }, "no code"),
+		"token_instead": lie(
+			func(q url.Values) { q.Del("code"); q.Set("access_token", "a"); q.Set("token_type", "Bearer") }, "no code",
+		),
 
 		"access_denied":              fails("access_denied", "access_denied"),
 		"server_error":               fails("server_error", "server_error"),
@@ -123,11 +132,15 @@ func TestCallbackOfAStranger(t *testing.T) {
 		"state_missing":            func(q url.Values) { q.Del("state") },
 		"state_missing_with_error": func(q url.Values) { q.Del("state"); q.Del("code"); q.Set("error", "access_denied") },
 		"state_wrong":              func(q url.Values) { q.Set("state", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA") },
-		"state_wrong_with_error":   func(q url.Values) { q.Set("state", "x"); q.Del("code"); q.Set("error", "access_denied") },
-		"state_empty":              func(q url.Values) { q.Set("state", "") },
-		"state_twice":              func(q url.Values) { q.Add("state", q.Get("state")) },
-		"state_in_capitals":        func(q url.Values) { q.Set("state", strings.ToUpper(q.Get("state"))) },
-		"nothing":                  func(q url.Values) { clear(q) },
+		"state_wrong_with_error": func(q url.Values) {
+			q.Set("state", "x")
+			q.Del("code")
+			q.Set("error", "access_denied")
+		},
+		"state_empty":       func(q url.Values) { q.Set("state", "") },
+		"state_twice":       func(q url.Values) { q.Add("state", q.Get("state")) },
+		"state_in_capitals": func(q url.Values) { q.Set("state", strings.ToUpper(q.Get("state"))) },
+		"nothing":           func(q url.Values) { clear(q) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			forged := *back
@@ -136,7 +149,7 @@ func TestCallbackOfAStranger(t *testing.T) {
 			forged.RawQuery = q.Encode()
 			status, location, page := get(t, forged.String())
 			if status != http.StatusBadRequest || location != nil || !strings.Contains(page, "Nothing was changed") {
-				t.Errorf("it is answered %d: %s", status, page)
+				t.Errorf("the response is %d: %s", status, page)
 			}
 			if p.Requests(Token) != 0 {
 				t.Error("a code was redeemed")
@@ -147,7 +160,7 @@ func TestCallbackOfAStranger(t *testing.T) {
 	for _, method := range []string{http.MethodPost, http.MethodHead, http.MethodPut, http.MethodOptions} {
 		t.Run("by_"+method, func(t *testing.T) {
 			if status, _, _ := fetch(t, method, back.String()); status < 400 {
-				t.Errorf("it is answered %d", status)
+				t.Errorf("the response is %d", status)
 			}
 			if p.Requests(Token) != 0 {
 				t.Error("a code was redeemed")
@@ -157,7 +170,7 @@ func TestCallbackOfAStranger(t *testing.T) {
 	t.Run("the_real_one", func(t *testing.T) {
 		status, result, _ := get(t, back.String())
 		if status != http.StatusSeeOther || result == nil {
-			t.Fatalf("it is answered %d", status)
+			t.Fatalf("the response is %d", status)
 		}
 		if _, _, page := get(t, result.String()); !strings.Contains(page, "logged in") {
 			t.Errorf("the page says: %s", page)

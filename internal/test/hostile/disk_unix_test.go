@@ -49,7 +49,8 @@ func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
 	r := full(h, "login")
-	if r.Code != 0 || !strings.Contains(r.Stderr, "Logged in as Ada Lovelace") || !strings.Contains(r.Stderr, "this login is not noted") {
+	if r.Code != 0 || !strings.Contains(r.Stderr, "Logged in as Ada Lovelace") ||
+		!strings.Contains(r.Stderr, "this login is not noted") {
 		t.Fatalf("login exits %d: %s", r.Code, r.Stderr)
 	}
 	for _, args := range [][]string{{"token"}, {"token", "--force-refresh"}, {"token", "--force-refresh"}, {"status"}} {

@@ -1,4 +1,3 @@
-// Package hostile holds the proof that loopkey holds: an OpenID provider that
-// lies in every way that one can think of, networks and disks that fail, and
-// neighbours on the same machine. Its tests run the real loopkey against them.
+// Package hostile tests the real loopkey against an OpenID provider that lies, networks, disks and keychains that fail,
+// and attackers on web pages and in other accounts of the machine. docs/security.md lists the cases.
 package hostile

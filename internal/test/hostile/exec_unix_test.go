@@ -95,7 +95,10 @@ func TestExecPlaces(t *testing.T) {
 			t.Errorf("%s: left: %q", name, left)
 		}
 	}
-	r := runWith(h, []string{"XDG_RUNTIME_DIR=" + theirs, "TMPDIR=" + folder(0o777), "XDG_STATE_HOME=/dev/null/none"}, "exec", "--", "true")
+	r := runWith(
+		h, []string{"XDG_RUNTIME_DIR=" + theirs, "TMPDIR=" + folder(0o777), "XDG_STATE_HOME=/dev/null/none"}, "exec", "--",
+		"true",
+	)
 	refused(t, r, 1, "a place for the token file", "belongs to another user", "can be written in by others")
 }
 

@@ -38,7 +38,9 @@ func TestModes(t *testing.T) {
 				}
 			}
 			// The page that leads the browser to the server, the server's socket, and exec's token file.
-			serving := h.StartCommand(func(ctx context.Context) *exec.Cmd { return inShell(h.Command(ctx, "serve"), "umask "+umask) })
+			serving := h.StartCommand(
+				func(ctx context.Context) *exec.Cmd { return inShell(h.Command(ctx, "serve"), "umask "+umask) },
+			)
 			serving.Line(t, h.Base+"/auth/enter?")
 			if r := under(h, umask, "serve"); r.Code != 0 || !strings.Contains(r.Stderr, "is running already") {
 				t.Errorf("a second serve exits %d: %s", r.Code, r.Stderr)
@@ -169,11 +171,13 @@ func TestFoldersOfOthers(t *testing.T) {
 		change func(path string) error
 		words  string // "": it works
 	}{
-		"writable by all":      {func(path string) error { return os.Chmod(path, 0o777) }, "chmod 700"},
-		"writable by a group":  {func(path string) error { return os.Chmod(path, 0o770) }, "chmod 700"},
-		"readable by all":      {func(path string) error { return os.Chmod(path, 0o755) }, ""},
-		"another user's":       {func(path string) error { return os.Chown(path, 12345, 12345) }, "another"}, // takes root
-		"a link to our folder": {func(path string) error { return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path)) }, ""},
+		"writable by all":     {func(path string) error { return os.Chmod(path, 0o777) }, "chmod 700"},
+		"writable by a group": {func(path string) error { return os.Chmod(path, 0o770) }, "chmod 700"},
+		"readable by all":     {func(path string) error { return os.Chmod(path, 0o755) }, ""},
+		"another user's":      {func(path string) error { return os.Chown(path, 12345, 12345) }, "another"}, // takes root
+		"a link to our folder": {
+			func(path string) error { return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path)) }, "",
+		},
 		"a link to another's": {func(path string) error {
 			return errors.Join(os.Rename(path, path+"2"), os.Chmod(path+"2", 0o777), os.Symlink(path+"2", path))
 		}, "chmod 700"},
@@ -244,7 +248,8 @@ func TestProfileNames(t *testing.T) {
 	h.Must("login")
 	before := tree(t, h.Dir)
 	for _, name := range []string{
-		"../x", "..", ".", "a/b", `a\b`, "/etc/passwd", "a\nb", "a\x1b[2Jb", " ", "a b", "-x", "~", "$HOME", "%s", "*", "a:b", "|id",
+		"../x", "..", ".", "a/b", `a\b`, "/etc/passwd", "a\nb", "a\x1b[2Jb", " ", "a b", "-x", "~", "$HOME", "%s", "*", "a:b",
+		"|id",
 		"\xff", "ａ", "\u202ex", strings.Repeat("a", 65), strings.Repeat("a", 300), "NUL", "con.work", "lpt1",
 	} {
 		for _, command := range []string{"token", "login", "status", "logout", "serve --no-browser"} {

@@ -13,17 +13,20 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// Where loopkey may open few files, strangers' connections of any kind use up half of them, and the real callback gets through.
+// Where loopkey may open few files, strangers' connections of any kind use at most half of them, so that the real
+// callback gets through.
 func TestFloodsOfEachKind(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
 	for name, say := range map[string]string{
-		"silent":                             "",
-		"half a header":                      "GET /auth/callback?",
-		"a form that does not end":           "POST /auth/x HTTP/1.1\r\nHost: @\r\nContent-Length: 9\r\n\r\n",
-		"a GET whose body does not come":     "GET /auth/callback?code=x HTTP/1.1\r\nHost: @\r\nContent-Length: 9\r\n\r\n",
-		"answers never read, to a pipeline":  strings.Repeat("GET /nowhere HTTP/1.1\r\nHost: @\r\n\r\n", 10_000),
-		"a body that is chunked for no page": "POST /nowhere HTTP/1.1\r\nHost: @\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf",
+		"silent":                         "",
+		"half a header":                  "GET /auth/callback?",
+		"a form that does not end":       "POST /auth/x HTTP/1.1\r\nHost: @\r\nContent-Length: 9\r\n\r\n",
+		"a GET whose body does not come": "GET /auth/callback?code=x HTTP/1.1\r\nHost: @\r\nContent-Length: 9\r\n\r\n",
+		// The responses are never read.
+		"a pipeline": strings.Repeat("GET /nowhere HTTP/1.1\r\nHost: @\r\n\r\n", 10_000),
+		"a chunked body for no page": "POST /nowhere HTTP/1.1\r\nHost: @\r\n" +
+			"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf",
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := house.New(t, p.Issuer())
@@ -35,7 +38,7 @@ func TestFloodsOfEachKind(t *testing.T) {
 			for range 200 {
 				conn := dial(t, h.Base)
 				defer conn.Close()
-				_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // what is taken no more is enough
+				_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // what the server takes is enough
 				_, _ = io.WriteString(conn, say)
 			}
 			intact(t, h, "", authorization)

@@ -105,9 +105,12 @@ GOTRACEBACK=crash
 					env = []string{"LOOPKEY_CLIENT_SECRET=" + secret}
 				}
 				w := worldOf(t, honest, env...)
-				text := strings.NewReplacer("@evil", strings.TrimPrefix(evil.Issuer(), "http://"), "@secret", secretFile, "@client", house.Client).Replace(dotenv + nasty)
+				text := strings.NewReplacer(
+					"@evil", strings.TrimPrefix(evil.Issuer(), "http://"), "@secret", secretFile, "@client", house.Client,
+				).Replace(dotenv + nasty)
 				heard.expected = secret == "" && strings.Contains(dotenv, "@client")
-				same := !strings.Contains(dotenv, "ISSUER") && !strings.Contains(dotenv, "CLIENT_ID") // the person's own session is meant
+				// the person's own session is meant
+				same := !strings.Contains(dotenv, "ISSUER") && !strings.Contains(dotenv, "CLIENT_ID")
 				visitFolder(t, w, heard, text, same)
 			})
 		}
@@ -142,7 +145,8 @@ func visitFolder(t *testing.T, w *world, stranger *listener, dotenv string, same
 	}
 	for _, command := range []string{
 		"token", "token --force-refresh", "token --id-token", "token -o header", "status", "status -o json", "exec -- true",
-		"login --timeout 3s", "login --device --timeout 3s", "token", "token --force-refresh", "logout --no-browser", "logout --local",
+		"login --timeout 3s", "login --device --timeout 3s", "token", "token --force-refresh", "logout --no-browser",
+		"logout --local",
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		args := strings.Fields(command)
@@ -169,7 +173,8 @@ func visitFolder(t *testing.T, w *world, stranger *listener, dotenv string, same
 		return cmd
 	})
 	line, err := serving.Stderr.ReadString('\n')
-	if refused := strings.Contains(line, "is not sent to an issuer") || strings.Contains(dotenv, "APP_BASE_URL"); err != nil || !refused && !strings.HasPrefix(line, "Serving http://") {
+	if refused := strings.Contains(line, "is not sent to an issuer") ||
+		strings.Contains(dotenv, "APP_BASE_URL"); err != nil || !refused && !strings.HasPrefix(line, "Serving http://") {
 		t.Errorf("serve says %q, %v", line, err)
 	}
 	all := stranger.text()

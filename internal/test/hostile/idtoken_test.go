@@ -15,44 +15,59 @@ const clientSecret = "the-secret-of-the-client-which-is-longer-than-256-bits"
 func TestIDToken(t *testing.T) {
 	t.Parallel()
 	claim := func(name string, value any, words string) trial {
-		return trial{lies: Lies{Claims: set(name, value)}, words: words, requests: map[string]int{Token: 1, UserInfo: 0, Revoke: 0}}
+		return trial{
+			lies: Lies{Claims: set(name, value)}, words: words, requests: map[string]int{Token: 1, UserInfo: 0, Revoke: 0},
+		}
 	}
 	missing := func(name, words string) trial {
-		return trial{lies: Lies{Claims: without(name)}, words: words, requests: map[string]int{Token: 1, UserInfo: 0, Revoke: 0}}
+		return trial{
+			lies: Lies{Claims: without(name)}, words: words, requests: map[string]int{Token: 1, UserInfo: 0, Revoke: 0},
+		}
 	}
 	newWorlds(t).refuse(t, map[string]trial{
-		"iss_wrong":         claim("iss", "https://mallory.example.com", "issuer"),
-		"iss_missing":       missing("iss", "issuer"),
-		"iss_with_slash":    {lies: Lies{Claims: func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" }}, words: "issuer"},
-		"iss_in_capitals":   {lies: Lies{Claims: func(c map[string]any) { c["iss"] = strings.ToUpper(c["iss"].(string)) }}, words: "issuer"},
-		"iss_a_list":        {lies: Lies{Claims: func(c map[string]any) { c["iss"] = []any{c["iss"]} }}, words: "issuer"},
-		"aud_wrong":         claim("aud", "mallory", "audience"),
-		"aud_missing":       missing("aud", "audience"),
-		"aud_empty_list":    claim("aud", []any{}, "audience"),
-		"aud_others":        claim("aud", []any{"mallory", "eve"}, "audience"),
-		"aud_begins_alike":  claim("aud", house.Client+"-2", "audience"),
-		"aud_two_no_azp":    claim("aud", []any{house.Client, "mallory"}, "authorized party"),
-		"azp_wrong":         claim("azp", "mallory", "authorized party"),
-		"azp_empty":         claim("azp", "", "authorized party"),
-		"aud_two_azp_wrong": {lies: Lies{Claims: func(c map[string]any) { c["aud"], c["azp"] = []any{house.Client, "mallory"}, "mallory" }}, words: "authorized party"},
-		"nonce_wrong":       claim("nonce", "another", "nonce"),
-		"nonce_missing":     missing("nonce", "nonce"),
-		"nonce_empty":       claim("nonce", "", "nonce"),
-		"nonce_a_list":      {lies: Lies{Claims: func(c map[string]any) { c["nonce"] = []any{c["nonce"]} }}, words: "claims"},
-		"exp_past":          {lies: Lies{Claims: at("exp", 10*time.Minute)}, words: "expired"},
-		"exp_missing":       missing("exp", "expir"),
-		"exp_a_word":        claim("exp", "tomorrow", "expir"),
-		"iat_missing":       missing("iat", "issued"),
-		"iat_future":        {lies: Lies{Claims: at("iat", -time.Hour)}, words: "in the future"},
-		"iat_yesterday":     {lies: Lies{Claims: at("iat", 25*time.Hour)}, words: "issued"},
-		"nbf_future":        {lies: Lies{Claims: at("nbf", -time.Hour)}, words: "in the future"},
-		"sub_missing":       missing("sub", "subject"),
-		"sub_empty":         claim("sub", "", "subject"),
-		"sub_a_number":      claim("sub", 7, "form"),
-		"sub_too_long":      claim("sub", strings.Repeat("a", 256), "subject"),
-		"at_hash_wrong":     claim("at_hash", forge.RS256().AccessTokenHash("another access token"), "access token hash"),
-		"auth_time_missing": {lies: Lies{Claims: without("auth_time")}, args: []string{"login", "--max-age", "60"}, words: "max_age"},
-		"auth_time_old":     {lies: Lies{Claims: at("auth_time", time.Hour)}, args: []string{"login", "--max-age", "60"}, words: "max_age"},
+		"iss_wrong":   claim("iss", "https://mallory.example.com", "issuer"),
+		"iss_missing": missing("iss", "issuer"),
+		"iss_with_slash": {
+			lies: Lies{Claims: func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" }}, words: "issuer",
+		},
+		"iss_in_capitals": {
+			lies: Lies{Claims: func(c map[string]any) { c["iss"] = strings.ToUpper(c["iss"].(string)) }}, words: "issuer",
+		},
+		"iss_a_list":       {lies: Lies{Claims: func(c map[string]any) { c["iss"] = []any{c["iss"]} }}, words: "issuer"},
+		"aud_wrong":        claim("aud", "mallory", "audience"),
+		"aud_missing":      missing("aud", "audience"),
+		"aud_empty_list":   claim("aud", []any{}, "audience"),
+		"aud_others":       claim("aud", []any{"mallory", "eve"}, "audience"),
+		"aud_begins_alike": claim("aud", house.Client+"-2", "audience"),
+		"aud_two_no_azp":   claim("aud", []any{house.Client, "mallory"}, "authorized party"),
+		"azp_wrong":        claim("azp", "mallory", "authorized party"),
+		"azp_empty":        claim("azp", "", "authorized party"),
+		"aud_two_azp_wrong": {
+			lies:  Lies{Claims: func(c map[string]any) { c["aud"], c["azp"] = []any{house.Client, "mallory"}, "mallory" }},
+			words: "authorized party",
+		},
+		"nonce_wrong":   claim("nonce", "another", "nonce"),
+		"nonce_missing": missing("nonce", "nonce"),
+		"nonce_empty":   claim("nonce", "", "nonce"),
+		"nonce_a_list":  {lies: Lies{Claims: func(c map[string]any) { c["nonce"] = []any{c["nonce"]} }}, words: "claims"},
+		"exp_past":      {lies: Lies{Claims: at("exp", 10*time.Minute)}, words: "expired"},
+		"exp_missing":   missing("exp", "expir"),
+		"exp_a_word":    claim("exp", "tomorrow", "expir"),
+		"iat_missing":   missing("iat", "issued"),
+		"iat_future":    {lies: Lies{Claims: at("iat", -time.Hour)}, words: "in the future"},
+		"iat_yesterday": {lies: Lies{Claims: at("iat", 25*time.Hour)}, words: "issued"},
+		"nbf_future":    {lies: Lies{Claims: at("nbf", -time.Hour)}, words: "in the future"},
+		"sub_missing":   missing("sub", "subject"),
+		"sub_empty":     claim("sub", "", "subject"),
+		"sub_a_number":  claim("sub", 7, "form"),
+		"sub_too_long":  claim("sub", strings.Repeat("a", 256), "subject"),
+		"at_hash_wrong": claim("at_hash", forge.RS256().AccessTokenHash("another access token"), "access token hash"),
+		"auth_time_missing": {
+			lies: Lies{Claims: without("auth_time")}, args: []string{"login", "--max-age", "60"}, words: "max_age",
+		},
+		"auth_time_old": {
+			lies: Lies{Claims: at("auth_time", time.Hour)}, args: []string{"login", "--max-age", "60"}, words: "max_age",
+		},
 
 		"sig_wrong": {lies: Lies{Sign: func(header, claims map[string]any) string {
 			raw := forge.RS256().Sign(header, claims)
@@ -63,28 +78,55 @@ func TestIDToken(t *testing.T) {
 			claims["sub"] = "mallory"
 			return forge.Encode(header) + "." + forge.Encode(claims) + raw[strings.LastIndex(raw, "."):]
 		}}, words: "signature"},
-		"sig_missing":        {lies: Lies{Sign: forge.Unsigned}, words: "signature"},
-		"sig_by_another_key": {lies: Lies{Sign: forge.OtherRS256().Sign}, words: "signature", requests: map[string]int{Keys: 1}},
-		"alg_none":           {lies: Lies{Header: set("alg", "none"), Sign: forge.Unsigned}, words: "algorithm"},
-		"alg_none_no_kid":    {lies: Lies{Header: func(h map[string]any) { h["alg"] = "none"; delete(h, "kid") }, Sign: forge.Unsigned}, words: "algorithm"},
-		"alg_None":           {lies: Lies{Header: set("alg", "None"), Sign: forge.Unsigned}, words: "algorithm"},
+		"sig_missing": {lies: Lies{Sign: forge.Unsigned}, words: "signature"},
+		"sig_by_another_key": {
+			lies: Lies{Sign: forge.OtherRS256().Sign}, words: "signature", requests: map[string]int{Keys: 1},
+		},
+		"alg_none": {lies: Lies{Header: set("alg", "none"), Sign: forge.Unsigned}, words: "algorithm"},
+		"alg_none_no_kid": {
+			lies:  Lies{Header: func(h map[string]any) { h["alg"] = "none"; delete(h, "kid") }, Sign: forge.Unsigned},
+			words: "algorithm",
+		},
+		"alg_None": {lies: Lies{Header: set("alg", "None"), Sign: forge.Unsigned}, words: "algorithm"},
 		"alg_none_advertised": {lies: Lies{Header: set("alg", "none"), Sign: forge.Unsigned,
 			Discovery: set("id_token_signing_alg_values_supported", []string{"RS256", "none"})}, words: "algorithm"},
-		"alg_missing":        {lies: Lies{Header: without("alg")}, words: "algorithm"},
-		"alg_not_advertised": {more: func(w *world) { w.Rotate(forge.PS256(), forge.PS256()) }, lies: Lies{Discovery: set("id_token_signing_alg_values_supported", []string{"RS256"})}, words: "algorithm"},
-		"HS256_public_key":   {lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256(forge.RS256().PEM()).Sign}, words: "algorithm"},
-		"HS256_key_is_published": {lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256("k").Sign, Keys: func(set map[string]any) {
-			set["keys"] = append(set["keys"].([]any), map[string]any{"kty": "oct", "kid": "rsa-1", "k": "aw"})
-		}, Discovery: set("id_token_signing_alg_values_supported", []string{"RS256", "HS256"})}, words: "algorithm"},
-		"crit_unknown": {lies: Lies{Header: func(h map[string]any) { h["crit"], h["new"] = []any{"new"}, true }}, words: "sign"},
-		"key_in_the_token": {lies: Lies{Header: func(h map[string]any) { h["jwk"] = forge.OtherRS256().Public() }, Sign: forge.OtherRS256().Sign},
+		"alg_missing": {lies: Lies{Header: without("alg")}, words: "algorithm"},
+		"alg_not_advertised": {
+			more: func(w *world) { w.Rotate(forge.PS256(), forge.PS256()) },
+			lies: Lies{Discovery: set("id_token_signing_alg_values_supported", []string{"RS256"})}, words: "algorithm",
+		},
+		"HS256_public_key": {
+			lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256(forge.RS256().PEM()).Sign}, words: "algorithm",
+		},
+		"HS256_key_is_published": {
+			lies: Lies{
+				Header: set("alg", "HS256"), Sign: forge.HS256("k").Sign,
+				Keys: func(set map[string]any) {
+					set["keys"] = append(set["keys"].([]any), map[string]any{"kty": "oct", "kid": "rsa-1", "k": "aw"})
+				},
+				Discovery: set("id_token_signing_alg_values_supported", []string{"RS256", "HS256"}),
+			},
+			words: "algorithm",
+		},
+		"crit_unknown": {
+			lies: Lies{Header: func(h map[string]any) { h["crit"], h["new"] = []any{"new"}, true }}, words: "sign",
+		},
+		"key_in_the_token": {lies: Lies{
+			Header: func(h map[string]any) { h["jwk"] = forge.OtherRS256().Public() }, Sign: forge.OtherRS256().Sign,
+		},
 			words: "signature"},
-		"key_in_the_token_no_kid": {lies: Lies{Header: func(h map[string]any) { h["jwk"] = forge.OtherRS256().Public(); delete(h, "kid") }, Sign: forge.OtherRS256().Sign},
+		"key_in_the_token_no_kid": {lies: Lies{
+			Header: func(h map[string]any) { h["jwk"] = forge.OtherRS256().Public(); delete(h, "kid") },
+			Sign:   forge.OtherRS256().Sign,
+		},
 			words: "signature"},
-		"encrypted":        {lies: Lies{Token: set("id_token", "e30.AA.AA.AA.AA")}, words: "no signed JWT"},
-		"not_a_jwt":        {lies: Lies{Token: set("id_token", "opaque")}, words: "no signed JWT"},
-		"claims_no_object": {lies: Lies{Sign: func(header, _ map[string]any) string { return forge.Encode(header) + ".W10.AA" }}, words: "JSON object"},
-		"too_large":        {lies: Lies{Claims: set("padding", strings.Repeat("a", 70<<10))}, words: "too large"},
+		"encrypted": {lies: Lies{Token: set("id_token", "e30.AA.AA.AA.AA")}, words: "no signed JWT"},
+		"not_a_jwt": {lies: Lies{Token: set("id_token", "opaque")}, words: "no signed JWT"},
+		"claims_no_object": {
+			lies:  Lies{Sign: func(header, _ map[string]any) string { return forge.Encode(header) + ".W10.AA" }},
+			words: "JSON object",
+		},
+		"too_large": {lies: Lies{Claims: set("padding", strings.Repeat("a", 70<<10))}, words: "too large"},
 	})
 }
 
@@ -105,8 +147,11 @@ func TestIDTokenOfConfidentialClient(t *testing.T) {
 	token := h.Must("token")
 	hs256 := Lies{Header: set("alg", "HS256"), Sign: forge.HS256(clientSecret).Sign}
 	for name, l := range map[string]Lies{
-		"HS256_client_secret":            hs256,
-		"HS256_client_secret_advertised": {Header: hs256.Header, Sign: hs256.Sign, Discovery: set("id_token_signing_alg_values_supported", []string{"HS256", "RS256"})},
+		"HS256_client_secret": hs256,
+		"HS256_client_secret_advertised": {
+			Header: hs256.Header, Sign: hs256.Sign,
+			Discovery: set("id_token_signing_alg_values_supported", []string{"HS256", "RS256"}),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p.Lie(l)
@@ -131,21 +176,30 @@ func TestIDTokenAccepted(t *testing.T) {
 		return trial{more: func(w *world) { w.Rotate(key, key) }, requests: one}
 	}
 	newWorlds(t).accept(t, map[string]trial{
-		"RS256":            signedWith(forge.RS256()),
-		"PS256":            signedWith(forge.PS256()),
-		"ES256":            signedWith(forge.ES256()),
-		"EdDSA":            signedWith(forge.EdDSA()),
-		"aud_a_list":       {lies: Lies{Claims: set("aud", []any{house.Client})}, requests: one},
-		"aud_two_with_azp": {lies: Lies{Claims: func(c map[string]any) { c["aud"], c["azp"] = []any{"https://api", house.Client}, house.Client }}, requests: one},
-		"azp_right":        {lies: Lies{Claims: set("azp", house.Client)}, requests: one},
-		"iat_a_bit_ahead":  {lies: Lies{Claims: at("iat", -30*time.Second)}, requests: one},
-		"exp_a_bit_past":   {lies: Lies{Claims: at("exp", 30*time.Second)}, requests: one},
-		"exp_a_fraction":   {lies: Lies{Claims: func(c map[string]any) { c["exp"] = float64(c["exp"].(int64)) + 0.5 }}, requests: one},
-		"at_hash_missing":  {lies: Lies{Claims: without("at_hash")}, requests: one},
-		"unknown_claims":   {lies: Lies{Claims: set("new", map[string]any{"a": []any{nil, 1.5}})}, requests: one},
+		"RS256":      signedWith(forge.RS256()),
+		"PS256":      signedWith(forge.PS256()),
+		"ES256":      signedWith(forge.ES256()),
+		"EdDSA":      signedWith(forge.EdDSA()),
+		"aud_a_list": {lies: Lies{Claims: set("aud", []any{house.Client})}, requests: one},
+		"aud_two_with_azp": {
+			lies: Lies{Claims: func(c map[string]any) {
+				c["aud"], c["azp"] = []any{"https://api", house.Client}, house.Client
+			}},
+			requests: one,
+		},
+		"azp_right":       {lies: Lies{Claims: set("azp", house.Client)}, requests: one},
+		"iat_a_bit_ahead": {lies: Lies{Claims: at("iat", -30*time.Second)}, requests: one},
+		"exp_a_bit_past":  {lies: Lies{Claims: at("exp", 30*time.Second)}, requests: one},
+		"exp_a_fraction": {
+			lies: Lies{Claims: func(c map[string]any) { c["exp"] = float64(c["exp"].(int64)) + 0.5 }}, requests: one,
+		},
+		"at_hash_missing": {lies: Lies{Claims: without("at_hash")}, requests: one},
+		"unknown_claims":  {lies: Lies{Claims: set("new", map[string]any{"a": []any{nil, 1.5}})}, requests: one},
 		"distributed_claims": {lies: Lies{Claims: func(c map[string]any) {
 			c["_claim_names"] = map[string]any{"salary": "bank"}
-			c["_claim_sources"] = map[string]any{"bank": map[string]any{"endpoint": c["iss"].(string) + "/userinfo", "access_token": "x"}}
+			c["_claim_sources"] = map[string]any{
+				"bank": map[string]any{"endpoint": c["iss"].(string) + "/userinfo", "access_token": "x"},
+			}
 		}}, requests: map[string]int{Token: 1, UserInfo: 0}}, // never fetched
 		"key_by_url": {lies: Lies{Header: set("jku", "http://127.0.0.1:1/keys")}, requests: one}, // never looked at
 		"max_age_kept": {args: []string{"login", "--max-age", "60"}, after: func(t *testing.T, w *world) {

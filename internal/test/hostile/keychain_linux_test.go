@@ -31,7 +31,8 @@ func TestKeychainAway(t *testing.T) {
 		commands []string
 	}{
 		"absent": {absent, "there is no D-Bus session", []string{
-			"login", "login --device", "token", "token --force-refresh", "status", "exec -- true", "serve --no-browser", "logout", "logout --local", "logout --all",
+			"login", "login --device", "token", "token --force-refresh", "status", "exec -- true", "serve --no-browser",
+			"logout", "logout --local", "logout --all",
 		}},
 		// Commands that a person sits at wait for a minute: see TestKeychainCannotBeUsed for those.
 		"hanging": {hanging, "no answer in 9s", []string{"token", "token --force-refresh", "status", "exec -- true"}},
@@ -86,15 +87,23 @@ func TestKeychainRefuses(t *testing.T) {
 		commands    []string // that fail; the others of each run work
 		words       string
 	}{
-		"full":            {"CreateItem", noSpace, []string{"login", "token --force-refresh"}, "No space left on device"},
-		"read only":       {"CreateItem", denied, []string{"login", "token --force-refresh"}, "does not let this program"},
-		"locked":          {"Unlock", isLocked, []string{"login", "token", "token --force-refresh", "status", "exec -- true", "logout"}, "is locked"},
-		"unlock is shut":  {"Unlock", dismissed, []string{"login", "token", "status", "logout"}, "is locked"},
-		"denied":          {"SearchItems", denied, []string{"login", "token", "token --force-refresh", "status", "logout --local"}, "does not let this program"},
-		"not this secret": {"GetSecret", denied, []string{"login", "token", "status", "logout --all"}, "does not let this program"},
-		"no session":      {"OpenSession", denied, []string{"login", "token", "status"}, "does not let this program"},
-		"deleting":        {"Delete", noSpace, []string{"logout --local"}, "No space left on device"},
-		"deleting, shut":  {"Delete", dismissed, []string{"logout --local"}, "did not remove an entry"},
+		"full":      {"CreateItem", noSpace, []string{"login", "token --force-refresh"}, "No space left on device"},
+		"read only": {"CreateItem", denied, []string{"login", "token --force-refresh"}, "does not let this program"},
+		"locked": {
+			"Unlock", isLocked, []string{"login", "token", "token --force-refresh", "status", "exec -- true", "logout"},
+			"is locked",
+		},
+		"unlock is shut": {"Unlock", dismissed, []string{"login", "token", "status", "logout"}, "is locked"},
+		"denied": {
+			"SearchItems", denied, []string{"login", "token", "token --force-refresh", "status", "logout --local"},
+			"does not let this program",
+		},
+		"not this secret": {
+			"GetSecret", denied, []string{"login", "token", "status", "logout --all"}, "does not let this program",
+		},
+		"no session":     {"OpenSession", denied, []string{"login", "token", "status"}, "does not let this program"},
+		"deleting":       {"Delete", noSpace, []string{"logout --local"}, "No space left on device"},
+		"deleting, shut": {"Delete", dismissed, []string{"logout --local"}, "did not remove an entry"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +194,8 @@ func TestKeychainChangesItsMind(t *testing.T) {
 	if r := h.Run("status"); r.Code != 0 || len(v.Entries()) != before {
 		t.Errorf("status exits %d: %s", r.Code, r.Stderr)
 	}
-	if r := h.Run("token", "--force-refresh"); r.Code != 3 || !strings.Contains(r.Stderr, "answer to the last renewal was lost") || !strings.Contains(r.Stderr, "loopkey login") {
+	if r := h.Run("token", "--force-refresh"); r.Code != 3 ||
+		!strings.Contains(r.Stderr, "answer to the last renewal was lost") || !strings.Contains(r.Stderr, "loopkey login") {
 		t.Errorf("with a refresh token that was used, exit %d: %s", r.Code, r.Stderr)
 	}
 	h.Must("login")

@@ -19,8 +19,8 @@ func TestKeySets(t *testing.T) {
 	first := func(change func(key map[string]any)) Lies {
 		return keys(func(all []any) []any { change(all[0].(map[string]any)); return all })
 	}
-	answers := func(status int, kind, body string) func(*world) {
-		return func(w *world) { w.Answer(Keys, status, kind, body) }
+	responded := func(status int, kind, body string) func(*world) {
+		return func(w *world) { w.Respond(Keys, status, kind, body) }
 	}
 	noKid := func(l Lies) Lies {
 		l.Header = without("kid")
@@ -31,20 +31,31 @@ func TestKeySets(t *testing.T) {
 		"no_set":               {lies: Lies{Keys: without("keys")}, words: "key set"},
 		"null":                 {lies: Lies{Keys: set("keys", nil)}, words: "key set"},
 		"an_object":            {lies: Lies{Keys: set("keys", map[string]any{})}, words: "key set"},
-		"html":                 {more: answers(200, html, "<p>"), words: "key set"},
-		"empty":                {more: answers(200, "application/json", ""), words: "key set"},
-		"not_found":            {more: answers(404, html, "<p>no"), words: "keys"},
+		"html":                 {more: responded(200, html, "<p>"), words: "key set"},
+		"empty":                {more: responded(200, "application/json", ""), words: "key set"},
+		"not_found":            {more: responded(404, html, "<p>no"), words: "keys"},
 		"for_encryption_alone": {lies: first(set("use", "enc")), words: "signature"},
 		"of_another_algorithm": {lies: first(set("alg", "PS256")), words: "signature"},
-		"kid_unknown":          {lies: Lies{Header: set("kid", "garbage")}, words: "signature", requests: map[string]int{Keys: 1}},
-		"kid_unknown_and_key_unknown": {lies: Lies{Header: set("kid", "garbage"), Sign: forge.OtherRS256().Sign}, words: "signature",
+		"kid_unknown": {
+			lies: Lies{Header: set("kid", "garbage")}, words: "signature", requests: map[string]int{Keys: 1},
+		},
+		"kid_unknown_and_key_unknown": {lies: Lies{
+			Header: set("kid", "garbage"), Sign: forge.OtherRS256().Sign,
+		}, words: "signature",
 			requests: map[string]int{Keys: 1}},
 		"kid_missing_one_key_forged": {lies: noKid(Lies{Sign: forge.OtherRS256().Sign}), words: "signature"},
-		"kid_missing_several_keys_forged": {more: func(w *world) { w.Rotate(forge.RS256(), forge.PS256().Named("a"), forge.ES256(), forge.RS256()) },
+		"kid_missing_several_keys_forged": {more: func(w *world) {
+			w.Rotate(forge.RS256(), forge.PS256().Named("a"), forge.ES256(), forge.RS256())
+		},
 			lies: noKid(Lies{Sign: forge.OtherRS256().Sign}), words: "signature"},
-		"kid_of_another_key": {more: func(w *world) { w.Rotate(forge.RS256(), forge.RS256(), forge.OtherRS256()) }, lies: Lies{Header: set("kid", "rsa-2")}, words: "signature"},
-		"kid_a_path":         {lies: Lies{Header: set("kid", "../../../../dev/null"), Sign: forge.HS256("").Sign}, words: "signature"},
-		"kid_a_list":         {lies: Lies{Header: set("kid", []any{"rsa-1"})}, words: "header"},
+		"kid_of_another_key": {
+			more: func(w *world) { w.Rotate(forge.RS256(), forge.RS256(), forge.OtherRS256()) },
+			lies: Lies{Header: set("kid", "rsa-2")}, words: "signature",
+		},
+		"kid_a_path": {
+			lies: Lies{Header: set("kid", "../../../../dev/null"), Sign: forge.HS256("").Sign}, words: "signature",
+		},
+		"kid_a_list": {lies: Lies{Header: set("kid", []any{"rsa-1"})}, words: "header"},
 	})
 }
 
@@ -52,13 +63,19 @@ func TestKeySetsAccepted(t *testing.T) {
 	t.Parallel()
 	one := map[string]int{Keys: 1, Token: 1}
 	broken := []any{
-		map[string]any{"kty": "RSA", "kid": "rsa-1"}, map[string]any{"kty": "oct", "k": "aw", "kid": "rsa-1"}, map[string]any{"kty": "new"}, "no key", 7, nil, []any{},
-		map[string]any{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "e"}, map[string]any{"kty": "RSA", "n": "!", "e": "AQAB", "kid": "r"},
+		map[string]any{"kty": "RSA", "kid": "rsa-1"}, map[string]any{"kty": "oct", "k": "aw", "kid": "rsa-1"},
+		map[string]any{"kty": "new"}, "no key", 7, nil, []any{},
+		map[string]any{
+			"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "e",
+		}, map[string]any{"kty": "RSA", "n": "!", "e": "AQAB", "kid": "r"},
 		map[string]any{"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": 7},
 	}
 	newWorlds(t).accept(t, map[string]trial{
 		"kid_missing_one_key": {lies: Lies{Header: without("kid")}, requests: one},
-		"kid_missing_in_both": {more: func(w *world) { w.Rotate(forge.RS256().Named(""), forge.RS256().Named("")) }, lies: Lies{Header: without("kid")}, requests: one},
+		"kid_missing_in_both": {
+			more: func(w *world) { w.Rotate(forge.RS256().Named(""), forge.RS256().Named("")) },
+			lies: Lies{Header: without("kid")}, requests: one,
+		},
 		"kid_missing_several_keys": {more: func(w *world) {
 			w.Rotate(forge.RS256(), forge.OtherRS256(), forge.ES256(), forge.EdDSA(), forge.RS256())
 		},
@@ -69,7 +86,9 @@ func TestKeySetsAccepted(t *testing.T) {
 		"broken_keys": {lies: Lies{Keys: func(set map[string]any) {
 			set["keys"] = append(append([]any{}, broken...), set["keys"].([]any)...)
 		}}, requests: one},
-		"two_of_one_kid": {more: func(w *world) { w.Rotate(forge.RS256(), forge.OtherRS256().Named("rsa-1"), forge.RS256()) }, requests: one},
+		"two_of_one_kid": {
+			more: func(w *world) { w.Rotate(forge.RS256(), forge.OtherRS256().Named("rsa-1"), forge.RS256()) }, requests: one,
+		},
 		"no_alg_no_use": {lies: Lies{Keys: func(set map[string]any) {
 			key := set["keys"].([]any)[0].(map[string]any)
 			delete(key, "alg")
@@ -163,7 +182,7 @@ func TestKeyStorm(t *testing.T) {
 		w.Lie(Lies{Header: set("kid", "garbage")})
 		for range 50 {
 			if status := w.backChannel(t, w.LogoutToken(nil)); status != http.StatusBadRequest {
-				t.Fatalf("garbage was answered %d", status)
+				t.Fatalf("garbage got %d", status)
 			}
 		}
 		if got := w.Requests(Keys); got > 1 {
@@ -178,7 +197,7 @@ func TestKeyStorm(t *testing.T) {
 		w.count(t, map[string]int{Keys: 1, Token: 1})
 		w.Confess()
 		if status := w.backChannel(t, w.LogoutToken(nil)); status != http.StatusOK {
-			t.Errorf("after the garbage the provider's own logout is answered %d", status)
+			t.Errorf("after the garbage the provider's own logout responds %d", status)
 		}
 	})
 	t.Run("processes_at_once", func(t *testing.T) {

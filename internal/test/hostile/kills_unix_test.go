@@ -65,7 +65,9 @@ func killOften(t *testing.T, h *house.House, instants int, args ...string) {
 		case args[0] == "logout" && status.Code == 3 && token.Code == 3:
 			loggedIn = false
 		default:
-			t.Fatalf("kill %d: status exits %d (%s), token exits %d (%s)", i, status.Code, status.Stderr, token.Code, token.Stderr)
+			t.Fatalf(
+				"kill %d: status exits %d (%s), token exits %d (%s)", i, status.Code, status.Stderr, token.Code, token.Stderr,
+			)
 		}
 		if args[0] == "logout" { // its refresh token may be revoked already
 			continue
@@ -112,7 +114,7 @@ func TestTwentyRounds(t *testing.T) {
 	for round := range rounds {
 		h.Expire()
 		var running sync.WaitGroup
-		answers := make([]string, tools)
+		tokens := make([]string, tools)
 		for i := range tools {
 			running.Go(func() {
 				if i%10 == 9 {
@@ -123,13 +125,13 @@ func TestTwentyRounds(t *testing.T) {
 				if r.Code != 0 || r.Stderr != "" {
 					t.Errorf("round %d, tool %d: exit %d: %s", round, i, r.Code, r.Stderr)
 				}
-				answers[i] = r.Stdout
+				tokens[i] = r.Stdout
 			})
 		}
 		running.Wait()
-		for i, answer := range answers {
-			if i%10 != 9 && answer != answers[0] {
-				t.Errorf("round %d: tool %d got another answer than the first", round, i)
+		for i, token := range tokens {
+			if i%10 != 9 && token != tokens[0] {
+				t.Errorf("round %d: tool %d got another token than the first", round, i)
 			}
 		}
 		if got := h.Tenant.Requests("token"); got != 1 {

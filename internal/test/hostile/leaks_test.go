@@ -46,11 +46,14 @@ func TestLeaks(t *testing.T) {
 	}
 	must("login")
 	all := [][]string{
-		{"token"}, {"token", "-o", "json"}, {"token", "-o", "header"}, {"token", "--id-token"}, {"token", "--force-refresh"}, {"status"},
+		{"token"}, {"token", "-o", "json"}, {"token", "-o", "header"}, {"token", "--id-token"}, {"token", "--force-refresh"},
+		{"status"},
 		{"status", "-o", "json"}, {"exec", "--", "true"}, {"login"}, {"token", "--audience", "https://api.example.com"},
 	}
 	for _, args := range append(all, [][]string{
-		{"login", "--no-browser", "--timeout", "50ms"}, {"login", "--device"}, {"version"}, {"whoami"}, {"nonsense"}, {"token", "--nonsense"},
+		{
+			"login", "--no-browser", "--timeout", "50ms",
+		}, {"login", "--device"}, {"version"}, {"whoami"}, {"nonsense"}, {"token", "--nonsense"},
 	}...) {
 		run(args...)
 	}
@@ -63,17 +66,21 @@ func TestLeaks(t *testing.T) {
 		"a token in an error": func() {
 			p.Lie(Lies{Token: func(a map[string]any) { a["error"], a["error_description"] = "x", "not you" }})
 		},
-		"a broken answer": func() {
+		"a broken response": func() {
 			p.Lie(Lies{Token: func(a map[string]any) { a["expires_in"] = map[string]any{"x": a["access_token"]} }})
 		},
-		"refused":             answersTo(p, Token, 400, asJSON, `{"error":"invalid_request","error_description":"bad"}`),
-		"refused grant":       answersTo(p, Token, 400, asJSON, `{"error":"invalid_grant"}`),
-		"down":                answersTo(p, Token, 503, html, "down"),
-		"no key":              func() { p.Lie(Lies{Keys: func(set map[string]any) { set["keys"] = []any{} }}) },
-		"denied":              func() { p.Lie(Lies{Callback: func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }}) },
-		"code and error":      func() { p.Lie(Lies{Callback: func(q url.Values) { q.Set("error", "server_error") }}) },
-		"iss of another":      func() { p.Lie(Lies{Callback: func(q url.Values) { q.Set("iss", "https://mallory.example.com") }}) },
-		"revocation down":     answersTo(p, Revoke, 500, html, "down"),
+		"refused":       respondsTo(p, Token, 400, asJSON, `{"error":"invalid_request","error_description":"bad"}`),
+		"refused grant": respondsTo(p, Token, 400, asJSON, `{"error":"invalid_grant"}`),
+		"down":          respondsTo(p, Token, 503, html, "down"),
+		"no key":        func() { p.Lie(Lies{Keys: func(set map[string]any) { set["keys"] = []any{} }}) },
+		"denied": func() {
+			p.Lie(Lies{Callback: func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }})
+		},
+		"code and error": func() { p.Lie(Lies{Callback: func(q url.Values) { q.Set("error", "server_error") }}) },
+		"iss of another": func() {
+			p.Lie(Lies{Callback: func(q url.Values) { q.Set("iss", "https://mallory.example.com") }})
+		},
+		"revocation down":     respondsTo(p, Revoke, 500, html, "down"),
 		"a subject, UserInfo": func() { p.Lie(Lies{UserInfo: set("sub", "mallory")}) },
 	} {
 		lie()
@@ -90,7 +97,9 @@ func TestLeaks(t *testing.T) {
 	}
 	oneTime := h.Serve("--pages", t.TempDir())
 	browser := newBrowser(t)
-	for _, path := range []string{oneTime, oneTime, h.Base + "/", h.Base + "/profile", h.Base + "/protected", h.Base + "/auth/login", h.Base + "/none"} {
+	for _, path := range []string{
+		oneTime, oneTime, h.Base + "/", h.Base + "/profile", h.Base + "/protected", h.Base + "/auth/login", h.Base + "/none",
+	} {
 		_, body := browser.get(t, path)
 		said.WriteString(body)
 	}
@@ -259,8 +268,8 @@ func TestLibraryIsSilent(t *testing.T) {
 	}
 }
 
-func answersTo(p *Provider, endpoint string, status int, kind, body string) func() {
-	return func() { p.Answer(endpoint, status, kind, body) }
+func respondsTo(p *Provider, endpoint string, status int, kind, body string) func() {
+	return func() { p.Respond(endpoint, status, kind, body) }
 }
 
 // formsOf are the ways in which a secret may be written.

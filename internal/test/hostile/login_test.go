@@ -20,7 +20,8 @@ func TestPastedWithoutEnd(t *testing.T) {
 	cmd.Stdin = strings.NewReader(strings.Repeat("y\n", 1<<20))
 	r := h.Finish(cmd)
 	refused(t, r, 1, "timeout")
-	if got := strings.Count(r.Stderr, "Not that one"); got != 9 || strings.Count(r.Stderr, "no more are told of") != 1 || len(r.Stderr) > 4096 {
+	if got := strings.Count(r.Stderr, "Not that one"); got != 9 || strings.Count(r.Stderr, "no more are told of") != 1 ||
+		len(r.Stderr) > 4096 {
 		t.Errorf("%d times \"Not that one\", %d bytes: %.4096s", got, len(r.Stderr), r.Stderr)
 	}
 }
@@ -32,7 +33,8 @@ func TestLoginByAClockAhead(t *testing.T) {
 	over := forge.RS256().Token(map[string]any{"aud": "api", "exp": ago(30 * time.Minute)})
 	w.Lie(Lies{Token: set("access_token", over), Claims: without("at_hash")})
 	r := w.machine(t).run(t, "login")
-	if r.Code != 0 || !strings.Contains(r.Stderr, "the clock is ahead of the provider's, so set it") || strings.Contains(r.Stderr, "ago)") {
+	if r.Code != 0 || !strings.Contains(r.Stderr, "the clock is ahead of the provider's, so set it") ||
+		strings.Contains(r.Stderr, "ago)") {
 		t.Errorf("exit %d: %s", r.Code, r.Stderr)
 	}
 }

@@ -29,19 +29,34 @@ func TestLogout(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)
 	for name, c := range map[string]trial{
-		"good":                  {words: "refresh token revoked", requests: map[string]int{Revoke: 1, EndSession: 1}},
-		"revoked_html_200":      {more: answers(Revoke, 200, html, "<p>done"), words: "refresh token revoked"},
-		"revoked_204":           {more: answers(Revoke, 204, "", ""), words: "refresh token revoked"},
-		"no_revocation":         {lies: Lies{Discovery: without("revocation_endpoint")}, words: "the provider has no revocation", requests: map[string]int{Revoke: 0}},
-		"no_end_session":        {lies: Lies{Discovery: without("end_session_endpoint")}, words: "goes on", requests: map[string]int{EndSession: 0}},
-		"revoke_400":            {more: answers(Revoke, 400, asJSON, `{"error":"unsupported_token_type"}`), code: 1, words: "NOT revoked (the provider refused: unsupported_token_type)", requests: map[string]int{Revoke: 1}},
-		"revoke_400_empty":      {more: answers(Revoke, 400, "", ""), code: 1, words: "NOT revoked"},
-		"revoke_401":            {more: answers(Revoke, 401, asJSON, `{"error":"invalid_client"}`), code: 1, words: "NOT revoked (the provider refused: invalid_client"},
-		"revoke_403_html":       {more: answers(Revoke, 403, html, `<p>`), code: 1, words: "NOT revoked"},
-		"revoke_404":            {more: answers(Revoke, 404, html, ``), code: 1, words: "NOT revoked"},
-		"revoke_503":            {more: answers(Revoke, 503, html, ``), code: 1, words: "NOT revoked"},
-		"revoke_redirect":       {more: redirects(Revoke), code: 1, words: "NOT revoked", requests: map[string]int{Revoke: 1}},
-		"revoke_error_in_a_200": {more: answers(Revoke, 200, asJSON, `{"error":"invalid_request"}`), code: 1, words: "NOT revoked"},
+		"good":             {words: "refresh token revoked", requests: map[string]int{Revoke: 1, EndSession: 1}},
+		"revoked_html_200": {more: responds(Revoke, 200, html, "<p>done"), words: "refresh token revoked"},
+		"revoked_204":      {more: responds(Revoke, 204, "", ""), words: "refresh token revoked"},
+		"no_revocation": {
+			lies: Lies{Discovery: without("revocation_endpoint")}, words: "the provider has no revocation",
+			requests: map[string]int{Revoke: 0},
+		},
+		"no_end_session": {
+			lies: Lies{Discovery: without("end_session_endpoint")}, words: "goes on", requests: map[string]int{EndSession: 0},
+		},
+		"revoke_400": {
+			more: responds(Revoke, 400, asJSON, `{"error":"unsupported_token_type"}`), code: 1,
+			words: "NOT revoked (the provider refused: unsupported_token_type)", requests: map[string]int{Revoke: 1},
+		},
+		"revoke_400_empty": {more: responds(Revoke, 400, "", ""), code: 1, words: "NOT revoked"},
+		"revoke_401": {
+			more: responds(Revoke, 401, asJSON, `{"error":"invalid_client"}`), code: 1,
+			words: "NOT revoked (the provider refused: invalid_client",
+		},
+		"revoke_403_html": {more: responds(Revoke, 403, html, `<p>`), code: 1, words: "NOT revoked"},
+		"revoke_404":      {more: responds(Revoke, 404, html, ``), code: 1, words: "NOT revoked"},
+		"revoke_503":      {more: responds(Revoke, 503, html, ``), code: 1, words: "NOT revoked"},
+		"revoke_redirect": {
+			more: redirects(Revoke), code: 1, words: "NOT revoked", requests: map[string]int{Revoke: 1},
+		},
+		"revoke_error_in_a_200": {
+			more: responds(Revoke, 200, asJSON, `{"error":"invalid_request"}`), code: 1, words: "NOT revoked",
+		},
 		"return_with_more": {lies: Lies{Return: func(q url.Values) { q.Set("more", "1"); q.Set("error", "none") }},
 			words: "the provider's session ended", requests: map[string]int{EndSession: 1}},
 	} {
@@ -54,7 +69,8 @@ func TestLogout(t *testing.T) {
 				c.more(w)
 			}
 			r := m.run(t, "logout")
-			if r.Code != c.code || r.Stdout != "" || !strings.Contains(r.Stderr, c.words) || !strings.Contains(r.Stderr, "deleted here") {
+			if r.Code != c.code || r.Stdout != "" || !strings.Contains(r.Stderr, c.words) ||
+				!strings.Contains(r.Stderr, "deleted here") {
 				t.Errorf("exit %d: %s", r.Code, r.Stderr)
 			}
 			w.count(t, c.requests)
@@ -77,7 +93,8 @@ func TestLogoutReturn(t *testing.T) {
 	logout := w.house.Start("logout")
 	_, end, _ := get(t, logout.Line(t, w.house.Base+"/auth/logout?once="))
 	q := end.Query()
-	if end.Host != strings.TrimPrefix(w.Issuer(), "http://") || q.Get("client_id") != house.Client || q.Get("post_logout_redirect_uri") != w.house.Base ||
+	if end.Host != strings.TrimPrefix(w.Issuer(), "http://") || q.Get("client_id") != house.Client ||
+		q.Get("post_logout_redirect_uri") != w.house.Base ||
 		len(q.Get("state")) < 22 || strings.Count(q.Get("id_token_hint"), ".") != 2 {
 		t.Errorf("the end-session request is wrong: %s", end.Redacted())
 	}
@@ -92,14 +109,15 @@ func TestLogoutReturn(t *testing.T) {
 			q := forged.Query()
 			change(q)
 			forged.RawQuery = q.Encode()
-			if status, _, page := get(t, forged.String()); status != http.StatusBadRequest || !strings.Contains(page, "Nothing was changed") {
-				t.Errorf("it is answered %d: %s", status, page)
+			if status, _, page := get(t, forged.String()); status != http.StatusBadRequest ||
+				!strings.Contains(page, "Nothing was changed") {
+				t.Errorf("the response is %d: %s", status, page)
 			}
 		})
 	}
 	t.Run("the_real_one", func(t *testing.T) {
 		if status, _, page := get(t, back.String()); status != http.StatusOK || !strings.Contains(page, "logged out") {
-			t.Errorf("it is answered %d: %s", status, page)
+			t.Errorf("the response is %d: %s", status, page)
 		}
 		if line := logout.Line(t, "Logged out"); !strings.Contains(line, "the provider's session ended") {
 			t.Errorf("it says %q", line)
@@ -118,7 +136,9 @@ func (w *world) post(t testing.TB, kind, body string) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.house.Base+"/auth/backchannel-logout", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(
+		ctx, http.MethodPost, w.house.Base+"/auth/backchannel-logout", strings.NewReader(body),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,13 +164,15 @@ func TestBackChannel(t *testing.T) {
 		lies   Lies
 		change func(map[string]any)
 	}{
-		"iss_wrong":            {change: set("iss", "https://mallory.example.com")},
-		"iss_missing":          {change: without("iss")},
-		"aud_wrong":            {change: set("aud", "mallory")},
-		"aud_missing":          {change: without("aud")},
-		"events_missing":       {change: without("events")},
-		"events_empty":         {change: set("events", map[string]any{})},
-		"events_another":       {change: set("events", map[string]any{"http://schemas.openid.net/event/other": map[string]any{}})},
+		"iss_wrong":      {change: set("iss", "https://mallory.example.com")},
+		"iss_missing":    {change: without("iss")},
+		"aud_wrong":      {change: set("aud", "mallory")},
+		"aud_missing":    {change: without("aud")},
+		"events_missing": {change: without("events")},
+		"events_empty":   {change: set("events", map[string]any{})},
+		"events_another": {
+			change: set("events", map[string]any{"http://schemas.openid.net/event/other": map[string]any{}}),
+		},
 		"events_a_list":        {change: set("events", []any{event})},
 		"events_a_string":      {change: set("events", event)},
 		"event_no_object":      {change: set("events", map[string]any{event: true})},
@@ -169,21 +191,26 @@ func TestBackChannel(t *testing.T) {
 		"HS256_public_key":     {lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256(forge.RS256().PEM()).Sign}},
 		"sig_wrong":            {lies: Lies{Sign: forge.OtherRS256().Sign}},
 		"typ_of_another_token": {lies: Lies{Header: set("typ", "at+jwt")}},
-		"an_id_token":          {lies: Lies{Header: set("typ", "JWT")}, change: func(c map[string]any) { delete(c, "events"); delete(c, "jti"); c["nonce"] = "n" }},
+		"an_id_token": {
+			lies:   Lies{Header: set("typ", "JWT")},
+			change: func(c map[string]any) { delete(c, "events"); delete(c, "jti"); c["nonce"] = "n" },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.Lie(c.lies)
 			if status := w.backChannel(t, w.LogoutToken(c.change)); status != http.StatusBadRequest {
-				t.Errorf("it is answered %d", status)
+				t.Errorf("the response is %d", status)
 			}
 			w.unharmed(t)
 			w.Lie(Lies{})
 		})
 	}
 	for name, c := range map[string]struct{ kind, body string }{
-		"no_token":        {"application/x-www-form-urlencoded", "logout_token="},
-		"no_parameter":    {"application/x-www-form-urlencoded", ""},
-		"two_tokens":      {"application/x-www-form-urlencoded", "logout_token=" + w.LogoutToken(nil) + "&logout_token=" + w.LogoutToken(nil)},
+		"no_token":     {"application/x-www-form-urlencoded", "logout_token="},
+		"no_parameter": {"application/x-www-form-urlencoded", ""},
+		"two_tokens": {
+			"application/x-www-form-urlencoded", "logout_token=" + w.LogoutToken(nil) + "&logout_token=" + w.LogoutToken(nil),
+		},
 		"as_json":         {asJSON, `{"logout_token":"` + w.LogoutToken(nil) + `"}`},
 		"not_a_jwt":       {"application/x-www-form-urlencoded", "logout_token=x"},
 		"in_pieces":       {"application/x-www-form-urlencoded", "logout_token=%zz"},
@@ -191,7 +218,7 @@ func TestBackChannel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if status := w.post(t, c.kind, c.body); status != http.StatusBadRequest {
-				t.Errorf("it is answered %d", status)
+				t.Errorf("the response is %d", status)
 			}
 			w.unharmed(t)
 		})
@@ -199,7 +226,7 @@ func TestBackChannel(t *testing.T) {
 	t.Run("in_the_query", func(t *testing.T) {
 		status, _, _ := get(t, w.house.Base+"/auth/backchannel-logout?logout_token="+w.LogoutToken(nil))
 		if status == http.StatusOK {
-			t.Errorf("it is answered %d", status)
+			t.Errorf("the response is %d", status)
 		}
 		w.unharmed(t)
 	})
@@ -213,37 +240,37 @@ func TestBackChannel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			token := w.LogoutToken(change)
 			if status := w.backChannel(t, token); status != http.StatusOK {
-				t.Errorf("it is answered %d", status)
+				t.Errorf("the response is %d", status)
 			}
 			w.unharmed(t)
 			if status := w.backChannel(t, token); status != http.StatusBadRequest {
-				t.Errorf("the second time it is answered %d", status)
+				t.Errorf("the second time the response is %d", status)
 			}
 		})
 	}
 	t.Run("good", func(t *testing.T) {
 		token := w.LogoutToken(nil)
 		if status := w.backChannel(t, token); status != http.StatusOK {
-			t.Errorf("it is answered %d", status)
+			t.Errorf("the response is %d", status)
 		}
 		w.gone(t)
 		refused(t, w.house.Run("status"), 3, "nobody is logged in")
 		w.house.Must("login")
 		if status := w.backChannel(t, token); status != http.StatusBadRequest {
-			t.Errorf("the second time it is answered %d", status)
+			t.Errorf("the second time the response is %d", status)
 		}
 		w.house.Must("status")
 	})
 	t.Run("good_by_session_alone", func(t *testing.T) {
 		if status := w.backChannel(t, w.LogoutToken(without("sub"))); status != http.StatusOK {
-			t.Errorf("it is answered %d", status)
+			t.Errorf("the response is %d", status)
 		}
 		w.gone(t)
 	})
 	t.Run("good_by_subject_alone", func(t *testing.T) {
 		w.house.Must("login")
 		if status := w.backChannel(t, w.LogoutToken(without("sid"))); status != http.StatusOK {
-			t.Errorf("it is answered %d", status)
+			t.Errorf("the response is %d", status)
 		}
 		w.gone(t)
 	})

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, commands)
 }
 
-// sendStdin sends what stdin holds to an address, and prints what comes back until its end; or it hangs up at once. It
-// runs as whom a test wants.
+// sendStdin is the program send ADDRESS [close|reset]: it sends its stdin to an address and prints the response; with a
+// second argument it hangs up at once instead. Tests run it as another user.
 func sendStdin() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -43,18 +43,20 @@ func sendStdin() {
 	}
 }
 
-// app is a server at an address that says so when it listens, and what it is sent; it ends with its stdin.
+// app is the program app ADDRESS: a server that prints "listening" and then the requests that come. It ends at the end
+// of its stdin.
 func app() {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", os.Args[1])
 	if err != nil {
 		panic(err)
 	}
 	_, _ = io.WriteString(os.Stdout, "listening\n")
-	server := http.Server{ReadHeaderTimeout: 20 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request, _ := httputil.DumpRequest(r, false)
 		_, _ = os.Stdout.Write(request)
 		_, _ = io.WriteString(w, "the app at "+os.Args[1])
-	})}
+	})
+	server := http.Server{ReadHeaderTimeout: 20 * time.Second, Handler: handler}
 	go func() { _ = server.Serve(listener) }()
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }

@@ -34,10 +34,14 @@ func broken() map[string]struct {
 		}
 	}
 	return map[string]row{
-		"reset":                   {hijacked(""), 1, "broke off"},
-		"half a header":           {hijacked("HTTP/1.1 200 OK\r\nContent-Le"), 1, "can't be reached"},
-		"half a body":             {hijacked("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"access_token\":\"half"), 1, "broke off"},
-		"half a chunk":            {hijacked("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{}"), 1, "broke off"},
+		"reset":         {hijacked(""), 1, "broke off"},
+		"half a header": {hijacked("HTTP/1.1 200 OK\r\nContent-Le"), 1, "can't be reached"},
+		"half a body": {
+			hijacked("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"access_token\":\"half"), 1, "broke off",
+		},
+		"half a chunk": {
+			hijacked("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{}"), 1, "broke off",
+		},
 		"another protocol":        {hijacked("SSH-2.0-OpenSSH_9.6\r\n"), 1, "can't be reached"},
 		"a header without end":    {hijacked("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20)), 1, "can't be reached"},
 		"500":                     {status(500), 1, "it answered 500"},

@@ -19,11 +19,15 @@ func TestOrganization(t *testing.T) {
 	all := make(worlds, 1)
 	all <- w
 	all.refuse(t, map[string]trial{
-		"another":           {lies: Lies{Claims: set("org_id", "org_2")}, args: login("org_1"), words: `organization "org_2", not "org_1"`},
-		"none":              {lies: Lies{}, args: login("org_1"), words: "of no organization"},
-		"a_list":            {lies: Lies{Claims: set("org_id", []any{"org_1"})}, args: login("org_1"), words: "organization"},
-		"an_ID_as_a_name":   {lies: Lies{Claims: both("org_2", "org_1")}, args: login("org_1"), words: "organization"},
-		"another_name":      {lies: Lies{Claims: both("org_1", "mallory")}, args: login("acme"), words: `organization "mallory", not "acme"`},
+		"another": {
+			lies: Lies{Claims: set("org_id", "org_2")}, args: login("org_1"), words: `organization "org_2", not "org_1"`,
+		},
+		"none":            {lies: Lies{}, args: login("org_1"), words: "of no organization"},
+		"a_list":          {lies: Lies{Claims: set("org_id", []any{"org_1"})}, args: login("org_1"), words: "organization"},
+		"an_ID_as_a_name": {lies: Lies{Claims: both("org_2", "org_1")}, args: login("org_1"), words: "organization"},
+		"another_name": {
+			lies: Lies{Claims: both("org_1", "mallory")}, args: login("acme"), words: `organization "mallory", not "acme"`,
+		},
 		"no_name":           {lies: Lies{Claims: set("org_id", "org_1")}, args: login("acme"), words: "org_…"},
 		"a_name_as_an_ID":   {lies: Lies{Claims: set("org_id", "acme")}, args: login("acme"), words: "organization"},
 		"begins_alike":      {lies: Lies{Claims: set("org_id", "org_12")}, args: login("org_1"), words: "organization"},

@@ -35,14 +35,10 @@ func (v *village) serve(args ...string) string {
 }
 
 func (v *village) request(method, target string, headers ...string) string {
-	request := method + " " + strings.TrimPrefix(target, v.Base) + " HTTP/1.1\r\nHost: " + strings.TrimPrefix(v.Base, "http://") + "\r\nConnection: close\r\n"
 	if method == http.MethodPost {
 		headers = append(headers, "Content-Length: 0")
 	}
-	for _, header := range headers {
-		request += header + "\r\n"
-	}
-	return request + "\r\n"
+	return rawRequest(method, strings.TrimPrefix(target, v.Base), strings.TrimPrefix(v.Base, "http://"), headers...)
 }
 
 // send sends text as a user and returns what comes back; with another word it hangs up that way.
@@ -76,7 +72,7 @@ func (v *village) recognised(oneTime string) string {
 	v.t.Helper()
 	r, body := v.ask(person, http.MethodGet, oneTime)
 	if r.StatusCode != http.StatusSeeOther || len(r.Cookies()) != 1 {
-		v.t.Fatalf("the one-time URL answers %d: %s", r.StatusCode, body)
+		v.t.Fatalf("the one-time URL responds %d: %s", r.StatusCode, body)
 	}
 	return "Cookie: " + r.Cookies()[0].Name + "=" + r.Cookies()[0].Value
 }
@@ -88,8 +84,9 @@ func TestOtherUserAtServe(t *testing.T) {
 	v := newVillage(t, p.Issuer())
 	v.must("login")
 	oneTime := v.serve("--pages", v.dir)
-	if r, body := v.ask(neighbour, http.MethodGet, oneTime); r.StatusCode != http.StatusForbidden || len(r.Cookies()) != 0 {
-		t.Errorf("the one-time URL answers another user %d: %s", r.StatusCode, body)
+	if r, body := v.ask(neighbour, http.MethodGet, oneTime); r.StatusCode != http.StatusForbidden ||
+		len(r.Cookies()) != 0 {
+		t.Errorf("the one-time URL responds to another user with %d: %s", r.StatusCode, body)
 	}
 	cookie := v.recognised(oneTime)
 	for name, c := range map[string]struct {
@@ -130,19 +127,21 @@ func TestOtherUserAtServe(t *testing.T) {
 	r, body := v.ask(person, http.MethodPost, "/auth/logout", cookie)
 	ended := r.Header.Get("Location")
 	if r.StatusCode != http.StatusSeeOther || !strings.HasPrefix(ended, "/auth/ended?id=") {
-		t.Fatalf("the logout answers %d: %s", r.StatusCode, body)
+		t.Fatalf("the logout responds %d: %s", r.StatusCode, body)
 	}
-	if r, body := v.ask(neighbour, http.MethodGet, ended); r.StatusCode != http.StatusForbidden || r.Header.Get("Refresh") != "" || strings.Contains(body, "id_token_hint") {
-		t.Errorf("its page answers another user %d: %s", r.StatusCode, body)
+	if r, body := v.ask(neighbour, http.MethodGet, ended); r.StatusCode != http.StatusForbidden ||
+		r.Header.Get("Refresh") != "" || strings.Contains(body, "id_token_hint") {
+		t.Errorf("its page responds to another user with %d: %s", r.StatusCode, body)
 	}
 	r, body = v.ask(person, http.MethodGet, ended)
 	_, target, _ := strings.Cut(r.Header.Get("Refresh"), "url=")
 	back, err := url.Parse(target)
 	if err != nil || r.StatusCode != http.StatusOK || strings.Count(back.Query().Get("id_token_hint"), ".") != 2 {
-		t.Fatalf("its page answers %d: %s", r.StatusCode, body)
+		t.Fatalf("its page responds %d: %s", r.StatusCode, body)
 	}
-	if r, body := v.ask(neighbour, http.MethodGet, "/?state="+back.Query().Get("state")); r.StatusCode != 200 || strings.Contains(body, "at the provider") {
-		t.Errorf("the return answers another user %d: %s", r.StatusCode, body)
+	if r, body := v.ask(neighbour, http.MethodGet, "/?state="+back.Query().Get("state")); r.StatusCode != 200 ||
+		strings.Contains(body, "at the provider") {
+		t.Errorf("the return responds to another user with %d: %s", r.StatusCode, body)
 	}
 }
 
@@ -155,8 +154,9 @@ func TestOtherUserAtLogin(t *testing.T) {
 	waiting := v.start("login", "--no-browser")
 	_, callback, _ := get(t, waiting.Line(t, p.Issuer()))
 	for range 3 {
-		if r, body := v.ask(neighbour, http.MethodGet, callback.String()); r.StatusCode != http.StatusBadRequest || !strings.Contains(body, "Nothing was changed") {
-			t.Errorf("the callback answers another user %d: %s", r.StatusCode, body)
+		if r, body := v.ask(neighbour, http.MethodGet, callback.String()); r.StatusCode != http.StatusBadRequest ||
+			!strings.Contains(body, "Nothing was changed") {
+			t.Errorf("the callback responds to another user with %d: %s", r.StatusCode, body)
 		}
 	}
 	for range 10 {
@@ -168,7 +168,7 @@ func TestOtherUserAtLogin(t *testing.T) {
 		t.Errorf("%d codes were redeemed", got)
 	}
 	if r, body := v.ask(person, http.MethodGet, callback.String()); r.StatusCode != http.StatusSeeOther {
-		t.Errorf("the callback answers the person %d: %s", r.StatusCode, body)
+		t.Errorf("the callback responds to the user with %d: %s", r.StatusCode, body)
 	}
 	if text, err := io.ReadAll(waiting.Stderr); err != nil || !strings.Contains(string(text), "Logged in as Ada") {
 		t.Fatalf("the login says %s, %v", text, err)
@@ -195,8 +195,9 @@ func TestOtherUserAtLogout(t *testing.T) {
 		}
 		logout := v.start("logout")
 		once := logout.Line(t, v.Base+"/auth/logout?once=")
-		if r, body := v.ask(neighbour, http.MethodGet, once); r.StatusCode != http.StatusNotFound || r.Header.Get("Location") != "" {
-			t.Errorf("%s: the one-time URL answers another user %d: %s", name, r.StatusCode, body)
+		if r, body := v.ask(neighbour, http.MethodGet, once); r.StatusCode != http.StatusNotFound ||
+			r.Header.Get("Location") != "" {
+			t.Errorf("%s: the one-time URL responds to another user with %d: %s", name, r.StatusCode, body)
 		}
 		r, body := v.ask(c.user, http.MethodGet, once)
 		end, err := r.Location()
@@ -205,10 +206,10 @@ func TestOtherUserAtLogout(t *testing.T) {
 		}
 		back := "/?state=" + end.Query().Get("state")
 		if r, body := v.ask(neighbour, http.MethodGet, back); r.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s: the return answers another user %d: %s", name, r.StatusCode, body)
+			t.Errorf("%s: the return responds to another user with %d: %s", name, r.StatusCode, body)
 		}
 		if r, body := v.ask(person, http.MethodGet, back); r.StatusCode != http.StatusOK {
-			t.Errorf("%s: the return answers %d: %s", name, r.StatusCode, body)
+			t.Errorf("%s: the return responds %d: %s", name, r.StatusCode, body)
 		}
 		if line := logout.Line(t, "Logged out"); !strings.Contains(line, "the provider's session ended") {
 			t.Errorf("%s: it says %q", name, line)
@@ -286,8 +287,9 @@ func TestOtherUserAsUpstream(t *testing.T) {
 			}
 			oneTime, end := v.serveFor(t, "--upstream", "http://"+c.target+port, "--pass-access-token")
 			r, body := v.ask(person, http.MethodGet, "/app", v.recognised(oneTime))
-			if c.want == "" && (r.StatusCode != http.StatusBadGateway || !strings.Contains(body, "another user's")) || c.want != "" && body != "the app at "+c.want+port {
-				t.Errorf("it answers %d: %s", r.StatusCode, body)
+			if c.want == "" && (r.StatusCode != http.StatusBadGateway || !strings.Contains(body, "another user's")) ||
+				c.want != "" && body != "the app at "+c.want+port {
+				t.Errorf("it responds %d: %s", r.StatusCode, body)
 			}
 			end()
 			for _, stop := range stops {

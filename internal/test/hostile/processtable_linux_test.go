@@ -86,7 +86,10 @@ func TestProcessTable(t *testing.T) {
 func noteTaker(t *testing.T, notes, command string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
-	script := fmt.Sprintf("#!/bin/sh\n{ echo \"arguments: $*\"; tr '\\0' ' ' </proc/$PPID/cmdline; echo; env; } >>'%s'\nexec %s\n", notes, command)
+	script := fmt.Sprintf(
+		"#!/bin/sh\n{ echo \"arguments: $*\"; tr '\\0' ' ' </proc/$PPID/cmdline; echo; env; } >>'%s'\nexec %s\n", notes,
+		command,
+	)
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +171,14 @@ func TestCoreDumps(t *testing.T) {
 	h.Must("login")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r := h.Finish(inShell(h.Command(ctx, "exec", "--", "sh", "-c", `ulimit -c; until grep "core file size  *1 " /proc/$PPID/limits; do :; done`), "ulimit -S -c 77"))
+	r := h.Finish(
+		inShell(
+			h.Command(
+				ctx, "exec", "--", "sh", "-c", `ulimit -c; until grep "core file size  *1 " /proc/$PPID/limits; do :; done`,
+			),
+			"ulimit -S -c 77",
+		),
+	)
 	lines := strings.Split(r.Stdout, "\n")
 	if r.Code != 0 || lines[0] != "77" || len(lines) < 2 {
 		t.Errorf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)

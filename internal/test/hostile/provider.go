@@ -35,56 +35,56 @@ const (
 )
 
 var paths = map[string]string{
-	"/.well-known/openid-configuration": Discovery, "/keys": Keys, "/authorize": Authorize, "/token": Token, "/userinfo": UserInfo,
-	"/revoke": Revoke, "/device": Device, "/par": Push, "/logout": EndSession,
+	"/.well-known/openid-configuration": Discovery, "/keys": Keys, "/authorize": Authorize, "/token": Token,
+	"/userinfo": UserInfo,
+	"/revoke":   Revoke, "/device": Device, "/par": Push, "/logout": EndSession,
 }
 
-// Lies are what a provider says otherwise than an honest one would. Each changes
-// what was going to be said; nil leaves it honest. They are called under the
-// provider's lock, so they must not call it.
+// Lies change what a provider sends. Each func changes what an honest provider would send; nil changes nothing. The
+// provider calls them with its lock held, so they must not call its methods.
 type Lies struct {
 	Discovery func(document map[string]any)
 	Keys      func(set map[string]any)
 	Header    func(header map[string]any) // of every ID token and signed UserInfo
 	Claims    func(claims map[string]any) // of every ID token
 	Sign      func(header, claims map[string]any) string
-	Token     func(answer map[string]any)
-	Callback  func(q url.Values) // what the browser brings back
+	Token     func(response map[string]any)
+	Callback  func(q url.Values) // the parameters of the callback
 	UserInfo  func(claims map[string]any)
-	Device    func(answer map[string]any)
-	Push      func(answer map[string]any)
-	Return    func(q url.Values) // what the browser brings back from a logout
+	Device    func(response map[string]any)
+	Push      func(response map[string]any)
+	Return    func(q url.Values) // the parameters of the return from a logout
 }
 
-// A Hook may answer a request instead of the provider, and reports whether it did.
+// A Hook may respond to a request instead of the provider. It reports whether it did.
 type Hook func(w http.ResponseWriter, r *http.Request) bool
 
-// A Provider is an OpenID provider on a loopback port: honest, and without a
-// question to the person, until it is told to lie. All of it may be changed while it runs.
+// A Provider is an OpenID provider on a loopback port. It logs every browser in without a question, and is honest until
+// a test makes it lie. All of it may be changed while it runs.
 type Provider struct {
 	server *httptest.Server
 	issuer string
 	origin string // of every endpoint
-	prefix string // of every path: the issuer's own, without a slash at its end
+	prefix string // of every path: the path of the issuer, without a slash at its end
 
 	mu      sync.Mutex
 	lies    Lies
 	hooks   map[string]Hook
 	asked   map[string]int
 	signing forge.Key
-	public  []forge.Key // what the key set tells, beside lies
+	public  []forge.Key // the key set, before lies
 	secret  string
 	grants  map[string]grant // by code, refresh token, device code and request URI
 	opaque  map[string]bool  // access tokens
 	secrets []string
-	queries []url.Values // authorization requests, as they came
+	queries []url.Values // of the authorization requests
 }
 
-// A grant is what a code or a refresh token stands for.
+// A grant is what a code, a refresh token, a device code or a request URI stands for.
 type grant struct {
 	challenge, redirectURI, nonce, scope string
 	authTime                             int64
-	request                              url.Values // of a pushed one
+	request                              url.Values // a pushed authorization request
 	renews                               bool
 }
 
@@ -113,16 +113,19 @@ func unstarted(t testing.TB, path string) *Provider {
 	return p
 }
 
-// StartTLS starts a provider that shows what certificate returns at the time. Its
-// issuer is https://name, which a proxy has to lead to Address; without a name it is
-// the loopback address. A browser goes there in any case.
+// StartTLS starts a provider with TLS. It calls certificate for each connection. Its issuer is https://name, which a
+// proxy has to lead to Address; without a name it is the loopback address. Browsers use the loopback address in any
+// case.
 func StartTLS(t testing.TB, name string, certificate func() *tls.Certificate) *Provider {
 	t.Helper()
 	p := unstarted(t, "")
 	p.server.TLS = &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { // httptest has a certificate of its own
-			return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate()}, NextProtos: []string{"h2", "http/1.1"}}, nil
+			return &tls.Config{
+				MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate()},
+				NextProtos: []string{"h2", "http/1.1"},
+			}, nil
 		},
 	}
 	p.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail
@@ -136,13 +139,13 @@ func StartTLS(t testing.TB, name string, certificate func() *tls.Certificate) *P
 	return p
 }
 
-// Address is where the provider listens.
+// Address returns the address that the provider listens at.
 func (p *Provider) Address() string { return p.server.Listener.Addr().String() }
 
-// Issuer is the provider's issuer identifier.
+// Issuer returns the provider's issuer identifier.
 func (p *Provider) Issuer() string { return p.issuer }
 
-// URL is the address of an endpoint.
+// URL returns the URL of an endpoint.
 func (p *Provider) URL(endpoint string) string {
 	for path, name := range paths {
 		if name == endpoint {
@@ -155,22 +158,22 @@ func (p *Provider) URL(endpoint string) string {
 	panic("no such endpoint: " + endpoint)
 }
 
-// Lie makes the provider tell these lies and no others.
+// Lie makes the provider tell these lies, and no earlier ones.
 func (p *Provider) Lie(l Lies) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lies = l
 }
 
-// On has a hook look at every request to an endpoint first; nil removes it.
+// On sets a hook that gets every request to an endpoint first. nil removes it.
 func (p *Provider) On(endpoint string, hook Hook) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hooks[endpoint] = hook
 }
 
-// Answer answers an endpoint with a status and a body, whatever is asked.
-func (p *Provider) Answer(endpoint string, status int, kind, body string) {
+// Respond makes an endpoint respond to every request with a status and a body.
+func (p *Provider) Respond(endpoint string, status int, kind, body string) {
 	p.On(endpoint, func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Content-Type", kind)
 		w.WriteHeader(status)
@@ -179,7 +182,7 @@ func (p *Provider) Answer(endpoint string, status int, kind, body string) {
 	})
 }
 
-// Confess makes the provider honest again: no lie, no hook, its first key.
+// Confess makes the provider honest again: without lies and hooks, and with its first key.
 func (p *Provider) Confess() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -188,21 +191,21 @@ func (p *Provider) Confess() {
 	p.public = []forge.Key{p.signing}
 }
 
-// Rotate has the provider sign with a key from now on, and publish these keys.
+// Rotate makes the provider sign with a key from now on, and publish these keys.
 func (p *Provider) Rotate(signing forge.Key, published ...forge.Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.signing, p.public = signing, published
 }
 
-// Demand makes the client a confidential one, with this secret.
+// Demand makes the client confidential, with this secret.
 func (p *Provider) Demand(secret string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.secret = secret
 }
 
-// Requests is how often an endpoint was asked since Reset.
+// Requests returns how many requests an endpoint got since Reset.
 func (p *Provider) Requests(endpoint string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -216,14 +219,14 @@ func (p *Provider) Reset() {
 	p.asked = map[string]int{}
 }
 
-// Secrets are all codes, tokens and verifiers that went over the wire.
+// Secrets returns all codes, tokens and code verifiers that the provider sent or received.
 func (p *Provider) Secrets() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.secrets)
 }
 
-// Queries are the authorization requests that came, with what was pushed in their place.
+// Queries returns the parameters of the authorization requests, pushed ones included.
 func (p *Provider) Queries() []url.Values {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -268,19 +271,20 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func answer(w http.ResponseWriter, status int, body map[string]any) {
+func writeJSON(w http.ResponseWriter, status int, body map[string]any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
 }
 
 func refuse(w http.ResponseWriter, status int, code, description string) {
-	answer(w, status, map[string]any{"error": code, "error_description": description})
+	writeJSON(w, status, map[string]any{"error": code, "error_description": description})
 }
 
 func (p *Provider) discovery(w http.ResponseWriter) {
 	document := map[string]any{
-		"issuer": p.issuer, "authorization_endpoint": p.URL(Authorize), "token_endpoint": p.URL(Token), "jwks_uri": p.URL(Keys),
+		"issuer": p.issuer, "authorization_endpoint": p.URL(Authorize), "token_endpoint": p.URL(Token),
+		"jwks_uri":          p.URL(Keys),
 		"userinfo_endpoint": p.URL(UserInfo), "revocation_endpoint": p.URL(Revoke), "end_session_endpoint": p.URL(EndSession),
 		"device_authorization_endpoint": p.URL(Device), "pushed_authorization_request_endpoint": p.URL(Push),
 		"authorization_response_iss_parameter_supported": true,
@@ -293,7 +297,7 @@ func (p *Provider) discovery(w http.ResponseWriter) {
 	if p.lies.Discovery != nil {
 		p.lies.Discovery(document)
 	}
-	answer(w, http.StatusOK, document)
+	writeJSON(w, http.StatusOK, document)
 }
 
 func (p *Provider) keys(w http.ResponseWriter) {
@@ -305,10 +309,10 @@ func (p *Provider) keys(w http.ResponseWriter) {
 	if p.lies.Keys != nil {
 		p.lies.Keys(set)
 	}
-	answer(w, http.StatusOK, set)
+	writeJSON(w, http.StatusOK, set)
 }
 
-// secretText makes a secret that can be told from all other text.
+// secretText returns a secret that appears in no other text, and remembers it for Secrets.
 func (p *Provider) secretText(kind string) string {
 	s := kind + "-" + rand.Text()
 	p.secrets = append(p.secrets, s)
@@ -321,28 +325,31 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		pushed, ok := p.grants[uri]
 		delete(p.grants, uri)
 		if !ok || q.Get("client_id") != house.Client || len(q) != 2 {
-			http.Error(w, "this request_uri is not one of mine", http.StatusBadRequest)
+			http.Error(w, "unknown request_uri", http.StatusBadRequest)
 			return
 		}
 		q = pushed.request
 	}
 	p.queries = append(p.queries, q)
 	redirect, err := url.Parse(q.Get("redirect_uri"))
-	if err != nil || q.Get("client_id") != house.Client || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" ||
+	if err != nil || q.Get("client_id") != house.Client || q.Get("response_type") != "code" ||
+		q.Get("code_challenge_method") != "S256" ||
 		len(q.Get("code_challenge")) != 43 || q.Get("state") == "" || q.Get("nonce") == "" {
-		http.Error(w, "not an authorization request as it should be", http.StatusBadRequest)
+		http.Error(w, "not a valid authorization request", http.StatusBadRequest)
 		return
 	}
 	code := p.secretText("code")
 	p.grants[code] = grant{
-		challenge: q.Get("code_challenge"), redirectURI: q.Get("redirect_uri"), nonce: q.Get("nonce"), scope: q.Get("scope"), authTime: time.Now().Unix(),
+		challenge: q.Get("code_challenge"), redirectURI: q.Get("redirect_uri"), nonce: q.Get("nonce"), scope: q.Get("scope"),
+		authTime: time.Now().Unix(),
 	}
 	back := url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {p.issuer}}
 	if p.lies.Callback != nil {
 		p.lies.Callback(back)
 	}
 	redirect.RawQuery = back.Encode()
-	http.Redirect(w, r, redirect.String(), http.StatusFound) //nolint:gosec // any redirect URI will do here: it is the client that is on trial
+	//nolint:gosec // any redirect URI will do here: it is the client that is on trial
+	http.Redirect(w, r, redirect.String(), http.StatusFound)
 }
 
 // client authenticates the client of a form (RFC 6749, section 2.3).
@@ -350,7 +357,7 @@ func (p *Provider) client(w http.ResponseWriter, r *http.Request) bool {
 	id, secret := r.PostFormValue("client_id"), r.PostFormValue("client_secret")
 	if user, password, ok := r.BasicAuth(); ok {
 		if secret != "" {
-			refuse(w, http.StatusBadRequest, "invalid_request", "two ways of authentication")
+			refuse(w, http.StatusBadRequest, "invalid_request", "the client authenticates twice")
 			return false
 		}
 		id, _ = url.QueryUnescape(user)
@@ -375,7 +382,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		p.secrets = append(p.secrets, verifier)
 		challenge := sha256.Sum256([]byte(verifier))
 		g, ok = p.grants[r.PostFormValue("code")]
-		ok = ok && !g.renews && g.challenge == base64.RawURLEncoding.EncodeToString(challenge[:]) && g.redirectURI == r.PostFormValue("redirect_uri")
+		ok = ok && !g.renews && g.challenge == base64.RawURLEncoding.EncodeToString(challenge[:]) &&
+			g.redirectURI == r.PostFormValue("redirect_uri")
 		delete(p.grants, r.PostFormValue("code"))
 	case "urn:ietf:params:oauth:grant-type:device_code":
 		g, ok = p.grants[r.PostFormValue("device_code")]
@@ -395,8 +403,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	refresh, access := p.secretText("refresh"), p.secretText("access")
 	p.opaque[access] = true
 	claims := map[string]any{
-		"iss": p.issuer, "aud": house.Client, "sub": "ada", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "auth_time": g.authTime,
-		"name": "Ada Lovelace", "email": house.Email, "sid": "session-of-ada", "at_hash": p.signing.AccessTokenHash(access),
+		"iss": p.issuer, "aud": house.Client, "sub": "ada", "sid": "session-of-ada",
+		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "auth_time": g.authTime,
+		"name": "Ada Lovelace", "email": house.Email, "at_hash": p.signing.AccessTokenHash(access),
 	}
 	if g.nonce != "" {
 		claims["nonce"] = g.nonce
@@ -404,19 +413,20 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	if p.lies.Claims != nil {
 		p.lies.Claims(claims)
 	}
-	// One that is used stays good: what is on trial here is not rotation, and a lie must not cost the session.
+	// A used refresh token stays valid: rotation is not tested here, and a lie must not cost the session.
 	g.renews = true
 	p.grants[refresh] = g
 	body := map[string]any{
-		"access_token": access, "token_type": "Bearer", "expires_in": 3600, "refresh_token": refresh, "scope": g.scope, "id_token": p.sign(claims, ""),
+		"access_token": access, "token_type": "Bearer", "expires_in": 3600, "refresh_token": refresh, "scope": g.scope,
+		"id_token": p.sign(claims, ""),
 	}
 	if p.lies.Token != nil {
 		p.lies.Token(body)
 	}
-	answer(w, http.StatusOK, body)
+	writeJSON(w, http.StatusOK, body)
 }
 
-// sign makes a JWT as the lies want it.
+// sign returns a signed JWT, with the lies applied.
 func (p *Provider) sign(claims map[string]any, typ string) string {
 	header := map[string]any{"alg": p.signing.Algorithm, "kid": p.signing.ID}
 	if typ != "" {
@@ -434,14 +444,15 @@ func (p *Provider) sign(claims map[string]any, typ string) string {
 	return raw
 }
 
-// LogoutToken makes a back-channel logout token for the person (OpenID Connect
-// Back-Channel Logout 1.0, section 2.4), with a change to its claims.
+// LogoutToken returns a logout token for the user (OpenID Connect Back-Channel Logout 1.0, section 2.4), with a change
+// to its claims.
 func (p *Provider) LogoutToken(change func(claims map[string]any)) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	claims := map[string]any{
-		"iss": p.issuer, "aud": house.Client, "sub": "ada", "sid": "session-of-ada", "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
+		"iss": p.issuer, "aud": house.Client, "sub": "ada", "sid": "session-of-ada", "iat": now.Unix(),
+		"exp": now.Add(2 * time.Minute).Unix(),
 		"jti": rand.Text(), "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
 	}
 	if change != nil {
@@ -461,7 +472,7 @@ func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) {
 	if p.lies.UserInfo != nil {
 		p.lies.UserInfo(claims)
 	}
-	answer(w, http.StatusOK, claims)
+	writeJSON(w, http.StatusOK, claims)
 }
 
 func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) {
@@ -472,7 +483,7 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// device grants at the first poll.
+// device starts a device grant, which the user has already approved.
 func (p *Provider) device(w http.ResponseWriter, r *http.Request) {
 	if !p.client(w, r) {
 		return
@@ -480,12 +491,13 @@ func (p *Provider) device(w http.ResponseWriter, r *http.Request) {
 	code := p.secretText("device")
 	p.grants[code] = grant{scope: r.PostFormValue("scope"), authTime: time.Now().Unix()}
 	body := map[string]any{
-		"device_code": code, "user_code": "WDJB-MJHT", "verification_uri": p.issuer + "/enter", "expires_in": 60, "interval": 1,
+		"device_code": code, "user_code": "WDJB-MJHT", "verification_uri": p.issuer + "/enter", "expires_in": 60,
+		"interval": 1,
 	}
 	if p.lies.Device != nil {
 		p.lies.Device(body)
 	}
-	answer(w, http.StatusOK, body)
+	writeJSON(w, http.StatusOK, body)
 }
 
 func (p *Provider) push(w http.ResponseWriter, r *http.Request) {
@@ -498,7 +510,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) {
 	if p.lies.Push != nil {
 		p.lies.Push(body)
 	}
-	answer(w, http.StatusCreated, body)
+	writeJSON(w, http.StatusCreated, body)
 }
 
 func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) {

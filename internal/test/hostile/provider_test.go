@@ -25,7 +25,9 @@ func TestHonestProvider(t *testing.T) {
 	if r := h.Run("token"); r.Code != 3 {
 		t.Errorf("after the logout: exit %d", r.Code)
 	}
-	for endpoint, want := range map[string]int{Discovery: 1, Keys: 1, Authorize: 1, Token: 2, UserInfo: 0, Revoke: 1, EndSession: 1} {
+	for endpoint, want := range map[string]int{
+		Discovery: 1, Keys: 1, Authorize: 1, Token: 2, UserInfo: 0, Revoke: 1, EndSession: 1,
+	} {
 		if got := p.Requests(endpoint); got != want {
 			t.Errorf("%s was asked %d times, not %d", endpoint, got, want)
 		}

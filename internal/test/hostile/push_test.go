@@ -10,32 +10,52 @@ func TestPushedRequest(t *testing.T) {
 	t.Parallel()
 	demanded := set("require_pushed_authorization_requests", true)
 	lie := func(change func(map[string]any), words string) trial {
-		return trial{lies: Lies{Discovery: demanded, Push: change}, words: words, requests: map[string]int{Push: 1, Authorize: 0}}
+		return trial{
+			lies: Lies{Discovery: demanded, Push: change}, words: words, requests: map[string]int{Push: 1, Authorize: 0},
+		}
 	}
-	answered := func(status int, kind, body, words string) trial {
-		return trial{lies: Lies{Discovery: demanded}, more: answers(Push, status, kind, body), words: words, requests: map[string]int{Push: 1, Authorize: 0}}
+	responded := func(status int, kind, body, words string) trial {
+		return trial{
+			lies: Lies{Discovery: demanded}, more: responds(Push, status, kind, body), words: words,
+			requests: map[string]int{Push: 1, Authorize: 0},
+		}
 	}
-	unreachable := answered(503, html, "", "can't be reached")
+	unreachable := responded(503, html, "", "can't be reached")
 	unreachable.code = 1
 	all := newWorlds(t)
 	all.refuse(t, map[string]trial{
 		"request_uri_missing":  lie(without("request_uri"), "request_uri"),
 		"request_uri_empty":    lie(set("request_uri", ""), "request_uri"),
 		"request_uri_a_number": lie(set("request_uri", 7), "JSON"),
-		"invalid_request":      answered(400, asJSON, `{"error":"invalid_request","error_description":"redirect_uri is not registered"}`, "Allowed Callback URLs"),
-		"invalid_client":       answered(401, asJSON, `{"error":"invalid_client"}`, "invalid_client"),
-		"error_empty_body":     answered(400, "", ``, "answered 400"),
-		"too_large":            answered(413, html, `<p>`, "answered 413"),
-		"html":                 answered(201, html, `<p>`, "JSON"),
-		"redirect":             {lies: Lies{Discovery: demanded}, more: redirects(Push), words: "not followed", requests: map[string]int{Push: 1, Authorize: 0}},
-		"unavailable":          unreachable,
-		"no_endpoint": {lies: Lies{Discovery: func(d map[string]any) { demanded(d); delete(d, "pushed_authorization_request_endpoint") }},
+		"invalid_request": responded(
+			400, asJSON, `{"error":"invalid_request","error_description":"redirect_uri is not registered"}`,
+			"Allowed Callback URLs",
+		),
+		"invalid_client":   responded(401, asJSON, `{"error":"invalid_client"}`, "invalid_client"),
+		"error_empty_body": responded(400, "", ``, "answered 400"),
+		"too_large":        responded(413, html, `<p>`, "answered 413"),
+		"html":             responded(201, html, `<p>`, "JSON"),
+		"redirect": {
+			lies: Lies{Discovery: demanded}, more: redirects(Push), words: "not followed",
+			requests: map[string]int{Push: 1, Authorize: 0},
+		},
+		"unavailable": unreachable,
+		"no_endpoint": {lies: Lies{
+			Discovery: func(d map[string]any) { demanded(d); delete(d, "pushed_authorization_request_endpoint") },
+		},
 			words: "pushed", requests: map[string]int{Authorize: 0}},
-		"expired_told": {lies: Lies{Discovery: demanded, Callback: func(q url.Values) { q.Del("code"); q.Set("error", "invalid_request_uri") }},
-			words: "invalid_request_uri", requests: map[string]int{Push: 1, Authorize: 1, Token: 0}},
+		"expired_told": {
+			lies: Lies{
+				Discovery: demanded, Callback: func(q url.Values) { q.Del("code"); q.Set("error", "invalid_request_uri") },
+			},
+			words: "invalid_request_uri", requests: map[string]int{Push: 1, Authorize: 1, Token: 0},
+		},
 		// The provider shows an error page, and the browser never comes back.
-		"expired_not_told": {lies: Lies{Discovery: demanded, Push: set("request_uri", "urn:ietf:params:oauth:request_uri:expired")},
-			args: []string{"login", "--timeout", "2s"}, code: 1, words: "timeout", requests: map[string]int{Push: 1, Authorize: 1, Token: 0}},
+		"expired_not_told": {
+			lies: Lies{Discovery: demanded, Push: set("request_uri", "urn:ietf:params:oauth:request_uri:expired")},
+			args: []string{"login", "--timeout", "2s"}, code: 1, words: "timeout",
+			requests: map[string]int{Push: 1, Authorize: 1, Token: 0},
+		},
 	})
 	pushed := map[string]int{Push: 1, Authorize: 1, Token: 1}
 	all.accept(t, map[string]trial{

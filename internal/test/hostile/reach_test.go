@@ -49,10 +49,14 @@ func TestCertificates(t *testing.T) {
 		trusted     bool
 		words       string
 	}{
-		"unknown authority": {certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour)), false, "unknown authority: SSL_CERT_FILE"},
-		"another name":      {certificate(t, "127.0.0.2", now.Add(-time.Hour), now.Add(time.Hour)), true, "is for another name"},
-		"expired":           {certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(-time.Minute)), true, "has expired"},
-		"not valid yet":     {certificate(t, "127.0.0.1", now.Add(time.Minute), now.Add(time.Hour)), true, "not valid yet"},
+		"unknown authority": {
+			certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour)), false, "unknown authority: SSL_CERT_FILE",
+		},
+		"another name": {
+			certificate(t, "127.0.0.2", now.Add(-time.Hour), now.Add(time.Hour)), true, "is for another name",
+		},
+		"expired":       {certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(-time.Minute)), true, "has expired"},
+		"not valid yet": {certificate(t, "127.0.0.1", now.Add(time.Minute), now.Add(time.Hour)), true, "not valid yet"},
 	}
 	list := authorities(good)
 	for _, c := range bad {
@@ -90,8 +94,9 @@ func certificate(t *testing.T, address string, from, to time.Time) *tls.Certific
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: to, IPAddresses: []net.IP{net.ParseIP(address)}, DNSNames: []string{"provider.example"},
-		IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: to, IPAddresses: []net.IP{net.ParseIP(address)},
+		DNSNames: []string{"provider.example"},
+		IsCA:     true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -113,8 +118,9 @@ func TestNobodyThere(t *testing.T) {
 	}
 	t.Cleanup(giveBack)
 	for name, c := range map[string]struct{ issuer, words string }{
-		"refused":      {"http://127.0.0.1:" + strconv.Itoa(port), "connection refused"},
-		"no such name": {"https://" + strings.Repeat("n", 64) + ".example", "its name is not known"}, // too long a label to be asked for
+		"refused": {"http://127.0.0.1:" + strconv.Itoa(port), "connection refused"},
+		// too long a label to be asked for
+		"no such name": {"https://" + strings.Repeat("n", 64) + ".example", "its name is not known"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,7 +158,8 @@ func TestProxies(t *testing.T) {
 	p := StartTLS(t, name, func() *tls.Certificate { return good })
 	var asked, strange atomic.Int32
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, password, _ := (&http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}).BasicAuth()
+		authenticated := &http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}
+		user, password, _ := authenticated.BasicAuth()
 		switch {
 		case r.Method != http.MethodConnect || r.Host != name+":443":
 			strange.Add(1)
@@ -181,7 +188,9 @@ func TestProxies(t *testing.T) {
 		"wants a password": {"http://" + at, "HTTPS_PROXY=http://user:password@" + at},
 		"another password": {"http://ada:sesame@" + at, "wants a user name and a password"},
 		"closed":           {"http://closed:sesame@" + at, "answered 403"},
-		"refused":          {"http://ada:sesame@127.0.0.1:" + strconv.Itoa(port), "proxy that HTTPS_PROXY names does not answer"},
+		"refused": {
+			"http://ada:sesame@127.0.0.1:" + strconv.Itoa(port), "proxy that HTTPS_PROXY names does not answer",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := w.machine(t)
@@ -234,14 +243,18 @@ func TestHangs(t *testing.T) {
 		words    string
 		gone     bool // the session is, all the same
 	}{
-		"discovery":      {endpoint: Discovery, args: []string{"login", "--timeout", "1s"}},
-		"keys":           {endpoint: Keys, args: []string{"login"}},
-		"code exchange":  {endpoint: Token, args: []string{"login"}},
-		"refresh":        {endpoint: Token, args: []string{"token", "--force-refresh"}},
-		"revocation":     {endpoint: Revoke, args: []string{"logout", "--no-browser"}, gone: true},
-		"device":         {endpoint: Device, args: []string{"login", "--device"}},
-		"device polling": {endpoint: Token, args: []string{"login", "--device", "--timeout", "15s"}, words: "the other device did not"},
-		"pushed request": {endpoint: Push, args: []string{"login"}, lies: Lies{Discovery: set("require_pushed_authorization_requests", true)}},
+		"discovery":     {endpoint: Discovery, args: []string{"login", "--timeout", "1s"}},
+		"keys":          {endpoint: Keys, args: []string{"login"}},
+		"code exchange": {endpoint: Token, args: []string{"login"}},
+		"refresh":       {endpoint: Token, args: []string{"token", "--force-refresh"}},
+		"revocation":    {endpoint: Revoke, args: []string{"logout", "--no-browser"}, gone: true},
+		"device":        {endpoint: Device, args: []string{"login", "--device"}},
+		"device polling": {
+			endpoint: Token, args: []string{"login", "--device", "--timeout", "15s"}, words: "the other device did not",
+		},
+		"pushed request": {
+			endpoint: Push, args: []string{"login"}, lies: Lies{Discovery: set("require_pushed_authorization_requests", true)},
+		},
 	}
 	over := make(chan struct{})
 	var all sync.WaitGroup

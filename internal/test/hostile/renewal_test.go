@@ -25,35 +25,46 @@ func TestRenewal(t *testing.T) {
 	tokens := func(change func(map[string]any), words string) trial {
 		return trial{lies: Lies{Token: change}, args: renew, words: words, requests: once}
 	}
-	answered := func(status int, kind, body, words string) trial {
-		return trial{more: answers(Token, status, kind, body), args: renew, words: words, requests: once}
+	responded := func(status int, kind, body, words string) trial {
+		return trial{more: responds(Token, status, kind, body), args: renew, words: words, requests: once}
 	}
 	unreachable := func(status int, body string) trial {
-		c := answered(status, asJSON, body, "can't be reached")
+		c := responded(status, asJSON, body, "can't be reached")
 		c.code = 1
 		return c
 	}
 	newWorlds(t).refuse(t, map[string]trial{
-		"sub_wrong":          claims(set("sub", "mallory"), "subject"),
-		"sub_missing":        claims(without("sub"), "subject"),
-		"iss_wrong":          claims(set("iss", "https://mallory.example.com"), "issuer"),
-		"iss_missing":        claims(without("iss"), "issuer"),
-		"aud_wrong":          claims(set("aud", "mallory"), "audience"),
-		"aud_missing":        claims(without("aud"), "audience"),
-		"aud_two_no_azp":     claims(set("aud", []any{house.Client, "mallory"}), "authorized party"),
-		"azp_wrong":          claims(set("azp", "mallory"), "authorized party"),
-		"nonce_other":        claims(set("nonce", "of another login"), "another login"),
-		"auth_time_other":    claims(at("auth_time", -30*time.Second), "authentication time"),
-		"exp_past":           claims(at("exp", 10*time.Minute), "expired"),
-		"iat_missing":        claims(without("iat"), "issued"),
-		"iat_future":         claims(at("iat", -time.Hour), "in the future"),
-		"at_hash_wrong":      claims(set("at_hash", forge.RS256().AccessTokenHash("another")), "access token hash"),
-		"sig_wrong":          {lies: Lies{Sign: forge.OtherRS256().Sign}, args: renew, words: "signature", requests: once},
-		"alg_none":           {lies: Lies{Header: set("alg", "none"), Sign: forge.Unsigned}, args: renew, words: "algorithm", requests: once},
-		"HS256_public_key":   {lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256(forge.RS256().PEM()).Sign}, args: renew, words: "algorithm", requests: once},
-		"kid_unknown":        {lies: Lies{Header: set("kid", "garbage")}, args: renew, words: "signature", requests: map[string]int{Token: 1, Keys: 1}},
+		"sub_wrong":       claims(set("sub", "mallory"), "subject"),
+		"sub_missing":     claims(without("sub"), "subject"),
+		"iss_wrong":       claims(set("iss", "https://mallory.example.com"), "issuer"),
+		"iss_missing":     claims(without("iss"), "issuer"),
+		"aud_wrong":       claims(set("aud", "mallory"), "audience"),
+		"aud_missing":     claims(without("aud"), "audience"),
+		"aud_two_no_azp":  claims(set("aud", []any{house.Client, "mallory"}), "authorized party"),
+		"azp_wrong":       claims(set("azp", "mallory"), "authorized party"),
+		"nonce_other":     claims(set("nonce", "of another login"), "another login"),
+		"auth_time_other": claims(at("auth_time", -30*time.Second), "authentication time"),
+		"exp_past":        claims(at("exp", 10*time.Minute), "expired"),
+		"iat_missing":     claims(without("iat"), "issued"),
+		"iat_future":      claims(at("iat", -time.Hour), "in the future"),
+		"at_hash_wrong":   claims(set("at_hash", forge.RS256().AccessTokenHash("another")), "access token hash"),
+		"sig_wrong":       {lies: Lies{Sign: forge.OtherRS256().Sign}, args: renew, words: "signature", requests: once},
+		"alg_none": {
+			lies: Lies{Header: set("alg", "none"), Sign: forge.Unsigned}, args: renew, words: "algorithm", requests: once,
+		},
+		"HS256_public_key": {
+			lies: Lies{Header: set("alg", "HS256"), Sign: forge.HS256(forge.RS256().PEM()).Sign}, args: renew,
+			words: "algorithm", requests: once,
+		},
+		"kid_unknown": {
+			lies: Lies{Header: set("kid", "garbage")}, args: renew, words: "signature",
+			requests: map[string]int{Token: 1, Keys: 1},
+		},
 		"id_token_not_a_jwt": tokens(set("id_token", "opaque"), "no signed JWT"),
-		"id_token_asked_for": {lies: Lies{Claims: set("sub", "mallory")}, args: []string{"token", "--id-token", "--force-refresh"}, words: "subject", requests: once},
+		"id_token_asked_for": {
+			lies: Lies{Claims: set("sub", "mallory")}, args: []string{"token", "--id-token", "--force-refresh"},
+			words: "subject", requests: once,
+		},
 
 		"token_type_DPoP":      tokens(set("token_type", "DPoP"), "token type"),
 		"token_type_missing":   tokens(without("token_type"), "token type"),
@@ -62,18 +73,20 @@ func TestRenewal(t *testing.T) {
 		"expires_in_negative":  tokens(set("expires_in", -1), "expires_in"),
 		"refresh_token_a_list": tokens(set("refresh_token", []any{"a"}), "JSON"),
 
-		"invalid_client":      answered(401, asJSON, `{"error":"invalid_client"}`, "invalid_client"),
-		"invalid_request":     answered(400, asJSON, `{"error":"invalid_request"}`, "invalid_request"),
-		"invalid_scope":       answered(400, asJSON, `{"error":"invalid_scope"}`, "--scope"),
-		"unauthorized_client": answered(403, asJSON, `{"error":"unauthorized_client"}`, "Grant Types"),
-		"error_an_object":     answered(400, asJSON, `{"error":{"code":"broken","message":"in pieces"}}`, "broken: in pieces"),
-		"error_empty_body":    answered(400, "", ``, "answered 400"),
-		"error_html":          answered(403, html, `<title>Blocked</title>`, "answered 403"),
-		"html":                answered(200, html, `<title>Login</title>`, "JSON"),
-		"empty":               answered(200, asJSON, ``, "JSON"),
-		"redirect":            {more: redirects(Token), args: renew, words: "not followed", requests: once},
-		"server_error":        unreachable(500, `{"error":"invalid_grant"}`),
-		"unavailable":         unreachable(503, ``),
+		"invalid_client":      responded(401, asJSON, `{"error":"invalid_client"}`, "invalid_client"),
+		"invalid_request":     responded(400, asJSON, `{"error":"invalid_request"}`, "invalid_request"),
+		"invalid_scope":       responded(400, asJSON, `{"error":"invalid_scope"}`, "--scope"),
+		"unauthorized_client": responded(403, asJSON, `{"error":"unauthorized_client"}`, "Grant Types"),
+		"error_an_object": responded(
+			400, asJSON, `{"error":{"code":"broken","message":"in pieces"}}`, "broken: in pieces",
+		),
+		"error_empty_body": responded(400, "", ``, "answered 400"),
+		"error_html":       responded(403, html, `<title>Blocked</title>`, "answered 403"),
+		"html":             responded(200, html, `<title>Login</title>`, "JSON"),
+		"empty":            responded(200, asJSON, ``, "JSON"),
+		"redirect":         {more: redirects(Token), args: renew, words: "not followed", requests: once},
+		"server_error":     unreachable(500, `{"error":"invalid_grant"}`),
+		"unavailable":      unreachable(503, ``),
 	})
 }
 
@@ -143,7 +156,8 @@ func TestRenewalAccepted(t *testing.T) {
 				return
 			}
 			var token struct{ Scope string }
-			if err := json.Unmarshal([]byte(m.run(t, "token", "-o", "json").Stdout), &token); err != nil || token.Scope != "openid" {
+			if err := json.Unmarshal([]byte(m.run(t, "token", "-o", "json").Stdout), &token); err != nil ||
+				token.Scope != "openid" {
 				t.Errorf("the scope is said to be %q (%v)", token.Scope, err)
 			}
 		})
@@ -170,7 +184,7 @@ func TestRenewalRefused(t *testing.T) {
 			w := all.borrow(t)
 			m := w.machine(t)
 			good := m.run(t, "token").Stdout
-			w.Answer(Token, c.status, asJSON, c.body)
+			w.Respond(Token, c.status, asJSON, c.body)
 			refused(t, m.run(t, "token", "--force-refresh"), 3, "no longer accepts its refresh token", "run loopkey login")
 			w.Confess()
 			refused(t, m.run(t, "token", "--force-refresh"), 3, "no longer accepts its refresh token")
@@ -209,12 +223,16 @@ func TestTokenForAnotherAPI(t *testing.T) {
 	const api = "https://api.example.com/"
 	accessFor := func(audience any) Lies {
 		return Lies{Claims: without("at_hash"), Token: func(a map[string]any) {
-			a["access_token"] = forge.RS256().Sign(map[string]any{"alg": "RS256"}, map[string]any{"aud": audience, "exp": ago(-time.Hour)})
+			a["access_token"] = forge.RS256().Sign(
+				map[string]any{"alg": "RS256"}, map[string]any{"aud": audience, "exp": ago(-time.Hour)},
+			)
 		}}
 	}
 	w := newWorld(t, "LOOPKEY_AUDIENCE="+api)
 	good := w.house.Must("token")
-	for name, audience := range map[string]any{"another": "https://default.example.com/", "others": []any{"a", "b"}, "begins_alike": api + "v2"} {
+	for name, audience := range map[string]any{
+		"another": "https://default.example.com/", "others": []any{"a", "b"}, "begins_alike": api + "v2",
+	} {
 		t.Run("login_"+name, func(t *testing.T) {
 			w.Lie(accessFor(audience))
 			refused(t, w.house.Run("login"), 4, "audience", "not for "+api)

@@ -19,12 +19,16 @@ func TestLoginThroughServe(t *testing.T) {
 	w := newWorld(t)
 	w.house.Serve()
 	for name, c := range map[string]trial{
-		"nonce_wrong":      {lies: Lies{Claims: set("nonce", "another")}, words: "nonce"},
-		"sig_wrong":        {lies: Lies{Sign: forge.OtherRS256().Sign}, words: "signature"},
-		"iss_wrong":        {lies: Lies{Callback: func(q url.Values) { q.Set("iss", "https://mallory.example.com") }}, words: "issuer"},
-		"access_denied":    {lies: Lies{Callback: func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }}, words: "access_denied"},
+		"nonce_wrong": {lies: Lies{Claims: set("nonce", "another")}, words: "nonce"},
+		"sig_wrong":   {lies: Lies{Sign: forge.OtherRS256().Sign}, words: "signature"},
+		"iss_wrong": {
+			lies: Lies{Callback: func(q url.Values) { q.Set("iss", "https://mallory.example.com") }}, words: "issuer",
+		},
+		"access_denied": {
+			lies: Lies{Callback: func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }}, words: "access_denied",
+		},
 		"token_type_DPoP":  {lies: Lies{Token: set("token_type", "DPoP")}, words: "token type"},
-		"unavailable":      {more: answers(Token, 503, html, ""), code: 1, words: "can't be reached"},
+		"unavailable":      {more: responds(Token, 503, html, ""), code: 1, words: "can't be reached"},
 		"id_token_missing": {lies: Lies{Token: without("id_token")}, words: "no ID token"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +58,7 @@ func TestLogoutThroughServe(t *testing.T) {
 	w := newWorld(t)
 	known := newBrowser(t)
 	if status, body := known.get(t, w.house.Serve()); status != 200 || !strings.Contains(body, "Ada") {
-		t.Fatalf("the one-time URL answers %d", status)
+		t.Fatalf("the one-time URL responds %d", status)
 	}
 	w.Reset()
 	var hints []bool
@@ -63,11 +67,13 @@ func TestLogoutThroughServe(t *testing.T) {
 		return false
 	})
 	r := w.house.Run("logout")
-	if r.Code != 0 || !strings.Contains(r.Stderr, "the provider's session ended") || strings.Contains(r.Stderr, "id_token_hint") {
+	if r.Code != 0 || !strings.Contains(r.Stderr, "the provider's session ended") ||
+		strings.Contains(r.Stderr, "id_token_hint") {
 		t.Errorf("exit %d: %s", r.Code, r.Stderr)
 	}
 	w.count(t, map[string]int{Revoke: 1, EndSession: 1})
-	if !slices.Equal(hints, []bool{runtime.GOOS == "linux"}) { // where the system does not tell who asks, the provider asks
+	// where the system does not tell who asks, the provider asks
+	if !slices.Equal(hints, []bool{runtime.GOOS == "linux"}) {
 		t.Errorf("ID tokens sent along: %v", hints)
 	}
 	w.gone(t)

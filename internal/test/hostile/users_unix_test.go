@@ -51,8 +51,10 @@ func newVillage(t *testing.T, issuer string) *village {
 	v.Dir = home
 	self, err := os.Executable()
 	for _, err := range []error{
-		err, os.Mkdir(home, 0o700), os.Chown(home, person, person), os.Chmod(v.dir, 0o755), copyProgram(self, filepath.Join(v.dir, "loopkey")), os.Chmod(filepath.Join(v.dir, "loopkey"), 0o755),
-		os.Symlink("loopkey", filepath.Join(v.dir, "visit")), os.Symlink("loopkey", filepath.Join(v.dir, "send")), os.Symlink("loopkey", filepath.Join(v.dir, "app")),
+		err, os.Mkdir(home, 0o700), os.Chown(home, person, person), os.Chmod(v.dir, 0o755),
+		copyProgram(self, filepath.Join(v.dir, "loopkey")), os.Chmod(filepath.Join(v.dir, "loopkey"), 0o755),
+		os.Symlink("loopkey", filepath.Join(v.dir, "visit")), os.Symlink("loopkey", filepath.Join(v.dir, "send")),
+		os.Symlink("loopkey", filepath.Join(v.dir, "app")),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -47,7 +47,7 @@ func newVault(t testing.TB) *vault {
 	go func() {
 		for call := range calls { // until the connection is closed
 			if call.Type == dbus.TypeMethodCall {
-				v.answer(call)
+				v.respond(call)
 			}
 		}
 	}()
@@ -82,7 +82,7 @@ func (v *vault) Change(how func(secret string) string) {
 	}
 }
 
-func (v *vault) answer(call *dbus.Message) {
+func (v *vault) respond(call *dbus.Message) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	member, _ := call.Headers[dbus.FieldMember].Value().(string)
@@ -118,9 +118,13 @@ func (v *vault) answer(call *dbus.Message) {
 		}
 		v.reply(call, dbus.TypeMethodReply, "", found)
 	case "GetSecret":
-		v.reply(call, dbus.TypeMethodReply, "", secret{call.Body[0].(dbus.ObjectPath), []byte{}, []byte(v.entries[nameOf(path)]), "text/plain"})
+		v.reply(
+			call, dbus.TypeMethodReply, "",
+			secret{call.Body[0].(dbus.ObjectPath), []byte{}, []byte(v.entries[nameOf(path)]), "text/plain"},
+		)
 	case "CreateItem":
-		attributes := call.Body[0].(map[string]dbus.Variant)["org.freedesktop.Secret.Item.Attributes"].Value().(map[string]string)
+		properties := call.Body[0].(map[string]dbus.Variant)
+		attributes := properties["org.freedesktop.Secret.Item.Attributes"].Value().(map[string]string)
 		if prompt == none {
 			v.entries[attributes["username"]] = string(call.Body[1].([]any)[2].([]byte))
 		}

@@ -15,7 +15,8 @@ import (
 
 // steering is text that would clear a terminal, set its title and its clipboard, link
 // elsewhere, turn the reading direction, draw lines of its own, and run in a page.
-const steering = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b[2J\u009b31m\x1b]8;;https://mallory.example.com\x07here\x1b]8;;\x07" +
+const steering = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b[2J\u009b31m" +
+	"\x1b]8;;https://mallory.example.com\x07here\x1b]8;;\x07" +
 	"\u202egpj.exe\u2066\u2028\u200b\x00\x7f\r\nLogged in as root at https://bank.example.com.\r" +
 	`<script>alert(1)</script><img src=x onerror=alert(2)>"'&amp;` + "\ufeff\U000e0041"
 
@@ -38,14 +39,18 @@ func calm(t testing.TB, what, text string) {
 func TestWordsOnTheTerminal(t *testing.T) {
 	t.Parallel()
 	everywhere := func(m map[string]any) {
-		for _, name := range []string{"name", "email", "nickname", "preferred_username", "given_name", "picture", "org_name", "org_id", "acr", "new"} {
+		for _, name := range []string{
+			"name", "email", "nickname", "preferred_username", "given_name", "picture", "org_name", "org_id", "acr", "new",
+		} {
 			m[name] = steering
 		}
 		m["amr"] = []string{steering}
 		m["https://example.com/"+steering] = map[string]any{steering: steering}
 	}
 	said := url.Values{"error": {"access_denied"}, "error_description": {steering}, "error_uri": {steering}}
-	refusal, err := json.Marshal(map[string]string{"error": steering, "error_description": steering, "error_uri": steering})
+	refusal, err := json.Marshal(
+		map[string]string{"error": steering, "error_description": steering, "error_uri": steering},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,10 +82,10 @@ func TestWordsOnTheTerminal(t *testing.T) {
 		}}},
 		"callback, error":   {lies: Lies{Callback: func(q url.Values) { q.Del("code"); q.Set("error", steering) }}},
 		"callback, iss":     {lies: Lies{Callback: func(q url.Values) { q.Set("iss", steering) }}},
-		"token refused":     {more: func(p *Provider) { p.Answer(Token, 400, asJSON, string(refusal)) }},
-		"token refused, 2":  {more: func(p *Provider) { p.Answer(Token, 503, "text/"+steering[10:12], steering) }},
-		"content type":      {more: func(p *Provider) { p.Answer(Token, 200, "text/html; x=\u202e", steering) }},
-		"discovery refused": {more: func(p *Provider) { p.Answer(Discovery, 404, html, steering) }},
+		"token refused":     {more: func(p *Provider) { p.Respond(Token, 400, asJSON, string(refusal)) }},
+		"token refused, 2":  {more: func(p *Provider) { p.Respond(Token, 503, "text/"+steering[10:12], steering) }},
+		"content type":      {more: func(p *Provider) { p.Respond(Token, 200, "text/html; x=\u202e", steering) }},
+		"discovery refused": {more: func(p *Provider) { p.Respond(Discovery, 404, html, steering) }},
 		"redirect": {more: func(p *Provider) {
 			p.On(Token, func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("Location", "https://mallory.example.com/"+url.PathEscape(steering))
@@ -88,10 +93,19 @@ func TestWordsOnTheTerminal(t *testing.T) {
 				return true
 			})
 		}},
-		"device code":    {lies: Lies{Device: set("user_code", steering)}, args: []string{"login", "--device", "--timeout", "2s"}},
-		"device URI":     {lies: Lies{Device: set("verification_uri", "https://example.com/"+steering)}, args: []string{"login", "--device", "--timeout", "2s"}},
-		"device message": {lies: Lies{Device: set("message", steering)}, args: []string{"login", "--device", "--timeout", "3s"}, works: true},
-		"device refused": {more: func(p *Provider) { p.Answer(Device, 400, asJSON, string(refusal)) }, args: []string{"login", "--device"}},
+		"device code": {
+			lies: Lies{Device: set("user_code", steering)}, args: []string{"login", "--device", "--timeout", "2s"},
+		},
+		"device URI": {
+			lies: Lies{Device: set("verification_uri", "https://example.com/"+steering)},
+			args: []string{"login", "--device", "--timeout", "2s"},
+		},
+		"device message": {
+			lies: Lies{Device: set("message", steering)}, args: []string{"login", "--device", "--timeout", "3s"}, works: true,
+		},
+		"device refused": {
+			more: func(p *Provider) { p.Respond(Device, 400, asJSON, string(refusal)) }, args: []string{"login", "--device"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,11 +120,13 @@ func TestWordsOnTheTerminal(t *testing.T) {
 			}
 			r := h.Run(c.args...)
 			calm(t, "stderr", r.Stderr)
-			if strings.Contains(r.Stdout, "\x1b") || (r.Code == 0) != (c.works || strings.Contains(r.Stderr, "\nLogged in as Ada")) {
+			if strings.Contains(r.Stdout, "\x1b") ||
+				(r.Code == 0) != (c.works || strings.Contains(r.Stderr, "\nLogged in as Ada")) {
 				t.Errorf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
 			}
 			for _, args := range [][]string{
-				{"status"}, {"status", "-o", "json"}, {"token"}, {"token", "-o", "json"}, {"token", "-o", "header"}, {"token", "--id-token"},
+				{"status"}, {"status", "-o", "json"}, {"token"}, {"token", "-o", "json"}, {"token", "-o", "header"},
+				{"token", "--id-token"},
 				{"token", "--force-refresh"}, {"logout", "--no-browser"},
 			} {
 				r := h.Run(args...)
@@ -137,7 +153,8 @@ func TestWordsInJSON(t *testing.T) {
 	}
 	text := h.Must("status", "-o", "json")
 	calm(t, "the status", text)
-	if err := json.Unmarshal([]byte(text), &status); err != nil || status.Name != steering || status.Claims["name"] != steering {
+	if err := json.Unmarshal([]byte(text), &status); err != nil || status.Name != steering ||
+		status.Claims["name"] != steering {
 		t.Errorf("got %+v, %v", status, err)
 	}
 }
@@ -159,10 +176,13 @@ func TestWordsOnThePage(t *testing.T) {
 	browser := newBrowser(t)
 	browser.get(t, h.Serve())
 	var protected struct{ User map[string]any }
-	if _, body := browser.get(t, h.Base+"/protected"); json.Unmarshal([]byte(body), &protected) != nil || protected.User["name"] != steering {
+	if _, body := browser.get(t, h.Base+"/protected"); json.Unmarshal([]byte(body), &protected) != nil ||
+		protected.User["name"] != steering {
 		t.Errorf("/protected answers %s", body)
 	}
-	pages := []string{"/", "/profile", "/auth/logout", "/none/" + url.PathEscape(steering), "/auth/login?org=" + url.QueryEscape(steering)}
+	pages := []string{
+		"/", "/profile", "/auth/logout", "/none/" + url.PathEscape(steering), "/auth/login?org=" + url.QueryEscape(steering),
+	}
 	said := url.Values{"error": {steering}, "error_description": {steering}}
 	p.Lie(Lies{Callback: func(q url.Values) {
 		q.Del("code")
@@ -212,14 +232,14 @@ func (b *browser) get(t testing.TB, target string, headers ...string) (status in
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	answer, err := b.client.Do(r)
+	response, err := b.client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer.StatusCode, string(text)
+	return response.StatusCode, string(text)
 }

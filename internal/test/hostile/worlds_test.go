@@ -31,7 +31,10 @@ func newWorld(t testing.TB, env ...string) *world {
 
 func worldOf(t testing.TB, p *Provider, env ...string) *world {
 	t.Helper()
-	w := &world{Provider: p, house: house.New(t, p.Issuer(), env...), name: known.Client{Profile: "default", Issuer: p.Issuer(), ClientID: house.Client}.Name()}
+	w := &world{
+		Provider: p, house: house.New(t, p.Issuer(), env...),
+		name: known.Client{Profile: "default", Issuer: p.Issuer(), ClientID: house.Client}.Name(),
+	}
 	w.house.Must("login")
 	w.was = w.stored(t)
 	return w
@@ -98,7 +101,8 @@ func (w *world) unharmed(t testing.TB) {
 // unharmedButRotated is unharmed after a renewal: one refresh token may have taken the place of another.
 func (w *world) unharmedButRotated(t testing.TB) {
 	t.Helper()
-	if now := w.stored(t); !bytes.Equal(now.Head, w.was.Head) || !reflect.DeepEqual(withoutRefreshToken(t, now.Body), withoutRefreshToken(t, w.was.Body)) {
+	if now := w.stored(t); !bytes.Equal(now.Head, w.was.Head) ||
+		!reflect.DeepEqual(withoutRefreshToken(t, now.Body), withoutRefreshToken(t, w.was.Body)) {
 		t.Error("the session is not as it was before")
 	}
 }
@@ -232,7 +236,8 @@ func (all worlds) accept(t *testing.T, trials map[string]trial) {
 			if c.args == nil {
 				c.args = []string{"login"}
 			}
-			if r := m.run(t, c.args...); r.Code != 0 || r.Stdout != "" || !strings.Contains(r.Stderr, "Logged in as") || !strings.Contains(r.Stderr, c.words) {
+			if r := m.run(t, c.args...); r.Code != 0 || r.Stdout != "" || !strings.Contains(r.Stderr, "Logged in as") ||
+				!strings.Contains(r.Stderr, c.words) {
 				t.Fatalf("exit %d: %s", r.Code, r.Stderr)
 			}
 			w.count(t, c.requests)

@@ -13,69 +13,89 @@ import (
 )
 
 // answers has an endpoint answer this, whatever is asked.
-func answers(endpoint string, status int, kind, body string) func(*world) {
-	return func(w *world) { w.Answer(endpoint, status, kind, body) }
+func responds(endpoint string, status int, kind, body string) func(*world) {
+	return func(w *world) { w.Respond(endpoint, status, kind, body) }
 }
 
 const asJSON = "application/json"
 
-// What the token endpoint may answer to a code (RFC 6749, sections 5.1 and 5.2; OpenID Connect Core 1.0, section 3.1.3.3).
-func TestTokenAnswer(t *testing.T) {
+// What the token endpoint may answer to a code (RFC 6749, sections 5.1 and 5.2; OpenID Connect Core 1.0, section
+// 3.1.3.3).
+func TestTokenResponse(t *testing.T) {
 	t.Parallel()
 	lie := func(name string, value any, words string) trial {
 		return trial{lies: Lies{Token: set(name, value)}, words: words, requests: map[string]int{Token: 1, UserInfo: 0}}
 	}
-	answered := func(status int, kind, body, words string) trial {
-		return trial{more: answers(Token, status, kind, body), words: words, requests: map[string]int{Token: 1, Keys: 0}}
+	responded := func(status int, kind, body, words string) trial {
+		return trial{more: responds(Token, status, kind, body), words: words, requests: map[string]int{Token: 1, Keys: 0}}
 	}
 	unreachable := func(status int, body string) trial {
-		c := answered(status, asJSON, body, "can't be reached")
+		c := responded(status, asJSON, body, "can't be reached")
 		c.code = 1
 		return c
 	}
 	newWorlds(t).refuse(t, map[string]trial{
-		"token_type_DPoP":        lie("token_type", "DPoP", "token type"),
-		"token_type_MAC":         lie("token_type", "mac", "token type"),
-		"token_type_empty":       lie("token_type", "", "token type"),
-		"token_type_missing":     {lies: Lies{Token: without("token_type")}, words: "token type"},
-		"token_type_N_A":         lie("token_type", "N_A", "token type"),
-		"access_token_missing":   {lies: Lies{Token: without("access_token")}, words: "no access token"},
-		"access_token_capitals":  {lies: Lies{Token: func(a map[string]any) { a["ACCESS_TOKEN"] = a["access_token"]; delete(a, "access_token") }}, words: "no access token"},
+		"token_type_DPoP":      lie("token_type", "DPoP", "token type"),
+		"token_type_MAC":       lie("token_type", "mac", "token type"),
+		"token_type_empty":     lie("token_type", "", "token type"),
+		"token_type_missing":   {lies: Lies{Token: without("token_type")}, words: "token type"},
+		"token_type_N_A":       lie("token_type", "N_A", "token type"),
+		"access_token_missing": {lies: Lies{Token: without("access_token")}, words: "no access token"},
+		"access_token_capitals": {
+			lies:  Lies{Token: func(a map[string]any) { a["ACCESS_TOKEN"] = a["access_token"]; delete(a, "access_token") }},
+			words: "no access token",
+		},
 		"access_token_empty":     lie("access_token", "", "no access token"),
 		"access_token_a_list":    lie("access_token", []any{"a"}, "JSON"),
 		"access_token_newline":   lie("access_token", "abc\r\nX-Injected: 1", "characters"),
 		"access_token_gigantic":  lie("access_token", strings.Repeat("a", 65<<10), "too large"),
 		"refresh_token_gigantic": lie("refresh_token", strings.Repeat("a", 65<<10), "too large"),
-		"access_token_other":     lie("access_token", "another", "access token hash"), // at_hash is of the one that was issued
-		"id_token_missing":       {lies: Lies{Token: without("id_token")}, words: "no ID token"},
-		"id_token_empty":         lie("id_token", "", "no ID token"),
-		"id_token_null":          lie("id_token", nil, "no ID token"),
-		"id_token_an_object":     lie("id_token", map[string]any{"sub": "ada"}, "JSON"),
-		"expires_in_negative":    lie("expires_in", -60, "expires_in"),
-		"expires_in_minus_word":  lie("expires_in", "-60", "expires_in"),
+		// at_hash is of the one that was issued
+		"access_token_other":    lie("access_token", "another", "access token hash"),
+		"id_token_missing":      {lies: Lies{Token: without("id_token")}, words: "no ID token"},
+		"id_token_empty":        lie("id_token", "", "no ID token"),
+		"id_token_null":         lie("id_token", nil, "no ID token"),
+		"id_token_an_object":    lie("id_token", map[string]any{"sub": "ada"}, "JSON"),
+		"expires_in_negative":   lie("expires_in", -60, "expires_in"),
+		"expires_in_minus_word": lie("expires_in", "-60", "expires_in"),
 
-		"invalid_grant":           answered(400, asJSON, `{"error":"invalid_grant","error_description":"code was used"}`, "invalid_grant: code was used"),
-		"invalid_client":          answered(401, asJSON, `{"error":"invalid_client"}`, "--client-secret-file"),
-		"invalid_request":         answered(400, asJSON, `{"error":"invalid_request"}`, "invalid_request"),
-		"unauthorized_client":     answered(400, asJSON, `{"error":"unauthorized_client"}`, "Grant Types"),
-		"unsupported_grant_type":  answered(400, asJSON, `{"error":"unsupported_grant_type"}`, "unsupported_grant_type"),
-		"error_unknown":           answered(400, asJSON, `{"error":"new_error","error_uri":"https://docs.example.com/"}`, "new_error"),
-		"error_an_object":         answered(400, asJSON, `{"error":{"code":"broken","message":"in pieces"}}`, "broken: in pieces"),
-		"error_a_number":          answered(400, asJSON, `{"error":7}`, "answered 400"),
-		"error_a_list":            answered(400, asJSON, `[{"error":"invalid_request"}]`, "answered 400"),
-		"error_empty_body":        answered(400, "", ``, "answered 400"),
-		"error_html":              answered(403, html, `<!doctype html><title>Blocked</title>`, "answered 403"),
-		"error_with_escapes":      answered(400, asJSON, `{"error":"x","error_description":"\u001b[2Jgone\u202e"}`, "�[2Jgone�"),
-		"error_in_a_200":          answered(200, asJSON, `{"error":"bad_verification_code","error_description":"it is wrong"}`, "bad_verification_code: it is wrong"),
-		"error_beside_tokens":     lie("error", "invalid_request", "invalid_request"),
-		"html":                    answered(200, html, `<!doctype html>`, "JSON"),
-		"empty":                   answered(200, asJSON, ``, "JSON"),
-		"a_list":                  answered(200, asJSON, `[]`, "JSON"),
-		"null":                    answered(200, asJSON, `null`, "JSON"),
-		"a_form":                  answered(200, "application/x-www-form-urlencoded", `access_token=a&token_type=bearer`, "JSON"),
-		"half_an_object":          answered(200, asJSON, `{"access_token":"a"`, "JSON"),
-		"two_objects":             answered(200, asJSON, `{"access_token":"a"}{}`, "JSON"),
-		"redirect":                {more: redirects(Token), words: "a redirect, which is not followed", requests: map[string]int{Token: 1}},
+		"invalid_grant": responded(
+			400, asJSON, `{"error":"invalid_grant","error_description":"code was used"}`, "invalid_grant: code was used",
+		),
+		"invalid_client":         responded(401, asJSON, `{"error":"invalid_client"}`, "--client-secret-file"),
+		"invalid_request":        responded(400, asJSON, `{"error":"invalid_request"}`, "invalid_request"),
+		"unauthorized_client":    responded(400, asJSON, `{"error":"unauthorized_client"}`, "Grant Types"),
+		"unsupported_grant_type": responded(400, asJSON, `{"error":"unsupported_grant_type"}`, "unsupported_grant_type"),
+		"error_unknown": responded(
+			400, asJSON, `{"error":"new_error","error_uri":"https://docs.example.com/"}`, "new_error",
+		),
+		"error_an_object": responded(
+			400, asJSON, `{"error":{"code":"broken","message":"in pieces"}}`, "broken: in pieces",
+		),
+		"error_a_number":   responded(400, asJSON, `{"error":7}`, "answered 400"),
+		"error_a_list":     responded(400, asJSON, `[{"error":"invalid_request"}]`, "answered 400"),
+		"error_empty_body": responded(400, "", ``, "answered 400"),
+		"error_html":       responded(403, html, `<!doctype html><title>Blocked</title>`, "answered 403"),
+		"error_with_escapes": responded(
+			400, asJSON, `{"error":"x","error_description":"\u001b[2Jgone\u202e"}`, "�[2Jgone�",
+		),
+		"error_in_a_200": responded(
+			200, asJSON, `{"error":"bad_verification_code","error_description":"it is wrong"}`,
+			"bad_verification_code: it is wrong",
+		),
+		"error_beside_tokens": lie("error", "invalid_request", "invalid_request"),
+		"html":                responded(200, html, `<!doctype html>`, "JSON"),
+		"empty":               responded(200, asJSON, ``, "JSON"),
+		"a_list":              responded(200, asJSON, `[]`, "JSON"),
+		"null":                responded(200, asJSON, `null`, "JSON"),
+		"a_form": responded(
+			200, "application/x-www-form-urlencoded", `access_token=a&token_type=bearer`, "JSON",
+		),
+		"half_an_object": responded(200, asJSON, `{"access_token":"a"`, "JSON"),
+		"two_objects":    responded(200, asJSON, `{"access_token":"a"}{}`, "JSON"),
+		"redirect": {
+			more: redirects(Token), words: "a redirect, which is not followed", requests: map[string]int{Token: 1},
+		},
 		"temporarily_unavailable": unreachable(503, `{"error":"temporarily_unavailable"}`),
 		"server_error":            unreachable(500, `{"error":"invalid_grant"}`), // a 5xx says nothing of the grant
 	})
@@ -92,7 +112,7 @@ func redirects(endpoint string) func(*world) {
 	}
 }
 
-func TestTokenAnswerAccepted(t *testing.T) {
+func TestTokenResponseAccepted(t *testing.T) {
 	t.Parallel()
 	one := map[string]int{Token: 1}
 	all := newWorlds(t)
@@ -223,7 +243,9 @@ func TestUserInfo(t *testing.T) {
 	t.Parallel()
 	lacking := func(c map[string]any) { delete(c, "name"); delete(c, "email") }
 	about := func(change func(claims map[string]any), words string) trial {
-		return trial{lies: Lies{Claims: lacking, UserInfo: change}, words: words, requests: map[string]int{UserInfo: 1, Revoke: 0}}
+		return trial{
+			lies: Lies{Claims: lacking, UserInfo: change}, words: words, requests: map[string]int{UserInfo: 1, Revoke: 0},
+		}
 	}
 	// asJWT answers a signed UserInfo.
 	asJWT := func(sign func(header, claims map[string]any) string, header, claims func(map[string]any)) func(w *world) {
@@ -236,14 +258,19 @@ func TestUserInfo(t *testing.T) {
 			if claims != nil {
 				claims(c)
 			}
-			w.Answer(UserInfo, 200, "application/jwt", sign(h, c))
+			w.Respond(UserInfo, 200, "application/jwt", sign(h, c))
 		}
 	}
 	jwt := func(sign func(header, claims map[string]any) string, header, claims func(map[string]any), words string) trial {
-		return trial{lies: Lies{Claims: lacking}, more: asJWT(sign, header, claims), words: words, requests: map[string]int{UserInfo: 1}}
+		return trial{
+			lies: Lies{Claims: lacking}, more: asJWT(sign, header, claims), words: words, requests: map[string]int{UserInfo: 1},
+		}
 	}
-	answered := func(status int, kind, body, words string) trial {
-		return trial{lies: Lies{Claims: lacking}, more: answers(UserInfo, status, kind, body), words: words, requests: map[string]int{UserInfo: 1}}
+	responded := func(status int, kind, body, words string) trial {
+		return trial{
+			lies: Lies{Claims: lacking}, more: responds(UserInfo, status, kind, body), words: words,
+			requests: map[string]int{UserInfo: 1},
+		}
 	}
 	// es256 publishes another key beside the ID tokens', and tells how UserInfo is signed.
 	es256 := func(c trial, told ...string) trial {
@@ -263,16 +290,18 @@ func TestUserInfo(t *testing.T) {
 		"sub_empty":           about(set("sub", ""), "subject"),
 		"sub_a_list":          about(set("sub", []any{"ada"}), "subject"),
 		"sub_other_case":      about(set("sub", "Ada"), "subject"),
-		"html":                answered(200, html, "<p>", "UserInfo"),
-		"empty":               answered(200, asJSON, "", "UserInfo"),
-		"a_list":              answered(200, asJSON, `[{"sub":"ada"}]`, "UserInfo"),
+		"html":                responded(200, html, "<p>", "UserInfo"),
+		"empty":               responded(200, asJSON, "", "UserInfo"),
+		"a_list":              responded(200, asJSON, `[{"sub":"ada"}]`, "UserInfo"),
 		"jwt_sub_wrong":       jwt(sign, nil, set("sub", "mallory"), "subject"),
 		"jwt_iss_wrong":       jwt(sign, nil, set("iss", "https://mallory.example.com"), "issuer"),
 		"jwt_aud_wrong":       jwt(sign, nil, set("aud", "mallory"), "audience"),
 		"jwt_signature_wrong": jwt(forge.OtherRS256().Sign, nil, nil, "signature"),
 		"jwt_alg_none":        jwt(forge.Unsigned, set("alg", "none"), nil, "algorithm"),
 		"jwt_HS256":           jwt(forge.HS256(forge.RS256().PEM()).Sign, set("alg", "HS256"), nil, "algorithm"),
-		"jwt_alg_not_told":    es256(jwt(forge.ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, "algorithm"), "PS256"),
+		"jwt_alg_not_told": es256(
+			jwt(forge.ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, "algorithm"), "PS256",
+		),
 	})
 	shown := func(name string) func(t *testing.T, w *world) {
 		return func(t *testing.T, w *world) {
@@ -288,15 +317,29 @@ func TestUserInfo(t *testing.T) {
 		return c
 	}
 	all.accept(t, map[string]trial{
-		"scope_claims":           good(trial{lies: Lies{Claims: lacking}, requests: asked}, "Ada of UserInfo"), // its bearer is in the header, or the provider would refuse it
-		"jwt":                    good(jwt(sign, nil, nil, ""), "Ada of UserInfo"),
-		"jwt_ES256":              good(es256(jwt(forge.ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, ""), "none", "HS256", "ES256"), "Ada of UserInfo"),
-		"not_needed":             {requests: map[string]int{UserInfo: 0}},
-		"id_token_comes_first":   good(trial{lies: Lies{Claims: without("email"), UserInfo: set("name", "Mallory")}, requests: asked}, "Ada Lovelace"),
-		"refused":                good(answered(401, asJSON, ``, ""), "ada"),
-		"broken":                 good(answered(500, asJSON, ``, ""), "ada"),
-		"redirect_not_followed":  good(trial{lies: Lies{Claims: lacking}, more: redirects(UserInfo), requests: asked}, "ada"),
-		"no_endpoint":            good(trial{lies: Lies{Claims: lacking, Discovery: without("userinfo_endpoint")}, requests: map[string]int{UserInfo: 0}}, "ada"),
-		"session_claims_ignored": good(trial{lies: Lies{Claims: lacking, UserInfo: set("exp", 1)}, requests: asked}, "Ada of UserInfo"),
+		// its bearer is in the header, or the provider would refuse it
+		"scope_claims": good(trial{lies: Lies{Claims: lacking}, requests: asked}, "Ada of UserInfo"),
+		"jwt":          good(jwt(sign, nil, nil, ""), "Ada of UserInfo"),
+		"jwt_ES256": good(
+			es256(
+				jwt(forge.ES256().Sign, func(h map[string]any) { h["alg"], h["kid"] = "ES256", "ec-1" }, nil, ""), "none", "HS256",
+				"ES256",
+			),
+			"Ada of UserInfo",
+		),
+		"not_needed": {requests: map[string]int{UserInfo: 0}},
+		"id_token_comes_first": good(
+			trial{lies: Lies{Claims: without("email"), UserInfo: set("name", "Mallory")}, requests: asked}, "Ada Lovelace",
+		),
+		"refused":               good(responded(401, asJSON, ``, ""), "ada"),
+		"broken":                good(responded(500, asJSON, ``, ""), "ada"),
+		"redirect_not_followed": good(trial{lies: Lies{Claims: lacking}, more: redirects(UserInfo), requests: asked}, "ada"),
+		"no_endpoint": good(
+			trial{lies: Lies{Claims: lacking, Discovery: without("userinfo_endpoint")}, requests: map[string]int{UserInfo: 0}},
+			"ada",
+		),
+		"session_claims_ignored": good(
+			trial{lies: Lies{Claims: lacking, UserInfo: set("exp", 1)}, requests: asked}, "Ada of UserInfo",
+		),
 	})
 }
