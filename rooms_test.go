@@ -15,12 +15,12 @@ const module = "github.com/loopkey/loopkey/"
 // session, keystore, then token or page. A room may import those that stand
 // behind it, and no other of ours. A new arrow is a decision, so it is made here.
 const mayImport = `
-internal/cli: internal/clock internal/config internal/environ internal/handoff internal/keystores internal/known internal/localhost internal/private internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
+internal/cli: internal/clock internal/config internal/environ internal/handoff internal/keystores internal/known internal/localhost internal/private internal/sharedstore internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
 internal/clock:
 internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words
 internal/environ:
 internal/handoff: internal/localurl internal/private internal/wire keystore loopback provider
-internal/keystores: keystore
+internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
 internal/layout: internal/words
 internal/licences:
@@ -28,12 +28,14 @@ internal/localhost: internal/localurl internal/words
 internal/localurl:
 internal/pages: internal/layout internal/private internal/words provider
 internal/private:
+internal/sharedstore: internal/private internal/wire keystore
 internal/tenant:
 internal/terminal: internal/clock internal/words
 internal/upstream: internal/localhost internal/localurl internal/words provider session
 internal/wire: internal/words
 internal/words:
 keystore: internal/private internal/words
+keystore/keystoretest: keystore
 loopback: internal/clock internal/environ internal/localhost internal/localurl internal/words provider
 provider: internal/clock internal/localurl internal/private internal/words
 session: internal/clock internal/known internal/private internal/wire internal/words keystore provider
@@ -43,7 +45,7 @@ internal/test/axe: internal/test/chromium internal/test/npm
 internal/test/chromium:
 internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
-internal/test/house: internal/cli internal/tenant keystore
+internal/test/house: internal/cli internal/sharedstore internal/tenant keystore
 internal/test/markup:
 internal/test/npm:
 internal/test/panva: internal/test/npm

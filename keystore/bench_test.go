@@ -32,11 +32,6 @@ func benchmark(b *testing.B, store func() Store) {
 
 func BenchmarkMemory(b *testing.B) { benchmark(b, Memory) }
 
-func BenchmarkSocket(b *testing.B) {
-	path := served(b, Memory())
-	benchmark(b, func() Store { return Dial(path) })
-}
-
 // BenchmarkFile reads with a store that has read nothing before, as a process does.
 func BenchmarkFile(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "sessions")

@@ -9,25 +9,24 @@ import (
 
 // explain puts an error of go-keyring into words. It runs /usr/bin/security,
 // whose exit code is the last byte of the Security framework's code.
-func explain(err error) (why, next string) {
+func explain(err error) (why string, reason Reason) {
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		switch byte(exit.ExitCode()) { //nolint:gosec // the byte is what is compared
 		case lastByte(-25308): // errSecInteractionNotAllowed
-			return "it is locked, and there is nobody to ask (an SSH session has no dialogs)",
-				"run security unlock-keychain, " + orFile
+			return "it is locked, and there is nobody to ask (an SSH session has no dialogs)", ReasonLockedNoDisplay
 		case lastByte(-128): // errSecUserCanceled
-			return "its dialog was dismissed", "try again and allow it, " + orFile
+			return "its dialog was dismissed", ReasonDismissed
 		case lastByte(-25293): // errSecAuthFailed
-			return "the password was wrong, or access was denied", "unlock the login keychain in Keychain Access, " + orFile
+			return "the password was wrong, or access was denied", ReasonWrongPassword
 		case lastByte(-25307), lastByte(-25294): // errSecNoDefaultKeychain, errSecNoSuchKeychain
-			return "there is no default keychain", "make one in Keychain Access, " + orFile
+			return "there is no default keychain", ReasonNoDefault
 		}
-		return "/usr/bin/security ended with " + exit.ProcessState.String(), "try again, " + orFile
+		return "/usr/bin/security ended with " + exit.ProcessState.String(), ReasonFailed
 	}
 	if _, ok := errors.AsType[*exec.Error](err); ok {
-		return "/usr/bin/security can't be run", "use --keystore file"
+		return "/usr/bin/security can't be run", ReasonNoKeychain
 	}
-	return words.Printable(err.Error()), "try again, " + orFile
+	return words.Printable(err.Error()), ReasonFailed
 }
 
 func lastByte(code int32) byte { return byte(code) } //nolint:gosec // as exit does

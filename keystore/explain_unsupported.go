@@ -5,6 +5,6 @@ package keystore
 import "github.com/loopkey/loopkey/internal/words"
 
 // explain puts an error of go-keyring into words.
-func explain(err error) (why, next string) {
-	return words.Printable(err.Error()), "use --keystore file"
+func explain(err error) (why string, reason Reason) {
+	return words.Printable(err.Error()), ReasonNoKeychain
 }

@@ -9,15 +9,14 @@ import (
 )
 
 // explain puts an error of the Credential Manager into words.
-func explain(err error) (why, next string) {
+func explain(err error) (why string, reason Reason) {
 	switch {
 	case errors.Is(err, windows.ERROR_NO_SUCH_LOGON_SESSION):
-		return "this logon has no Credential Manager (over SSH, or as a service, Windows gives none)",
-			"use a desktop session, " + orFile
+		return "this logon has no Credential Manager (over SSH, or as a service, Windows gives none)", ReasonNoLogonSession
 	case errors.Is(err, windows.ERROR_ACCESS_DENIED):
-		return "the Credential Manager denies access", "run loopkey as yourself, " + orFile
+		return "the Credential Manager denies access", ReasonDenied
 	case errors.Is(err, windows.ERROR_NOT_ENOUGH_QUOTA), errors.Is(err, windows.ERROR_NOT_ENOUGH_MEMORY):
-		return "the Credential Manager is full", "remove credentials that are no longer used, " + orFile
+		return "the Credential Manager is full", ReasonFull
 	}
-	return "the Credential Manager answered: " + words.Printable(err.Error()), "try again, " + orFile
+	return "the Credential Manager answered: " + words.Printable(err.Error()), ReasonFailed
 }

@@ -134,7 +134,7 @@ func (f *files) Save(ctx context.Context, name string, r Record) error {
 // openFor opens the directory to write a file there, and makes it where there is none.
 func (f *files) openFor(name string) (*os.Root, error) {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return nil, f.unavailable("it can't be made: "+reason(err), "make "+f.dir+" writable", err)
+		return nil, f.unavailable(ReasonFolderReadOnly, f.dir, "it can't be made: "+reason(err), err)
 	}
 	dir, err := f.open()
 	if err != nil {
@@ -148,7 +148,8 @@ func (f *files) openFor(name string) (*os.Root, error) {
 }
 
 func (f *files) unwritable(name string, err error) error {
-	return f.unavailable(f.path(name+extension)+" can't be written: "+reason(err), "free some space, or make it writable", err)
+	path := f.path(name + extension)
+	return f.unavailable(ReasonUnwritable, path, path+" can't be written: "+reason(err), err)
 }
 
 // Reserve implements Reserver. It makes sure of the passphrase, and writes as much
@@ -223,7 +224,7 @@ func (f *files) Delete(ctx context.Context, name string) error {
 	defer dir.Close()
 	for _, file := range []string{temporary(name), name + extension} { // a link is removed, not what it names
 		if err := dir.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return f.unavailable(f.path(file)+" can't be removed: "+reason(err), "remove it by hand", err)
+			return f.unavailable(ReasonUndeletable, f.path(file), f.path(file)+" can't be removed: "+reason(err), err)
 		}
 	}
 	return f.sync(dir)
@@ -249,8 +250,12 @@ func (f *files) path(file string) string { return filepath.Join(f.dir, file) }
 // crash leaves one at most, and the next write replaces it.
 func temporary(name string) string { return "." + name + ".new" }
 
-func (f *files) unavailable(why, next string, err error) error {
-	return &UnavailableError{What: "the encrypted file", Why: why, Next: next, Err: err}
+func (f *files) unavailable(r Reason, path, why string, err error) error {
+	return &UnavailableError{What: "the encrypted file", Why: why, Reason: r, Path: path, Err: err}
+}
+
+func (f *files) unreadable(path string, err error) error {
+	return f.unavailable(ReasonUnreadable, path, path+" can't be read: "+reason(err), err)
 }
 
 // reason is an error of the file system without the path, which the words around it name.
@@ -268,27 +273,30 @@ func reason(err error) string {
 func checkPrivate(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return &UnavailableError{What: dir, Why: reason(err), Next: "make it a directory of your own", Err: err}
+		return &UnavailableError{What: dir, Why: reason(err), Reason: ReasonNoFolder, Path: dir, Err: err}
 	}
-	return refuse(dir, info, fs.ModeDir, "0700")
+	return refuse(dir, info, fs.ModeDir)
 }
 
 // refuse says what is wrong with a file or directory that may hold sessions.
-func refuse(path string, info fs.FileInfo, kind fs.FileMode, mode string) error {
-	e := &UnavailableError{What: path, Next: "make sure that it is yours, then run chmod " + mode + " " + path}
+func refuse(path string, info fs.FileInfo, kind fs.FileMode) error {
+	refusal := func(r Reason, why string) error {
+		return &UnavailableError{What: path, Why: "it " + why, Reason: r, Path: path}
+	}
+	exposed := private.Exposed(info, 0o077)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		e.Why, e.Next = "it is a symbolic link", "remove the link"
+		return refusal(ReasonLink, "is a symbolic link")
+	case info.Mode().Type() != kind && kind == fs.ModeDir:
+		return refusal(ReasonInTheWay, "is no directory")
 	case info.Mode().Type() != kind:
-		e.Why, e.Next = "it is no "+map[fs.FileMode]string{fs.ModeDir: "directory", 0: "regular file"}[kind], "move it away"
-	default:
-		why := private.Exposed(info, 0o077)
-		if why == "" {
-			return nil
-		}
-		e.Why = "it " + why
+		return refusal(ReasonInTheWay, "is no regular file")
+	case exposed != "" && kind == fs.ModeDir:
+		return refusal(ReasonExposedFolder, exposed)
+	case exposed != "":
+		return refusal(ReasonExposedFile, exposed)
 	}
-	return e
+	return nil
 }
 
 // open opens the directory; ErrNotFound where there is none.
@@ -301,12 +309,12 @@ func (f *files) open() (*os.Root, error) {
 	}
 	dir, err := os.OpenRoot(f.dir)
 	if err != nil {
-		return nil, f.unavailable(f.dir+" can't be opened: "+reason(err), "make it readable", err)
+		return nil, f.unavailable(ReasonUnreadable, f.dir, f.dir+" can't be opened: "+reason(err), err)
 	}
 	// What was opened is asked, so that nothing can be put in its place.
 	info, err := dir.Stat(".")
 	if err == nil {
-		err = refuse(f.dir, info, fs.ModeDir, "0700")
+		err = refuse(f.dir, info, fs.ModeDir)
 	}
 	if err != nil {
 		_ = dir.Close()
@@ -322,9 +330,9 @@ func (f *files) inPlace(dir *os.Root, file string) error {
 		return ErrNotFound
 	}
 	if err != nil {
-		return f.unavailable(f.path(file)+" can't be read: "+reason(err), "make it readable", err)
+		return f.unreadable(f.path(file), err)
 	}
-	return refuse(f.path(file), info, 0, "0600")
+	return refuse(f.path(file), info, 0)
 }
 
 func (f *files) read(dir *os.Root, name string) ([]byte, error) {
@@ -336,19 +344,19 @@ func (f *files) read(dir *os.Root, name string) ([]byte, error) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, f.unavailable(f.path(name)+" can't be read: "+reason(err), "make it readable", err)
+		return nil, f.unreadable(f.path(name), err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err == nil {
-		err = refuse(f.path(name), info, 0, "0600")
+		err = refuse(f.path(name), info, 0)
 	}
 	if err != nil {
 		return nil, err
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
-		return nil, f.unavailable(f.path(name)+" can't be read: "+reason(err), "make it readable", err)
+		return nil, f.unreadable(f.path(name), err)
 	}
 	if len(content) > maxFile {
 		return nil, fmt.Errorf("%s: %w", f.path(name), corrupt("it is too large"))
@@ -416,7 +424,7 @@ func (f *files) know(ctx context.Context, confirm bool) error {
 		return err
 	}
 	if passphrase == "" {
-		return f.unavailable("the passphrase is empty", "set LOOPKEY_PASSPHRASE, or type it", nil)
+		return f.unavailable(ReasonNoPassphrase, "", "the passphrase is empty", nil)
 	}
 	f.passphrase = passphrase
 	return nil
@@ -471,8 +479,7 @@ func (f *files) decrypt(content []byte, name string) (string, error) {
 	r, err := age.Decrypt(bytes.NewReader(content), identity)
 	if errors.Is(err, age.ErrIncorrectIdentity) {
 		f.passphrase = "" // the next call may ask again
-		return "", f.unavailable("the passphrase does not open "+f.path(name),
-			"try again; if it is forgotten, delete the file and run loopkey login", nil)
+		return "", f.unavailable(ReasonWrongPassphrase, f.path(name), "the passphrase does not open "+f.path(name), nil)
 	}
 	var plain []byte
 	if err == nil {

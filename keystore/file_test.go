@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // passphrases answers with the given ones in turn, the last for ever, and counts.
@@ -45,75 +43,6 @@ func saved(t *testing.T, names ...string) (dir string) {
 		}
 	}
 	return dir
-}
-
-// The contract of Store, for those that need nothing from the machine.
-func TestStores(t *testing.T) {
-	t.Parallel()
-	stores := map[string]func(*testing.T) Store{
-		"memory": func(*testing.T) Store { return Memory() },
-		"file":   func(t *testing.T) Store { return File(filepath.Join(t.TempDir(), "a", "b"), secretly("right")) },
-		"socket": func(t *testing.T) Store { return Dial(served(t, Memory())) },
-	}
-	for name, store := range stores {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			contract(t, store(t))
-		})
-	}
-}
-
-func contract(t *testing.T, s Store) {
-	t.Helper()
-	ctx := t.Context()
-	if _, err := s.Load(ctx, "me"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("Load of nothing: %v", err)
-	}
-	if _, err := s.Head(ctx, "me"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("Head of nothing: %v", err)
-	}
-	if err := s.Delete(ctx, "me"); err != nil {
-		t.Errorf("Delete of nothing: %v", err)
-	}
-	for _, want := range []Record{sized("a", 8<<10), {Head: []byte{0, 1, 2}, Body: []byte("ß\n")}, sized("b", 10), sized("c", 64<<10)} {
-		if err := s.Save(ctx, "me", want); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Save(ctx, "you.1", sized("you", 100)); err != nil {
-			t.Fatal(err)
-		}
-		got, err := s.Load(ctx, "me")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Error(diff)
-		}
-		got.Body[0] = '!' // a caller's slice is the caller's
-		h, err := s.Head(ctx, "me")
-		if err != nil || !bytes.Equal(h.Head, want.Head) || h.Body != nil && !bytes.Equal(h.Body, want.Body) {
-			t.Errorf("Head: %q, %.20q, %v", h.Head, h.Body, err)
-		}
-	}
-	for range 2 {
-		if err := s.Delete(ctx, "me"); err != nil {
-			t.Error(err)
-		}
-		if _, err := s.Head(ctx, "me"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("Head of what was deleted: %v", err)
-		}
-	}
-	if r, err := s.Load(ctx, "you.1"); err != nil || string(r.Head) != string(sized("you", 0).Head) {
-		t.Errorf("the neighbour: %q, %v", r.Head, err)
-	}
-	if err := s.Delete(ctx, "you.1"); err != nil {
-		t.Error(err)
-	}
-	for _, name := range []string{"../me", "", "a/b"} {
-		if err := s.Save(ctx, name, sized("a", 1)); err == nil {
-			t.Errorf("Save(%q) worked", name)
-		}
-	}
 }
 
 func TestFilePassphrase(t *testing.T) {

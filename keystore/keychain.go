@@ -11,22 +11,18 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
-// service is the name under which the keychain lists every entry.
-const service = "loopkey"
-
-const orFile = "or use --keystore file"
-
 // KeychainOptions are for the OS keychain; the zero value is what most want.
 type KeychainOptions struct {
+	Service  string        // the name under which the keychain lists every entry; "" means loopkey
 	Limit    time.Duration // how long one call may take, a person's typing included; 0 means 10 seconds
 	MaxEntry int           // the largest entry in bytes; 0 means the platform's: 2400 on Windows and macOS, any elsewhere
 }
 
 // Keychain returns the OS keychain: the Secret Service, macOS's login keychain,
-// Windows's Credential Manager. Entries carry the service name loopkey and the
-// record's name as their account. Making the store does not touch the keychain.
+// Windows's Credential Manager. Entries carry the service's name and the record's
+// name as their account. Making the store does not touch the keychain.
 func Keychain(opts KeychainOptions) Store {
-	k := &keychain{limit: cmp.Or(opts.Limit, 10*time.Second)}
+	k := &keychain{entries: osEntries{cmp.Or(opts.Service, "loopkey")}, limit: cmp.Or(opts.Limit, 10*time.Second)}
 	switch {
 	case opts.MaxEntry > 0:
 		k.max = max(opts.MaxEntry, minEntry)
@@ -37,8 +33,9 @@ func Keychain(opts KeychainOptions) Store {
 }
 
 type keychain struct {
-	limit time.Duration
-	max   int
+	entries osEntries
+	limit   time.Duration
+	max     int
 }
 
 func (k *keychain) Head(ctx context.Context, name string) (r Record, err error) {
@@ -92,43 +89,41 @@ func (k *keychain) do(ctx context.Context, name string, operation func(context.C
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, noAnswer(k.limit))
 	defer cancel()
-	return operation(ctx, split{osEntries{}, k.max, lookAfter})
+	return operation(ctx, split{k.entries, k.max, lookAfter})
 }
 
 func noAnswer(limit time.Duration) error {
 	return &UnavailableError{
-		Why:  fmt.Sprintf("no answer in %v", limit),
-		Next: "answer the keychain's dialog if one is open, unlock the keychain and try again, " + orFile,
-		Err:  context.DeadlineExceeded,
+		Why: fmt.Sprintf("no answer in %v", limit), Reason: ReasonNoAnswer, Err: context.DeadlineExceeded,
 	}
 }
 
 // osEntries is the OS keychain through go-keyring, whose calls know no context.
-type osEntries struct{}
+type osEntries struct{ service string }
 
 // turn lets one call at a time into go-keyring. Calls that hang do not pile up
 // behind each other then, and go-keyring mixes up the answers of two prompts.
 var turn = make(chan struct{}, 1)
 
-func (osEntries) get(ctx context.Context, name string) (string, error) {
+func (o osEntries) get(ctx context.Context, name string) (string, error) {
 	return call(ctx, func() (string, error) {
-		return found(func() (string, error) { return keyring.Get(service, name) })
+		return found(func() (string, error) { return keyring.Get(o.service, name) })
 	})
 }
 
-func (osEntries) set(ctx context.Context, name, value string) error {
-	_, err := call(ctx, func() (string, error) { return "", keyring.Set(service, name, value) })
+func (o osEntries) set(ctx context.Context, name, value string) error {
+	_, err := call(ctx, func() (string, error) { return "", keyring.Set(o.service, name, value) })
 	return err
 }
 
-func (osEntries) remove(ctx context.Context, name string) error {
+func (o osEntries) remove(ctx context.Context, name string) error {
 	_, err := call(ctx, func() (string, error) {
-		before := copies(name)
+		before := copies(o.service, name)
 		for range mostCopies {
-			if _, err := found(func() (string, error) { return "", keyring.Delete(service, name) }); err != nil {
+			if _, err := found(func() (string, error) { return "", keyring.Delete(o.service, name) }); err != nil {
 				return "", err
 			}
-			left := copies(name)
+			left := copies(o.service, name)
 			if left == 0 || left >= before { // a dialog that was dismissed is not opened again
 				break
 			}
@@ -193,7 +188,7 @@ func guard(f func() (string, error)) (value string, err error) {
 	defer func() {
 		// go-keyring dereferences nil when the bus goes away while a prompt is open.
 		if recover() != nil {
-			err = &UnavailableError{Why: "it went away while it was asked", Next: "try again, " + orFile}
+			err = &UnavailableError{Why: "it went away while it was asked", Reason: ReasonFailed}
 		}
 	}()
 	if err := look(); err != nil {
@@ -206,12 +201,12 @@ func guard(f func() (string, error)) (value string, err error) {
 	case errors.Is(err, keyring.ErrNotFound), errors.Is(err, ErrNotFound):
 		return "", ErrNotFound
 	case errors.Is(err, keyring.ErrSetDataTooBig):
-		return "", &UnavailableError{Why: "it refuses an entry of this size", Next: "use --keystore file", Err: err}
+		return "", &UnavailableError{Why: "it refuses an entry of this size", Reason: ReasonEntryTooLarge, Err: err}
 	case errors.Is(err, keyring.ErrUnsupportedPlatform):
-		return "", &UnavailableError{Why: "this build knows no keychain on " + runtime.GOOS, Next: "use --keystore file", Err: err}
+		return "", &UnavailableError{Why: "this build knows no keychain on " + runtime.GOOS, Reason: ReasonNoKeychain, Err: err}
 	}
-	why, next := explain(err)
-	return "", &UnavailableError{Why: why, Next: next, Err: err}
+	why, reason := explain(err)
+	return "", &UnavailableError{Why: why, Reason: reason, Err: err}
 }
 
 // late says why ctx ended: this store's limit, the caller's, or an interruption.
@@ -221,7 +216,7 @@ func late(ctx context.Context) error {
 		return cause
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &UnavailableError{Why: "no answer in time", Next: "unlock it and try again, " + orFile, Err: cause}
+		return &UnavailableError{Why: "no answer in time", Reason: ReasonTooSlow, Err: cause}
 	}
 	return fmt.Errorf("waiting for the stored session: %w", cause)
 }

@@ -11,7 +11,6 @@
 package keystore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 )
@@ -57,22 +56,3 @@ var (
 	// ErrCorrupt: something is there that can't be decoded. It is left as it is.
 	ErrCorrupt = errors.New("the stored session can't be read")
 )
-
-// An UnavailableError says why a store can't be used, and what the person can do.
-type UnavailableError struct {
-	What string // what can't be used; "": the keychain
-	Why  string // no D-Bus session, the collection is locked, no answer in 10s …
-	Next string // what to do
-	Err  error  `json:"-"` // may be nil; never holds a secret
-}
-
-func (e *UnavailableError) Error() string {
-	return cmp.Or(e.What, "the keychain") + " can't be used: " + e.Why
-}
-
-func (e *UnavailableError) Unwrap() []error {
-	if e.Err == nil {
-		return []error{ErrUnavailable}
-	}
-	return []error{ErrUnavailable, e.Err}
-}

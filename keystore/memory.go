@@ -16,7 +16,10 @@ type memory struct {
 
 func (m *memory) Head(ctx context.Context, name string) (Record, error) { return m.Load(ctx, name) }
 
-func (m *memory) Load(_ context.Context, name string) (Record, error) {
+func (m *memory) Load(ctx context.Context, name string) (Record, error) {
+	if err := check(ctx, name); err != nil {
+		return Record{}, err
+	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	r, ok := m.records[name]
@@ -26,8 +29,8 @@ func (m *memory) Load(_ context.Context, name string) (Record, error) {
 	return r.clone(), nil
 }
 
-func (m *memory) Save(_ context.Context, name string, r Record) error {
-	if err := checkName(name); err != nil {
+func (m *memory) Save(ctx context.Context, name string, r Record) error {
+	if err := check(ctx, name); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -36,11 +39,21 @@ func (m *memory) Save(_ context.Context, name string, r Record) error {
 	return nil
 }
 
-func (m *memory) Delete(_ context.Context, name string) error {
+func (m *memory) Delete(ctx context.Context, name string) error {
+	if err := check(ctx, name); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.records, name)
 	return nil
+}
+
+func check(ctx context.Context, name string) error {
+	if ctx.Err() != nil {
+		return late(ctx)
+	}
+	return checkName(name)
 }
 
 func (r Record) clone() Record { return Record{bytes.Clone(r.Head), bytes.Clone(r.Body)} }

@@ -45,8 +45,7 @@ func look() error {
 		}
 	}
 	return &UnavailableError{
-		Why:  "there is no D-Bus session",
-		Next: "log in to a desktop session, or run this under dbus-run-session with a Secret Service, " + orFile,
+		Why: "there is no D-Bus session", Reason: ReasonNoBus,
 	}
 }
 
@@ -59,7 +58,7 @@ func abandon() {
 }
 
 // copies counts the items that stand for an entry; 0 where that can't be known.
-func copies(name string) int {
+func copies(service, name string) int {
 	secrets, err := ss.NewSecretService()
 	if err != nil {
 		return 0
@@ -88,16 +87,15 @@ func vanished(err error) bool {
 
 // explain puts an error of go-keyring into words. It has few error values, so
 // the rest is told by its types and texts.
-func explain(err error) (why, next string) {
+func explain(err error) (why string, reason Reason) {
 	if e, ok := errors.AsType[dbus.Error](err); ok {
 		return explainReply(e)
 	}
 	if _, ok := errors.AsType[*exec.Error](err); ok {
-		return "there is no D-Bus session", "log in to a desktop session, " + orFile
+		return "there is no D-Bus session", ReasonNoBus
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
-		return "no D-Bus session answers at the address in DBUS_SESSION_BUS_ADDRESS",
-			"log in again or unset the variable, " + orFile
+		return "no D-Bus session answers at the address in DBUS_SESSION_BUS_ADDRESS", ReasonBusAddress
 	}
 	text := err.Error()
 	switch {
@@ -105,37 +103,35 @@ func explain(err error) (why, next string) {
 		return explainLocked(text)
 	case errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
-		return "the D-Bus session closed the connection", "try again; under sudo or su, the session is another user's; " + orFile
+		return "the D-Bus session closed the connection", ReasonBusClosed
 	case strings.HasPrefix(text, "dbus: ") && strings.Contains(text, " address"):
-		return "what DBUS_SESSION_BUS_ADDRESS holds is no address of a D-Bus session",
-			"log in again or unset the variable, " + orFile
+		return "what DBUS_SESSION_BUS_ADDRESS holds is no address of a D-Bus session", ReasonBusAddress
 	case strings.Contains(text, "authentication"):
-		return "the D-Bus session refuses this user", "under sudo or su, the session is another user's: run loopkey as yourself, " + orFile
+		return "the D-Bus session refuses this user", ReasonOtherUser
 	}
-	return "the Secret Service answered: " + words.Printable(text), "try again, " + orFile
+	return "the Secret Service answered: " + words.Printable(text), ReasonFailed
 }
 
-func explainReply(e dbus.Error) (why, next string) {
+func explainReply(e dbus.Error) (why string, reason Reason) {
 	switch e.Name {
 	case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner":
-		return "no Secret Service runs in this D-Bus session", "start gnome-keyring, KWallet or KeePassXC, " + orFile
+		return "no Secret Service runs in this D-Bus session", ReasonNoService
 	case "org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Timeout", "org.freedesktop.DBus.Error.TimedOut":
-		return "the Secret Service does not answer", "restart it, " + orFile
+		return "the Secret Service does not answer", ReasonServiceSilent
 	case "org.freedesktop.DBus.Error.AccessDenied":
-		return "the D-Bus session does not let this program reach the Secret Service",
-			"allow org.freedesktop.secrets to the sandbox, " + orFile
+		return "the D-Bus session does not let this program reach the Secret Service", ReasonSandbox
 	case "org.freedesktop.Secret.Error.IsLocked":
 		return locked()
 	}
 	if strings.HasPrefix(e.Name, "org.freedesktop.DBus.Error.Spawn.") {
-		return "the Secret Service could not be started", "start gnome-keyring, KWallet or KeePassXC, " + orFile
+		return "the Secret Service could not be started", ReasonNoService
 	}
-	return "the Secret Service answered: " + words.Printable(e.Error()), "try again, " + orFile
+	return "the Secret Service answered: " + words.Printable(e.Error()), ReasonFailed
 }
 
 // explainLocked tells a collection that is not there from one that stayed
 // locked: go-keyring says the same of both, so the Secret Service is asked.
-func explainLocked(text string) (why, next string) {
+func explainLocked(text string) (why string, reason Reason) {
 	if !strings.Contains(text, "/aliases/default") {
 		return locked()
 	}
@@ -147,16 +143,14 @@ func explainLocked(text string) (why, next string) {
 	err = conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets").
 		Call("org.freedesktop.Secret.Service.ReadAlias", 0, "default").Store(&path)
 	if err == nil && path == "/" {
-		return "the Secret Service has no default collection",
-			"create a keyring (Passwords and Keys, or kwalletmanager) and make it the default, " + orFile
+		return "the Secret Service has no default collection", ReasonNoDefault
 	}
 	return locked()
 }
 
-func locked() (why, next string) {
+func locked() (why string, reason Reason) {
 	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		return "the keychain is locked, and there is no display to ask for its password on",
-			"unlock it (gnome-keyring-daemon --unlock reads the password from stdin), " + orFile
+		return "the keychain is locked, and there is no display to ask for its password on", ReasonLockedNoDisplay
 	}
-	return "the keychain is locked: its dialog was dismissed, or could not be shown", "unlock it and try again, " + orFile
+	return "the keychain is locked: its dialog was dismissed, or could not be shown", ReasonLocked
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package keystore
+package keystore_test
 
 import (
 	"bufio"
@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -21,6 +22,8 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/loopkey/loopkey/internal/test/secretservice"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/keystore/keystoretest"
 )
 
 // These tests use the real Secret Service. go-keyring keeps one connection a
@@ -33,10 +36,11 @@ const (
 )
 
 type result struct {
-	Why, Next string
-	NotFound  bool
-	Took      time.Duration
-	Other     string
+	Why      string
+	Reason   keystore.Reason
+	NotFound bool
+	Took     time.Duration
+	Other    string
 }
 
 // child runs the task in a child process with the environment.
@@ -103,44 +107,56 @@ func TestChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Keychain(KeychainOptions{Limit: limit})
+	s := keystore.Keychain(keystore.KeychainOptions{Limit: limit})
 	start := time.Now()
 	switch task {
 	case "contract":
-		contract(t, s)
-		contract(t, Keychain(KeychainOptions{Limit: limit, MaxEntry: 2400}))
+		keystoretest.Run(t, func(*testing.T) keystore.Store { return s })
+		keystoretest.Run(t, func(*testing.T) keystore.Store {
+			return keystore.Keychain(keystore.KeychainOptions{Limit: limit, MaxEntry: 2400})
+		})
+	case "services":
+		mine := keystore.Keychain(keystore.KeychainOptions{Service: "myapp", Limit: limit})
+		err = errors.Join(s.Save(t.Context(), "me", record("loopkey's", 10)), mine.Save(t.Context(), "me", record("mine", 10)))
+		for want, store := range map[string]keystore.Store{"loopkey's": s, "mine": mine} {
+			r, loadErr := store.Load(t.Context(), "me")
+			if err = errors.Join(err, loadErr); string(r.Head) != string(record(want, 10).Head) {
+				err = errors.Join(err, fmt.Errorf("%s: %q", want, r.Head))
+			}
+		}
+		err = errors.Join(err, s.Delete(t.Context(), "me"))
 	case "head":
 		_, err = s.Head(t.Context(), "me")
 	case "save":
-		err = s.Save(t.Context(), "me", sized("me", 8<<10))
+		err = s.Save(t.Context(), "me", record("me", 8<<10))
 	case "delete":
 		err = s.Delete(t.Context(), "me")
 	case "read on":
 		for range 300 {
-			if _, err = s.Head(t.Context(), "me"); err != nil && !errors.Is(err, ErrNotFound) {
+			if _, err = s.Head(t.Context(), "me"); err != nil && !errors.Is(err, keystore.ErrNotFound) {
 				break
 			}
 			err = nil
 		}
 	case "come and go":
 		for range 300 {
-			err = errors.Join(err, s.Save(t.Context(), "me", sized("me", 10)), s.Delete(t.Context(), "me"))
+			err = errors.Join(err, s.Save(t.Context(), "me", record("me", 10)), s.Delete(t.Context(), "me"))
 		}
 	case "abandoned save":
-		err = s.Save(t.Context(), "me", sized("abandoned", 10))
+		err = s.Save(t.Context(), "me", record("abandoned", 10))
 		// Still alive when the service goes on, as loopkey serve is. The second
 		// call has its turn when the first one has ended.
 		_, _ = os.Stdout.WriteString("given up\n")
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		if err != nil {
-			_, err = Keychain(KeychainOptions{}).Head(t.Context(), "me")
+			_, err = keystore.Keychain(keystore.KeychainOptions{}).Head(t.Context(), "me")
 		}
 	default:
 		t.Fatalf("no task %q", task)
 	}
-	r := result{Took: time.Since(start), NotFound: errors.Is(err, ErrNotFound)}
-	if e, ok := errors.AsType[*UnavailableError](err); ok {
-		r.Why, r.Next = e.Why, e.Next
+	r := result{Took: time.Since(start), NotFound: errors.Is(err, keystore.ErrNotFound)}
+	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
+		r.Why, r.Reason = e.Why, e.Reason
 	} else if err != nil {
 		r.Other = err.Error()
 	}
@@ -192,24 +208,20 @@ func TestReadsBesideDeletes(t *testing.T) {
 	running.Wait()
 }
 
-// The same words of the service or of a collection do not mean that there is no such item.
-func TestVanished(t *testing.T) {
+// Two programs with services of their own have keychains of their own.
+func TestServices(t *testing.T) {
 	t.Parallel()
-	const path = "Object does not exist at path “/org/freedesktop/secrets"
-	for _, c := range []struct {
-		name, text string
-		want       bool
-	}{
-		{"org.freedesktop.Secret.Error.NoSuchObject", "gone", true},
-		{"org.freedesktop.DBus.Error.UnknownObject", path + "/collection/login/1”", true},
-		{"org.freedesktop.DBus.Error.UnknownMethod", path + "/collection/login/1”", true},
-		{"org.freedesktop.DBus.Error.UnknownInterface", path + "/collection/login/1”", true},
-		{"org.freedesktop.DBus.Error.UnknownMethod", path + "/collection/login”", false},
-		{"org.freedesktop.DBus.Error.UnknownMethod", path + "”", false},
-		{"org.freedesktop.DBus.Error.Failed", path + "/collection/login/1”", false},
-	} {
-		if got := vanished(dbus.Error{Name: c.name, Body: []any{c.text}}); got != c.want {
-			t.Errorf("%s: %s: %t", c.name, c.text, got)
+	k := secretservice.Start(t)
+	if r := child(t, "services", 10*time.Second, k.Env()...); r.Why+r.Other != "" || r.NotFound {
+		t.Errorf("%+v", r)
+	}
+	conn := k.Connect(t)
+	for service, want := range map[string]int{"loopkey": 0, "myapp": 1} {
+		var items []dbus.ObjectPath
+		err := conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets/collection/login").
+			Call("org.freedesktop.Secret.Collection.SearchItems", 0, map[string]string{"service": service}).Store(&items)
+		if err != nil || len(items) != want {
+			t.Errorf("%s: %v, %v", service, items, err)
 		}
 	}
 }
@@ -254,60 +266,63 @@ func TestKeychainCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	const short = 300 * time.Millisecond
 	cases := map[string]struct {
-		env   func(t *testing.T) []string
-		why   string
-		waits bool
+		env    func(t *testing.T) []string
+		why    string
+		reason keystore.Reason
+		waits  bool
 	}{
 		"no D-Bus session": {func(t *testing.T) []string {
 			return []string{"DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR=" + t.TempDir()}
-		}, "there is no D-Bus session", false},
+		}, "there is no D-Bus session", keystore.ReasonNoBus, false},
 		"autolaunch": {func(t *testing.T) []string {
 			return []string{"DBUS_SESSION_BUS_ADDRESS=autolaunch:", "XDG_RUNTIME_DIR=" + t.TempDir()}
-		}, "there is no D-Bus session", false},
+		}, "there is no D-Bus session", keystore.ReasonNoBus, false},
 		"the bus is gone": {func(t *testing.T) []string {
 			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(t.TempDir(), "bus")}
-		}, "no D-Bus session answers", false},
+		}, "no D-Bus session answers", keystore.ReasonBusAddress, false},
 		"no address": {func(*testing.T) []string {
 			return []string{"DBUS_SESSION_BUS_ADDRESS=bogus"}
-		}, "DBUS_SESSION_BUS_ADDRESS holds is no address", false},
+		}, "DBUS_SESSION_BUS_ADDRESS holds is no address", keystore.ReasonBusAddress, false},
 		"no place in the address": {func(*testing.T) []string {
 			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:guid=1"}
-		}, "DBUS_SESSION_BUS_ADDRESS holds is no address", false},
+		}, "DBUS_SESSION_BUS_ADDRESS holds is no address", keystore.ReasonBusAddress, false},
 		"a bus that never answers": {func(t *testing.T) []string {
-			path := filepath.Join(socketDir(t), "bus")
-			listen(t, path)
+			path, _ := listen(t)
 			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=" + path}
-		}, "no answer in 300ms", true},
+		}, "no answer in 300ms", keystore.ReasonNoAnswer, true},
 		"a bus that hangs up": {func(t *testing.T) []string {
-			path := filepath.Join(socketDir(t), "bus")
-			l := listen(t, path)
+			path, l := listen(t)
 			go hangUp(l)
 			return []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=" + path}
-		}, "closed the connection", false},
-		"no Secret Service": {func(t *testing.T) []string { return secretservice.StartBus(t).Env() }, "no Secret Service runs", false},
-		"no collection":     {func(t *testing.T) []string { return secretservice.StartEmpty(t).Env() }, "no default collection", false},
+		}, "closed the connection", keystore.ReasonBusClosed, false},
+		"no Secret Service": {func(t *testing.T) []string {
+			return secretservice.StartBus(t).Env()
+		}, "no Secret Service runs", keystore.ReasonNoService, false},
+		"no collection": {func(t *testing.T) []string {
+			return secretservice.StartEmpty(t).Env()
+		}, "no default collection", keystore.ReasonNoDefault, false},
 		"locked, no display": {func(t *testing.T) []string {
 			k := secretservice.Start(t)
 			k.Lock(t)
 			return k.Env()
-		}, "locked, and there is no display", false},
+		}, "locked, and there is no display", keystore.ReasonLockedNoDisplay, false},
 		"locked, the dialog dismissed": {func(t *testing.T) []string {
 			k := secretservice.Start(t)
 			k.Lock(t)
 			prompter(t, k, true)
 			return append(k.Env(), "DISPLAY=:7")
-		}, "its dialog was dismissed", false},
+		}, "its dialog was dismissed", keystore.ReasonLocked, false},
 		"locked, nobody answers the dialog": {func(t *testing.T) []string {
 			k := secretservice.Start(t)
 			k.Lock(t)
 			prompter(t, k, false)
 			return append(k.Env(), "DISPLAY=:7")
-		}, "no answer in 300ms", true},
+		}, "no answer in 300ms", keystore.ReasonNoAnswer, true},
 		"the Secret Service is stopped": {func(t *testing.T) []string {
 			k := secretservice.Start(t)
 			k.Stop(t)
 			return k.Env()
-		}, "no answer in 300ms", true},
+		}, "no answer in 300ms", keystore.ReasonNoAnswer, true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -319,7 +334,7 @@ func TestKeychainCannotBeUsed(t *testing.T) {
 			env := c.env(t)
 			for _, task := range []string{"head", "save", "delete"} {
 				r := child(t, task, limit, env...)
-				if !strings.Contains(r.Why, c.why) || !strings.Contains(r.Next, "--keystore file") {
+				if !strings.Contains(r.Why, c.why) || r.Reason != c.reason {
 					t.Errorf("%s: %+v", task, r)
 				}
 				if c.waits && (r.Took < short || r.Took > short+5*time.Second) || r.Took > 15*time.Second {
@@ -371,6 +386,27 @@ func TestNoBusIsStarted(t *testing.T) {
 	if _, err := os.Stat(started); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("dbus-launch was run (%v)", err)
 	}
+}
+
+// record returns a record of about size bytes.
+func record(mark string, size int) keystore.Record {
+	return keystore.Record{Head: []byte(`{"mark":"` + mark + `"}`), Body: []byte(strings.Repeat(mark, size/len(mark)))}
+}
+
+// listen returns a Unix socket in a folder with a short name: a socket's path has 104 bytes at most.
+func listen(t *testing.T) (path string, l net.Listener) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "loopkey") //nolint:usetesting // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path = filepath.Join(dir, "bus")
+	if l, err = (&net.ListenConfig{}).Listen(t.Context(), "unix", path); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return path, l
 }
 
 func hangUp(l net.Listener) {

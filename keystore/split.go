@@ -152,8 +152,7 @@ func encodeContent(r Record) (content, coding string, headLen int, err error) {
 	}
 	if len(content) > maxContent {
 		return "", "", 0, &UnavailableError{
-			Why:  fmt.Sprintf("the session is too large to keep (%d bytes)", len(content)),
-			Next: "ask for fewer claims and scopes",
+			Why: fmt.Sprintf("the session is too large to keep (%d bytes)", len(content)), Reason: ReasonTooLarge,
 		}
 	}
 	return content, coding, headLen, nil
@@ -405,8 +404,7 @@ func (s split) gone(ctx context.Context, name string) error {
 
 func ignored(what string) error {
 	return &UnavailableError{
-		Why:  what + ": its dialog was dismissed, or it allows no change",
-		Next: "try again and confirm its dialog, " + orFile,
+		Why: what + ": its dialog was dismissed, or it allows no change", Reason: ReasonUnchanged,
 	}
 }
 

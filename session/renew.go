@@ -22,6 +22,10 @@ const (
 	silentPatience  = 9 * time.Second
 )
 
+// ReasonNotStoredYet is the reason of a keystore.UnavailableError where a renewed session is not stored yet: for some
+// seconds more it is tried.
+const ReasonNotStoredYet keystore.Reason = "not_stored_yet"
+
 // A renewal is one use of the refresh token.
 type renewal struct {
 	request Request
@@ -185,7 +189,7 @@ func (s *Session) saveSurely(ctx context.Context, st *state, slow func(error)) e
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
 	defer cancel()
 	began := time.Now()
-	silent := s.explain(&keystore.UnavailableError{Why: "it does not answer", Next: "unlock it: for some seconds more loopkey tries to store the renewed session"})
+	silent := s.explain(&keystore.UnavailableError{Why: "it does not answer", Reason: ReasonNotStoredYet})
 	patience := time.AfterFunc(silentPatience, func() { slow(silent) })
 	defer patience.Stop()
 	for pause := 500 * time.Millisecond; ; pause *= 2 { // each may show the person a dialog

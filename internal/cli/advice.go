@@ -2,10 +2,12 @@ package cli
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
@@ -17,7 +19,7 @@ import (
 // An advice is a row of the table of what a person can do: a sentence about a reason that an error gives, or about all
 // errors of a kind. Names in braces stand for parts that the error or the situation fills in.
 type advice struct {
-	about any    // a provider.Reason, a sentinel, or nil of an error's type
+	about any    // a provider.Reason, a keystore.Reason, a sentinel, or nil of an error's type
 	text  string // a part of a sentence, after a colon
 	auth0 string // the same for an Auth0 tenant; "": text
 }
@@ -73,6 +75,46 @@ func advices() []advice {
 			"HTTPS_PROXY=http://user:password@{proxy}: try again when the provider can be reached; the session is kept", "",
 		},
 
+		{keystore.ReasonNoAnswer, "answer the keychain's dialog if one is open, unlock the keychain and try again, " + orFile, ""},
+		{keystore.ReasonTooSlow, "unlock it and try again, " + orFile, ""},
+		{keystore.ReasonFailed, "try again, " + orFile, ""},
+		{keystore.ReasonLocked, "unlock it and try again, " + orFile, ""},
+		{keystore.ReasonLockedNoDisplay, onMac("run security unlock-keychain",
+			"unlock it (gnome-keyring-daemon --unlock reads the password from stdin)") + ", " + orFile, ""},
+		{keystore.ReasonDismissed, "try again and allow it, " + orFile, ""},
+		{keystore.ReasonWrongPassword, "unlock the login keychain in Keychain Access, " + orFile, ""},
+		{keystore.ReasonUnchanged, "try again and confirm its dialog, " + orFile, ""},
+		{keystore.ReasonEntryTooLarge, "use --keystore file", ""},
+		{keystore.ReasonNoKeychain, "use --keystore file", ""},
+		{keystore.ReasonNoDefault, onMac("make one in Keychain Access",
+			"create a keyring (Passwords and Keys, or kwalletmanager) and make it the default") + ", " + orFile, ""},
+		{keystore.ReasonDenied, "run loopkey as yourself, " + orFile, ""},
+		{keystore.ReasonNoLogonSession, "use a desktop session, " + orFile, ""},
+		{keystore.ReasonFull, "remove credentials that are no longer used, " + orFile, ""},
+		{keystore.ReasonNoBus, "log in to a desktop session, or run this under dbus-run-session with a Secret Service, " + orFile, ""},
+		{keystore.ReasonBusAddress, "log in again or unset the variable, " + orFile, ""},
+		{keystore.ReasonBusClosed, "try again; under sudo or su, the session is another user's; " + orFile, ""},
+		{keystore.ReasonOtherUser, "under sudo or su, the session is another user's: run loopkey as yourself, " + orFile, ""},
+		{keystore.ReasonNoService, "start gnome-keyring, KWallet or KeePassXC, " + orFile, ""},
+		{keystore.ReasonServiceSilent, "restart it, " + orFile, ""},
+		{keystore.ReasonSandbox, "allow org.freedesktop.secrets to the sandbox, " + orFile, ""},
+		{keystore.ReasonNoPassphrase, "set LOOPKEY_PASSPHRASE, or type it", ""},
+		{reasonNoTerminal, "set LOOPKEY_PASSPHRASE", ""},
+		{reasonPassphrasesDiffer, "try again", ""},
+		{keystore.ReasonWrongPassphrase, "try again; if it is forgotten, delete the file and run loopkey login", ""},
+		{keystore.ReasonNoFolder, "make it a directory of your own", ""},
+		{keystore.ReasonFolderReadOnly, "make {path} writable", ""},
+		{keystore.ReasonUnreadable, "make it readable", ""},
+		{keystore.ReasonUnwritable, "free some space, or make it writable", ""},
+		{keystore.ReasonUndeletable, "remove it by hand", ""},
+		{keystore.ReasonExposedFolder, "make sure that it is yours, then run chmod 0700 {path}", ""},
+		{keystore.ReasonExposedFile, "make sure that it is yours, then run chmod 0600 {path}", ""},
+		{keystore.ReasonLink, "remove the link", ""},
+		{keystore.ReasonInTheWay, "move it away", ""},
+		{keystore.ReasonTooLarge, "ask for fewer claims and scopes", ""},
+		{sharedstore.ReasonGone, "start loopkey demo again", ""},
+		{session.ReasonNotStoredYet, "unlock it: for some seconds more loopkey tries to store the renewed session", ""},
+
 		{(*session.AudienceError)(nil), "run loopkey login --audience {audience}", ""},
 		{
 			(*loopback.PortTakenError)(nil),
@@ -96,6 +138,16 @@ func advices() []advice {
 		{errDeviceTimeout, "run loopkey login --device again; --timeout gives more time", ""},
 		{session.ErrLocked, "try again when it is done", ""},
 	}
+}
+
+const orFile = "or use --keystore file"
+
+// onMac returns what is so on macOS, and otherwise elsewhere.
+func onMac(mac, elsewhere string) string {
+	if runtime.GOOS == "darwin" {
+		return mac
+	}
+	return elsewhere
 }
 
 // A situation is what advice depends on beside the error: where each value of the configuration came from is in it.
@@ -126,7 +178,7 @@ func (at situation) advice(err error) string {
 		return at.fill(at.sentence((*session.AudienceError)(nil)), provider.Diagnosis{Audience: e.Audience})
 	}
 	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
-		return e.Next
+		return strings.ReplaceAll(at.sentence(e.Reason), "{path}", words.Printable(e.Path))
 	}
 	if _, ok := errors.AsType[*loopback.PortTakenError](err); ok {
 		return at.sentence((*loopback.PortTakenError)(nil))

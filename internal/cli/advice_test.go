@@ -13,6 +13,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/upstream"
+	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -82,7 +83,7 @@ func TestAdviceIsPrintable(t *testing.T) {
 	}
 }
 
-// Each reason that the provider package declares has one row.
+// Each reason that a library declares has one row.
 func TestAdviceIsComplete(t *testing.T) {
 	t.Parallel()
 	rows := map[any]int{}
@@ -92,11 +93,54 @@ func TestAdviceIsComplete(t *testing.T) {
 			t.Errorf("%v has %d rows, or no text", row.about, rows[row.about])
 		}
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), "../../provider/reason.go", nil, 0)
+	for reason, name := range declared(t, "../../provider/reason.go") {
+		if rows[provider.Reason(reason)] != 1 {
+			t.Errorf("%s has no row", name)
+		}
+	}
+	for reason, name := range declared(t, "../../keystore/reason.go") {
+		if rows[keystore.Reason(reason)] != 1 {
+			t.Errorf("%s has no row", name)
+		}
+	}
+}
+
+// Where the keychain can't be used, an encrypted file is a way out.
+func TestAdviceAboutKeychains(t *testing.T) {
+	t.Parallel()
+	for reason, name := range declared(t, "../../keystore/reason.go") {
+		err := &keystore.UnavailableError{Why: "it is so", Reason: keystore.Reason(reason), Path: "/home/ada/\x1b[2J"}
+		got := situation{}.advice(fmt.Errorf("profile %q: %w", "work", err))
+		switch err.Reason {
+		case keystore.ReasonExposedFile:
+			if got != "make sure that it is yours, then run chmod 0600 /home/ada/\uFFFD[2J" {
+				t.Errorf("%s: %q", name, got)
+			}
+		case keystore.ReasonNoPassphrase, keystore.ReasonWrongPassphrase, keystore.ReasonNoFolder, keystore.ReasonFolderReadOnly,
+			keystore.ReasonUnreadable, keystore.ReasonUnwritable, keystore.ReasonUndeletable, keystore.ReasonExposedFolder,
+			keystore.ReasonLink, keystore.ReasonInTheWay, keystore.ReasonTooLarge: // of the file itself, or of any store
+			if strings.Contains(got, "--keystore") {
+				t.Errorf("%s: %q", name, got)
+			}
+		default:
+			if !strings.Contains(got, "use --keystore file") {
+				t.Errorf("%s: %q", name, got)
+			}
+		}
+		if strings.ContainsAny(got, "{}") || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// declared returns the reasons that a source file declares, and the names of their constants.
+func declared(t *testing.T, path string) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reasons := 0
+	reasons := map[string]string{}
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok || !strings.HasPrefix(spec.Names[0].Name, "Reason") {
@@ -110,12 +154,11 @@ func TestAdviceIsComplete(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reasons++; rows[provider.Reason(reason)] != 1 {
-			t.Errorf("%s has no row", spec.Names[0].Name)
-		}
+		reasons[reason] = spec.Names[0].Name
 		return true
 	})
-	if reasons < 30 {
-		t.Errorf("%d reasons found in the source", reasons)
+	if len(reasons) < 30 {
+		t.Errorf("%d reasons found in %s", len(reasons), path)
 	}
+	return reasons
 }

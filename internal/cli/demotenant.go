@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -55,7 +56,7 @@ func (d *demo) start(ctx context.Context) error {
 	d.served = make(chan struct{})
 	go func() {
 		defer close(d.served)
-		_ = keystore.Serve(ctx, d.listener, keystore.Memory()) // it ends when its listener does
+		_ = sharedstore.Serve(ctx, d.listener, keystore.Memory()) // it ends when its listener does
 	}()
 	return d.configure(baseURL, socket)
 }

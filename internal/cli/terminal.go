@@ -16,18 +16,24 @@ func (a *app) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(a.terminal, format+"\n", args...)
 }
 
+// Why the terminal gave no passphrase for an encrypted file.
+const (
+	reasonNoTerminal        keystore.Reason = "no_terminal"
+	reasonPassphrasesDiffer keystore.Reason = "passphrases_differ"
+)
+
 // ask asks the person for a line without showing it.
 func (a *app) ask(ctx context.Context, question string) (string, error) {
 	text, err := a.terminal.Password(ctx, question)
 	switch {
 	case errors.Is(err, terminal.ErrNoTerminal):
 		return "", &keystore.UnavailableError{
-			Why: "the encrypted file needs a passphrase and there is no terminal to ask on", Next: "set LOOPKEY_PASSPHRASE",
+			Why: "the encrypted file needs a passphrase and there is no terminal to ask on", Reason: reasonNoTerminal,
 		}
 	case err != nil:
 		return "", err
 	case text == "":
-		return "", &keystore.UnavailableError{Why: "no passphrase was given", Next: "set LOOPKEY_PASSPHRASE, or type it"}
+		return "", &keystore.UnavailableError{Why: "no passphrase was given", Reason: keystore.ReasonNoPassphrase}
 	}
 	return text, nil
 }
@@ -52,7 +58,7 @@ func (a *app) passphrase() keystores.Passphrase {
 				return "", err
 			}
 			if again != answer {
-				return "", &keystore.UnavailableError{Why: "the two passphrases differ", Next: "try again"}
+				return "", &keystore.UnavailableError{Why: "the two passphrases differ", Reason: reasonPassphrasesDiffer}
 			}
 		}
 		known = answer

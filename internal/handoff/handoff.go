@@ -93,6 +93,7 @@ func kinds() wire.Kinds {
 		wire.Sentinel("corrupt", keystore.ErrCorrupt),
 		wire.Sentinel("timeout", loopback.ErrTimeout),
 		wire.Sentinel("forbidden", loopback.ErrForbidden),
+		wire.As[*keystore.UnavailableError]("unavailable"),
 		wire.Part("diagnosis", func(err error) (provider.Diagnosis, bool) {
 			d := provider.Diagnose(err)
 			return d, d != provider.Diagnosis{}

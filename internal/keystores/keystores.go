@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/keystore"
 )
 
@@ -32,7 +33,7 @@ var kinds = []Kind{
 		return keystore.File(filepath.Join(o.StateDir, "sessions"), o.Passphrase)
 	}},
 	{Name: "socket", TakesPath: true, OnlyInProfile: true, open: func(path string, _ Options) keystore.Store {
-		return keystore.Dial(path)
+		return sharedstore.Dial(path)
 	}},
 }
 

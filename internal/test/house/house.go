@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/loopkey/loopkey/internal/cli"
+	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
 )
@@ -119,7 +120,7 @@ func empty(t testing.TB, env []string) *House {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = keystore.Serve(ctx, listener, h.Store)
+		_ = sharedstore.Serve(ctx, listener, h.Store)
 	}()
 	t.Cleanup(func() {
 		cancel()

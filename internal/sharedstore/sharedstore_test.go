@@ -1,9 +1,8 @@
-package keystore
+package sharedstore
 
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -13,7 +12,22 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/wire"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/keystore/keystoretest"
 )
+
+// The contract of keystore.Store.
+func TestStore(t *testing.T) {
+	t.Parallel()
+	keystoretest.Run(t, func(t *testing.T) keystore.Store { return Dial(served(t, keystore.Memory())) })
+}
+
+// sized returns a record of about n bytes.
+func sized(mark string, n int) keystore.Record {
+	return keystore.Record{Head: []byte(`{"mark":"` + mark + `"}`), Body: []byte(strings.Repeat(mark, n))}
+}
 
 // socketDir is short: a socket's path has 104 bytes at most.
 func socketDir(t testing.TB) string {
@@ -37,7 +51,7 @@ func listen(t testing.TB, path string) net.Listener {
 }
 
 // served serves the store until the test ends.
-func served(t testing.TB, s Store) (path string) {
+func served(t testing.TB, s keystore.Store) (path string) {
 	t.Helper()
 	path = filepath.Join(socketDir(t), "s")
 	l := listen(t, path)
@@ -56,26 +70,30 @@ func served(t testing.TB, s Store) (path string) {
 // failing answers every call with its error.
 type failing struct{ err error }
 
-func (f failing) Head(context.Context, string) (Record, error) { return Record{}, f.err }
-func (f failing) Load(context.Context, string) (Record, error) { return Record{}, f.err }
-func (f failing) Save(context.Context, string, Record) error   { return f.err }
-func (f failing) Delete(context.Context, string) error         { return f.err }
+func (f failing) Head(context.Context, string) (keystore.Record, error) {
+	return keystore.Record{}, f.err
+}
+func (f failing) Load(context.Context, string) (keystore.Record, error) {
+	return keystore.Record{}, f.err
+}
+func (f failing) Save(context.Context, string, keystore.Record) error { return f.err }
+func (f failing) Delete(context.Context, string) error                { return f.err }
 
 func TestSocketPassesErrorsOn(t *testing.T) {
 	t.Parallel()
-	locked := &UnavailableError{What: "the drawer", Why: "it is locked\x1b[2J", Next: "unlock it"}
-	for _, want := range []error{ErrNotFound, ErrCorrupt, locked, errors.New("something else")} {
+	locked := &keystore.UnavailableError{What: "the drawer", Why: "it is locked\x1b[2J", Reason: keystore.ReasonLocked}
+	for _, want := range []error{keystore.ErrNotFound, keystore.ErrCorrupt, locked, errors.New("something else")} {
 		s := Dial(served(t, failing{want}))
 		_, err := s.Head(t.Context(), "me")
 		sentinel := want
-		if errors.Is(want, ErrUnavailable) || !errors.Is(want, ErrNotFound) && !errors.Is(want, ErrCorrupt) {
-			sentinel = ErrUnavailable
+		if errors.Is(want, keystore.ErrUnavailable) || !errors.Is(want, keystore.ErrNotFound) && !errors.Is(want, keystore.ErrCorrupt) {
+			sentinel = keystore.ErrUnavailable
 		}
 		if !errors.Is(err, sentinel) {
 			t.Errorf("%v became %v", want, err)
 		}
-		if e, ok := errors.AsType[*UnavailableError](err); ok && errors.Is(want, locked) &&
-			(e.What != locked.What || e.Next != locked.Next || e.Why != "it is locked\uFFFD[2J") {
+		if e, ok := errors.AsType[*keystore.UnavailableError](err); ok && errors.Is(want, locked) &&
+			(e.What != locked.What || e.Reason != locked.Reason || e.Why != "it is locked\uFFFD[2J") {
 			t.Errorf("%#v became %#v", locked, e)
 		}
 	}
@@ -83,9 +101,9 @@ func TestSocketPassesErrorsOn(t *testing.T) {
 
 func TestSocketServesMany(t *testing.T) {
 	t.Parallel()
-	s := Dial(served(t, Memory()))
+	s := Dial(served(t, keystore.Memory()))
 	var clients sync.WaitGroup
-	for i := range 3 * maxConnection {
+	for i := range 3 * maxConnections {
 		clients.Go(func() {
 			name := "n" + string(rune('a'+i%26))
 			if err := s.Save(t.Context(), name, sized("x", 100)); err != nil {
@@ -129,7 +147,7 @@ func TestSocketWithoutServer(t *testing.T) {
 		"hangs up": rude(""), "half a line": rude(`{"head":"`), "no JSON": rude("hunter2\n"), "other JSON": rude("{\"head\":7}\n"),
 	} {
 		_, err := Dial(path).Load(t.Context(), "me")
-		if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "hunter") {
+		if !errors.Is(err, keystore.ErrUnavailable) || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -166,7 +184,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	l := listen(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Memory()) }()
+	go func() { done <- Serve(ctx, l, keystore.Memory()) }()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +209,7 @@ func FuzzSocket(f *testing.F) {
 	f.Add([]byte(`{"op":"save","name":"me","head":"AA==","body":"!"}` + "\n"))
 	f.Add([]byte(`{"error":"unavailable","why":"\u001b[2J"}` + "\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		store := Memory()
+		store := keystore.Memory()
 		if err := store.Save(t.Context(), "me", sized("me", 10)); err != nil {
 			t.Fatal(err)
 		}
@@ -212,16 +230,29 @@ func FuzzSocket(f *testing.F) {
 		if err := ours.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		var a answer
-		if err := readLine(ours, &a); err != nil {
-			t.Fatalf("no answer to %q: %v", line, err)
+		var re reply
+		if err := wire.NewReader(ours, maxMessage).Read(&re); err != nil {
+			t.Fatalf("no reply to %q: %v", line, err)
 		}
 		<-done
-		if err := json.Unmarshal(line, &a); err != nil {
+		if wire.Unmarshal(line, &re) != nil {
 			return
 		}
-		if _, err := a.record(); err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnavailable) {
+		err := classified(kinds().Err(re.Failure))
+		if err != nil && !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt) && !errors.Is(err, keystore.ErrUnavailable) {
 			t.Errorf("%q became %v", line, err)
 		}
 	})
+}
+
+func BenchmarkHead(b *testing.B) {
+	s := Dial(served(b, keystore.Memory()))
+	if err := s.Save(b.Context(), "me", sized("x", 8<<10)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Head(b.Context(), "me"); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -1,0 +1,309 @@
+// Package keystoretest proves that a keystore.Store keeps its contract.
+//
+//	func TestMyStore(t *testing.T) {
+//		keystoretest.Run(t, func(t *testing.T) keystore.Store { return mystore.New(t.TempDir()) })
+//	}
+package keystoretest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/loopkey/loopkey/keystore"
+)
+
+// Run tests the stores that open returns. open is called once for each subtest, and returns a store that holds no record
+// named in it yet: each subtest deletes what it saved. A store that implements keystore.Reserver is tested for that too.
+//
+// The subtests run one after the other, and each makes some dozens of calls.
+func Run(t *testing.T, open func(t *testing.T) keystore.Store) {
+	t.Helper()
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, keystore.Store)
+	}{
+		{"Nothing", nothing},
+		{"Records", records},
+		{"TooLarge", tooLarge},
+		{"Names", names},
+		{"Slices", slices},
+		{"ReadersBesideWriter", readersBesideWriter},
+		{"EndedContext", endedContext},
+		{"Reserve", reserve},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			store := open(t)
+			c.test(t, store)
+		})
+	}
+}
+
+const name = "default.0123456789abcdef"
+
+// record returns a record of about size bytes that no other mark has.
+func record(mark string, size int) keystore.Record {
+	return keystore.Record{
+		Head: []byte(`{"mark":"` + mark + `"}`),
+		Body: []byte(`{"mark":"` + mark + `","rest":"` + strings.Repeat(mark, size/len(mark)) + `"}`),
+	}
+}
+
+// nothing: a record that is not there is not found, which is no other kind of error, and can be deleted.
+func nothing(t *testing.T, s keystore.Store) {
+	gone(t, s, "before all")
+	for range 2 {
+		if err := s.Delete(t.Context(), name); err != nil {
+			t.Errorf("Delete of nothing: %v", err)
+		}
+	}
+	save(t, s, name, record("a", 100))
+	for range 2 {
+		if err := s.Delete(t.Context(), name); err != nil {
+			t.Errorf("Delete: %v", err)
+		}
+		gone(t, s, "after Delete")
+	}
+}
+
+// records: whatever bytes a record has, they come back, and replace the record of before whole.
+func records(t *testing.T, s keystore.Store) {
+	neighbour := record("neighbour", 100)
+	save(t, s, "neighbour", neighbour)
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	for _, want := range []keystore.Record{
+		record("a", 8<<10),
+		record("b", 10),
+		record("c", 64<<10),
+		{Head: []byte{}, Body: []byte{}},
+		{Head: []byte("no body"), Body: []byte{}},
+		{Head: []byte{}, Body: []byte("no head")},
+		{Head: []byte("Zoë\n"), Body: []byte(strings.Repeat("日本語ß", 500))},
+		{Head: all, Body: bytes.Repeat(all, 20)},
+		{Head: bytes.Repeat([]byte("a head of many bytes "), 300), Body: []byte("body")},
+		record("d", 2400),
+	} {
+		save(t, s, name, want)
+		same(t, s, name, want)
+	}
+	same(t, s, "neighbour", neighbour)
+	remove(t, s, name)
+	same(t, s, "neighbour", neighbour)
+	remove(t, s, "neighbour")
+}
+
+// tooLarge: a record of 16 MiB may be refused, but only with ErrUnavailable, and then the record of before stays.
+func tooLarge(t *testing.T, s keystore.Store) {
+	old, large := record("old", 100), record("large", 16<<20)
+	save(t, s, name, old)
+	switch err := s.Save(t.Context(), name, large); {
+	case err == nil:
+		same(t, s, name, large)
+	case errors.Is(err, keystore.ErrUnavailable):
+		same(t, s, name, old)
+	default:
+		t.Errorf("Save of 16 MiB: %v", err)
+	}
+	remove(t, s, name)
+}
+
+// names: all that a name may have is told apart, and no other name is taken.
+func names(t *testing.T, s keystore.Store) {
+	good := []string{"a", "a.1", "a.1.0", "a-1", "a_1", "1", "azAZ09._-", strings.Repeat("n", 128)}
+	for _, name := range good {
+		save(t, s, name, record(name, 10))
+	}
+	for _, name := range good {
+		same(t, s, name, record(name, 10))
+		remove(t, s, name)
+	}
+	for _, name := range []string{"", "../a", "a/b", "..\\a", "a b", "a\x00", "a\n", "ä", "*", strings.Repeat("n", 129)} {
+		if err := s.Save(t.Context(), name, record("a", 1)); err == nil {
+			t.Errorf("Save took the name %q", name)
+			remove(t, s, name)
+		}
+		if _, err := s.Load(t.Context(), name); err == nil {
+			t.Errorf("Load took the name %q", name)
+		}
+	}
+}
+
+// slices: a caller may change what it gave and what it got.
+func slices(t *testing.T, s keystore.Store) {
+	want, given := record("a", 100), record("a", 100)
+	save(t, s, name, given)
+	for range 2 {
+		clear(given.Head)
+		clear(given.Body)
+		var err error
+		if given, err = s.Load(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		if !equal(given, want) {
+			t.Errorf("a caller changed the record to %.40q, %.40q", given.Head, given.Body)
+		}
+	}
+	remove(t, s, name)
+}
+
+// readersBesideWriter: a reader that needs no lock sees the old record or the new one, whole.
+func readersBesideWriter(t *testing.T, s keystore.Store) {
+	marks := []string{"a", "bb", "ccc", "dddd"}
+	sizes := []int{9 << 10, 100, 5 << 10, 20 << 10}
+	versions := make(map[string]keystore.Record, len(marks))
+	for i, mark := range marks {
+		r := record(mark, sizes[i])
+		versions[string(r.Head)] = r
+	}
+	save(t, s, name, record(marks[0], sizes[0]))
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for reader := range 3 {
+		read := s.Load
+		if reader == 0 {
+			read = s.Head
+		}
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				r, err := read(t.Context(), name)
+				want, known := versions[string(r.Head)]
+				if err != nil || !known || r.Body != nil && !bytes.Equal(r.Body, want.Body) || r.Body == nil && reader != 0 {
+					t.Errorf("a reader beside a writer got %.40q, %.40q, %v", r.Head, r.Body, err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 3 * len(marks) {
+		save(t, s, name, record(marks[i%len(marks)], sizes[i%len(marks)]))
+	}
+	cancel()
+	readers.Wait()
+	remove(t, s, name)
+}
+
+// endedContext: a call whose context has ended fails with the cause, and changes nothing.
+func endedContext(t *testing.T, s keystore.Store) {
+	want := record("a", 100)
+	save(t, s, name, want)
+	cause := errors.New("the user pressed Ctrl-C")
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	calls := map[string]func() error{
+		"Head":   func() error { _, err := s.Head(ended, name); return err },
+		"Load":   func() error { _, err := s.Load(ended, name); return err },
+		"Save":   func() error { return s.Save(ended, name, record("b", 100)) },
+		"Delete": func() error { return s.Delete(ended, name) },
+	}
+	if r, ok := s.(keystore.Reserver); ok {
+		calls["Reserve"] = func() error {
+			release, err := r.Reserve(ended, name)
+			if err == nil {
+				release()
+			}
+			return err
+		}
+	}
+	for call, do := range calls {
+		err := do()
+		if !errors.Is(err, cause) {
+			t.Errorf("%s with an ended context: %v", call, err)
+		}
+		if errors.Is(err, keystore.ErrNotFound) || errors.Is(err, keystore.ErrCorrupt) {
+			t.Errorf("%s with an ended context says what it can't know: %v", call, err)
+		}
+	}
+	same(t, s, name, want)
+	remove(t, s, name)
+}
+
+// reserve: what was reserved and not used leaves nothing behind, and what was used leaves the record.
+func reserve(t *testing.T, s keystore.Store) {
+	r, ok := s.(keystore.Reserver)
+	if !ok {
+		t.Skip("the store is no keystore.Reserver")
+	}
+	reserved := func() (release func()) {
+		t.Helper()
+		release, err := r.Reserve(t.Context(), name)
+		if err != nil {
+			t.Fatalf("Reserve: %v", err)
+		}
+		return release
+	}
+	for range 2 {
+		release := reserved()
+		gone(t, s, "after Reserve")
+		release()
+		gone(t, s, "after its release")
+	}
+	for _, want := range []keystore.Record{record("a", 100), record("b", 40<<10), record("c", 10)} {
+		release := reserved()
+		save(t, s, name, want)
+		same(t, s, name, want)
+		release()
+		same(t, s, name, want)
+		reserved()()
+		same(t, s, name, want)
+	}
+	release := reserved()
+	remove(t, s, name)
+	release()
+	gone(t, s, "after Reserve, Delete and release")
+	if _, err := r.Reserve(t.Context(), "../a"); err == nil {
+		t.Error("Reserve took the name ../a")
+	}
+}
+
+func equal(a, b keystore.Record) bool {
+	return bytes.Equal(a.Head, b.Head) && bytes.Equal(a.Body, b.Body)
+}
+
+func save(t *testing.T, s keystore.Store, name string, r keystore.Record) {
+	t.Helper()
+	if err := s.Save(t.Context(), name, r); err != nil {
+		t.Fatalf("Save(%q) of %d bytes: %v", name, len(r.Head)+len(r.Body), err)
+	}
+}
+
+func remove(t *testing.T, s keystore.Store, name string) {
+	t.Helper()
+	if err := s.Delete(t.Context(), name); err != nil {
+		t.Errorf("Delete(%q): %v", name, err)
+	}
+	if _, err := s.Head(t.Context(), name); !errors.Is(err, keystore.ErrNotFound) {
+		t.Errorf("Head(%q) after Delete: %v", name, err)
+	}
+}
+
+// same fails unless the store has the record, by Load and by Head.
+func same(t *testing.T, s keystore.Store, name string, want keystore.Record) {
+	t.Helper()
+	got, err := s.Load(t.Context(), name)
+	if err != nil || !equal(got, want) {
+		t.Errorf("Load(%q) returned %.40q, %.40q, %v; saved were %.40q, %.40q",
+			name, got.Head, got.Body, err, want.Head, want.Body)
+	}
+	got, err = s.Head(t.Context(), name)
+	if err != nil || !bytes.Equal(got.Head, want.Head) || got.Body != nil && !bytes.Equal(got.Body, want.Body) {
+		t.Errorf("Head(%q) returned %.40q, %.40q, %v; saved were %.40q, %.40q",
+			name, got.Head, got.Body, err, want.Head, want.Body)
+	}
+}
+
+// gone fails unless the record is not found.
+func gone(t *testing.T, s keystore.Store, when string) {
+	t.Helper()
+	for call, read := range map[string]func(context.Context, string) (keystore.Record, error){"Head": s.Head, "Load": s.Load} {
+		_, err := read(t.Context(), name)
+		if !errors.Is(err, keystore.ErrNotFound) || errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrCorrupt) {
+			t.Errorf("%s, %s: %v", when, call, err)
+		}
+	}
+}
