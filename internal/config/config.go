@@ -1,9 +1,8 @@
-// Package config makes one Config of flags, environment, ./.env and a profile of
-// config.toml. The first that sets a value wins, an empty value counts as not set,
-// and each value remembers where it is from.
+// Package config makes one Config of the flags, the environment, ./.env and a profile of config.toml. The first of
+// these sources that sets a value wins. An empty value counts as not set. Config knows which source each value came
+// from.
 //
-// What comes in, comes in through Input: the package asks the process for nothing
-// but the content of files.
+// The package takes the flags and the environment from Input. It asks the process for nothing but the content of files.
 package config
 
 import (
@@ -17,38 +16,38 @@ import (
 	"github.com/loopkey/loopkey/internal/private"
 )
 
-// ErrInvalid says that the configuration can't be used as it is. The error names the
-// value, where it is from, and what to do. It never repeats what a file holds.
+// ErrInvalid says that the configuration can't be used as it is. The errors that wrap it name the value, its source and
+// what to do. They never repeat what a file holds.
 var ErrInvalid = errors.New("configuration")
 
-// Input is the outside world, as it is given.
+// Input is what Load reads.
 type Input struct {
 	Flags   map[string]string // by name, only those that were set
 	Environ []string          // as os.Environ returns it
-	Dir     string            // holds the .env; "" reads none
+	Dir     string            // the folder of the .env; "": none is read
 }
 
-// Config is what a command works with.
+// Config is the configuration of one command.
 type Config struct {
-	known.Client     // an Issuer or a ClientID of "": none is configured
+	known.Client     // Issuer and ClientID are "" where none is configured
 	Audience, Scope  string
-	RefreshAudiences bool // one refresh token may get tokens for audiences that the login did not name
+	RefreshAudiences bool // the refresh token may be used for audiences that the login did not name
 	StateDir         string
 	CacheDir         string
 
 	secret func() (string, error) // nil: none; a func, because fmt would print an unexported string
-	values map[string]value       // what was set, by name
+	values map[string]value       // by the name of the setting; those that a source set
 	notes  []string
 }
 
-// Load reads the configuration. An issuer or a client ID that is missing is no error
-// here: Complete says that. Its errors wrap ErrInvalid.
+// Load reads the configuration. Its errors wrap ErrInvalid. A missing issuer or client ID is no error of Load: Complete
+// reports it.
 func Load(in Input) (*Config, error) {
 	c := &Config{values: map[string]value{}}
 	flags, variables := layerOfFlags(in.Flags), layerOfEnvironment(in.Environ)
-	own := settingNamed("profile") // comes first, for the profile is a source of the other settings
-	c.choose(own, flags, variables)
-	if err := c.check(own); err != nil {
+	profileName := settingNamed("profile") // comes first, for the profile is a source of the other settings
+	c.choose(profileName, flags, variables)
+	if err := c.check(profileName); err != nil {
 		return nil, err
 	}
 	file, err := readDotEnv(in.Dir, c)
@@ -82,7 +81,7 @@ func Load(in Input) (*Config, error) {
 	return c, nil
 }
 
-// choose takes the value of a setting from the first layer that has one.
+// choose sets a setting to the value of the first layer that has one, else to its default.
 func (c *Config) choose(s *setting, layers ...layer) {
 	if s.set == nil {
 		return
@@ -94,12 +93,12 @@ func (c *Config) choose(s *setting, layers ...layer) {
 			return
 		}
 	}
-	if s.otherwise != "" {
-		s.set(c, s.otherwise)
+	if s.defaultValue != "" {
+		s.set(c, s.defaultValue)
 	}
 }
 
-// check refuses a value that nothing could be done with.
+// check refuses a value that is not allowed.
 func (c *Config) check(s *setting) error {
 	v, given := c.values[s.name]
 	if !given || s.check == nil {
@@ -111,9 +110,10 @@ func (c *Config) check(s *setting) error {
 	return nil
 }
 
-// Complete reports what is still missing for a login, and how to give it.
+// Complete reports what is missing for the use of a session, and how to give it.
 func (c *Config) Complete() error {
-	const how = "give %s as a flag, in the environment, in ./.env or in a profile of config.toml, such as loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3"
+	const how = "give %s as a flag, in the environment, in ./.env or in a profile of config.toml, " +
+		"such as loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3"
 	switch {
 	case c.Issuer == "":
 		return fmt.Errorf("%w: no issuer is configured: "+how, ErrInvalid, "--domain or --issuer")
@@ -123,8 +123,8 @@ func (c *Config) Complete() error {
 	return nil
 }
 
-// CompleteForLogin is Complete, and asks for openid among the scopes: without it no
-// ID token comes, and nobody is logged in. A token of a session may do without.
+// CompleteForLogin reports what is missing for a login. Beside what Complete asks for, a login needs the scope openid:
+// without it the provider sends no ID token.
 func (c *Config) CompleteForLogin() error {
 	if err := c.Complete(); err != nil {
 		return err
@@ -135,14 +135,14 @@ func (c *Config) CompleteForLogin() error {
 	return nil
 }
 
-// Remember points the configuration at the client of an earlier login. A client secret stays with the client that it
-// was configured for.
+// Remember points the configuration at the client of an earlier login. Where that is another client than the configured
+// one, the configured client secret is dropped.
 func (c *Config) Remember(earlier known.Client) {
 	if c.ClientID != earlier.ClientID || c.Issuer != "" && c.Issuer != earlier.Issuer {
 		c.secret = nil
 		delete(c.values, "client-secret")
 	}
-	lastLogin := func(text string) value { return value{text: text, from: fromSession, origin: "the last login"} }
+	lastLogin := func(text string) value { return value{text: text, from: fromLastLogin, origin: "the last login"} }
 	c.Issuer, c.ClientID, c.Auth0 = earlier.Issuer, earlier.ClientID, earlier.Auth0
 	c.values["issuer"], c.values["client-id"] = lastLogin(c.Issuer), lastLogin(c.ClientID)
 	if c.values["refresh-audiences"].from == fromNowhere {
@@ -160,9 +160,9 @@ func (c *Config) Remember(earlier known.Client) {
 	}
 }
 
-// Origin names the source of a value, by the name of its flag: "flag --domain",
-// "AUTH0_DOMAIN in the environment", "AUTH0_DOMAIN in ./.env", "profile work in PATH",
-// "the last login", or "default" where nobody set it. The domain is the issuer.
+// Origin returns the source of a setting's value, for a person to read: "flag --domain", "AUTH0_DOMAIN in the
+// environment", "AUTH0_DOMAIN in ./.env", "profile work in PATH", "the last login" or "default". The setting is named
+// as its flag is. A domain and an issuer are one setting.
 func (c *Config) Origin(name string) string {
 	if s := settingNamed(name); s != nil {
 		name = cmp.Or(s.gives, name)
@@ -170,8 +170,8 @@ func (c *Config) Origin(name string) string {
 	return cmp.Or(c.values[name].origin, "default")
 }
 
-// FromDotEnv reports whether ./.env set a value, which is not trusted like the rest.
+// FromDotEnv reports whether the value of a setting came from ./.env, which is trusted less than the other sources.
 func (c *Config) FromDotEnv(name string) bool { return c.values[name].from == fromDotEnv }
 
-// Notes are worth telling the person once.
+// Notes returns sentences that a command should show the person once.
 func (c *Config) Notes() []string { return c.notes }

@@ -493,7 +493,7 @@ func TestClientSecretFile(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ content, want string }{
 		"a line": {"s3cr$et+/\n", "s3cr$et+/"}, "a line of Windows": {"\xef\xbb\xbfsecret\r\n", "secret"}, "no line end": {"secret", "secret"},
-		"two lines": {"one\ntwo\n", ""}, "nothing": {"\n", ""}, "a NUL": {"a\x00b", ""}, "too large": {strings.Repeat("a", 64<<10+1), ""},
+		"several lines": {"one\ntwo\n", ""}, "nothing": {"\n", ""}, "a NUL": {"a\x00b", ""}, "too large": {strings.Repeat("a", 64<<10+1), ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,13 +11,14 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// mostFile is the size in bytes that a ./.env or a config.toml may have.
+// mostFile is how many bytes a ./.env or a config.toml may have.
 const mostFile = 64 << 10
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// readDotEnv reads what ./.env may set. It is not trusted like the rest: it may name
-// the tenant and the client of a project, and everything else in it is passed over.
+// readDotEnv returns the values that ./.env sets. A ./.env comes with whatever folder the person is in, so it is
+// trusted less than the other sources: it may name the tenant and the client of a project, and all else in it is
+// ignored.
 func readDotEnv(dir string, c *Config) (layer, error) {
 	if dir == "" {
 		return nil, nil
@@ -62,8 +63,8 @@ var (
 	errNotLines = errors.New("it is not lines of NAME=value")
 )
 
-// parseDotEnv takes values as they are written. Its errors never quote the content,
-// which holds secrets; godotenv's own do.
+// parseDotEnv returns the values as they are written. Its errors never quote the content, which holds secrets;
+// godotenv's own errors do.
 func parseDotEnv(content []byte) (map[string]string, error) {
 	content = bytes.TrimPrefix(content, byteOrderMark)
 	switch {
@@ -72,12 +73,12 @@ func parseDotEnv(content []byte) (map[string]string, error) {
 	case bytes.IndexByte(content, 0) >= 0:
 		return nil, errNotText
 	}
-	// godotenv puts variables in the place of $NAME, and a client secret may well
-	// hold one: so it is shown a file without dollars.
+	// godotenv replaces $NAME by the value of NAME, and a client secret may well hold a $. So it gets a file in which each
+	// dollar is a control character that the file does not hold.
 	dollar := ""
-	for stand := byte(1); stand <= 8 && dollar == ""; stand++ { // control characters that stand in no file, or not all of them
-		if bytes.IndexByte(content, stand) < 0 {
-			dollar = string([]byte{stand})
+	for c := byte(1); c <= 8 && dollar == ""; c++ {
+		if bytes.IndexByte(content, c) < 0 {
+			dollar = string([]byte{c})
 		}
 	}
 	if dollar == "" {
@@ -94,10 +95,10 @@ func parseDotEnv(content []byte) (map[string]string, error) {
 	return values, nil
 }
 
-// whereDotEnv finds the line that godotenv could not read: the first whose addition
-// leaves a file that can't be read, and that no later one mends, as the end of a quotation does.
+// whereDotEnv returns an error that names the line that godotenv could not read. It is the line after the longest
+// beginning of the file that can be read: a quotation that goes over several lines can be read only as a whole.
 func whereDotEnv(text string) error {
-	const mostTries = 400 // each reads the file again
+	const mostTries = 400 // each parses the file again
 	lines := strings.Split(text, "\n")
 	if len(lines) > mostTries {
 		return errNotLines

@@ -9,7 +9,7 @@ import (
 	"github.com/loopkey/loopkey/internal/localurl"
 )
 
-// issuer finds the one value that has two names: the highest layer that sets either decides.
+// issuer chooses the issuer. The first layer that sets a domain or an issuer decides.
 func (c *Config) issuer(layers []layer) error {
 	for _, l := range layers {
 		issuer, auth0, v, err := issuerOf(l)
@@ -24,9 +24,9 @@ func (c *Config) issuer(layers []layer) error {
 	return nil
 }
 
-// issuerOf returns the issuer that one layer names, "" for none. In the environment
-// and in ./.env LOOPKEY_ISSUER goes before AUTH0_DOMAIN, which other programs may
-// need there; a person who gives both flags, or both in one profile, must mean one.
+// issuerOf returns the issuer that one layer names, or "". In the environment and in ./.env LOOPKEY_ISSUER beats
+// AUTH0_DOMAIN, which may be there for another program. Two flags, or two keys of one profile, must name the same
+// issuer.
 func issuerOf(l layer) (issuer string, auth0 bool, v value, err error) {
 	domain, hasDomain := l["domain"]
 	named, hasIssuer := l["issuer"]
@@ -55,9 +55,8 @@ var (
 	errPlain  = errors.New("must be https: plain http is for loopback hosts alone")
 )
 
-// IssuerOfDomain returns the issuer of an Auth0 tenant, https://DOMAIN/. The domain
-// may be written with https:// and a slash at its end, and with a port; with http://
-// only for a loopback host.
+// IssuerOfDomain returns the issuer of an Auth0 tenant, https://DOMAIN/. The domain may be written with https:// before
+// it, with a port and with a slash at its end. Before a loopback host it may be http://.
 func IssuerOfDomain(domain string) (string, error) {
 	text := strings.TrimSpace(domain)
 	if !strings.Contains(text, "://") {
@@ -67,7 +66,7 @@ func IssuerOfDomain(domain string) (string, error) {
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Path != "" && u.Path != "/" {
 		return "", errDomain
 	}
-	// Auth0 names itself in lower case, whatever the person typed.
+	// Auth0's own metadata have the issuer in lower case, however the person wrote it.
 	issuer := u.Scheme + "://" + strings.ToLower(u.Host) + "/"
 	if err := checkIssuer(issuer); errors.Is(err, errPlain) {
 		return "", err
@@ -77,12 +76,14 @@ func IssuerOfDomain(domain string) (string, error) {
 	return issuer, nil
 }
 
-// checkIssuer holds an issuer to OpenID Connect Discovery 1.0, section 3: https, no
-// query, no fragment. It is kept to the letter, since it is compared to the letter.
+// checkIssuer checks an issuer by OpenID Connect Discovery 1.0, section 3: https, no query, no fragment. The issuer
+// itself is kept as it is written, since issuers are compared letter by letter.
 func checkIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	switch {
-	case err != nil || u.Opaque != "" || u.User != nil || !validHost(u) || localurl.Port(u) == 0 || strings.ContainsAny(issuer, "?#\\"):
+	case err != nil || u.Opaque != "" || u.User != nil || strings.ContainsAny(issuer, "?#\\"):
+		return errIssuer
+	case !validHost(u) || localurl.Port(u) == 0:
 		return errIssuer
 	case strings.ContainsFunc(issuer, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return errIssuer
@@ -94,7 +95,7 @@ func checkIssuer(issuer string) error {
 	return errIssuer
 }
 
-// validHost: letters, digits, dots and dashes, or an address of IPv6 in brackets.
+// validHost reports whether a host is letters, digits, dots, dashes and underscores, or an IPv6 address in brackets.
 func validHost(u *url.URL) bool {
 	host := u.Hostname()
 	if strings.HasPrefix(u.Host, "[") {

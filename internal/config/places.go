@@ -13,7 +13,7 @@ import (
 	"github.com/loopkey/loopkey/internal/private"
 )
 
-// places are where loopkey's files lie.
+// places are the folders of loopkey's files, and its config.toml.
 type places struct {
 	private.Folders
 	file  string // config.toml
@@ -31,7 +31,7 @@ func placesOf(variables []string) places {
 	return p
 }
 
-// resolve makes a path of config.toml absolute: ~ is home, the rest is beside the file.
+// resolve makes a path in config.toml absolute. ~ is the home folder; a relative path begins in the folder of the file.
 func (p places) resolve(path string) (string, error) {
 	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || os.IsPathSeparator(rest[0])) {
 		if !filepath.IsAbs(p.Home) {
@@ -46,7 +46,7 @@ func (p places) resolve(path string) (string, error) {
 	return filepath.Join(dir, path), err
 }
 
-// readLimited reads a file of a bounded size in bytes; its errors do not repeat the path.
+// readLimited returns the content of a file, and refuses one of more than limit bytes. Its errors lack the path.
 func readLimited(path string, limit int64) ([]byte, error) {
 	content, _, err := readWithInfo(path, limit)
 	return content, err
@@ -57,7 +57,7 @@ func readWithInfo(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, plain(err)
 	}
-	defer f.Close() // only read: there is nothing to lose
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, nil, plain(err)
@@ -72,7 +72,7 @@ func readWithInfo(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	return content, info, nil
 }
 
-// plain leaves the path out of an error.
+// plain returns an error of a file without the file's path.
 func plain(err error) error {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e.Err

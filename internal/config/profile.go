@@ -18,7 +18,7 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// Profiles returns the names of the profiles in config.toml, sorted.
+// Profiles returns the names of the profiles in config.toml, sorted. It leaves out those that no profile can have.
 func Profiles(in Input) ([]string, error) {
 	places := placesOf(in.Environ)
 	content, _, err := readConfigFile(places)
@@ -29,10 +29,11 @@ func Profiles(in Input) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, places.file, err)
 	}
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(profiles)), func(name string) bool { return !validProfile(name) }), nil
+	names := slices.Sorted(maps.Keys(profiles))
+	return slices.DeleteFunc(names, func(name string) bool { return !validProfile(name) }), nil
 }
 
-// readConfigFile reads config.toml, which may be missing unless the person named it.
+// readConfigFile returns the content and the mode of config.toml. Only one that LOOPKEY_CONFIG names must be there.
 func readConfigFile(p places) ([]byte, fs.FileMode, error) {
 	if p.file == "" {
 		return nil, 0, nil
@@ -50,21 +51,22 @@ func readConfigFile(p places) ([]byte, fs.FileMode, error) {
 	return content, info.Mode(), nil
 }
 
-// trusted refuses a config.toml that somebody else decides about: it says where sessions
-// rest and whom the client secret goes to. Root reads everybody's, and a device is nobody's.
+// trusted refuses a config.toml that another user owns or can write, for it says where sessions are kept and which
+// provider gets the client secret. Root may use every user's, and a device such as /dev/null has no owner to mistrust.
 func trusted(path string, info fs.FileInfo) error {
 	switch {
 	case runtime.GOOS == "windows" || info.Mode()&fs.ModeDevice != 0:
 		return nil
 	case private.Foreign(info) && os.Geteuid() != 0:
-		return fmt.Errorf("%w: %s belongs to another user: make a copy of your own, look through it, and run chmod 600 on that", ErrInvalid, path)
+		return fmt.Errorf("%w: %s belongs to another user: "+
+			"make a copy of your own, look through it, and run chmod 600 on that", ErrInvalid, path)
 	case info.Mode().Perm()&0o002 != 0:
 		return fmt.Errorf("%w: %s can be written by others: look through it, then run chmod 600 %s", ErrInvalid, path, path)
 	}
 	return nil
 }
 
-// readProfile reads one profile of config.toml; one that is not there is empty.
+// readProfile returns the values that a profile of config.toml sets. A profile that is not there sets none.
 func readProfile(p places, profile string) (layer, error) {
 	content, mode, err := readConfigFile(p)
 	if err != nil || len(content) == 0 {
@@ -83,14 +85,16 @@ func readProfile(p places, profile string) (layer, error) {
 			return nil, fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(content, profile, written), err)
 		}
 		if s.isSecret && text != "" && runtime.GOOS != "windows" && mode.IsRegular() && mode.Perm()&0o077 != 0 {
-			return nil, fmt.Errorf("%w: %s holds a client secret and others can read it: run chmod 600 %s", ErrInvalid, p.file, p.file)
+			return nil, fmt.Errorf("%w: %s holds a client secret and others can read it: run chmod 600 %s",
+				ErrInvalid, p.file, p.file)
 		}
 		l.set(s.name, value{text: text, from: fromProfile, origin: origin, key: s.key})
 	}
 	return l, nil
 }
 
-// readKey reads one key of a profile, which may be written with dashes for its underscores.
+// readKey returns the setting and the value of one key in a profile. A key may be written with dashes for its
+// underscores.
 func readKey(p places, table map[string]any, written string) (*setting, string, error) {
 	key := strings.ReplaceAll(written, "-", "_")
 	s := settingOfKey(key)
@@ -121,8 +125,10 @@ func readKey(p places, table map[string]any, written string) (*setting, string, 
 	return s, text, nil
 }
 
-// parseProfiles returns the profiles of a config.toml. Its errors name a place in the
-// file and never quote a value; go-toml's own may.
+var errNotTOML = errors.New("it is not TOML with tables [profile.NAME] and text in quotes")
+
+// parseProfiles returns the profiles of a config.toml by name. Its errors name a place in the file and never quote a
+// value; go-toml's own may.
 func parseProfiles(content []byte) (map[string]map[string]any, error) {
 	content = bytes.TrimPrefix(content, byteOrderMark)
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
@@ -135,14 +141,15 @@ func parseProfiles(content []byte) (map[string]map[string]any, error) {
 	err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&file)
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
 		row, _ := strict.Errors[0].Position()
-		return nil, fmt.Errorf("line %d: %q is not known here: a profile is a table [profile.NAME]", row, words.Printable(strings.Join(strict.Errors[0].Key(), ".")))
+		return nil, fmt.Errorf("line %d: %q is not known here: a profile is a table [profile.NAME]",
+			row, words.Printable(strings.Join(strict.Errors[0].Key(), ".")))
 	}
 	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, column := decode.Position()
-		return nil, fmt.Errorf("line %d, column %d: it is not TOML with tables [profile.NAME] and text in quotes", row, column)
+		return nil, fmt.Errorf("line %d, column %d: %w", row, column, errNotTOML)
 	}
 	if err != nil {
-		return nil, errors.New("it is not TOML with tables [profile.NAME] and text in quotes")
+		return nil, errNotTOML
 	}
 	profiles := map[string]map[string]any{}
 	for _, tables := range []map[string]map[string]any{file.Profile, file.Profiles} {
@@ -156,7 +163,7 @@ func parseProfiles(content []byte) (map[string]map[string]any, error) {
 	return profiles, nil
 }
 
-// lineOf finds the line of a key, for a message; "" where it is written in another way than one key a line.
+// lineOf returns ", line N" for the line that sets a key, or "" where that is not a line of its own.
 func lineOf(content []byte, profile, key string) string {
 	inside := false
 	for i, line := range strings.Split(string(content), "\n") {
@@ -176,7 +183,7 @@ func lineOf(content []byte, profile, key string) string {
 	return ""
 }
 
-// nearest returns the name that the fewest changes of one letter make of a misspelt one.
+// nearest returns the name that differs from a misspelt one in the fewest letters (Levenshtein distance).
 func nearest(word string, names []string) string {
 	word = word[:min(len(word), 64)]
 	best, fewest := "", 1<<30

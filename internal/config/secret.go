@@ -10,21 +10,24 @@ import (
 )
 
 const (
-	mostSecret   = 64 << 10         // bytes of a file that holds a client secret
-	pipePatience = 10 * time.Second // for a pipe that holds one: nobody may be writing to it
+	mostSecret = 64 << 10         // bytes of a file that holds a client secret
+	pipeLimit  = 10 * time.Second // on reading a pipe, to which nobody may be writing
 )
 
-// clientSecret finds the secret, which belongs to a client and goes where the client
-// comes from. ./.env may be a stranger's, so a secret of the environment is not sent to
-// an issuer, or as a client, that ./.env alone names; one of a profile is used for
-// the profile's client alone, and one of ./.env for the client that ./.env names.
+// clientSecret chooses the client secret. A secret belongs to a client, and is sent only to the issuer and as the
+// client that it was set for:
+//
+//   - one in a profile, to the issuer and as the client that the profile names;
+//   - one in ./.env, to the issuer and as the client that ./.env names;
+//   - one in the environment, to none that ./.env alone names, for ./.env may be a stranger's.
+//
+// A flag beats them all.
 func (c *Config) clientSecret(flags, variables, file, profile layer) error {
-	issuer, client := c.values["issuer"], c.values["client-id"]
-	profileIssuer, _, _, _ := issuerOf(profile) // one that is not used may be wrong
+	profileIssuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
 	fileIssuer, _, _, _ := issuerOf(file)
-	strangeIssuer := issuer.from == fromDotEnv && c.Issuer != profileIssuer
-	strangeClient := client.from == fromDotEnv && c.ClientID != profile["client-id"].text
-	// same: what the layer names is what is used. What it does not name may come from the person, not from a stranger.
+	strangeIssuer := c.FromDotEnv("issuer") && c.Issuer != profileIssuer
+	strangeClient := c.FromDotEnv("client-id") && c.ClientID != profile["client-id"].text
+	// same reports whether a layer names what is used. Where it names nothing, anything but a stranger's will do.
 	same := func(named, used string, strange bool) bool { return named == used || named == "" && !strange }
 
 	if v, ok := flags["client-secret-file"]; ok {
@@ -33,13 +36,14 @@ func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	}
 	if v, ok := variables["client-secret"]; ok {
 		if strangeIssuer || strangeClient {
-			v.text = "@" // never shown
-			return v.refuse("is not sent to an issuer or as a client that ./.env names: set the issuer and the client ID in the environment too")
+			return v.refuse("is not sent to an issuer or as a client that ./.env names: " +
+				"set the issuer and the client ID in the environment too")
 		}
 		c.useSecret(v, false)
 		return nil
 	}
-	if v, ok := file["client-secret"]; ok && same(fileIssuer, c.Issuer, false) && same(file["client-id"].text, c.ClientID, false) {
+	if v, ok := file["client-secret"]; ok &&
+		same(fileIssuer, c.Issuer, false) && same(file["client-id"].text, c.ClientID, false) {
 		c.useSecret(v, false)
 		return nil
 	}
@@ -59,24 +63,25 @@ func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	return nil
 }
 
+// useSecret sets the client secret to a value, or to the content of the file whose path the value is.
 func (c *Config) useSecret(v value, isPath bool) {
-	text := v.text
-	v.text = "" // the secret is nowhere but in the closure
-	c.values["client-secret"] = v
-	c.secret = func() (string, error) { return text, nil }
+	c.secret = func() (string, error) { return v.text, nil }
 	if isPath {
-		c.secret = sync.OnceValues(func() (string, error) { // once: a pipe tells it once
-			secret, err := readSecret(text)
+		c.secret = sync.OnceValues(func() (string, error) { // once: a pipe gives its content once
+			secret, err := readSecret(v.text)
 			if err != nil {
 				return "", v.refuse("names a file that gives no client secret: %w", err)
 			}
 			return secret, nil
 		})
 	}
+	shown := v
+	shown.text = "" // fmt prints values; what is in a closure it can't reach
+	c.values["client-secret"] = shown
 }
 
-// ClientSecret returns the client secret, or "" for a public client. A file is read
-// only now, and once; so is a pipe, for which it waits 10 seconds at most.
+// ClientSecret returns the client secret, or "" for a public client. A file that holds it is read at the first call, a
+// pipe likewise for 10 seconds at most.
 func (c *Config) ClientSecret() (string, error) {
 	if c.secret == nil {
 		return "", nil
@@ -109,20 +114,20 @@ func readSecret(path string) (string, error) {
 }
 
 func readPipe(path string) ([]byte, error) {
-	type answer struct {
+	type result struct {
 		content []byte
 		err     error
 	}
-	read := make(chan answer, 1)
-	go func() { // a pipe that nobody opens for writing holds this for as long as the program runs
+	read := make(chan result, 1)
+	go func() { // ends with the program where nobody opens the pipe for writing
 		content, err := readLimited(path, mostSecret)
-		read <- answer{content, err}
+		read <- result{content, err}
 	}()
-	limit := time.NewTimer(pipePatience)
+	limit := time.NewTimer(pipeLimit)
 	defer limit.Stop()
 	select {
-	case a := <-read:
-		return a.content, a.err
+	case r := <-read:
+		return r.content, r.err
 	case <-limit.C:
 		return nil, errors.New("nothing was written to the pipe in time")
 	}

@@ -1,15 +1,11 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/localurl"
-	"github.com/loopkey/loopkey/internal/private"
 )
 
 const (
@@ -17,35 +13,34 @@ const (
 	defaultProfile = "default"
 )
 
-// A setting is one key of the configuration: where it may be set, and what becomes of it.
+// A setting is one row of the table of settings. It says where the setting may be set, and what happens to its value.
 type setting struct {
-	name      string
-	gives     string   // the setting that it gives a value to, where that is another
-	variables []string // that set it in the environment, the first of them first
-	inDotEnv  bool     // those variables may stand in ./.env too, which comes with a directory and is not trusted
-	key       string   // of a profile; "": none
-	flag      Flag     // without a Value: none
+	name      string   // of its flag, too
+	gives     string   // the setting whose value this one is another way to give; "": none
+	variables []string // of the environment; the first one that is set decides
+	inDotEnv  bool     // the variables are also read from ./.env, which may be a stranger's
+	key       string   // in a profile; "": none
+	flag      Flag     // none where its Value is ""
 
-	isBool   bool                                        // true or false in a profile, not text
-	isSecret bool                                        // a config.toml that holds it must be private
-	resolve  func(p places, text string) (string, error) // makes a path in a profile absolute
+	isBool   bool                                        // a profile has true or false for it; else text
+	isSecret bool                                        // never shown; only its owner may read a config.toml with it
+	resolve  func(p places, text string) (string, error) // makes a path in a profile absolute; nil: the value is no path
 
-	set       func(c *Config, text string) // nil: Load does that
-	otherwise string                       // what is set where no source says anything
-	check     func(v value) error          // what is wrong with a value that a source gave
-
-	remembered func(k known.Client) string // what the last login used, and commands after it use too; nil: nothing
+	set          func(c *Config, text string) // stores the value; nil: Load does that itself
+	defaultValue string                       // the default; "": none, or Load sets one
+	check        func(v value) error          // says what is wrong with the value; nil: any value will do
+	remembered   func(k known.Client) string  // the value at the last login, which counts until another is set; nil: none
 }
 
-// A Flag is a flag of the command line, as its help shows it.
+// A Flag is how the command line shows a setting.
 type Flag struct {
 	Name, Short string
-	Value       string // what stands for the value, such as FILE
+	Value       string // a word for the value, such as FILE
 	Usage       string
 }
 
-// settings are all keys of the configuration, in the order of the help. A new one is a row,
-// and a field of Config. It is plain data, so that it costs no time when loopkey starts.
+// settings is the table of all settings, in the order in which --help shows them. A new setting is a row here and a
+// field of Config. The table is plain data: the linker makes it, so it costs nothing when loopkey starts.
 var settings = []setting{
 	{
 		name: "domain", gives: "issuer", variables: []string{"AUTH0_DOMAIN"}, inDotEnv: true, key: "domain",
@@ -77,15 +72,15 @@ var settings = []setting{
 	},
 	{
 		name: "scope", variables: []string{"LOOPKEY_SCOPE"}, inDotEnv: true, key: "scope",
-		flag:      Flag{Value: "SCOPES", Usage: `space-separated scopes (default "` + defaultScope + `")`},
-		set:       func(c *Config, text string) { c.Scope = strings.Join(strings.Fields(text), " ") },
-		otherwise: defaultScope, check: checkScope,
+		flag:         Flag{Value: "SCOPES", Usage: `space-separated scopes (default "` + defaultScope + `")`},
+		set:          func(c *Config, text string) { c.Scope = strings.Join(strings.Fields(text), " ") },
+		defaultValue: defaultScope, check: checkScope,
 	},
 	{
 		name: "base-url", variables: []string{"APP_BASE_URL"}, inDotEnv: true, key: "base_url",
-		flag:      Flag{Value: "URL", Usage: "where the local server is (default " + localurl.Default + ")"},
-		set:       func(c *Config, text string) { c.BaseURL = text },
-		otherwise: localurl.Default, check: checkBaseURL,
+		flag:         Flag{Value: "URL", Usage: "where the local server is (default " + localurl.Default + ")"},
+		set:          func(c *Config, text string) { c.BaseURL = text },
+		defaultValue: localurl.Default, check: checkBaseURL,
 		remembered: func(k known.Client) string { return k.BaseURL },
 	},
 	{
@@ -94,14 +89,14 @@ var settings = []setting{
 			Short: "p", Value: "NAME",
 			Usage: `profile of config.toml, and name of the session (default "` + defaultProfile + `")`,
 		},
-		set:       func(c *Config, text string) { c.Profile = text },
-		otherwise: defaultProfile, check: checkProfile,
+		set:          func(c *Config, text string) { c.Profile = text },
+		defaultValue: defaultProfile, check: checkProfile,
 	},
 	{
 		name: "keystore", variables: []string{"LOOPKEY_KEYSTORE"}, key: "keystore", resolve: resolveKeystore,
-		flag:      Flag{Value: "KIND", Usage: "where the session rests: keychain, or file (encrypted)"},
-		set:       func(c *Config, text string) { c.Keystore = text },
-		otherwise: keystores.Default, check: checkKeystore,
+		flag:         Flag{Value: "KIND", Usage: "where the session rests: keychain, or file (encrypted)"},
+		set:          func(c *Config, text string) { c.Keystore = text },
+		defaultValue: keystores.Default, check: checkKeystore,
 		remembered: func(k known.Client) string { return k.Keystore },
 	},
 	{
@@ -123,7 +118,7 @@ var settings = []setting{
 	},
 }
 
-// settingNamed returns the row of a setting, or nil.
+// settingNamed returns the setting with a name, or nil.
 func settingNamed(name string) *setting {
 	for i := range settings {
 		if settings[i].name == name {
@@ -133,7 +128,7 @@ func settingNamed(name string) *setting {
 	return nil
 }
 
-// settingOfKey returns the row of a profile's key, or nil.
+// settingOfKey returns the setting that a profile sets with a key, or nil.
 func settingOfKey(key string) *setting {
 	for i := range settings {
 		if settings[i].key == key && key != "" {
@@ -164,89 +159,4 @@ func keys() []string {
 		}
 	}
 	return keys
-}
-
-// A client ID is printable ASCII (RFC 6749, appendix A.1).
-func checkClientID(v value) error {
-	return checkCharacters(v.text, "client ID", func(r rune) bool { return r < 0x7f })
-}
-
-func checkAudience(v value) error {
-	return checkCharacters(v.text, "audience", func(r rune) bool { return r < 0x7f || r > 0x7f && strconv.IsPrint(r) })
-}
-
-// A scope is printable ASCII without quotation marks and backslashes (RFC 6749, appendix A.4).
-func checkScope(v value) error {
-	if err := checkCharacters(v.text, "scope", func(r rune) bool { return r < 0x7f && r != '"' && r != '\\' }); err != nil {
-		return err
-	}
-	if v.text != "" && strings.TrimSpace(v.text) == "" {
-		return errors.New("holds no scope")
-	}
-	return nil
-}
-
-// checkCharacters refuses control characters, and those that are not allowed.
-func checkCharacters(text, what string, allowed func(rune) bool) error {
-	for _, r := range text {
-		if r < ' ' || !allowed(r) {
-			return fmt.Errorf("holds the character %#U, which no %s has", r, what)
-		}
-	}
-	return nil
-}
-
-// The local server speaks plain http and listens on the loopback alone (RFC 8252, section 7.3).
-func checkBaseURL(v value) error {
-	_, err := localurl.ParseBase(v.text)
-	return err
-}
-
-func checkProfile(v value) error {
-	if !validProfile(v.text) {
-		return errors.New("is no name of a profile: letters, digits, dot, dash and underscore, 64 at most, " +
-			"and no device of Windows")
-	}
-	return nil
-}
-
-// validProfile keeps names to what is a file name everywhere: [A-Za-z0-9][A-Za-z0-9._-]{0,63},
-// and no device of Windows.
-func validProfile(name string) bool {
-	if len(name) > 64 || private.IsDevice(name) {
-		return false
-	}
-	for i, r := range name {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		if !letter && (i == 0 || r != '.' && r != '_' && r != '-') {
-			return false
-		}
-	}
-	return name != ""
-}
-
-func checkKeystore(v value) error {
-	kind, _, ok := keystores.Find(v.text)
-	if !ok || kind.OnlyInProfile && v.from != fromProfile {
-		return errors.New("is no keystore: there are " + strings.Join(keystores.Choices(), " and "))
-	}
-	return nil
-}
-
-// resolveKeystore makes the path in the name of a keystore absolute. What is no keystore is
-// returned as it is.
-func resolveKeystore(p places, text string) (string, error) {
-	kind, path, ok := keystores.Find(text)
-	if !ok || !kind.TakesPath {
-		return text, nil
-	}
-	path, err := p.resolve(path)
-	return kind.Name + ":" + path, err
-}
-
-func checkAudienceParameter(v value) error {
-	if v.text != "audience" && v.text != "resource" {
-		return errors.New("must be audience or resource")
-	}
-	return nil
 }

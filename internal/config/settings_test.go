@@ -50,8 +50,8 @@ func TestSettingsAreConsistent(t *testing.T) {
 		if s.gives != "" && settingNamed(s.gives) == nil {
 			t.Errorf("%s gives %s, which is no setting", s.name, s.gives)
 		}
-		if s.otherwise != "" && s.check != nil {
-			if err := s.check(value{text: s.otherwise}); err != nil {
+		if s.defaultValue != "" && s.check != nil {
+			if err := s.check(value{text: s.defaultValue}); err != nil {
 				t.Errorf("the default of %s %v", s.name, err)
 			}
 		}

@@ -17,40 +17,42 @@ const (
 	fromEnvironment
 	fromDotEnv
 	fromProfile
-	fromSession // of before
+	fromLastLogin
 )
 
-// A value is what one source says.
+// A value is the value of a setting, and its source.
 type value struct {
 	text   string
 	from   source
-	origin string // the source, named for a person
-	key    string // of a profile
+	origin string // the source, for a person to read
+	key    string // in the profile
+	secret bool
 }
 
-// refuse says what is wrong with a value and where it stands. It shows the value
-// only where the person typed it, and not where it may hold a password.
+// refuse returns an error about a value: its source and what is wrong. The error shows the value only where it came
+// from a flag or the environment, and neither is a secret nor, for an @ in it, may hold a password.
 func (v value) refuse(format string, args ...any) error {
 	place, it := v.origin, "it"
 	if v.from == fromProfile {
 		place += ": " + v.key
 	}
-	if (v.from == fromFlag || v.from == fromEnvironment) && !strings.Contains(v.text, "@") {
+	if (v.from == fromFlag || v.from == fromEnvironment) && !v.secret && !strings.Contains(v.text, "@") {
 		it = strconv.Quote(words.Printable(v.text))
 	}
 	return fmt.Errorf("%w: %s: %s %w", ErrInvalid, place, it, fmt.Errorf(format, args...))
 }
 
-// A layer holds the values of one source by their names.
+// A layer holds the values of one source, by the name of the setting.
 type layer map[string]value
 
+// set sets a value that is not set yet. An empty one is none.
 func (l layer) set(name string, v value) {
 	if v.text != "" && l[name].text == "" {
 		l[name] = v
 	}
 }
 
-// layerOfFlags holds what the command line sets.
+// layerOfFlags returns the values that flags set.
 func layerOfFlags(flags map[string]string) layer {
 	l := layer{}
 	for name, text := range flags {
@@ -59,14 +61,16 @@ func layerOfFlags(flags map[string]string) layer {
 	return l
 }
 
-// layerOfEnvironment holds what the environment sets.
+// layerOfEnvironment returns the values that variables of the environment set.
 func layerOfEnvironment(env []string) layer {
 	l := layer{}
 	for i := range settings {
 		s := &settings[i]
 		for _, variable := range s.variables {
-			text := environ.Lookup(env, variable)
-			l.set(s.name, value{text: text, from: fromEnvironment, origin: variable + " in the environment"})
+			l.set(s.name, value{
+				text: environ.Lookup(env, variable), from: fromEnvironment, secret: s.isSecret,
+				origin: variable + " in the environment",
+			})
 		}
 	}
 	return l

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/keystores"
+	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/private"
+)
+
+// The checks of the settings' values. Their errors go on from the value: it "holds no scope".
+
+// checkClientID allows printable ASCII (RFC 6749, appendix A.1).
+func checkClientID(v value) error {
+	return checkCharacters(v.text, "client ID", func(r rune) bool { return r < 0x7f })
+}
+
+// checkAudience allows everything that is printable.
+func checkAudience(v value) error {
+	return checkCharacters(v.text, "audience", func(r rune) bool { return r < 0x7f || r > 0x7f && strconv.IsPrint(r) })
+}
+
+// checkScope allows printable ASCII without quotation marks and backslashes (RFC 6749, appendix A.4).
+func checkScope(v value) error {
+	allowed := func(r rune) bool { return r < 0x7f && r != '"' && r != '\\' }
+	if err := checkCharacters(v.text, "scope", allowed); err != nil {
+		return err
+	}
+	if strings.TrimSpace(v.text) == "" {
+		return errors.New("holds no scope")
+	}
+	return nil
+}
+
+// checkCharacters refuses control characters, and characters that are not allowed.
+func checkCharacters(text, what string, allowed func(rune) bool) error {
+	for _, r := range text {
+		if r < ' ' || !allowed(r) {
+			return fmt.Errorf("holds the character %#U, which no %s has", r, what)
+		}
+	}
+	return nil
+}
+
+func checkBaseURL(v value) error {
+	_, err := localurl.ParseBase(v.text)
+	return err
+}
+
+func checkProfile(v value) error {
+	if !validProfile(v.text) {
+		return errors.New("is no name of a profile: letters, digits, dot, dash and underscore, 64 at most, " +
+			"and no device of Windows")
+	}
+	return nil
+}
+
+// validProfile reports whether a name is a file name on every system: [A-Za-z0-9][A-Za-z0-9._-]{0,63}, and no device of
+// Windows.
+func validProfile(name string) bool {
+	if len(name) > 64 || private.IsDevice(name) {
+		return false
+	}
+	for i, r := range name {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !letter && (i == 0 || r != '.' && r != '_' && r != '-') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+func checkKeystore(v value) error {
+	kind, _, ok := keystores.Find(v.text)
+	if !ok || kind.OnlyInProfile && v.from != fromProfile {
+		return errors.New("is no keystore: there are " + strings.Join(keystores.Choices(), " and "))
+	}
+	return nil
+}
+
+// resolveKeystore makes the path in a keystore's name absolute. It returns a name that it does not know as it is.
+func resolveKeystore(p places, text string) (string, error) {
+	kind, path, ok := keystores.Find(text)
+	if !ok || !kind.TakesPath {
+		return text, nil
+	}
+	path, err := p.resolve(path)
+	return kind.Name + ":" + path, err
+}
+
+func checkAudienceParameter(v value) error {
+	if v.text != "audience" && v.text != "resource" {
+		return errors.New("must be audience or resource")
+	}
+	return nil
+}
