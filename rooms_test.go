@@ -15,17 +15,18 @@ const module = "github.com/loopkey/loopkey/"
 // session, keystore, then token or page. A room may import those that stand
 // behind it, and no other of ours. A new arrow is a decision, so it is made here.
 const mayImport = `
-internal/cli: internal/clock internal/config internal/environ internal/handoff internal/keystores internal/known internal/localhost internal/private internal/sharedstore internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
+internal/cli: internal/clock internal/config internal/environ internal/handoff internal/keystores internal/known internal/localhost internal/login internal/private internal/sharedstore internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
 internal/clock:
-internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words
+internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words provider
 internal/environ:
-internal/handoff: internal/localurl internal/private internal/wire keystore loopback provider
+internal/handoff: internal/localurl internal/login internal/private internal/wire keystore provider
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
 internal/layout: internal/words
 internal/licences:
 internal/localhost: internal/localurl internal/words
 internal/localurl:
+internal/login: internal/clock internal/localhost internal/localurl internal/words provider
 internal/pages: internal/layout internal/private internal/words provider
 internal/private:
 internal/sharedstore: internal/private internal/wire keystore
@@ -36,10 +37,10 @@ internal/wire: internal/words
 internal/words:
 keystore: internal/private internal/words
 keystore/keystoretest: keystore
-loopback: internal/clock internal/environ internal/localhost internal/localurl internal/words provider
+loopback: internal/clock internal/environ internal/localhost internal/localurl internal/login internal/words provider
 provider: internal/clock internal/localurl internal/private internal/words
 session: internal/clock internal/known internal/private internal/wire internal/words keystore provider
-webui: internal/clock internal/handoff internal/layout internal/localhost internal/localurl internal/pages internal/upstream internal/words loopback provider session
+webui: internal/clock internal/handoff internal/layout internal/localhost internal/localurl internal/login internal/pages internal/upstream internal/words provider session
 .: internal/cli
 internal/test/axe: internal/test/chromium internal/test/npm
 internal/test/chromium:

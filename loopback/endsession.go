@@ -3,6 +3,7 @@ package loopback
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/subtle"
 	"net/http"
 	"slices"
@@ -12,53 +13,46 @@ import (
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/localhost"
-	"github.com/loopkey/loopkey/internal/localurl"
 )
 
 // EndSessionConfig says how to end the provider's own session.
 type EndSessionConfig struct {
-	// URL of the provider, for the browser (OpenID Connect RP-Initiated Logout 1.0, section 2). It may hold an ID
-	// token: the browser is opened at a page of ours, and redirected to it once.
+	// URL is the provider's logout, for the browser (OpenID Connect RP-Initiated Logout 1.0, section 2). It may hold an
+	// ID token, so it is put into no argument list: the browser is opened at a URL of ours that leads there once.
 	URL      string
-	PlainURL string        // without an ID token, for whoever may not be the person's browser; "": URL, which holds none
+	PlainURL string        // URL without an ID token, for a browser that may be another user's; "": URL, which holds none
 	State    string        // comes back with the browser; "": the provider sends none back
-	BaseURL  string        // where it comes back to, registered with the provider; "": DefaultBaseURL
-	Timeout  time.Duration // 0: a minute
+	BaseURL  string        // where the browser comes back to, as registered with the provider; "": DefaultBaseURL
+	Timeout  time.Duration // how long to wait for that; 0: a minute
+	AppName  string        // the program, in the titles of pages; "": none
 
-	OpenBrowser func(ctx context.Context, url string) error // nil: the person's own browser
-	Opened      func(url string, err error)                 // where the browser is to go, and what came of opening it
-	// Private returns the URL of a file for the person alone that leads to url. The page of ours goes through it where
-	// the system does not tell who asks for the page: argument lists, where its URL would stand, are everybody's to
-	// read. nil, or an error: then PlainURL is where it leads.
+	OpenBrowser func(ctx context.Context, url string) error // nil: the function OpenBrowser
+	Opened      func(url string, err error)                 // called with the URL to open, and what came of opening it
+	// Private returns the URL of a file that only this user can read and that leads to url. The browser is opened at
+	// that file where the system does not tell which user asks for url: every user can read argument lists, and url is
+	// in the browser's. nil, or an error: the browser is led to PlainURL there.
 	Private func(url string) (string, error)
 }
 
-// logoutPath leads the browser to the provider's logout, once.
+// logoutPath is where the browser is led to the provider's logout, once.
 const logoutPath = "/auth/logout"
 
-// EndSession opens the provider's end-session URL in the browser and waits until it
-// has come back. The provider may ask the person first. Its errors wrap
-// *PortTakenError (the browser is opened, the return can't be seen) or ErrTimeout.
+// EndSession opens the provider's logout in the browser and waits until the browser is back. The provider may ask the
+// user first. Its errors wrap ErrTimeout, or *PortTakenError: then the browser was sent there and its return can't be
+// seen. Where the browser can't be opened and nobody knows the URL, for lack of Opened, it returns ErrNoBrowser at once.
 func EndSession(ctx context.Context, cfg EndSessionConfig) error {
-	if cfg.Timeout == 0 {
-		cfg.Timeout = time.Minute
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute)
+	cfg.PlainURL = cmp.Or(cfg.PlainURL, cfg.URL)
 	if cfg.OpenBrowser == nil {
 		cfg.OpenBrowser = OpenBrowser
 	}
-	open := func(ctx context.Context, target, through string) {
-		if err := cfg.OpenBrowser(ctx, through); cfg.Opened != nil {
-			cfg.Opened(target, err)
-		}
-	}
-	cfg.PlainURL = cmp.Or(cfg.PlainURL, cfg.URL)
 	listener, err := localhost.Listen(ctx, cfg.BaseURL)
 	if err != nil {
-		open(ctx, cfg.PlainURL, cfg.PlainURL)
+		_ = cfg.open(ctx, cfg.PlainURL, cfg.PlainURL)
 		return err
 	}
-	e := ending{EndSessionConfig: &cfg, once: random(), back: make(chan struct{}, 1)}
-	target := strings.TrimSuffix(cmp.Or(cfg.BaseURL, localurl.Default), "/") + logoutPath + "?once=" + e.once
+	e := ending{EndSessionConfig: &cfg, once: rand.Text(), back: make(chan struct{}, 1)}
+	target := strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/") + logoutPath + "?once=" + e.once
 	through := target
 	if cfg.Private != nil && !localhost.TellsPeers {
 		if file, err := cfg.Private(target); err == nil {
@@ -69,7 +63,7 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = listener.Serve(serving, localhost.OwnHost(cfg.BaseURL, appName, e.routes())) // it ends when we do
+		_ = listener.Serve(serving, localhost.OwnHost(listener.Port(), cfg.AppName, e.routes())) // it ends with serving
 	}()
 	defer func() {
 		stop()
@@ -77,7 +71,9 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	}()
 	waiting, cancel := clock.WithTimeoutCause(ctx, cfg.Timeout, ErrTimeout)
 	defer cancel()
-	open(waiting, target, through)
+	if err := cfg.open(waiting, target, through); err != nil && cfg.Opened == nil {
+		return noBrowser(err)
+	}
 	select {
 	case <-e.back:
 		return nil
@@ -86,32 +82,48 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	}
 }
 
+// open opens a browser at through, which leads to target.
+func (cfg *EndSessionConfig) open(ctx context.Context, target, through string) error {
+	err := cfg.OpenBrowser(ctx, through)
+	if cfg.Opened != nil {
+		cfg.Opened(target, err)
+	}
+	return err
+}
+
 // An ending is a browser's way to the provider and back.
 type ending struct {
 	*EndSessionConfig
-	once    string // leads there, and whoever asks with it first
-	private bool   // no argument list has it
-	sent    atomic.Bool
-	back    chan struct{}
+	once    string        // the secret in the URL that leads to the provider
+	private bool          // once is in no argument list
+	sent    atomic.Bool   // a browser was led to the provider
+	back    chan struct{} // gets a value when the browser is back
 }
 
-// routes know the return by its state, and Auth0's /v2/logout, which sends none back, by nothing. So there is no
-// return before somebody was sent to the provider, and none by what a page makes a browser fetch.
+// routes lead a browser to the provider and see it come back. The state tells the return from other requests, but
+// Auth0's /v2/logout sends none back. So nothing counts as the return before a browser was led to the provider, nor what
+// a page makes a browser fetch.
 func (e *ending) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+logoutPath, localhost.OnlyGET(localhost.RefuseOtherUsers(e.leads, usedLink(), e.lead)))
-	mux.HandleFunc("GET /{$}", localhost.OnlyGET(localhost.RefuseOtherUsers(e.returns, noLogout(), e.returned)))
-	mux.Handle("/", localhost.Page{Status: http.StatusNotFound, App: appName, Title: "Nothing here",
-		Text: "This server waits for a logout and has no other pages."})
+	mux.HandleFunc("GET "+logoutPath, localhost.OnlyGET(localhost.RefuseOtherUsers(e.leads, e.usedLink(), e.lead)))
+	mux.HandleFunc("GET /{$}", localhost.OnlyGET(localhost.RefuseOtherUsers(e.returns, e.noLogout(), e.returned)))
+	mux.Handle("/", localhost.Page{
+		Status: http.StatusNotFound, App: e.AppName, Title: "Nothing here",
+		Text: "This server waits for a logout and has no other pages.",
+	})
 	return mux
 }
 
-func usedLink() localhost.Page {
-	return localhost.Page{Status: http.StatusNotFound, App: appName, Title: "Nothing here", Text: "This link was for one use."}
+func (e *ending) usedLink() localhost.Page {
+	return localhost.Page{
+		Status: http.StatusNotFound, App: e.AppName, Title: "Nothing here", Text: "This link was for one use.",
+	}
 }
 
-func noLogout() localhost.Page {
-	return localhost.Page{Status: http.StatusBadRequest, App: appName, Title: "Not a logout that waits here", Text: "Nothing was changed."}
+func (e *ending) noLogout() localhost.Page {
+	return localhost.Page{
+		Status: http.StatusBadRequest, App: e.AppName, Title: "Not a logout that waits here", Text: "Nothing was changed.",
+	}
 }
 
 // leads reports whether r has the secret that leads to the provider.
@@ -122,7 +134,7 @@ func (e *ending) leads(r *http.Request) bool {
 // lead sends the browser to the provider, once.
 func (e *ending) lead(w http.ResponseWriter, r *http.Request) {
 	if !e.leads(r) || !e.sent.CompareAndSwap(false, true) {
-		usedLink().Write(w)
+		e.usedLink().Write(w)
 		return
 	}
 	if localhost.Own(r) || e.private {
@@ -135,16 +147,19 @@ func (e *ending) lead(w http.ResponseWriter, r *http.Request) {
 // returns reports whether r comes back from the provider, as a browser that navigates.
 func (e *ending) returns(r *http.Request) bool {
 	dest := r.Header.Get("Sec-Fetch-Dest")
-	return e.sent.Load() && (e.State == "" || slices.Equal(r.URL.Query()["state"], []string{e.State})) && (dest == "" || dest == "document")
+	return e.sent.Load() && (dest == "" || dest == "document") &&
+		(e.State == "" || slices.Equal(r.URL.Query()["state"], []string{e.State}))
 }
 
 func (e *ending) returned(w http.ResponseWriter, r *http.Request) {
 	if !e.returns(r) {
-		noLogout().Write(w)
+		e.noLogout().Write(w)
 		return
 	}
-	localhost.Page{Status: http.StatusOK, App: appName, Good: true, Title: "You are logged out",
-		Text: "You are logged out, here and at the provider.", Next: "You can close this tab."}.Write(w)
+	localhost.Page{
+		Status: http.StatusOK, App: e.AppName, Good: true, Title: "You are logged out",
+		Text: "You are logged out, here and at the provider.", Next: "You can close this tab.",
+	}.Write(w)
 	select {
 	case e.back <- struct{}{}:
 	default:

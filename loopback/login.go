@@ -1,74 +1,108 @@
-// Package loopback logs a person in through their own browser, as RFC 8252 asks of a
-// native app.
+// Package loopback logs a user in through their own browser, as RFC 8252 asks of a native app.
 //
 //	tokens, err := loopback.Login(ctx, loopback.Config{Issuer: "https://acme.eu.auth0.com/", ClientID: "s6BhdRkqt3"})
 //
-// Login binds the port on both loopbacks before it opens the browser, sends a fresh
-// state, nonce and S256 code challenge (RFC 7636), and believes nothing before it is
-// verified. A forged, stale or foreign callback gets an error page and ends nothing;
-// the page that says "you are logged in" comes after the tokens were stored.
+// Login binds the port of the redirect URI on both loopbacks before it opens the browser, sends a fresh state, nonce and
+// S256 code challenge (RFC 7636), and believes nothing before it is verified. A forged, stale or foreign callback gets an
+// error page and ends nothing; the page that says "You are logged in" comes after the tokens were stored.
 package loopback
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/provider"
 )
 
-// Config says where and how to log in. Issuer and ClientID, or Provider, are required.
-type Config struct {
-	Issuer, ClientID string
-	ClientSecret     provider.Secret    // zero: a public client
-	Provider         *provider.Provider // nil: made of the three above
-	Scope            string             // "": DefaultScope
-	Audience         string             // the API that the access token is for
-	BaseURL          string             // "": DefaultBaseURL; BaseURL + CallbackPath is registered with the provider
-	Params           url.Values         // organization, prompt, login_hint … for the authorization request
-	Timeout          time.Duration      // how long the person has; 0: three minutes
+// DefaultBaseURL is where the local server is unless Config says otherwise.
+const DefaultBaseURL = localurl.Default
 
-	OpenBrowser func(ctx context.Context, url string) error   // nil: the person's own browser
-	ShowURL     func(url string)                              // called before the browser is opened; it may not open
-	Opened      func(error)                                   // what came of opening it
-	Store       func(context.Context, *provider.Tokens) error // called before the page says that it worked
-	Pasted      <-chan string                                 // final URLs that came another way
-	Rejected    func(reason string)                           // why one of them was not the answer
-	Advice      func(error) string                            // what a person can do about an error, for the result page; may be nil
+// DefaultScope is the scope of a login that asks for none in particular.
+const DefaultScope = provider.DefaultScope
+
+var (
+	// ErrTimeout says that the user did not come back from the browser in time.
+	ErrTimeout = login.ErrTimeout
+	// ErrAgain is for Config.Store to return: the login has to be made once more, for its tokens are worth nothing.
+	// The browser is sent through it at once, without a question where the provider remembers the user.
+	ErrAgain = login.ErrAgain
+)
+
+// A PortTakenError says that another program holds the port of the redirect URI, and which one if the system tells.
+type PortTakenError = localhost.PortTakenError
+
+// Config says for which client the user logs in, and what the program wants to hear of it.
+type Config struct {
+	// Issuer and ClientID are required, unless Provider is given in place of these four.
+	Issuer, ClientID string
+	ClientSecret     provider.Secret // zero: a public client, which PKCE alone protects
+	HTTPClient       *http.Client    // for requests to the provider; nil: one with limits
+	Provider         *provider.Provider
+
+	AppName  string     // the program, in the titles of pages and the User-Agent; "": none
+	Scope    string     // "": DefaultScope
+	Audience string     // the API that the access token is for; "": the provider's default
+	Params   url.Values // further parameters of the authorization request, such as prompt and login_hint
+
+	// RedirectURI is where the browser comes back to, as registered with the provider: http://, then localhost,
+	// 127.0.0.1 or [::1], a port and a path. Port 0 stands for one that is free on both loopbacks; the provider must
+	// allow any (RFC 8252, section 7.3). "" is the path /auth/callback under BaseURL.
+	RedirectURI string
+	BaseURL     string        // "": DefaultBaseURL
+	Timeout     time.Duration // how long the user has; 0: three minutes
+
+	OpenBrowser func(ctx context.Context, url string) error   // nil: the function OpenBrowser
+	ShowURL     func(url string)                              // called before the browser is opened, which may fail
+	Opened      func(error)                                   // called with what came of opening it
+	Store       func(context.Context, *provider.Tokens) error // called before the page says that the login worked
+	Pasted      <-chan string                                 // URLs that a browser on another machine ended up at
+	Rejected    func(reason string)                           // called with why one of them was not the right one
+	Advice      func(error) string                            // what the user can do about an error, for the page; "": nothing
 }
 
-// pageLimit is how long to wait for the browser to fetch the page that says how it went.
+// pageLimit is how long Login waits for the browser to fetch the page that says how the login went.
 const pageLimit = 2 * time.Second
 
-// Login logs a person in. Its errors wrap provider's, ErrTimeout, *PortTakenError, or
-// what Store returned; the port is free when it returns.
+// Login logs the user in and returns the tokens. Its errors wrap those of package provider, ErrTimeout,
+// *PortTakenError, or what Store returned. Where the browser can't be opened and nobody knows the URL, for lack of
+// ShowURL and Pasted, it returns ErrNoBrowser at once. The port is free when it returns.
 func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
-	p := cfg.Provider
-	if p == nil {
-		var err error
-		if p, err = provider.New(provider.Config{Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret}); err != nil {
-			return nil, err
-		}
+	p, err := cfg.provider()
+	if err != nil {
+		return nil, err
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 3 * time.Minute
+	redirectURI, redirect, err := cfg.redirect()
+	if err != nil {
+		return nil, err
 	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, 3*time.Minute)
 	if cfg.OpenBrowser == nil {
 		cfg.OpenBrowser = OpenBrowser
 	}
-	listener, err := listenWarm(ctx, p, cfg.BaseURL, cfg.Timeout)
+	listener, err := listenWarm(ctx, p, localurl.Port(redirect), cfg.Timeout)
 	if err != nil {
 		return nil, err
 	}
 	defer listener.Close()
-	flow := NewFlow(FlowConfig{
-		Provider: p, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience,
-		Store: func(ctx context.Context, _ *http.Request, _ *Pending, t *provider.Tokens) error {
+	if redirect.Port() == "0" {
+		redirect.Host = strings.TrimSuffix(redirect.Host, "0") + strconv.Itoa(listener.Port())
+		redirectURI = redirect.String()
+	}
+	flow := login.New(login.Config{
+		Provider: p, RedirectURI: redirectURI, Scope: cfg.Scope, Audience: cfg.Audience, App: cfg.AppName,
+		Store: func(ctx context.Context, _ *http.Request, _ *login.Pending, t *provider.Tokens) error {
 			if cfg.Store == nil {
 				return nil
 			}
@@ -76,21 +110,50 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 		},
 		Advice: cfg.Advice,
 	})
-	pending, err := flow.Begin(ctx, Request{Params: cfg.Params, CLI: true})
+	pending, err := flow.Begin(ctx, login.Request{Params: cfg.Params, CLI: true})
 	if err != nil {
 		return nil, err
 	}
-	return cfg.wait(ctx, listener, flow, pending)
+	return cfg.wait(ctx, listener, cfg.routes(flow, pending, redirect.Path), flow, pending)
 }
 
-// listenWarm binds the port while the provider's discovery is under way, no longer than
-// a person would have to log in. With either the other ends.
-func listenWarm(ctx context.Context, p *provider.Provider, baseURL string, limit time.Duration) (*localhost.Listener, error) {
+func (cfg *Config) provider() (*provider.Provider, error) {
+	if cfg.Provider != nil {
+		return cfg.Provider, nil
+	}
+	return provider.New(provider.Config{
+		Issuer: cfg.Issuer, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret,
+		AppName: cfg.AppName, HTTPClient: cfg.HTTPClient,
+	})
+}
+
+// redirect returns the redirect URI, to the letter and parsed. Its port is 0 where any will do.
+func (cfg *Config) redirect() (raw string, u *url.URL, err error) {
+	if cfg.RedirectURI == "" {
+		if u, err = localurl.ParseBase(cfg.BaseURL); err != nil {
+			return "", nil, fmt.Errorf("base URL %q %w", cfg.BaseURL, err)
+		}
+		u.Path = login.CallbackPath
+		return strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/") + login.CallbackPath, u, nil
+	}
+	u, err = localurl.ParseRedirect(cfg.RedirectURI)
+	if err == nil && u.Path == login.ResultPath {
+		err = errors.New("is the page that says how the login went")
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("redirect URI %q %w", cfg.RedirectURI, err)
+	}
+	return cfg.RedirectURI, u, nil
+}
+
+// listenWarm binds the port while the provider's discovery is fetched, for as long as the user would have to log in.
+// If one of them fails the other ends.
+func listenWarm(ctx context.Context, p *provider.Provider, port int, limit time.Duration) (*localhost.Listener, error) {
 	warming, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	warm := make(chan error, 1)
 	go func() { warm <- p.Warm(warming) }()
-	listener, err := localhost.Listen(ctx, baseURL)
+	listener, err := localhost.ListenPort(ctx, port)
 	if err != nil {
 		cancel()
 	}
@@ -101,18 +164,24 @@ func listenWarm(ctx context.Context, p *provider.Provider, baseURL string, limit
 	return listener, err
 }
 
-func (cfg *Config) wait(ctx context.Context, listener *localhost.Listener, flow *Flow, pending *Pending) (*provider.Tokens, error) {
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // an answer that has come is told about, whatever ends us
+// wait serves the routes and opens the browser, until it is known what came of the login.
+func (cfg *Config) wait(
+	ctx context.Context, listener *localhost.Listener, routes http.Handler, flow *login.Flow, pending *login.Pending,
+) (*provider.Tokens, error) {
+	// A browser whose response has come is told what came of it, even if ctx ends.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = listener.Serve(serving, localhost.OwnHost(cfg.BaseURL, appName, routes(flow, pending))) // it ends when we do
+		_ = listener.Serve(serving, localhost.OwnHost(listener.Port(), cfg.AppName, routes)) // it ends with serving
 	}()
 	defer func() {
 		stop()
 		<-served
 	}()
-	waiting, cancel := clock.WithTimeoutCause(ctx, cfg.Timeout, ErrTimeout)
+	opening, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	waiting, cancel := clock.WithTimeoutCause(opening, cfg.Timeout, ErrTimeout)
 	if cfg.ShowURL != nil {
 		cfg.ShowURL(pending.URL)
 	}
@@ -120,19 +189,23 @@ func (cfg *Config) wait(ctx context.Context, listener *localhost.Listener, flow 
 	defer helpers.Wait()
 	defer cancel()
 	helpers.Go(func() { // a launcher may take its time
-		if err := cfg.OpenBrowser(waiting, pending.URL); cfg.Opened != nil {
+		err := cfg.OpenBrowser(waiting, pending.URL)
+		if cfg.Opened != nil {
 			cfg.Opened(err)
+		}
+		if err != nil && cfg.ShowURL == nil && cfg.Pasted == nil {
+			giveUp(noBrowser(err))
 		}
 	})
 	helpers.Go(func() { cfg.takePasted(waiting, flow) })
 	tokens, err := pending.Wait(waiting)
 	select {
-	case <-pending.login.done:
-	default: // nobody came back, so no page is to be fetched
+	case <-pending.Done():
+	default: // no response came, so the browser has no page to fetch
 		return nil, err
 	}
 	interrupted := ctx.Done()
-	if ctx.Err() != nil { // what came of it all the same is worth a page
+	if ctx.Err() != nil { // the response came all the same, and its page is worth the wait
 		interrupted = nil
 	}
 	timer := time.NewTimer(pageLimit)
@@ -145,27 +218,52 @@ func (cfg *Config) wait(ctx context.Context, listener *localhost.Listener, flow 
 	return tokens, err
 }
 
+// noBrowser makes any error of opening a browser match ErrNoBrowser.
+func noBrowser(err error) error {
+	if errors.Is(err, ErrNoBrowser) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoBrowser, err)
+}
+
 // routes are those of a login without a web UI.
-func routes(flow *Flow, pending *Pending) http.Handler {
+func (cfg *Config) routes(flow *login.Flow, pending *login.Pending, callbackPath string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+CallbackPath, localhost.OnlyGET(flow.Callback))
-	mux.HandleFunc("GET "+ResultPath, localhost.OnlyGET(flow.Result))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		select {
-		case <-pending.login.done:
-			localhost.Page{Status: http.StatusOK, App: appName, Good: true, Title: "The login is over",
-				Text: "You can close this tab and go back to your terminal."}.Write(w)
-		default:
-			localhost.Page{Status: http.StatusOK, App: appName, Good: true, Title: "A login is under way",
-				Text: "Finish it in the tab that was opened for it."}.Write(w)
-		}
-	})
-	mux.Handle("/", localhost.Page{Status: http.StatusNotFound, App: appName, Title: "Nothing here",
-		Text: "This server waits for a login and has no other pages."})
+	page := func(p localhost.Page) localhost.Page {
+		p.App = cfg.AppName
+		return p
+	}
+	if callbackPath != "/" {
+		waits := page(localhost.Page{
+			Status: http.StatusOK, Good: true, Title: "A login is under way",
+			Text: "Finish it in the tab that was opened for it.",
+		})
+		ended := page(localhost.Page{
+			Status: http.StatusOK, Good: true, Title: "The login is over",
+			Text: "You can close this tab and go back to your terminal.",
+		})
+		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+			select {
+			case <-pending.Done():
+				ended.Write(w)
+			default:
+				waits.Write(w)
+			}
+		})
+	}
+	if strings.HasSuffix(callbackPath, "/") {
+		callbackPath += "{$}" // and nothing under it
+	}
+	mux.HandleFunc("GET "+callbackPath, localhost.OnlyGET(flow.Callback))
+	mux.HandleFunc("GET "+login.ResultPath, localhost.OnlyGET(flow.Result))
+	mux.Handle("/", page(localhost.Page{
+		Status: http.StatusNotFound, Title: "Nothing here", Text: "This server waits for a login and has no other pages.",
+	}))
 	return mux
 }
 
-func (cfg *Config) takePasted(ctx context.Context, flow *Flow) {
+// takePasted tries the URLs that are pasted until ctx ends.
+func (cfg *Config) takePasted(ctx context.Context, flow *login.Flow) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -174,18 +272,9 @@ func (cfg *Config) takePasted(ctx context.Context, flow *Flow) {
 			if !ok {
 				return
 			}
-			if err := flow.Answer(ctx, raw); err != nil && cfg.Rejected != nil {
+			if err := flow.Paste(ctx, raw); err != nil && cfg.Rejected != nil {
 				cfg.Rejected(err.Error())
 			}
 		}
 	}
 }
-
-// A PortTakenError says that another program holds the port of the base URL.
-type PortTakenError = localhost.PortTakenError
-
-// DefaultBaseURL is where the browser comes back to unless it is configured.
-const DefaultBaseURL = localurl.Default
-
-// appName is the program on the pages.
-const appName = "loopkey"

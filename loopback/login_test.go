@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -32,7 +33,7 @@ type scene struct {
 func newScene(t testing.TB, cfg tenant.Config) *scene {
 	t.Helper()
 	base := "http://localhost:" + strconv.Itoa(freePort(t))
-	cfg.Clients = []tenant.Client{{ID: clientID, RedirectURIs: []string{base + loopback.CallbackPath}, PostLogoutRedirectURIs: []string{base}}}
+	cfg.Clients = []tenant.Client{{ID: clientID, RedirectURIs: []string{base + login.CallbackPath}, PostLogoutRedirectURIs: []string{base}}}
 	cfg.Users = []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada <b>Lovelace</b>", Password: "x"}}
 	started, err := tenant.Start(t.Context(), cfg)
 	if err != nil {
@@ -143,7 +144,7 @@ func TestLogin(t *testing.T) {
 	if tokens.Claims.Subject() != "ada" || tokens.RefreshToken.IsZero() {
 		t.Errorf("got %v", tokens.Claims)
 	}
-	if !strings.HasPrefix(page.URL, s.base+loopback.ResultPath+"?id=") || page.Status != 200 {
+	if !strings.HasPrefix(page.URL, s.base+login.ResultPath+"?id=") || page.Status != 200 {
 		t.Errorf("the browser ended up at %s (%d)", page.URL, page.Status)
 	}
 	if !strings.Contains(page.Body, "You are logged in as Ada &lt;b&gt;Lovelace&lt;/b&gt;") {
@@ -190,7 +191,7 @@ func TestStrangers(t *testing.T) {
 				"two states":    "state=" + state + "&state=" + state + "&code=" + code,
 				"a wrong error": "state=guessed&error=access_denied",
 			} {
-				status, body, header := get(t, s.base+loopback.CallbackPath+"?"+query, "")
+				status, body, header := get(t, s.base+login.CallbackPath+"?"+query, "")
 				if status/100 != 4 {
 					t.Errorf("%s gets %d", name, status)
 				}
@@ -208,12 +209,12 @@ func TestStrangers(t *testing.T) {
 				}
 			}
 			for method, want := range map[string]int{http.MethodHead: 405, http.MethodPost: 404, http.MethodPut: 404} {
-				if status := ask(t, method, s.base+loopback.CallbackPath+"?"+back.RawQuery); status != want {
+				if status := ask(t, method, s.base+login.CallbackPath+"?"+back.RawQuery); status != want {
 					t.Errorf("%s of the right answer gets %d, not %d", method, status, want)
 				}
 			}
 			for _, host := range []string{"evil.example", "evil.example" + s.base[strings.LastIndex(s.base, ":"):], "localhost", "localhost:1", "127.0.0.1.nip.io"} {
-				if status, _, _ := get(t, s.base+loopback.CallbackPath+"?"+back.RawQuery, host); status != http.StatusMisdirectedRequest {
+				if status, _, _ := get(t, s.base+login.CallbackPath+"?"+back.RawQuery, host); status != http.StatusMisdirectedRequest {
 					t.Errorf("Host %s gets %d", host, status)
 				}
 			}
@@ -337,6 +338,83 @@ func TestHalfTaken(t *testing.T) {
 	}
 }
 
+// A port that is taken is told at once, whatever the provider does meanwhile.
+func TestTakenWhileProviderHangs(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Intercept: func(_ string, _ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		return true
+	}})
+	listener, err := localhost.Listen(t.Context(), s.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err = loopback.Login(ctx, s.config(nil))
+	if taken := new(loopback.PortTakenError); !errors.As(err, &taken) || ctx.Err() != nil {
+		t.Errorf("got %v, %v", err, ctx.Err())
+	}
+}
+
+// An answer that came before the end of the wait is worked on, and told; but not for
+// long when the person stopped it.
+func TestEndWhileRedeeming(t *testing.T) {
+	t.Parallel()
+	interrupted := errors.New("interrupted")
+	for name, c := range map[string]struct {
+		cause error
+		hang  bool // the provider does
+		want  error
+	}{
+		"timeout":               {cause: loopback.ErrTimeout},
+		"interrupted":           {cause: interrupted},
+		"interrupted, it hangs": {cause: interrupted, hang: true, want: interrupted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, end := context.WithCancelCause(t.Context())
+			redeeming, released := make(chan struct{}), make(chan struct{})
+			s := newScene(t, tenant.Config{Intercept: func(endpoint string, _ http.ResponseWriter, r *http.Request) bool {
+				if endpoint == "token" {
+					close(redeeming)
+					select {
+					case <-released:
+					case <-r.Context().Done():
+					}
+				}
+				return false
+			}})
+			var visiting sync.WaitGroup
+			cfg := s.config(nil)
+			cfg.OpenBrowser = func(waiting context.Context, target string) error {
+				visiting.Go(func() {
+					if page, err := ada().Visit(context.WithoutCancel(ctx), target); !c.hang && (err != nil || page.Status != http.StatusOK) {
+						t.Errorf("the browser ends up at %+v: %v", page, err)
+					}
+				})
+				visiting.Go(func() {
+					<-redeeming
+					end(c.cause)
+					<-waiting.Done()
+					if !c.hang {
+						close(released)
+					}
+				})
+				return nil
+			}
+			stored := false
+			cfg.Store = func(context.Context, *provider.Tokens) error { stored = true; return nil }
+			tokens, err := loopback.Login(ctx, cfg)
+			visiting.Wait()
+			if !errors.Is(err, c.want) || stored != (c.want == nil) || (tokens != nil) != stored {
+				t.Errorf("got %v, %v; stored: %v", tokens, err, stored)
+			}
+		})
+	}
+}
+
 func TestPasted(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{})
@@ -404,32 +482,6 @@ func TestEndSession(t *testing.T) {
 	}
 }
 
-func FuzzReturnTo(f *testing.F) {
-	for _, seed := range []string{"/", "/profile?x=1", "//evil.example", `/\evil.example`, "https:evil.example", "/%2Fevil.example", "/%5Cevil", "/a/..//evil", "/.//evil", "/\tevil", "/%09/evil", "http://localhost/x", "/x#y"} {
-		f.Add(seed)
-	}
-	home, err := url.Parse("http://localhost:3000/")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, raw string) {
-		path, ok := loopback.ReturnTo(raw)
-		if !ok {
-			return
-		}
-		u, err := url.Parse(path)
-		if err != nil {
-			t.Fatalf("ReturnTo(%q) is no URL: %q", raw, path)
-		}
-		if home.ResolveReference(u).Host != home.Host || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\t\r\n") {
-			t.Errorf("ReturnTo(%q) leaves our origin: %q", raw, path)
-		}
-		if again, ok := loopback.ReturnTo(path); !ok || again != path {
-			t.Errorf("ReturnTo(%q) is not stable: %q then %q (%v)", raw, path, again, ok)
-		}
-	})
-}
-
 // A login from Login to tokens, with a person who needs no time.
 func BenchmarkLogin(b *testing.B) {
 	s := newScene(b, tenant.Config{})
@@ -458,7 +510,7 @@ func ExampleLogin() {
 	ctx := context.Background()
 	base := exampleBase()
 	demo, err := tenant.Start(ctx, tenant.Config{
-		Clients: []tenant.Client{{ID: "example", RedirectURIs: []string{base + loopback.CallbackPath}}},
+		Clients: []tenant.Client{{ID: "example", RedirectURIs: []string{base + login.CallbackPath}}},
 		Users:   []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada Lovelace", Password: "x"}},
 	})
 	if err != nil {

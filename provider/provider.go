@@ -16,9 +16,13 @@ type Config struct {
 	Auth0             bool             // the issuer is an Auth0 tenant (--domain); also true by itself for *.auth0.com
 	AudienceParameter string           // "audience" or "resource" (RFC 8707); "" chooses by Auth0
 	CacheDir          string           // where discovery and keys are kept between runs; "" keeps them in memory
+	AppName           string           // the program, which goes before loopkey in the User-Agent; "": loopkey alone
 	HTTPClient        *http.Client     // nil: one with limits, that honours HTTPS_PROXY and SSL_CERT_FILE
 	Now               func() time.Time // nil: the clock on the wall
 }
+
+// DefaultScope is the scope of a login that asks for none in particular: who the user is, and a refresh token.
+const DefaultScope = "openid profile email offline_access"
 
 // An AuthorizationRequest is what a login asks of the authorization endpoint
 // (OpenID Connect Core 1.0, section 3.1.2.1; RFC 7636, section 4.3).

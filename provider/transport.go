@@ -112,8 +112,22 @@ func (e *proxyError) Error() string { return "the proxy " + e.why }
 // sent on are codes and tokens, and what would come back is another's word for the issuer's.
 func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// userAgent names this program, with its version where the build knows it.
-var userAgent = sync.OnceValue(func() string {
+// userAgent names the program and this library.
+func (p *Provider) userAgent() string {
+	app := strings.Map(func(r rune) rune {
+		switch { // a product's name is a token: RFC 9110, sections 5.6.2 and 10.1.5
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("!#$%&'*+-.^_`|~/", r):
+			return r
+		case r == ' ':
+			return '-'
+		}
+		return -1
+	}, p.cfg.AppName)
+	return strings.TrimSpace(app + " " + library())
+}
+
+// library names this library, with its version where the build knows it.
+var library = sync.OnceValue(func() string {
 	const path = "github.com/loopkey/loopkey"
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -174,7 +188,7 @@ func (p *Provider) once(ctx context.Context, req *http.Request) (*answer, error)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	req = req.WithContext(ctx)
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", userAgent())
+	req.Header.Set("User-Agent", p.userAgent())
 	_, traced := p.http.Transport.(*http.Transport) // another RoundTripper need not tell of its connections
 	maybeSent := func() bool { return connected.Load() || !traced }
 	resp, err := p.http.Do(req)

@@ -13,8 +13,8 @@ import (
 
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
-	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -41,7 +41,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 			params.Set(name, value)
 		}
 	}
-	returnTo, ok := loopback.ReturnTo(query.Get("returnTo"))
+	returnTo, ok := login.ReturnTo(query.Get("returnTo"))
 	if !ok {
 		returnTo = "/"
 	}
@@ -49,7 +49,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	// who begins is known already, and came here by themselves.
 	_, known := s.browsers.knows(r)
 	byThemselves := slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site"))
-	pending, err := s.flow.Begin(r.Context(), loopback.Request{
+	pending, err := s.flow.Begin(r.Context(), login.Request{
 		Params: params, ReturnTo: returnTo, Browser: s.browsers.beginLogin(w, r),
 		Guest: !known || !byThemselves,
 	})
@@ -68,11 +68,11 @@ func (somebodyElse) Error() string {
 	return "somebody else is logged in here, and this browser has not shown that it is theirs"
 }
 
-func (somebodyElse) Unwrap() error { return loopback.ErrForbidden }
+func (somebodyElse) Unwrap() error { return login.ErrForbidden }
 
 // store keeps a login. Anybody on this machine can make one here, and so can a page that sends a browser
 // to /auth/login: neither may push the person's session aside with one of their own.
-func (s *Server) store(ctx context.Context, r *http.Request, p *loopback.Pending, t *provider.Tokens) error {
+func (s *Server) store(ctx context.Context, r *http.Request, p *login.Pending, t *provider.Tokens) error {
 	may := func(string) bool { return true } // the person at the terminal asked for it
 	if !p.CLI {
 		subject, known := s.browsers.knows(r)
@@ -87,7 +87,7 @@ func (s *Server) store(ctx context.Context, r *http.Request, p *loopback.Pending
 
 // loggedIn is what the callback does when a login is verified and stored: the
 // browser that finished it is recognised and goes back to where it wanted to be.
-func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request, p *loopback.Pending, t *provider.Tokens) bool {
+func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request, p *login.Pending, t *provider.Tokens) bool {
 	s.watch.refresh(context.WithoutCancel(r.Context()), true) // first, for it forgets the browsers of the session before
 	s.browsers.recognise(w, r, t.Claims.Subject())
 	if p.CLI { // the terminal's login: its page says that it worked

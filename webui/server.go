@@ -17,9 +17,9 @@ import (
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/pages"
 	"github.com/loopkey/loopkey/internal/words"
-	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -46,11 +46,14 @@ type Config struct {
 	Now func() time.Time // nil: the clock on the wall
 }
 
+// app is the program on the pages.
+const app = "loopkey"
+
 // A Server is the local web UI and the guard in front of what it protects.
 type Server struct {
 	cfg       Config
 	base      *url.URL
-	flow      *loopback.Flow
+	flow      *login.Flow
 	browsers  *browsers
 	watch     *watch
 	layout    layout.Layout
@@ -99,8 +102,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.flow = loopback.NewFlow(loopback.FlowConfig{
-		Provider: cfg.Provider, BaseURL: cfg.BaseURL, Scope: cfg.Scope, Audience: cfg.Audience,
+	s.flow = login.New(login.Config{
+		Provider: cfg.Provider, RedirectURI: strings.TrimSuffix(cfg.BaseURL, "/") + login.CallbackPath,
+		Scope: cfg.Scope, Audience: cfg.Audience, App: app, Cookie: s.browsers.loginCookie(),
 		Store: s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
 	})
 	return s, nil
@@ -124,8 +128,8 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle("GET "+pages.Path, s.Guard(s.pages))
 	}
 	mux.HandleFunc("GET "+layout.LoginPath, s.ownUser(s.login))
-	mux.HandleFunc("GET "+loopback.CallbackPath, localhost.OnlyGET(s.flow.Callback))
-	mux.HandleFunc("GET "+loopback.ResultPath, localhost.OnlyGET(s.flow.Result))
+	mux.HandleFunc("GET "+login.CallbackPath, localhost.OnlyGET(s.flow.Callback))
+	mux.HandleFunc("GET "+login.ResultPath, localhost.OnlyGET(s.flow.Result))
 	mux.HandleFunc("GET /auth/enter", localhost.OnlyGET(s.ownUser(s.enter)))
 	mux.HandleFunc("GET /auth/logout", s.askLogout)
 	mux.HandleFunc("POST /auth/logout", s.logout)
@@ -142,7 +146,7 @@ func (s *Server) Handler() http.Handler {
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{Title: "Not from another page", Why: "This can only be asked for by loopkey's own pages."})
 	}))
-	return localhost.OwnHost(s.cfg.BaseURL, "loopkey", s.strangers(s.greet(origin.Handler(mux))))
+	return localhost.OwnHost(localurl.Port(s.base), app, s.strangers(s.greet(origin.Handler(mux))))
 }
 
 // ownUser refuses another user of this machine.

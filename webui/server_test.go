@@ -17,9 +17,9 @@ import (
 	"net"
 
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
-	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 	"github.com/loopkey/loopkey/webui"
@@ -51,7 +51,7 @@ func newScene(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 			}
 			return endpoint == "userinfo"
 		},
-		Clients: []tenant.Client{{ID: "tests", RedirectURIs: []string{base + loopback.CallbackPath}, PostLogoutRedirectURIs: []string{base},
+		Clients: []tenant.Client{{ID: "tests", RedirectURIs: []string{base + login.CallbackPath}, PostLogoutRedirectURIs: []string{base},
 			BackchannelLogoutURI: base + "/auth/backchannel-logout"}},
 		Users: []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada <i>Lovelace</i>\u202e", Password: "x"}},
 	})

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/handoff"
-	"github.com/loopkey/loopkey/loopback"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/session"
 )
 
@@ -28,7 +28,7 @@ func (t terminals) OneTimeURL(context.Context) (string, error) { return t.server
 // Login implements handoff.Host.
 func (t terminals) Login(ctx context.Context, params url.Values, show func(url string)) error {
 	flow := t.server.flow
-	pending, err := flow.Begin(ctx, loopback.Request{Params: params, CLI: true})
+	pending, err := flow.Begin(ctx, login.Request{Params: params, CLI: true})
 	if err != nil {
 		return err
 	}

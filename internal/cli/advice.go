@@ -7,6 +7,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/internal/words"
@@ -120,7 +121,7 @@ func advices() []advice {
 			(*loopback.PortTakenError)(nil),
 			"end it, or register another callback URL and give its --base-url (http://localhost:PORT)", "",
 		},
-		{loopback.ErrForbidden, "run loopkey logout first, or loopkey login", ""},
+		{login.ErrForbidden, "run loopkey logout first, or loopkey login", ""},
 		{handoff.ErrOtherSession, "end it, or give another --base-url", ""},
 		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
 		{upstream.ErrRemote, "--allow-remote-upstream allows that", ""},
@@ -184,7 +185,7 @@ func (at situation) advice(err error) string {
 		return at.sentence((*loopback.PortTakenError)(nil))
 	}
 	for _, is := range []error{
-		loopback.ErrForbidden, handoff.ErrOtherSession, handoff.ErrSilent,
+		login.ErrForbidden, handoff.ErrOtherSession, handoff.ErrSilent,
 		upstream.ErrRemote, upstream.ErrForeign, upstream.ErrCertificate, upstream.ErrDown,
 	} {
 		if errors.Is(err, is) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -29,6 +30,7 @@ func (a *app) loginByBrowser(ctx context.Context, acc *account, f loginFlags) (*
 	b := &browserLogin{app: a, account: acc, flags: f, stopWaiting: func() {}}
 	defer func() { b.stopWaiting() }()
 	tokens, err := loopback.Login(ctx, loopback.Config{
+		AppName:  appName,
 		Provider: acc.provider, Scope: acc.config.Scope, Audience: acc.config.Audience,
 		BaseURL: acc.config.BaseURL, Timeout: f.timeout, Params: f.params,
 		OpenBrowser: b.open, ShowURL: b.show, Opened: b.browserOpened,
@@ -41,7 +43,7 @@ func (a *app) loginByBrowser(ctx context.Context, acc *account, f loginFlags) (*
 	}
 	if errors.Is(err, loopback.ErrTimeout) { // the provider shows a mismatch to the person, and tells nothing back
 		err = fmt.Errorf("%w (if it showed a callback URL mismatch, add %s to Allowed Callback URLs: %s)", err,
-			strings.TrimSuffix(acc.config.BaseURL, "/")+loopback.CallbackPath, acc.situation().settings())
+			strings.TrimSuffix(acc.config.BaseURL, "/")+login.CallbackPath, acc.situation().settings())
 	}
 	return tokens, err
 }

@@ -19,6 +19,9 @@ import (
 	"github.com/loopkey/loopkey/loopback"
 )
 
+// appName is this program on the pages of its logins.
+const appName = "loopkey"
+
 // app is one run of loopkey: the outside world as it was given.
 type app struct {
 	args   []string

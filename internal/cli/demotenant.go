@@ -80,13 +80,12 @@ func (d *demo) baseURL(ctx context.Context) (string, error) {
 	if taken := new(loopback.PortTakenError); !errors.As(err, &taken) || cfg.Origin("base-url") != "default" {
 		return "", err
 	}
-	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	free, err := localhost.ListenPort(ctx, 0)
 	if err != nil {
 		return "", err
 	}
-	port := free.Addr().(*net.TCPAddr).Port
-	d.app.say("Port 3000 is taken, so the demo uses %d.", port)
-	return "http://localhost:" + strconv.Itoa(port), free.Close()
+	d.app.say("Port 3000 is taken, so the demo uses %d.", free.Port())
+	return "http://localhost:" + strconv.Itoa(free.Port()), free.Close()
 }
 
 // configure writes the demo's configuration, and forgets every other.

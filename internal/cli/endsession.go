@@ -76,7 +76,7 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 	}
 	// No server, or not one for this session: where it holds the port, that is told.
 	return how, loopback.EndSession(ctx, loopback.EndSessionConfig{
-		BaseURL: acc.config.BaseURL, URL: l.URL, PlainURL: l.PlainURL, State: l.State, OpenBrowser: a.browse, Opened: opened,
+		AppName: appName, BaseURL: acc.config.BaseURL, URL: l.URL, PlainURL: l.PlainURL, State: l.State, OpenBrowser: a.browse, Opened: opened,
 		Private: func(target string) (string, error) { return redirectFile(acc.config.StateDir, target) },
 	})
 }

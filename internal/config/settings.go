@@ -6,10 +6,10 @@ import (
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/provider"
 )
 
 const (
-	defaultScope   = "openid profile email offline_access"
 	defaultProfile = "default"
 )
 
@@ -72,9 +72,9 @@ var settings = []setting{
 	},
 	{
 		name: "scope", variables: []string{"LOOPKEY_SCOPE"}, inDotEnv: true, key: "scope",
-		flag:         Flag{Value: "SCOPES", Usage: `space-separated scopes (default "` + defaultScope + `")`},
+		flag:         Flag{Value: "SCOPES", Usage: `space-separated scopes (default "` + provider.DefaultScope + `")`},
 		set:          func(c *Config, text string) { c.Scope = strings.Join(strings.Fields(text), " ") },
-		defaultValue: defaultScope, check: checkScope,
+		defaultValue: provider.DefaultScope, check: checkScope,
 	},
 	{
 		name: "base-url", variables: []string{"APP_BASE_URL"}, inDotEnv: true, key: "base_url",

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
-	"github.com/loopkey/loopkey/loopback"
 )
 
 // A Client asks the server at a socket. Its errors are ErrNoServer, ErrSilent, ErrEnded, ErrOtherSession, the cause of
@@ -40,7 +40,7 @@ func (c Client) Login(ctx context.Context, params url.Values, show func(url stri
 	}
 	defer t.conn.Close()
 	first, err := t.hear(ctx)
-	if errors.Is(context.Cause(ctx), loopback.ErrTimeout) {
+	if errors.Is(context.Cause(ctx), login.ErrTimeout) {
 		return ErrSilent
 	}
 	if err != nil {

@@ -18,10 +18,10 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/keystore"
-	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -91,8 +91,8 @@ func kinds() wire.Kinds {
 		wire.Sentinel("unreachable", provider.ErrUnreachable),
 		wire.Sentinel("keystore", keystore.ErrUnavailable),
 		wire.Sentinel("corrupt", keystore.ErrCorrupt),
-		wire.Sentinel("timeout", loopback.ErrTimeout),
-		wire.Sentinel("forbidden", loopback.ErrForbidden),
+		wire.Sentinel("timeout", login.ErrTimeout),
+		wire.Sentinel("forbidden", login.ErrForbidden),
 		wire.As[*keystore.UnavailableError]("unavailable"),
 		wire.Part("diagnosis", func(err error) (provider.Diagnosis, bool) {
 			d := provider.Diagnose(err)

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/keystore"
-	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -37,7 +37,7 @@ func TestSlowFirstAnswer(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				ours, theirs := net.Pipe()
-				ctx, cancel := clock.WithTimeoutCause(t.Context(), 3*time.Minute, loopback.ErrTimeout)
+				ctx, cancel := clock.WithTimeoutCause(t.Context(), 3*time.Minute, login.ErrTimeout)
 				defer cancel()
 				said := make(chan struct{})
 				go func() {
@@ -84,7 +84,7 @@ func TestSilentServer(t *testing.T) {
 		}
 	}()
 	never := func(url string) { t.Errorf("%s is shown", url) }
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, loopback.ErrTimeout)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, login.ErrTimeout)
 	defer cancel()
 	if err := (Client{path, "silent"}).Login(ctx, nil, never); !errors.Is(err, ErrSilent) {
 		t.Errorf("a login: %v", err)
@@ -177,7 +177,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	t.Parallel()
 	for name, sent := range map[string]error{
 		"untrusted": provider.ErrNonce, "refused": provider.ErrRefused, "unreachable": provider.ErrUnreachable,
-		"keystore": keystore.ErrUnavailable, "timeout": loopback.ErrTimeout, "forbidden": loopback.ErrForbidden,
+		"keystore": keystore.ErrUnavailable, "timeout": login.ErrTimeout, "forbidden": login.ErrForbidden,
 	} {
 		client := served(t, host{login: func(context.Context, url.Values, func(string)) error {
 			return fmt.Errorf("the login: %w", sent)

@@ -8,14 +8,11 @@ import (
 	"github.com/loopkey/loopkey/internal/localurl"
 )
 
-// OwnHost lets requests through to next whose Host is localhost, 127.0.0.1 or [::1] with baseURL's port. Any other
-// gets a 421, on a page of app: it comes from a page that made its own name resolve to this machine (DNS rebinding).
-// Every response has the headers that Secure sets.
-func OwnHost(baseURL, app string, next http.Handler) http.Handler {
-	var own []string
-	if u, err := localurl.ParseBase(baseURL); err == nil {
-		own = localurl.Authorities(localurl.Port(u))
-	}
+// OwnHost lets requests through to next whose Host is localhost, 127.0.0.1 or [::1] with this port. Any other gets a
+// 421, on a page of app: it comes from a page that made its own name resolve to this machine (DNS rebinding). Every
+// response has the headers that Secure sets.
+func OwnHost(port int, app string, next http.Handler) http.Handler {
+	own := localurl.Authorities(port)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		Secure(w.Header())
 		if !slices.Contains(own, strings.ToLower(r.Host)) { // RFC 9110, section 4.2.3: hosts are case-insensitive

@@ -32,15 +32,33 @@ type Listener struct {
 	most  int // strangers' connections; 0: mostStrangers
 }
 
-// Listen binds the port of baseURL on both loopbacks. A family that the machine lacks
-// is left out; an address in use on either is a *PortTakenError.
+// Listen binds the port of baseURL on both loopbacks. A family that the machine lacks is left out; an address in use on
+// either is a *PortTakenError.
 func Listen(ctx context.Context, baseURL string) (*Listener, error) {
 	u, err := localurl.ParseBase(baseURL)
 	if err != nil {
 		return nil, fmt.Errorf("base URL %q %w", baseURL, err)
 	}
-	return listenOn(ctx, localurl.Port(u), "127.0.0.1", "::1")
+	return ListenPort(ctx, localurl.Port(u))
 }
+
+// ListenPort is Listen for a port. 0 stands for one that is free on both loopbacks, which Listener.Port tells.
+func ListenPort(ctx context.Context, port int) (*Listener, error) {
+	l, err := listenOn(ctx, port, "127.0.0.1", "::1")
+	for range mostTries {
+		if _, taken := errors.AsType[*PortTakenError](err); port != 0 || !taken {
+			break
+		}
+		l, err = listenOn(ctx, port, "127.0.0.1", "::1")
+	}
+	return l, err
+}
+
+// mostTries is how many ports that are free on one loopback may be taken on the other.
+const mostTries = 20
+
+// Port returns the port.
+func (l *Listener) Port() int { return l.parts[0].Addr().(*net.TCPAddr).Port }
 
 func listenOn(ctx context.Context, port int, hosts ...string) (*Listener, error) {
 	l := &Listener{}
@@ -51,6 +69,7 @@ func listenOn(ctx context.Context, port int, hosts ...string) (*Listener, error)
 		switch {
 		case err == nil:
 			l.parts = append(l.parts, part)
+			port = l.Port() // which may have been 0
 		case lacking(err):
 			missing = err
 		default:

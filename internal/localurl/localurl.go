@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,23 +19,57 @@ const Default = "http://localhost:3000"
 var (
 	errForm = errors.New("must be http, a loopback host and a port, such as " + Default)
 	errHost = errors.New("is not on this machine: the host must be localhost, 127.0.0.1 or [::1]")
+	errPath = errors.New("has no usable path: it must be one of letters, digits, dots, dashes and slashes")
 	errPort = errors.New("has no usable port: 1 to 65535")
 )
 
 // ParseBase checks a base URL: plain http, localhost, 127.0.0.1 or [::1], a port, and no path
 // (RFC 8252, section 7.3). "" means Default. Its errors are sentences that go on from the URL.
 func ParseBase(raw string) (*url.URL, error) {
-	raw = cmp.Or(raw, Default)
-	u, err := url.Parse(raw)
+	u, err := parse(cmp.Or(raw, Default))
 	switch {
-	case err != nil || u.Scheme != "http" || u.User != nil || u.Path != "" && u.Path != "/" || strings.ContainsAny(raw, "?#"):
+	case err != nil:
+		return nil, err
+	case u.Path != "" && u.Path != "/":
 		return nil, errForm
-	case !slices.Contains(hosts(), strings.TrimSuffix(u.Host, ":"+u.Port())):
-		return nil, errHost
 	case Port(u) == 0:
 		return nil, errPort
 	}
 	return u, nil
+}
+
+// ParseRedirect checks a redirect URI of a native app: like a base URL, but with any path of letters, digits, dots,
+// dashes, underscores and slashes. Its port may be 0, which stands for any free one. Its errors are sentences that go
+// on from the URI.
+func ParseRedirect(raw string) (*url.URL, error) {
+	u, err := parse(raw)
+	switch {
+	case err != nil:
+		return nil, err
+	case u.Path == "" || strings.TrimSuffix(u.Path, "/") != strings.TrimSuffix(path.Clean(u.Path), "/") || !plain(u.Path):
+		return nil, errPath
+	case Port(u) == 0 && u.Port() != "0":
+		return nil, errPort
+	}
+	return u, nil
+}
+
+func parse(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Scheme != "http" || u.User != nil || u.Opaque != "" || strings.ContainsAny(raw, "?#"):
+		return nil, errForm
+	case !slices.Contains(hosts(), strings.TrimSuffix(u.Host, ":"+u.Port())):
+		return nil, errHost
+	}
+	return u, nil
+}
+
+// plain reports whether a path means the same however it is escaped.
+func plain(path string) bool {
+	return !strings.ContainsFunc(path, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '-' || r > '9') && r != '_' // - . / and digits
+	})
 }
 
 // hosts are the names of the local server, as they stand in a URL.

@@ -1,4 +1,4 @@
-package loopback_test
+package login_test
 
 import (
 	"context"
@@ -7,31 +7,48 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/tenant"
-	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 )
 
-func (s *scene) flow(t testing.TB, cfg loopback.FlowConfig) *loopback.Flow {
+// base is of a server that is not there: nothing here needs one.
+const base, cookie = "http://localhost:3000", "loopkey_3000_login"
+
+// A scene is a tenant with a user.
+type scene struct{ tenant *tenant.Tenant }
+
+func newScene(t testing.TB) *scene {
 	t.Helper()
-	p, err := provider.New(provider.Config{Issuer: s.tenant.Issuer(), ClientID: clientID})
+	started, err := tenant.Start(t.Context(), tenant.Config{
+		Clients: []tenant.Client{{ID: "tests", RedirectURIs: []string{base + login.CallbackPath}}},
+		Users:   []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada <b>Lovelace</b>", Password: "x"}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Provider, cfg.BaseURL = p, s.base
-	return loopback.NewFlow(cfg)
+	t.Cleanup(started.Close)
+	return &scene{started}
+}
+
+func (s *scene) flow(t testing.TB, cfg login.Config) *login.Flow {
+	t.Helper()
+	p, err := provider.New(provider.Config{Issuer: s.tenant.Issuer(), ClientID: "tests"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Provider, cfg.RedirectURI, cfg.Cookie = p, base+login.CallbackPath, cookie
+	return login.New(cfg)
 }
 
 // call sends an answer to the flow's callback, from a browser with these cookies.
-func call(t testing.TB, f *loopback.Flow, query string, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+func call(t testing.TB, f *login.Flow, query string, cookies ...*http.Cookie) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, loopback.CallbackPath, nil)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, login.CallbackPath, nil)
 	r.URL.RawQuery = query
 	for _, cookie := range cookies {
 		r.AddCookie(cookie)
@@ -41,7 +58,7 @@ func call(t testing.TB, f *loopback.Flow, query string, cookies ...*http.Cookie)
 	return w
 }
 
-func begin(t testing.TB, f *loopback.Flow, r loopback.Request) *loopback.Pending {
+func begin(t testing.TB, f *login.Flow, r login.Request) *login.Pending {
 	t.Helper()
 	p, err := f.Begin(t.Context(), r)
 	if err != nil {
@@ -62,9 +79,8 @@ func parameter(t testing.TB, raw, name string) string {
 // answer logs Ada in at the tenant, and returns the query that her browser brings back.
 func (s *scene) answer(t testing.TB, target string) string {
 	t.Helper()
-	stopped := ada()
-	stopped.StopAt = s.base
-	visit, err := stopped.Visit(t.Context(), target)
+	ada := tenant.Person{Email: "ada@example.com", Password: "x", StopAt: base}
+	visit, err := ada.Visit(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,11 +93,11 @@ func (s *scene) answer(t testing.TB, target string) string {
 
 func TestBeginIsFresh(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, tenant.Config{})
-	f := s.flow(t, loopback.FlowConfig{})
+	s := newScene(t)
+	f := s.flow(t, login.Config{})
 	seen := map[string]bool{}
 	for range 20 {
-		p := begin(t, f, loopback.Request{CLI: true})
+		p := begin(t, f, login.Request{CLI: true})
 		for _, name := range []string{"state", "nonce", "code_challenge"} {
 			value := parameter(t, p.URL, name)
 			if seen[value] || len(value) != 43 { // 256 bits
@@ -98,26 +114,25 @@ func TestBeginIsFresh(t *testing.T) {
 // Nobody can have a login of his finished in somebody else's browser.
 func TestOtherBrowser(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, tenant.Config{})
-	f := s.flow(t, loopback.FlowConfig{})
-	p := begin(t, f, loopback.Request{Browser: "mine"})
+	s := newScene(t)
+	f := s.flow(t, login.Config{})
+	p := begin(t, f, login.Request{Browser: "mine"})
 	query := s.answer(t, p.URL)
-	name := loopback.BindingCookie(s.base)
 	for label, cookies := range map[string][]*http.Cookie{
 		"no cookie":       nil,
-		"another's":       {{Name: name, Value: "yours"}},
-		"empty":           {{Name: name, Value: ""}},
+		"another's":       {{Name: cookie, Value: "yours"}},
+		"empty":           {{Name: cookie, Value: ""}},
 		"of another port": {{Name: "loopkey_1_login", Value: "mine"}},
 	} {
 		if w := call(t, f, query, cookies...); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "another browser") {
 			t.Errorf("%s gets %d: %s", label, w.Code, w.Body)
 		}
 	}
-	if err := f.Answer(t.Context(), s.base+loopback.CallbackPath+"?"+query); err == nil {
+	if err := f.Paste(t.Context(), base+login.CallbackPath+"?"+query); err == nil {
 		t.Error("it could be pasted into a terminal")
 	}
 	// Another port's server may have set a cookie of the same name for another path.
-	w := call(t, f, query, &http.Cookie{Name: name, Value: "yours"}, &http.Cookie{Name: name, Value: "mine"})
+	w := call(t, f, query, &http.Cookie{Name: cookie, Value: "yours"}, &http.Cookie{Name: cookie, Value: "mine"})
 	if w.Code != http.StatusSeeOther {
 		t.Errorf("its own browser gets %d: %s", w.Code, w.Body)
 	}
@@ -129,17 +144,17 @@ func TestOtherBrowser(t *testing.T) {
 // Logins that pages begin push out the oldest of their own, and never a terminal's.
 func TestTooManyLogins(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, tenant.Config{})
+	s := newScene(t)
 	var now atomic.Int64
 	start := time.Now()
-	f := s.flow(t, loopback.FlowConfig{Now: func() time.Time { return start.Add(time.Duration(now.Add(1))) }})
-	terminal := begin(t, f, loopback.Request{CLI: true})
-	var pages []*loopback.Pending
+	f := s.flow(t, login.Config{Now: func() time.Time { return start.Add(time.Duration(now.Add(1))) }})
+	terminal := begin(t, f, login.Request{CLI: true})
+	var pages []*login.Pending
 	for range 65 {
-		pages = append(pages, begin(t, f, loopback.Request{Browser: "mine"}))
+		pages = append(pages, begin(t, f, login.Request{Browser: "mine"}))
 	}
 	for label, c := range map[string]struct {
-		p    *loopback.Pending
+		p    *login.Pending
 		want int
 	}{
 		"the oldest":      {pages[0], http.StatusBadRequest},
@@ -157,13 +172,13 @@ func TestTooManyLogins(t *testing.T) {
 			f.Drop(c.p) // once more is as good as once
 		}
 		query := "error=access_denied&iss=" + url.QueryEscape(s.tenant.Issuer()) + "&state=" + parameter(t, c.p.URL, "state")
-		if w := call(t, f, query, &http.Cookie{Name: loopback.BindingCookie(s.base), Value: "mine"}); w.Code != c.want {
+		if w := call(t, f, query, &http.Cookie{Name: cookie, Value: "mine"}); w.Code != c.want {
 			t.Errorf("%s gets %d, not %d", label, w.Code, c.want)
 		}
 	}
 	now.Add(int64(11 * time.Minute))
 	query := "error=access_denied&state=" + parameter(t, pages[2].URL, "state")
-	if w := call(t, f, query, &http.Cookie{Name: loopback.BindingCookie(s.base), Value: "mine"}); w.Code != http.StatusBadRequest {
+	if w := call(t, f, query, &http.Cookie{Name: cookie, Value: "mine"}); w.Code != http.StatusBadRequest {
 		t.Errorf("after eleven minutes it gets %d", w.Code)
 	}
 }
@@ -171,14 +186,14 @@ func TestTooManyLogins(t *testing.T) {
 // Terminals that want the same share one login, and so one tab.
 func TestShare(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, tenant.Config{})
-	f := s.flow(t, loopback.FlowConfig{})
-	first := begin(t, f, loopback.Request{CLI: true, Share: true, Params: url.Values{"prompt": {"login"}}})
-	second := begin(t, f, loopback.Request{CLI: true, Share: true, Params: url.Values{"prompt": {"login"}}})
-	for label, p := range map[string]*loopback.Pending{
-		"other parameters": begin(t, f, loopback.Request{CLI: true, Share: true}),
-		"not to share":     begin(t, f, loopback.Request{CLI: true, Params: url.Values{"prompt": {"login"}}}),
-		"a page's":         begin(t, f, loopback.Request{Share: true, Browser: "mine", Params: url.Values{"prompt": {"login"}}}),
+	s := newScene(t)
+	f := s.flow(t, login.Config{})
+	first := begin(t, f, login.Request{CLI: true, Share: true, Params: url.Values{"prompt": {"login"}}})
+	second := begin(t, f, login.Request{CLI: true, Share: true, Params: url.Values{"prompt": {"login"}}})
+	for label, p := range map[string]*login.Pending{
+		"other parameters": begin(t, f, login.Request{CLI: true, Share: true}),
+		"not to share":     begin(t, f, login.Request{CLI: true, Params: url.Values{"prompt": {"login"}}}),
+		"a page's":         begin(t, f, login.Request{Share: true, Browser: "mine", Params: url.Values{"prompt": {"login"}}}),
 	} {
 		if p.Shared || p.URL == first.URL {
 			t.Errorf("%s: shared", label)
@@ -198,7 +213,7 @@ func TestShare(t *testing.T) {
 	if tokens, err := second.Wait(t.Context()); err != nil || tokens.Claims.Subject() != "ada" {
 		t.Errorf("the other one gets %v", err)
 	}
-	if p := begin(t, f, loopback.Request{CLI: true, Share: true, Params: url.Values{"prompt": {"login"}}}); p.Shared {
+	if p := begin(t, f, login.Request{CLI: true, Share: true, Params: url.Values{"prompt": {"login"}}}); p.Shared {
 		t.Error("a login that is over is shared")
 	}
 }
@@ -206,22 +221,22 @@ func TestShare(t *testing.T) {
 // A store that asks for the login once more gets it, at once and under another state; once.
 func TestAgain(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, tenant.Config{})
+	s := newScene(t)
 	asked := 0
-	f := s.flow(t, loopback.FlowConfig{Store: func(context.Context, *http.Request, *loopback.Pending, *provider.Tokens) error {
+	f := s.flow(t, login.Config{Store: func(context.Context, *http.Request, *login.Pending, *provider.Tokens) error {
 		asked++
-		return loopback.ErrAgain
+		return login.ErrAgain
 	}})
-	p := begin(t, f, loopback.Request{CLI: true})
+	p := begin(t, f, login.Request{CLI: true})
 	w := call(t, f, s.answer(t, p.URL))
 	next := w.Header().Get("Location")
 	if w.Code != http.StatusSeeOther || !strings.HasPrefix(next, s.tenant.Issuer()) || parameter(t, next, "state") == parameter(t, p.URL, "state") {
 		t.Fatalf("got %d to %s", w.Code, next)
 	}
-	if w := call(t, f, s.answer(t, next)); !strings.HasPrefix(w.Header().Get("Location"), loopback.ResultPath) {
+	if w := call(t, f, s.answer(t, next)); !strings.HasPrefix(w.Header().Get("Location"), login.ResultPath) {
 		t.Errorf("the second time leads to %s", w.Header().Get("Location"))
 	}
-	if _, err := p.Wait(t.Context()); !errors.Is(err, loopback.ErrAgain) || asked != 2 {
+	if _, err := p.Wait(t.Context()); !errors.Is(err, login.ErrAgain) || asked != 2 {
 		t.Errorf("got %v after %d times", err, asked)
 	}
 }
@@ -229,109 +244,32 @@ func TestAgain(t *testing.T) {
 // Nobody is sent through a login again that nobody waits for any more.
 func TestAgainForNobody(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, tenant.Config{})
-	var f *loopback.Flow
-	var p *loopback.Pending
-	f = s.flow(t, loopback.FlowConfig{Store: func(context.Context, *http.Request, *loopback.Pending, *provider.Tokens) error {
+	s := newScene(t)
+	var f *login.Flow
+	var p *login.Pending
+	f = s.flow(t, login.Config{Store: func(context.Context, *http.Request, *login.Pending, *provider.Tokens) error {
 		f.Drop(p)
-		return loopback.ErrAgain
+		return login.ErrAgain
 	}})
-	p = begin(t, f, loopback.Request{CLI: true})
-	if w := call(t, f, s.answer(t, p.URL)); !strings.HasPrefix(w.Header().Get("Location"), loopback.ResultPath) {
+	p = begin(t, f, login.Request{CLI: true})
+	if w := call(t, f, s.answer(t, p.URL)); !strings.HasPrefix(w.Header().Get("Location"), login.ResultPath) {
 		t.Errorf("it is sent to %s", w.Header().Get("Location"))
-	}
-}
-
-// A port that is taken is told at once, whatever the provider does meanwhile.
-func TestTakenWhileProviderHangs(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, tenant.Config{Intercept: func(_ string, _ http.ResponseWriter, r *http.Request) bool {
-		<-r.Context().Done()
-		return true
-	}})
-	listener, err := localhost.Listen(t.Context(), s.base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	_, err = loopback.Login(ctx, s.config(nil))
-	if taken := new(loopback.PortTakenError); !errors.As(err, &taken) || ctx.Err() != nil {
-		t.Errorf("got %v, %v", err, ctx.Err())
-	}
-}
-
-// An answer that came before the end of the wait is worked on, and told; but not for
-// long when the person stopped it.
-func TestEndWhileRedeeming(t *testing.T) {
-	t.Parallel()
-	interrupted := errors.New("interrupted")
-	for name, c := range map[string]struct {
-		cause error
-		hang  bool // the provider does
-		want  error
-	}{
-		"timeout":               {cause: loopback.ErrTimeout},
-		"interrupted":           {cause: interrupted},
-		"interrupted, it hangs": {cause: interrupted, hang: true, want: interrupted},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ctx, end := context.WithCancelCause(t.Context())
-			redeeming, released := make(chan struct{}), make(chan struct{})
-			s := newScene(t, tenant.Config{Intercept: func(endpoint string, _ http.ResponseWriter, r *http.Request) bool {
-				if endpoint == "token" {
-					close(redeeming)
-					select {
-					case <-released:
-					case <-r.Context().Done():
-					}
-				}
-				return false
-			}})
-			var visiting sync.WaitGroup
-			cfg := s.config(nil)
-			cfg.OpenBrowser = func(waiting context.Context, target string) error {
-				visiting.Go(func() {
-					if page, err := ada().Visit(context.WithoutCancel(ctx), target); !c.hang && (err != nil || page.Status != http.StatusOK) {
-						t.Errorf("the browser ends up at %+v: %v", page, err)
-					}
-				})
-				visiting.Go(func() {
-					<-redeeming
-					end(c.cause)
-					<-waiting.Done()
-					if !c.hang {
-						close(released)
-					}
-				})
-				return nil
-			}
-			stored := false
-			cfg.Store = func(context.Context, *provider.Tokens) error { stored = true; return nil }
-			tokens, err := loopback.Login(ctx, cfg)
-			visiting.Wait()
-			if !errors.Is(err, c.want) || stored != (c.want == nil) || (tokens != nil) != stored {
-				t.Errorf("got %v, %v; stored: %v", tokens, err, stored)
-			}
-		})
 	}
 }
 
 // An answer that comes too late is nobody's.
 func TestTooLate(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, tenant.Config{})
-	f := s.flow(t, loopback.FlowConfig{Store: func(context.Context, *http.Request, *loopback.Pending, *provider.Tokens) error {
+	s := newScene(t)
+	f := s.flow(t, login.Config{Store: func(context.Context, *http.Request, *login.Pending, *provider.Tokens) error {
 		t.Error("stored")
 		return nil
 	}})
-	p := begin(t, f, loopback.Request{CLI: true})
+	p := begin(t, f, login.Request{CLI: true})
 	query := s.answer(t, p.URL)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(loopback.ErrTimeout)
-	if _, err := p.Wait(ctx); !errors.Is(err, loopback.ErrTimeout) {
+	cancel(login.ErrTimeout)
+	if _, err := p.Wait(ctx); !errors.Is(err, login.ErrTimeout) {
 		t.Errorf("got %v", err)
 	}
 	if w := call(t, f, query); w.Code != http.StatusBadRequest {
@@ -347,13 +285,13 @@ func FuzzCallback(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	s := newScene(f, tenant.Config{})
-	flow := s.flow(f, loopback.FlowConfig{})
+	s := newScene(f)
+	flow := s.flow(f, login.Config{})
 	f.Fuzz(func(t *testing.T, query string) {
 		if strings.Contains(query, "code") {
 			query = strings.ReplaceAll(query, "iss", "") // no request to the tenant: it is refused for lack of an issuer
 		}
-		p := begin(t, flow, loopback.Request{CLI: true})
+		p := begin(t, flow, login.Request{CLI: true})
 		defer flow.Drop(p)
 		state := parameter(t, p.URL, "state")
 		w := call(t, flow, strings.ReplaceAll(query, "STATE", state))
@@ -364,7 +302,7 @@ func FuzzCallback(f *testing.F) {
 		cancel()
 		_, err := p.Wait(ended)
 		switch {
-		case right && (w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), loopback.ResultPath+"?id=") || errors.Is(err, context.Canceled)):
+		case right && (w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), login.ResultPath+"?id=") || errors.Is(err, context.Canceled)):
 			t.Errorf("%q: the right state gets %d to %q, and %v", query, w.Code, w.Header().Get("Location"), err)
 		case !right && (w.Code != http.StatusBadRequest || !errors.Is(err, context.Canceled)):
 			t.Errorf("%q: a stranger gets %d, and the login %v", query, w.Code, err)

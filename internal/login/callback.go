@@ -1,0 +1,160 @@
+package login
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// Why a response was refused. Neither ends a login.
+var (
+	errNoLogin = errors.New("this answer belongs to no login that waits here")
+	errBrowser = errors.New("this login was begun in another browser")
+)
+
+// Callback takes the provider's response (OpenID Connect Core 1.0, section 3.1.2.5) at the redirect URI. A wrong, stale
+// or repeated response gets a page that says so and ends no login, since any page can make a browser send it. A server
+// routes GET alone to it: a HEAD would use up the response.
+func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) { f.callback(w, r) }
+
+// waits reports whether r has the state of a login that waits.
+func (f *Flow) waits(r *http.Request) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.waiting[r.URL.Query().Get("state")] != nil
+}
+
+// respond is Callback for the users that may be this one.
+func (f *Flow) respond(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	var browser []string
+	for _, cookie := range r.CookiesNamed(f.cfg.Cookie) {
+		browser = append(browser, cookie.Value)
+	}
+	// The user may close the tab: what the code was redeemed for is stored all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), exchangeLimit)
+	defer cancel()
+	l, err := f.take(q, browser, cancel)
+	if err != nil {
+		f.refusal(err).Write(w)
+		return
+	}
+	localhost.Trust(r)
+	tokens, err := f.redeem(ctx, r, l, q)
+	if errors.Is(err, ErrAgain) && !l.repeated {
+		var next string
+		if next, err = f.repeat(ctx, l); err == nil {
+			http.Redirect(w, r, next, http.StatusSeeOther)
+			return
+		}
+	}
+	res := result{login: l, err: err}
+	if err == nil {
+		res.name = words.Name(tokens.Claims.All(tokens.UserInfo))
+		if f.cfg.Done != nil && f.cfg.Done(w, r, l.part(f, false), tokens) {
+			l.finish(tokens, nil)
+			l.shown()
+			return
+		}
+	}
+	id := f.keepResult(res)
+	l.finish(tokens, err)
+	http.Redirect(w, r, ResultPath+"?id="+id, http.StatusSeeOther)
+}
+
+// take removes and returns the login that a response belongs to: a state is used once.
+func (f *Flow) take(q url.Values, browser []string, abort context.CancelFunc) (*login, error) {
+	states := q["state"]
+	if len(states) != 1 || states[0] == "" {
+		return nil, errNoLogin
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l, ok := f.waiting[states[0]]
+	if !ok || !l.cli && f.cfg.Now().Sub(l.begun) > waitingLife {
+		return nil, errNoLogin
+	}
+	if l.browser != "" {
+		same := false
+		for _, cookie := range browser {
+			same = same || subtle.ConstantTimeCompare([]byte(cookie), []byte(l.browser)) == 1
+		}
+		if !same {
+			return nil, errBrowser
+		}
+	}
+	delete(f.waiting, l.state)
+	l.abort = abort
+	return l, nil
+}
+
+// redeem verifies a response, exchanges its code and stores the tokens. r is the callback's request, or nil.
+func (f *Flow) redeem(ctx context.Context, r *http.Request, l *login, q url.Values) (*provider.Tokens, error) {
+	code, err := f.cfg.Provider.CheckResponse(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
+		Code: code, RedirectURI: f.cfg.RedirectURI, CodeVerifier: l.verifier, Nonce: l.nonce,
+		Scope: f.cfg.Scope, Audience: f.cfg.Audience, MaxAge: l.maxAge, Organization: l.params.Get("organization"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f.cfg.Store != nil {
+		if err := f.cfg.Store(ctx, r, l.part(f, false), tokens); err != nil {
+			return nil, err
+		}
+	}
+	return tokens, nil
+}
+
+// repeat lets a login wait once more, with an authorization request of its own, for those who wait for it already.
+func (f *Flow) repeat(ctx context.Context, l *login) (authorizationURL string, err error) {
+	l.repeated = true
+	if err := f.prepare(ctx, l); err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l.waiters == 0 {
+		return "", errNoLogin
+	}
+	l.abort = nil
+	f.waiting[l.state] = l
+	return l.url, nil
+}
+
+// Paste takes a response that did not come to Callback: the URL that a browser on another machine ended up at, with the
+// provider's response in its query. A wrong URL ends no login, and the error says what is wrong with it.
+func (f *Flow) Paste(ctx context.Context, raw string) error {
+	u, err := url.Parse(strings.TrimSpace(raw))
+	own, ownErr := url.Parse(f.cfg.RedirectURI)
+	if err != nil || ownErr != nil || u.Scheme != own.Scheme || u.Path != own.Path ||
+		!slices.Contains(localurl.Authorities(localurl.Port(own)), u.Host) {
+		return fmt.Errorf("it does not begin with %s", f.cfg.RedirectURI)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeLimit) // Wait ends it
+	defer cancel()
+	l, err := f.take(u.Query(), nil, cancel)
+	if err != nil {
+		return err
+	}
+	tokens, err := f.redeem(ctx, nil, l, u.Query())
+	if errors.Is(err, ErrAgain) {
+		err = errors.New("the provider revoked the new login together with the one before: log in again")
+	}
+	l.shown() // no browser fetches a page
+	l.finish(tokens, err)
+	return nil
+}

@@ -1,0 +1,303 @@
+// Package login holds logins that wait for a person: the authorization request of each, the callback that takes the
+// provider's response, and the page that says how it went. It serves nothing by itself: a server routes Callback and
+// Result, behind the guards of internal/localhost.
+package login
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// CallbackPath is the path of the redirect URI unless another one is configured.
+const CallbackPath = "/auth/callback"
+
+// ResultPath is where Result is served. The callback redirects there, so that no code stays in the address bar.
+const ResultPath = "/auth/done"
+
+var (
+	// ErrTimeout says that the user did not come back from the browser in time.
+	ErrTimeout = errors.New("timeout: nobody came back from the browser in time")
+	// ErrAgain is for Config.Store to return: the login has to be made once more, for its tokens are worth nothing.
+	// The browser is sent through it at once, without a question where the provider remembers the user.
+	ErrAgain = errors.New("the login has to be made once more")
+	// ErrForbidden is for Config.Store to wrap: the login is genuine, but this user may not log in here.
+	ErrForbidden = errors.New("this login may not be made here")
+)
+
+// Config says for which client logins are made, and what becomes of them.
+type Config struct {
+	Provider        *provider.Provider // required
+	RedirectURI     string             // required: where Callback is served, as registered with the provider
+	Scope, Audience string             // "": provider.DefaultScope, and the provider's default audience
+	App             string             // the program, in the titles of pages; "": none
+	Cookie          string             // name of the cookie in which a browser shows Request.Browser
+	// Store keeps verified tokens; the browser is told of a login only after Store returned. nil keeps nothing. The
+	// request is the callback's, or nil for a response that was pasted.
+	Store func(context.Context, *http.Request, *Pending, *provider.Tokens) error
+	// Done may reply to the callback after a login that worked, and reports whether it did; nil, or false: the
+	// browser is led to the result page.
+	Done func(http.ResponseWriter, *http.Request, *Pending, *provider.Tokens) bool
+	// Advice returns what a person can do about an error, for the result page, or ""; nil: the page gives no advice.
+	Advice func(error) string
+	Now    func() time.Time // nil: the clock on the wall
+}
+
+// A Flow holds the logins that wait for the provider's response. It is safe for concurrent use.
+type Flow struct {
+	cfg      Config
+	callback http.HandlerFunc
+
+	mu       sync.Mutex
+	waiting  map[string]*login // by state
+	results  map[string]result // by id
+	resulted []string          // the ids of results, the oldest first
+}
+
+// Limits of a Flow. A login that a terminal waits for counts toward none of them.
+const (
+	mostWaiting   = 64               // logins that browsers began
+	waitingLife   = 10 * time.Minute // of a login that a browser began
+	mostResults   = 64
+	exchangeLimit = 90 * time.Second // for the work on a response
+)
+
+// New returns a Flow without logins. It makes no request.
+func New(cfg Config) *Flow {
+	cfg.Scope = cmp.Or(cfg.Scope, provider.DefaultScope)
+	if cfg.Now == nil {
+		cfg.Now = clock.Now
+	}
+	if cfg.Advice == nil {
+		cfg.Advice = func(error) string { return "" }
+	}
+	f := &Flow{cfg: cfg, waiting: map[string]*login{}, results: map[string]result{}}
+	// The argument list of the browser that was opened shows the state to every user of this machine. Another user may
+	// have logged in as themselves with it: no login waits here for their response.
+	f.callback = localhost.RefuseOtherUsers(f.waits, f.refusal(errNoLogin), f.respond)
+	return f
+}
+
+// A Request describes a login to begin.
+type Request struct {
+	Params   url.Values // organization, prompt and so on, for the authorization request
+	ReturnTo string     // the path that a browser's login leads back to, as the function ReturnTo returned it; "": /
+	Browser  string     // the login ends only in a browser that has this value in the cookie Config.Cookie; "": in any
+	CLI      bool       // a terminal waits for the login
+	Guest    bool       // the browser has not shown that it is the one of the user who is logged in; for Store
+	Share    bool       // a terminal is content with a login that waits already and has the same Params
+}
+
+// A Pending is one caller's part in a login that waits. Several terminals can have a part in the same one.
+type Pending struct {
+	URL        string // to open in the browser
+	ReturnTo   string
+	CLI, Guest bool
+	Shared     bool // another terminal had opened URL before
+
+	flow    *Flow
+	login   *login
+	dropped bool // guarded by the flow's lock
+}
+
+// A login is an authorization request and what came of it. The flow's lock guards it until a response has taken it
+// from Flow.waiting; then it belongs to whoever took it.
+type login struct {
+	url, returnTo string
+	cli, share    bool
+	guest         bool
+	browser       string
+	params        url.Values
+	maxAge        time.Duration
+	state, nonce  string
+	verifier      provider.Secret
+	begun         time.Time
+	repeated      bool // after ErrAgain
+
+	waiters int                // the parts that were not dropped
+	abort   context.CancelFunc // ends the work on its response; nil: none has come
+
+	done   chan struct{} // closed after tokens and err were set
+	tokens *provider.Tokens
+	err    error
+
+	fetched chan struct{} // closed when the browser has fetched the page that says how the login went
+	once    sync.Once     // closes fetched
+}
+
+// Begin makes an authorization request with a fresh state, nonce and code verifier, and holds it until its response
+// comes, until everyone who waits has dropped it, or until newer ones push it out.
+func (f *Flow) Begin(ctx context.Context, r Request) (*Pending, error) {
+	l := &login{
+		returnTo: cmp.Or(r.ReturnTo, "/"), browser: r.Browser, params: r.Params, cli: r.CLI, guest: r.Guest,
+		share:   r.Share && r.CLI && r.Browser == "",
+		waiters: 1, done: make(chan struct{}), fetched: make(chan struct{}),
+	}
+	if p := f.join(l); p != nil {
+		return p, nil
+	}
+	if seconds, err := strconv.Atoi(r.Params.Get("max_age")); err == nil && seconds >= 0 {
+		l.maxAge = max(time.Duration(seconds)*time.Second, 1) // max_age=0 asks for an authentication now, 0 for none
+	}
+	if err := f.prepare(ctx, l); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.joinLocked(l); p != nil { // another terminal began the same login meanwhile
+		return p, nil
+	}
+	f.makeRoom()
+	f.waiting[l.state] = l
+	return l.part(f, false), nil
+}
+
+func (l *login) part(f *Flow, shared bool) *Pending {
+	return &Pending{URL: l.url, ReturnTo: l.returnTo, CLI: l.cli, Guest: l.guest, Shared: shared, flow: f, login: l}
+}
+
+// join returns a part in a login that waits and does as well as l, or nil.
+func (f *Flow) join(l *login) *Pending {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.joinLocked(l)
+}
+
+func (f *Flow) joinLocked(l *login) *Pending {
+	if !l.share {
+		return nil
+	}
+	for _, other := range f.waiting {
+		if other.share && other.params.Encode() == l.params.Encode() {
+			other.waiters++
+			return other.part(f, true)
+		}
+	}
+	return nil
+}
+
+// prepare makes the authorization request of l, which is not in f.waiting.
+func (f *Flow) prepare(ctx context.Context, l *login) error {
+	verifier := oauth2.GenerateVerifier()
+	l.state, l.nonce, l.verifier, l.begun = random(), random(), provider.NewSecret(verifier), f.cfg.Now()
+	var err error
+	l.url, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
+		RedirectURI: f.cfg.RedirectURI, State: l.state, Nonce: l.nonce,
+		CodeChallenge: oauth2.S256ChallengeFromVerifier(verifier),
+		Scope:         f.cfg.Scope, Audience: f.cfg.Audience, Extra: l.params,
+	})
+	return err
+}
+
+// random returns 256 random bits as text that needs no escape in a URL.
+func random() string {
+	raw := make([]byte, 32)
+	_, _ = rand.Read(raw) // it never fails
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// makeRoom drops those logins that browsers began which have expired, and the oldest one if there are too many.
+func (f *Flow) makeRoom() {
+	now, waiting := f.cfg.Now(), 0
+	var oldest *login
+	for state, l := range f.waiting {
+		switch {
+		case l.cli:
+		case now.Sub(l.begun) > waitingLife:
+			delete(f.waiting, state)
+		default:
+			waiting++
+			if oldest == nil || l.begun.Before(oldest.begun) {
+				oldest = l
+			}
+		}
+	}
+	if waiting >= mostWaiting {
+		delete(f.waiting, oldest.state)
+	}
+}
+
+// Drop ends one part in a login. A login in which nobody has a part any more is forgotten, and its response refused.
+func (f *Flow) Drop(p *Pending) { f.drop(p) }
+
+// drop returns what ends the work on the login's response, if there is such work and nobody else waits for it.
+func (f *Flow) drop(p *Pending) (abort context.CancelFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := p.login
+	if p.dropped {
+		return nil
+	}
+	p.dropped = true
+	if l.waiters--; l.waiters > 0 {
+		return nil
+	}
+	if l.abort == nil {
+		delete(f.waiting, l.state)
+	}
+	return l.abort
+}
+
+// abortAfter is how long a response that has come is still worked on when the caller stopped waiting for another reason
+// than ErrTimeout. The result is known soon, and then the caller is told.
+const abortAfter = 3 * time.Second
+
+// Wait returns what came of the login. If ctx ends first the login is dropped, and the error is ctx's cause. A response
+// that came in time is still worked on: to its end after ErrTimeout, for some seconds after any other cause.
+func (p *Pending) Wait(ctx context.Context) (*provider.Tokens, error) {
+	l := p.login
+	select {
+	case <-l.done:
+		return l.tokens, l.err
+	case <-ctx.Done():
+	}
+	cause := context.Cause(ctx)
+	abort := p.flow.drop(p)
+	if abort == nil { // no response has come, or others wait for what comes of it
+		select {
+		case <-l.done:
+			return l.tokens, l.err
+		default:
+			return nil, cause
+		}
+	}
+	limit := abortAfter
+	if errors.Is(cause, ErrTimeout) {
+		limit = exchangeLimit
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+		return l.tokens, l.err
+	case <-timer.C:
+		abort()
+		return nil, cause
+	}
+}
+
+// Done is closed when it is known what came of the login.
+func (p *Pending) Done() <-chan struct{} { return p.login.done }
+
+// Fetched is closed when the browser has fetched the page that says how the login went.
+func (p *Pending) Fetched() <-chan struct{} { return p.login.fetched }
+
+func (l *login) finish(t *provider.Tokens, err error) {
+	l.tokens, l.err = t, err
+	close(l.done)
+}
+
+func (l *login) shown() { l.once.Do(func() { close(l.fetched) }) }

@@ -1,0 +1,87 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// A result is how a login went. It is kept for its page until newer results push it out.
+type result struct {
+	login *login
+	name  string // of the user
+	err   error
+}
+
+func (f *Flow) keepResult(r result) (id string) {
+	id = random()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.resulted) >= mostResults {
+		delete(f.results, f.resulted[0])
+		f.resulted = f.resulted[1:]
+	}
+	f.results[id] = r
+	f.resulted = append(f.resulted, id)
+	return id
+}
+
+// Result shows how a login went: GET ResultPath, with the id that the callback redirected to.
+func (f *Flow) Result(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	res, ok := f.results[r.URL.Query().Get("id")]
+	f.mu.Unlock()
+	if !ok {
+		f.page(localhost.Page{
+			Status: http.StatusNotFound, Title: "Nothing here", Text: "This page is no longer available.", Home: true,
+		}).Write(w)
+		return
+	}
+	if res.err != nil {
+		f.failure(res.err).Write(w)
+	} else {
+		f.page(localhost.Page{
+			Status: http.StatusOK, Good: true, Title: "You are logged in", Text: "You are logged in as " + res.name + ".",
+			Next: "You can close this tab and go back to your terminal.",
+		}).Write(w)
+	}
+	res.login.shown()
+}
+
+func (f *Flow) page(p localhost.Page) localhost.Page {
+	p.App = f.cfg.App
+	return p
+}
+
+// refusal is the page for a response that belongs to no login that waits, or to one of another browser.
+func (f *Flow) refusal(err error) localhost.Page {
+	why := words.Sentence(err.Error())
+	if errors.Is(err, errBrowser) {
+		return f.page(localhost.Page{
+			Status: http.StatusBadRequest, Title: "Not in this browser",
+			Text: why + ". Finish it there, or begin one here.", Home: true,
+		})
+	}
+	return f.page(localhost.Page{
+		Status: http.StatusBadRequest, Title: "Not a login that waits here",
+		Text: why + ". It may have been used already, or be too old. Nothing was changed.", Home: true,
+	})
+}
+
+// failure is the page for a login that failed. It says what the terminal says: what failed, why, and what to do.
+func (f *Flow) failure(err error) localhost.Page {
+	status := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, provider.ErrUntrusted), errors.Is(err, provider.ErrUnreachable):
+		status = http.StatusBadGateway
+	case errors.Is(err, provider.ErrRefused), errors.Is(err, ErrForbidden):
+		status = http.StatusForbidden
+	}
+	return f.page(localhost.Page{
+		Status: status, Title: "The login did not work",
+		Text: words.Sentence(words.Printable(err.Error())) + ".", Next: words.Sentence(f.cfg.Advice(err)),
+	})
+}
