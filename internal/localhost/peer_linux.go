@@ -16,7 +16,7 @@ func lookUpPeer(conn net.Conn) peer {
 	if !ok {
 		return peer{}
 	}
-	return peerIn(sockets, os.Geteuid(), e)
+	return peerIn(connection(e), os.Geteuid(), e)
 }
 
 // An end is ours of a connection.

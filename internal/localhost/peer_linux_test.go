@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -191,6 +193,87 @@ func BenchmarkPeer(b *testing.B) {
 	for b.Loop() {
 		if _, err := sockets(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// What the kernel says of one connection is what its tables say.
+func TestDiagnose(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", host+":0")
+		if err != nil {
+			t.Skipf("%s: %v", host, err)
+		}
+		defer l.Close()
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		e, _ := endOf(conn)
+		ours, err := diagnose(e.local, e.remote)
+		if err != nil || ours == nil || ours.inode != e.inode || ours.uid != int64(os.Geteuid()) || ours.state != established {
+			t.Errorf("%s: %+v, %v", host, ours, err)
+		}
+		all, err := sockets()
+		if err != nil || !slices.Contains(all, *ours) {
+			t.Errorf("%s: the tables have no %+v, %v", host, ours, err)
+		}
+		// A listener is no connection, and nobody is no error.
+		if none, err := diagnose(e.remote, netip.AddrPortFrom(e.remote.Addr(), 1)); err != nil || none != nil {
+			t.Errorf("%s: %+v, %v", host, none, err)
+		}
+	}
+}
+
+// Where the tables are always empty they tell nothing, and nobody is taken for another user.
+func TestEmptyTables(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "tcp")
+	if err := os.WriteFile(path, []byte("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tables := func() ([]socket, error) { return socketsIn(path, path+"6") }
+	e := end{at("127.0.0.1:3000"), at("127.0.0.1:50000"), 1}
+	if got := peerIn(tables, 1001, e); got != (peer{}) {
+		t.Errorf("the other end is %+v", got)
+	}
+	if foreignListenerIn(tables, 1001, e) {
+		t.Error("the listener is another user's")
+	}
+}
+
+func FuzzDiag(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(make([]byte, diagReplySize))
+	f.Fuzz(func(t *testing.T, reply []byte) {
+		if s, err := parseDiag(reply); err == nil && s != nil && len(reply) < diagReplySize {
+			t.Errorf("%d bytes are a socket", len(reply))
+		}
+	})
+}
+
+func BenchmarkDiagnose(b *testing.B) {
+	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	taken, err := l.Accept() // until then it is in no process's hands
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer taken.Close()
+	e, _ := endOf(conn)
+	for b.Loop() {
+		if got := peerIn(connection(e), os.Geteuid(), e); !got.own {
+			b.Fatal(got)
 		}
 	}
 }

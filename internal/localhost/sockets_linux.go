@@ -29,10 +29,16 @@ const (
 )
 
 // sockets reads the tables of both families. They are not of one instant: what changes meanwhile may be missed.
-func sockets() ([]socket, error) {
+func sockets() ([]socket, error) { return socketsIn("/proc/net/tcp", "/proc/net/tcp6") }
+
+// errNoSockets says that the tables hold nothing, not even the socket of whoever asks: on WSL 1 and gVisor they are
+// always empty. That tells nothing of a connection.
+var errNoSockets = errors.New("the system's tables of sockets are empty")
+
+func socketsIn(tables ...string) ([]socket, error) {
 	var all []socket
 	read := 0
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for _, table := range tables {
 		f, err := os.Open(table)
 		if errors.Is(err, fs.ErrNotExist) { // a machine may lack a family
 			continue
@@ -48,8 +54,11 @@ func sockets() ([]socket, error) {
 		all = append(all, rows...)
 		read++
 	}
-	if read == 0 {
+	switch {
+	case read == 0:
 		return nil, fs.ErrNotExist
+	case len(all) == 0:
+		return nil, errNoSockets
 	}
 	return all, nil
 }
