@@ -27,7 +27,9 @@ func (w world) input(t testing.TB) Input {
 	t.Helper()
 	dir, home := t.TempDir(), t.TempDir()
 	in := Input{Flags: w.flags, Dir: dir}
-	in.Environ = append([]string{private.HomeVariable() + "=" + home, "LOOPKEY_CONFIG=" + filepath.Join(home, "config.toml")}, w.env...)
+	in.Environ = append([]string{
+		private.HomeVariable() + "=" + home, "LOOPKEY_CONFIG=" + filepath.Join(home, "config.toml"),
+	}, w.env...)
 	write(t, filepath.Join(dir, ".env"), w.dotEnv)
 	if w.toml == "" {
 		in.Environ = slices.Delete(in.Environ, 1, 2)
@@ -72,7 +74,8 @@ func TestTheFirstOneSetWins(t *testing.T) {
 		},
 		"issuer": {
 			flag: "issuer", key: "issuer", variables: []string{"LOOPKEY_ISSUER"}, inDotEnv: true,
-			of: func(s string) string { return "https://" + s + ".example.com/realm" }, get: func(c *Config) string { return c.Issuer },
+			of:  func(s string) string { return "https://" + s + ".example.com/realm" },
+			get: func(c *Config) string { return c.Issuer },
 		},
 		"client-id": {
 			flag: "client-id", key: "client_id", variables: []string{"LOOPKEY_CLIENT_ID", "AUTH0_CLIENT_ID"}, inDotEnv: true,
@@ -156,11 +159,16 @@ func label(source string) string {
 
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	c := load(t, world{env: []string{"LOOPKEY_CLIENT_ID=", "AUTH0_DOMAIN=", "LOOPKEY_PROFILE="}, flags: map[string]string{"audience": ""}})
-	if c.Profile != "default" || c.Scope != "openid profile email offline_access" || c.BaseURL != "http://localhost:3000" || c.Keystore != "keychain" {
+	c := load(t, world{
+		env: []string{"LOOPKEY_CLIENT_ID=", "AUTH0_DOMAIN=", "LOOPKEY_PROFILE="}, flags: map[string]string{"audience": ""},
+	})
+	if c.Profile != "default" || c.Scope != "openid profile email offline_access" ||
+		c.BaseURL != "http://localhost:3000" || c.Keystore != "keychain" {
 		t.Errorf("%+v", c)
 	}
-	for _, name := range []string{"issuer", "domain", "client-id", "client-secret", "audience", "scope", "base-url", "keystore", "profile"} {
+	for _, name := range []string{
+		"issuer", "domain", "client-id", "client-secret", "audience", "scope", "base-url", "keystore", "profile",
+	} {
 		if got := c.Origin(name); got != "default" {
 			t.Errorf("origin of %s: %q", name, got)
 		}
@@ -192,17 +200,22 @@ func TestDomainAndIssuerAreOneValue(t *testing.T) {
 		auth0  bool
 	}{
 		"the flag of one over the variable of the other": {
-			world{flags: map[string]string{"domain": "a.auth0.com"}, env: []string{"LOOPKEY_ISSUER=https://b.example.com"}}, "https://a.auth0.com/", true},
+			world{flags: map[string]string{"domain": "a.auth0.com"}, env: []string{"LOOPKEY_ISSUER=https://b.example.com"}},
+			"https://a.auth0.com/", true},
 		"the other way round": {
-			world{flags: map[string]string{"issuer": "https://b.example.com"}, env: []string{"AUTH0_DOMAIN=a.auth0.com"}}, "https://b.example.com", false},
+			world{flags: map[string]string{"issuer": "https://b.example.com"}, env: []string{"AUTH0_DOMAIN=a.auth0.com"}},
+			"https://b.example.com", false},
 		"LOOPKEY_ISSUER before AUTH0_DOMAIN": {
-			world{env: []string{"LOOPKEY_ISSUER=https://b.example.com", "AUTH0_DOMAIN=a.auth0.com"}}, "https://b.example.com", false},
+			world{env: []string{"LOOPKEY_ISSUER=https://b.example.com", "AUTH0_DOMAIN=a.auth0.com"}},
+			"https://b.example.com", false},
 		"in ./.env too": {
 			world{dotEnv: "AUTH0_DOMAIN=a.auth0.com\nLOOPKEY_ISSUER=https://b.example.com\n"}, "https://b.example.com", false},
 		"a lower layer that is wrong decides nothing": {
-			world{flags: map[string]string{"domain": "a.auth0.com"}, env: []string{"LOOPKEY_ISSUER=gopher://b"}}, "https://a.auth0.com/", true},
+			world{flags: map[string]string{"domain": "a.auth0.com"}, env: []string{"LOOPKEY_ISSUER=gopher://b"}},
+			"https://a.auth0.com/", true},
 		"both flags that agree": {
-			world{flags: map[string]string{"domain": "a.auth0.com", "issuer": "https://a.auth0.com/"}}, "https://a.auth0.com/", true},
+			world{flags: map[string]string{"domain": "a.auth0.com", "issuer": "https://a.auth0.com/"}},
+			"https://a.auth0.com/", true},
 		"an issuer at Auth0 is Auth0": {
 			world{flags: map[string]string{"issuer": "https://a.eu.auth0.com/"}}, "https://a.eu.auth0.com/", true},
 		"a domain of one's own is Auth0": {
@@ -227,11 +240,15 @@ func TestIssuerOfDomain(t *testing.T) {
 		"acme.eu.auth0.com": "https://acme.eu.auth0.com/", "https://acme.eu.auth0.com": "https://acme.eu.auth0.com/",
 		"https://acme.eu.auth0.com/": "https://acme.eu.auth0.com/", "acme.eu.auth0.com/": "https://acme.eu.auth0.com/",
 		" Acme.EU.auth0.com ": "https://acme.eu.auth0.com/", "acme.example.com:8443": "https://acme.example.com:8443/",
-		"http://localhost:4000": "http://localhost:4000/", "http://127.0.0.9:1/": "http://127.0.0.9:1/", "http://[::1]:4000": "http://[::1]:4000/",
+		"http://localhost:4000": "http://localhost:4000/", "http://127.0.0.9:1/": "http://127.0.0.9:1/",
+		"http://[::1]:4000":        "http://[::1]:4000/",
 		"localhost:4000":           "https://localhost:4000/",
-		"http://acme.eu.auth0.com": "", "http://localhost.example.com": "", "http://127.0.0.1.example.com": "", "ftp://acme.auth0.com": "",
-		"acme.auth0.com/path": "", "acme.auth0.com?x": "", "acme.auth0.com#": "", "user@acme.auth0.com": "", "acme auth0 com": "", "": "", "https://": "",
-		"acme.auth0.com:": "", "acme.auth0.com:0": "", "acme.auth0.com:65536": "", "acme\\.auth0.com": "", "//acme.auth0.com": "", "acmé.auth0.com": "",
+		"http://acme.eu.auth0.com": "", "http://localhost.example.com": "", "http://127.0.0.1.example.com": "",
+		"ftp://acme.auth0.com": "",
+		"acme.auth0.com/path":  "", "acme.auth0.com?x": "", "acme.auth0.com#": "", "user@acme.auth0.com": "",
+		"acme auth0 com": "", "": "", "https://": "",
+		"acme.auth0.com:": "", "acme.auth0.com:0": "", "acme.auth0.com:65536": "", "acme\\.auth0.com": "",
+		"//acme.auth0.com": "", "acmé.auth0.com": "",
 		"https://https://acme.auth0.com": "", "[acme.auth0.com]": "",
 	} {
 		got, err := IssuerOfDomain(domain)
@@ -250,68 +267,116 @@ func TestRefusals(t *testing.T) {
 		world
 		say []string
 	}{
-		"plain http to another machine":       {flag("issuer", "http://provider.example.com"), []string{"flag --issuer", "https"}},
-		"issuer with a query":                 {flag("issuer", "https://provider.example.com/?a"), []string{"--issuer"}},
-		"issuer with an empty query":          {flag("issuer", "https://provider.example.com/?"), []string{"--issuer"}},
-		"issuer with an empty fragment":       {flag("issuer", "https://provider.example.com/#"), []string{"--issuer"}},
-		"issuer with a password":              {flag("issuer", "https://me:"+hidden+"@provider.example.com/"), []string{"--issuer"}},
-		"issuer that is a path":               {flag("issuer", "/provider"), []string{"--issuer"}},
-		"issuer that is opaque":               {flag("issuer", "https:provider.example.com"), []string{"--issuer"}},
-		"issuer with a space":                 {flag("issuer", "https://provider.example.com/a b"), []string{"--issuer"}},
-		"issuer with a line feed":             {flag("issuer", "https://provider.example.com/\n"), []string{"--issuer"}},
-		"issuer of another scheme":            {flag("issuer", "file:///etc/passwd"), []string{"--issuer"}},
-		"domain and issuer that differ":       {world{flags: map[string]string{"domain": "a.auth0.com", "issuer": "https://b.example.com"}}, []string{"--domain", "give one"}},
-		"the same in a profile":               {profile("domain = 'a.auth0.com'\nissuer = 'https://b.example.com'"), []string{"profile default", "give one"}},
-		"domain in ./.env":                    {world{dotEnv: "AUTH0_DOMAIN=" + hidden + "/x\n"}, []string{"AUTH0_DOMAIN in ./.env"}},
-		"issuer in a profile":                 {profile("issuer = 'http://" + hidden + "'"), []string{"profile default in ", "config.toml: issuer", "https"}},
-		"base URL elsewhere":                  {flag("base-url", "http://192.0.2.1:3000"), []string{"--base-url", "192.0.2.1"}},
-		"base URL by name elsewhere":          {flag("base-url", "http://localhost.example.com:3000"), []string{"--base-url"}},
-		"base URL on https":                   {flag("base-url", "https://localhost:3000"), []string{"--base-url", "http"}},
-		"base URL with a path":                {flag("base-url", "http://localhost:3000/app"), []string{"--base-url"}},
-		"base URL with an empty query":        {flag("base-url", "http://localhost:3000?"), []string{"--base-url"}},
-		"base URL with a user":                {flag("base-url", "http://"+hidden+"@localhost:3000"), []string{"--base-url"}},
-		"base URL with port 0":                {flag("base-url", "http://localhost:0"), []string{"--base-url", "port"}},
-		"base URL with a port too high":       {flag("base-url", "http://localhost:65536"), []string{"--base-url", "port"}},
-		"base URL without its port":           {flag("base-url", "http://localhost:"), []string{"--base-url"}},
-		"base URL on all addresses":           {flag("base-url", "http://0.0.0.0:3000"), []string{"--base-url"}},
-		"base URL in ./.env":                  {world{dotEnv: "APP_BASE_URL=http://" + hidden + ":3000"}, []string{"APP_BASE_URL in ./.env"}},
-		"a drawer":                            {flag("keystore", "drawer"), []string{"--keystore", "keychain"}},
-		"a socket by flag":                    {flag("keystore", "socket:/tmp/x"), []string{"--keystore"}},
-		"a socket in the environment":         {world{env: []string{"LOOPKEY_KEYSTORE=socket:/tmp/x"}}, []string{"LOOPKEY_KEYSTORE"}},
-		"a socket without a path":             {profile("keystore = 'socket:'"), []string{"keystore"}},
-		"profile with a path":                 {flag("profile", "../../etc/passwd"), []string{"--profile"}},
-		"profile with a leading dot":          {flag("profile", ".git"), []string{"--profile"}},
-		"profile too long":                    {flag("profile", strings.Repeat("a", 65)), []string{"--profile"}},
-		"profile with a NUL":                  {world{env: []string{"LOOPKEY_PROFILE=a\x00b"}}, []string{"LOOPKEY_PROFILE"}},
-		"client ID with an escape":            {flag("client-id", "a\x1b[31m"), []string{"--client-id", "U+001B"}},
-		"client ID that is not ASCII":         {flag("client-id", "clïent"), []string{"--client-id"}},
-		"audience with a line feed":           {flag("audience", "a\nb"), []string{"--audience"}},
-		"scope with a quote":                  {flag("scope", `openid "x"`), []string{"--scope"}},
-		"scope of spaces":                     {flag("scope", "  "), []string{"--scope"}},
-		"./.env that is no lines of values":   {world{dotEnv: "A=1\n" + hidden + " %\nB=2\n"}, []string{"./.env: line 2"}},
-		"./.env with a quotation left open":   {world{dotEnv: "A=1\nB='" + hidden + "\nC=3\n"}, []string{"./.env: line 2"}},
-		"./.env with NULs":                    {world{dotEnv: "A=\x00"}, []string{"./.env"}},
-		"./.env of PowerShell":                {world{dotEnv: "\xff\xfeA\x00=\x001\x00"}, []string{"./.env", "UTF-8"}},
-		"./.env too large":                    {world{dotEnv: strings.Repeat("#", 64<<10+1)}, []string{"./.env", "64 KiB"}},
-		"a key that is none":                  {profile("domain = 'a.auth0.com'\nclient-idd = '" + hidden + "'"), []string{"config.toml, line 3", `"client-idd"`, "client_id is near"}},
-		"a key twice":                         {profile("client-id = 'a'\nclient_id = 'b'"), []string{"client_id is given twice"}},
-		"a number for a text":                 {profile("client_id = 12345678"), []string{"line 2", "client_id must be text"}},
-		"an array for a text":                 {profile("audience = ['" + hidden + "']"), []string{"line 2", "audience must be text"}},
-		"a text for a truth":                  {profile("refresh_audiences = '" + hidden + "'"), []string{"refresh_audiences must be true or false"}},
-		"a truth for a text":                  {profile("client_id = true"), []string{"client_id must be text"}},
-		"audience parameter that is none":     {profile("audience_parameter = '" + hidden + "'"), []string{"audience_parameter", "audience or resource"}},
-		"a table that is no profile":          {world{toml: "[profil.work]\nclient_secret='" + hidden + "'\n"}, []string{"line 1", "profil"}},
-		"a value outside a profile":           {world{toml: "client_secret = '" + hidden + "'\n"}, []string{"line 1", "client_secret"}},
-		"a profile that is no table":          {world{toml: "profile = '" + hidden + "'\n"}, []string{"line 1"}},
-		"a text without quotes":               {profile("client_secret = " + hidden), []string{"line 2", "quotes"}},
-		"a number that is none":               {profile("client_secret = 99999999999999999999"), []string{"line 2"}},
-		"a date that is none":                 {profile("client_secret = 2026-99-99"), []string{"line 2"}},
-		"a profile twice":                     {world{toml: "[profile.a]\nscope='openid'\n[profiles.a]\nscope='openid'\n"}, []string{`"a"`, "twice"}},
-		"config.toml of PowerShell":           {world{toml: "\xff\xfe["}, []string{"UTF-8"}},
-		"a secret and a file of it":           {profile("client_secret = '" + hidden + "'\nclient_secret_file = 'x'"), []string{"client_secret_file", "give one"}},
-		"LOOPKEY_CONFIG that is missing":      {world{env: []string{"LOOPKEY_CONFIG=/no/such/config.toml"}}, []string{"/no/such/config.toml"}},
-		"no home":                             {world{env: []string{private.HomeVariable() + "=", "LOOPKEY_CONFIG="}}, []string{private.HomeVariable()}},
-		"a home that is a relative directory": {world{env: []string{private.HomeVariable() + "=here", "LOOPKEY_CONFIG="}}, []string{private.HomeVariable()}},
+		"plain http to another machine": {
+			flag("issuer", "http://provider.example.com"), []string{"flag --issuer", "https"},
+		},
+		"issuer with a query":           {flag("issuer", "https://provider.example.com/?a"), []string{"--issuer"}},
+		"issuer with an empty query":    {flag("issuer", "https://provider.example.com/?"), []string{"--issuer"}},
+		"issuer with an empty fragment": {flag("issuer", "https://provider.example.com/#"), []string{"--issuer"}},
+		"issuer with a password": {
+			flag("issuer", "https://me:"+hidden+"@provider.example.com/"), []string{"--issuer"},
+		},
+		"issuer that is a path":    {flag("issuer", "/provider"), []string{"--issuer"}},
+		"issuer that is opaque":    {flag("issuer", "https:provider.example.com"), []string{"--issuer"}},
+		"issuer with a space":      {flag("issuer", "https://provider.example.com/a b"), []string{"--issuer"}},
+		"issuer with a line feed":  {flag("issuer", "https://provider.example.com/\n"), []string{"--issuer"}},
+		"issuer of another scheme": {flag("issuer", "file:///etc/passwd"), []string{"--issuer"}},
+		"domain and issuer that differ": {
+			world{flags: map[string]string{"domain": "a.auth0.com", "issuer": "https://b.example.com"}},
+			[]string{"--domain", "give one"},
+		},
+		"the same in a profile": {
+			profile("domain = 'a.auth0.com'\nissuer = 'https://b.example.com'"), []string{"profile default", "give one"},
+		},
+		"domain in ./.env": {
+			world{dotEnv: "AUTH0_DOMAIN=" + hidden + "/x\n"}, []string{"AUTH0_DOMAIN in ./.env"},
+		},
+		"issuer in a profile": {
+			profile("issuer = 'http://" + hidden + "'"), []string{"profile default in ", "config.toml: issuer", "https"},
+		},
+		"base URL elsewhere": {
+			flag("base-url", "http://192.0.2.1:3000"), []string{"--base-url", "192.0.2.1"},
+		},
+		"base URL by name elsewhere": {
+			flag("base-url", "http://localhost.example.com:3000"), []string{"--base-url"},
+		},
+		"base URL on https":             {flag("base-url", "https://localhost:3000"), []string{"--base-url", "http"}},
+		"base URL with a path":          {flag("base-url", "http://localhost:3000/app"), []string{"--base-url"}},
+		"base URL with an empty query":  {flag("base-url", "http://localhost:3000?"), []string{"--base-url"}},
+		"base URL with a user":          {flag("base-url", "http://"+hidden+"@localhost:3000"), []string{"--base-url"}},
+		"base URL with port 0":          {flag("base-url", "http://localhost:0"), []string{"--base-url", "port"}},
+		"base URL with a port too high": {flag("base-url", "http://localhost:65536"), []string{"--base-url", "port"}},
+		"base URL without its port":     {flag("base-url", "http://localhost:"), []string{"--base-url"}},
+		"base URL on all addresses":     {flag("base-url", "http://0.0.0.0:3000"), []string{"--base-url"}},
+		"base URL in ./.env": {
+			world{dotEnv: "APP_BASE_URL=http://" + hidden + ":3000"}, []string{"APP_BASE_URL in ./.env"},
+		},
+		"a drawer":         {flag("keystore", "drawer"), []string{"--keystore", "keychain"}},
+		"a socket by flag": {flag("keystore", "socket:/tmp/x"), []string{"--keystore"}},
+		"a socket in the environment": {
+			world{env: []string{"LOOPKEY_KEYSTORE=socket:/tmp/x"}}, []string{"LOOPKEY_KEYSTORE"},
+		},
+		"a socket without a path":           {profile("keystore = 'socket:'"), []string{"keystore"}},
+		"profile with a path":               {flag("profile", "../../etc/passwd"), []string{"--profile"}},
+		"profile with a leading dot":        {flag("profile", ".git"), []string{"--profile"}},
+		"profile too long":                  {flag("profile", strings.Repeat("a", 65)), []string{"--profile"}},
+		"profile with a NUL":                {world{env: []string{"LOOPKEY_PROFILE=a\x00b"}}, []string{"LOOPKEY_PROFILE"}},
+		"client ID with an escape":          {flag("client-id", "a\x1b[31m"), []string{"--client-id", "U+001B"}},
+		"client ID that is not ASCII":       {flag("client-id", "clïent"), []string{"--client-id"}},
+		"audience with a line feed":         {flag("audience", "a\nb"), []string{"--audience"}},
+		"scope with a quote":                {flag("scope", `openid "x"`), []string{"--scope"}},
+		"scope of spaces":                   {flag("scope", "  "), []string{"--scope"}},
+		"./.env that is no lines of values": {world{dotEnv: "A=1\n" + hidden + " %\nB=2\n"}, []string{"./.env: line 2"}},
+		"./.env with a quotation left open": {world{dotEnv: "A=1\nB='" + hidden + "\nC=3\n"}, []string{"./.env: line 2"}},
+		"./.env with NULs":                  {world{dotEnv: "A=\x00"}, []string{"./.env"}},
+		"./.env of PowerShell":              {world{dotEnv: "\xff\xfeA\x00=\x001\x00"}, []string{"./.env", "UTF-8"}},
+		"./.env too large":                  {world{dotEnv: strings.Repeat("#", 64<<10+1)}, []string{"./.env", "64 KiB"}},
+		"a key that is none": {
+			profile("domain = 'a.auth0.com'\nclient-idd = '" + hidden + "'"),
+			[]string{"config.toml, line 3", `"client-idd"`, "client_id is near"},
+		},
+		"a key twice": {
+			profile("client-id = 'a'\nclient_id = 'b'"), []string{"client_id is given twice"},
+		},
+		"a number for a text": {
+			profile("client_id = 12345678"), []string{"line 2", "client_id must be text"},
+		},
+		"an array for a text": {
+			profile("audience = ['" + hidden + "']"), []string{"line 2", "audience must be text"},
+		},
+		"a text for a truth": {
+			profile("refresh_audiences = '" + hidden + "'"), []string{"refresh_audiences must be true or false"},
+		},
+		"a truth for a text": {profile("client_id = true"), []string{"client_id must be text"}},
+		"audience parameter that is none": {
+			profile("audience_parameter = '" + hidden + "'"), []string{"audience_parameter", "audience or resource"},
+		},
+		"a table that is no profile": {
+			world{toml: "[profil.work]\nclient_secret='" + hidden + "'\n"}, []string{"line 1", "profil"},
+		},
+		"a value outside a profile": {
+			world{toml: "client_secret = '" + hidden + "'\n"}, []string{"line 1", "client_secret"},
+		},
+		"a profile that is no table": {world{toml: "profile = '" + hidden + "'\n"}, []string{"line 1"}},
+		"a text without quotes":      {profile("client_secret = " + hidden), []string{"line 2", "quotes"}},
+		"a number that is none":      {profile("client_secret = 99999999999999999999"), []string{"line 2"}},
+		"a date that is none":        {profile("client_secret = 2026-99-99"), []string{"line 2"}},
+		"a profile twice": {
+			world{toml: "[profile.a]\nscope='openid'\n[profiles.a]\nscope='openid'\n"}, []string{`"a"`, "twice"},
+		},
+		"config.toml of PowerShell": {world{toml: "\xff\xfe["}, []string{"UTF-8"}},
+		"a secret and a file of it": {
+			profile("client_secret = '" + hidden + "'\nclient_secret_file = 'x'"), []string{"client_secret_file", "give one"},
+		},
+		"LOOPKEY_CONFIG that is missing": {
+			world{env: []string{"LOOPKEY_CONFIG=/no/such/config.toml"}}, []string{"/no/such/config.toml"},
+		},
+		"no home": {
+			world{env: []string{private.HomeVariable() + "=", "LOOPKEY_CONFIG="}}, []string{private.HomeVariable()},
+		},
+		"a home that is a relative directory": {
+			world{env: []string{private.HomeVariable() + "=here", "LOOPKEY_CONFIG="}}, []string{private.HomeVariable()},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -338,8 +403,10 @@ func TestProfile(t *testing.T) {
 	t.Parallel()
 	w := world{
 		flags: map[string]string{"profile": "work"},
-		toml: "\xef\xbb\xbf# mine\r\n[profile.default]\nclient_id = 'other'\n[profiles.work]\ndomain = 'acme.eu.auth0.com'\nclient-id = \"s6Bh\"\naudience = 'https://api'\n" +
-			"scope = 'openid'\nbase_url = 'http://127.0.0.1:4000/'\nkeystore = 'socket:here.sock'\naudience_parameter = 'resource'\nrefresh-audiences = false\nstate_dir = '~/state'\ncache_dir = 'cache'\n",
+		toml: "\xef\xbb\xbf# mine\r\n[profile.default]\nclient_id = 'other'\n[profiles.work]\n" +
+			"domain = 'acme.eu.auth0.com'\nclient-id = \"s6Bh\"\naudience = 'https://api'\nscope = 'openid'\n" +
+			"base_url = 'http://127.0.0.1:4000/'\nkeystore = 'socket:here.sock'\naudience_parameter = 'resource'\n" +
+			"refresh-audiences = false\nstate_dir = '~/state'\ncache_dir = 'cache'\n",
 	}
 	in := w.input(t)
 	c, err := Load(in)
@@ -347,9 +414,11 @@ func TestProfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	home := environ.Lookup(in.Environ, private.HomeVariable())
-	if c.Profile != "work" || c.Issuer != "https://acme.eu.auth0.com/" || !c.Auth0 || c.ClientID != "s6Bh" || c.Audience != "https://api" || c.Scope != "openid" ||
+	if c.Profile != "work" || c.Issuer != "https://acme.eu.auth0.com/" || !c.Auth0 || c.ClientID != "s6Bh" ||
+		c.Audience != "https://api" || c.Scope != "openid" ||
 		c.BaseURL != "http://127.0.0.1:4000/" || c.AudienceParameter != "resource" || c.RefreshAudiences ||
-		c.StateDir != filepath.Join(home, "state") || c.CacheDir != filepath.Join(home, "cache") || c.Keystore != "socket:"+filepath.Join(home, "here.sock") {
+		c.StateDir != filepath.Join(home, "state") || c.CacheDir != filepath.Join(home, "cache") ||
+		c.Keystore != "socket:"+filepath.Join(home, "here.sock") {
 		t.Errorf("%+v", c)
 	}
 	if got := c.Origin("profile"); got != "flag --profile" {
@@ -371,7 +440,10 @@ func TestProfile(t *testing.T) {
 func TestConfigFileIsNeverInTheWorkingDirectory(t *testing.T) {
 	t.Parallel()
 	for _, home := range []string{"", ".", "x"} {
-		p := placesOf([]string{private.HomeVariable() + "=" + home, "XDG_CONFIG_HOME=here", "APPDATA=here", "XDG_STATE_HOME=here", "LOCALAPPDATA=here"})
+		p := placesOf([]string{
+			private.HomeVariable() + "=" + home,
+			"XDG_CONFIG_HOME=here", "APPDATA=here", "XDG_STATE_HOME=here", "LOCALAPPDATA=here",
+		})
 		if p.file != "" || p.State != "" || p.Cache != "" {
 			t.Errorf("home %q: %+v", home, p)
 		}
@@ -396,7 +468,8 @@ keystore=file
 client_secret_file=/etc/passwd
 refresh_audiences=true
 `})
-	if c.Profile != plain.Profile || c.Keystore != plain.Keystore || c.RefreshAudiences || c.secret != nil || strings.Contains(c.StateDir+c.CacheDir, "mallory") {
+	if c.Profile != plain.Profile || c.Keystore != plain.Keystore || c.RefreshAudiences || c.secret != nil ||
+		strings.Contains(c.StateDir+c.CacheDir, "mallory") {
 		t.Errorf("%+v", c)
 	}
 	if notes := c.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "SESSION_SECRET") {
@@ -407,9 +480,12 @@ refresh_audiences=true
 func TestDotEnvIsTakenToTheLetter(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
-		`S=plain`: "plain", `export S=plain`: "plain", `S='plain'`: "plain", `S="plain"`: "plain", "S = plain  # said\r\n": "plain", "\xef\xbb\xbfS=plain": "plain",
-		`S=a$b`: "a$b", `S=a$HOME`: "a$HOME", `S="a$HOME"`: "a$HOME", `S='a$HOME'`: "a$HOME", `S=a${HOME}b`: "a${HOME}b", `S=$(touch x)`: "$(touch x)",
-		"HOME=x\nS=a$HOME": "a$HOME", `S: a$HOME`: "a$HOME", "S=\"a\n$HOME\"": "a\n$HOME", `S="a\$b"`: "a$b", `S=a#b`: "a#b", `S=a$1=b`: "a$1=b", "S=a\x01$b": "a\x01$b",
+		`S=plain`: "plain", `export S=plain`: "plain", `S='plain'`: "plain", `S="plain"`: "plain",
+		"S = plain  # said\r\n": "plain", "\xef\xbb\xbfS=plain": "plain",
+		`S=a$b`: "a$b", `S=a$HOME`: "a$HOME", `S="a$HOME"`: "a$HOME", `S='a$HOME'`: "a$HOME", `S=a${HOME}b`: "a${HOME}b",
+		`S=$(touch x)`:     "$(touch x)",
+		"HOME=x\nS=a$HOME": "a$HOME", `S: a$HOME`: "a$HOME", "S=\"a\n$HOME\"": "a\n$HOME", `S="a\$b"`: "a$b", `S=a#b`: "a#b",
+		`S=a$1=b`: "a$1=b", "S=a\x01$b": "a\x01$b",
 		`S=`: "", "S=''": "", "": "",
 	} {
 		values, err := parseDotEnv([]byte(content))
@@ -446,27 +522,64 @@ func TestAClientSecretGoesWhereItsClientComesFrom(t *testing.T) {
 		world
 		want string // "refused": Load says no
 	}{
-		"environment, all else too":                   {world{env: append([]string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}, env...)}, "of the environment"},
-		"environment, client of the profile":          {world{env: env, toml: ours}, "of the environment"},
-		"environment before the Auth0 name":           {world{env: append([]string{"AUTH0_CLIENT_SECRET=second"}, env...), toml: ours}, "of the environment"},
-		"environment, all else in ./.env":             {world{env: env, dotEnv: stranger}, "refused"},
-		"environment, issuer in ./.env":               {world{env: append([]string{"AUTH0_CLIENT_ID=ours"}, env...), dotEnv: stranger}, "refused"},
-		"environment, client in ./.env":               {world{env: append([]string{"AUTH0_DOMAIN=acme.auth0.com"}, env...), dotEnv: stranger}, "refused"},
-		"environment, ./.env over the profile":        {world{env: env, dotEnv: stranger, toml: ours}, "refused"},
-		"environment, ./.env names the profile's":     {world{env: env, dotEnv: "AUTH0_DOMAIN=acme.auth0.com\nAUTH0_CLIENT_ID=ours\n", toml: ours}, "of the environment"},
-		"environment, ./.env names other things":      {world{env: append([]string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}, env...), dotEnv: stranger}, "of the environment"},
-		"profile":                                     {world{toml: ours}, "of the profile"},
-		"profile, issuer in ./.env":                   {world{toml: ours, dotEnv: "LOOPKEY_ISSUER=https://mallory.example.com/\n"}, ""},
-		"profile, client in ./.env":                   {world{toml: ours, dotEnv: "AUTH0_CLIENT_ID=mallory\n"}, ""},
-		"profile, the same in ./.env":                 {world{toml: ours, dotEnv: "AUTH0_DOMAIN=https://acme.auth0.com\nLOOPKEY_CLIENT_ID=ours\n"}, "of the profile"},
-		"profile, issuer by flag":                     {world{toml: ours, flags: map[string]string{"issuer": "https://other.example.com"}}, ""},
-		"profile, client by flag":                     {world{toml: ours, flags: map[string]string{"client-id": "other"}}, ""},
-		"profile without a client":                    {world{toml: "[profile.default]\nclient_secret='of the profile'", env: []string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}}, "of the profile"},
-		"profile without a client, ./.env names one":  {world{toml: "[profile.default]\nclient_secret='of the profile'", dotEnv: stranger}, ""},
-		"profile without an issuer, ./.env names one": {world{toml: "[profile.default]\nclient_id='ours'\nclient_secret='of the profile'", dotEnv: stranger, flags: map[string]string{"client-id": "ours"}}, ""},
-		"./.env":                 {world{dotEnv: stranger + "AUTH0_CLIENT_SECRET='of $file'\n"}, "of $file"},
-		"./.env, client by flag": {world{dotEnv: stranger + "AUTH0_CLIENT_SECRET=x\n", flags: map[string]string{"client-id": "other"}}, ""},
-		"./.env, client and issuer of the profile win": {world{dotEnv: stranger + "AUTH0_CLIENT_SECRET=x\n", toml: ours, flags: map[string]string{"client-id": "ours", "domain": "acme.auth0.com"}}, "of the profile"},
+		"environment, all else too": {
+			world{env: append([]string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}, env...)}, "of the environment",
+		},
+		"environment, client of the profile": {world{env: env, toml: ours}, "of the environment"},
+		"environment before the Auth0 name": {
+			world{env: append([]string{"AUTH0_CLIENT_SECRET=second"}, env...), toml: ours}, "of the environment",
+		},
+		"environment, all else in ./.env": {world{env: env, dotEnv: stranger}, "refused"},
+		"environment, issuer in ./.env": {
+			world{env: append([]string{"AUTH0_CLIENT_ID=ours"}, env...), dotEnv: stranger}, "refused",
+		},
+		"environment, client in ./.env": {
+			world{env: append([]string{"AUTH0_DOMAIN=acme.auth0.com"}, env...), dotEnv: stranger}, "refused",
+		},
+		"environment, ./.env over the profile": {world{env: env, dotEnv: stranger, toml: ours}, "refused"},
+		"environment, ./.env names the profile's": {
+			world{env: env, dotEnv: "AUTH0_DOMAIN=acme.auth0.com\nAUTH0_CLIENT_ID=ours\n", toml: ours}, "of the environment",
+		},
+		"environment, ./.env names other things": {
+			world{env: append([]string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}, env...), dotEnv: stranger},
+			"of the environment",
+		},
+		"profile": {world{toml: ours}, "of the profile"},
+		"profile, issuer in ./.env": {
+			world{toml: ours, dotEnv: "LOOPKEY_ISSUER=https://mallory.example.com/\n"}, "",
+		},
+		"profile, client in ./.env": {world{toml: ours, dotEnv: "AUTH0_CLIENT_ID=mallory\n"}, ""},
+		"profile, the same in ./.env": {
+			world{toml: ours, dotEnv: "AUTH0_DOMAIN=https://acme.auth0.com\nLOOPKEY_CLIENT_ID=ours\n"}, "of the profile",
+		},
+		"profile, issuer by flag": {
+			world{toml: ours, flags: map[string]string{"issuer": "https://other.example.com"}}, "",
+		},
+		"profile, client by flag": {
+			world{toml: ours, flags: map[string]string{"client-id": "other"}}, "",
+		},
+		"profile without a client": {
+			world{toml: "[profile.default]\nclient_secret='of the profile'",
+				env: []string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}},
+			"of the profile",
+		},
+		"profile without a client, ./.env names one": {
+			world{toml: "[profile.default]\nclient_secret='of the profile'", dotEnv: stranger}, "",
+		},
+		"profile without an issuer, ./.env names one": {
+			world{toml: "[profile.default]\nclient_id='ours'\nclient_secret='of the profile'", dotEnv: stranger,
+				flags: map[string]string{"client-id": "ours"}},
+			"",
+		},
+		"./.env": {world{dotEnv: stranger + "AUTH0_CLIENT_SECRET='of $file'\n"}, "of $file"},
+		"./.env, client by flag": {
+			world{dotEnv: stranger + "AUTH0_CLIENT_SECRET=x\n", flags: map[string]string{"client-id": "other"}}, "",
+		},
+		"./.env, client and issuer of the profile win": {
+			world{dotEnv: stranger + "AUTH0_CLIENT_SECRET=x\n", toml: ours,
+				flags: map[string]string{"client-id": "ours", "domain": "acme.auth0.com"}},
+			"of the profile",
+		},
 		"none": {world{env: []string{"AUTH0_CLIENT_SECRET="}}, ""},
 	}
 	for name, test := range tests {
@@ -474,7 +587,8 @@ func TestAClientSecretGoesWhereItsClientComesFrom(t *testing.T) {
 			t.Parallel()
 			c, err := Load(test.input(t))
 			if test.want == "refused" {
-				if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "./.env") || strings.Contains(err.Error(), "of the environment") {
+				if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "./.env") ||
+					strings.Contains(err.Error(), "of the environment") {
 					t.Fatalf("%+v, %v", c, err)
 				}
 				return
@@ -492,15 +606,22 @@ func TestAClientSecretGoesWhereItsClientComesFrom(t *testing.T) {
 func TestClientSecretFile(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ content, want string }{
-		"a line": {"s3cr$et+/\n", "s3cr$et+/"}, "a line of Windows": {"\xef\xbb\xbfsecret\r\n", "secret"}, "no line end": {"secret", "secret"},
-		"several lines": {"one\ntwo\n", ""}, "nothing": {"\n", ""}, "a NUL": {"a\x00b", ""}, "too large": {strings.Repeat("a", 64<<10+1), ""},
+		"a line": {
+			"s3cr$et+/\n",
+			"s3cr$et+/"}, "a line of Windows": {"\xef\xbb\xbfsecret\r\n",
+			"secret"}, "no line end": {"secret",
+			"secret",
+		},
+		"several lines": {
+			"one\ntwo\n", ""}, "nothing": {"\n", ""}, "a NUL": {"a\x00b", ""}, "too large": {strings.Repeat("a", 64<<10+1), ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "secret")
 			write(t, path, test.content)
-			c := load(t, world{flags: map[string]string{"client-secret-file": path}, env: []string{"LOOPKEY_CLIENT_SECRET=other"}})
+			c := load(t, world{flags: map[string]string{"client-secret-file": path},
+				env: []string{"LOOPKEY_CLIENT_SECRET=other"}})
 			if got := c.Origin("client-secret-file"); got != "flag --client-secret-file" {
 				t.Errorf("origin %q", got)
 			}
@@ -588,7 +709,9 @@ func TestRemember(t *testing.T) {
 		world
 		issuer, client, secret string
 	}{
-		"the same client, and no issuer is configured": {world{toml: noIssuer}, "https://acme.auth0.com/", "ours", "of the profile"},
+		"the same client, and no issuer is configured": {
+			world{toml: noIssuer}, "https://acme.auth0.com/", "ours", "of the profile",
+		},
 		"another client":  {world{toml: noIssuer}, "https://acme.auth0.com/", "theirs", ""},
 		"another issuer":  {world{toml: ours}, "https://other.example.com/", "ours", ""},
 		"nothing is said": {world{env: []string{"LOOPKEY_CLIENT_SECRET=x"}}, "https://acme.auth0.com/", "ours", ""},
@@ -600,7 +723,8 @@ func TestRemember(t *testing.T) {
 				Issuer: test.issuer, ClientID: test.client, Auth0: true,
 				AudienceParameter: "audience", Keystore: "file", BaseURL: "http://localhost:4000",
 			})
-			if c.Issuer != test.issuer || c.ClientID != test.client || !c.Auth0 || !c.RefreshAudiences || c.Keystore != "file" || c.BaseURL != "http://localhost:4000" || c.Origin("issuer") != "the last login" {
+			if c.Issuer != test.issuer || c.ClientID != test.client || !c.Auth0 || !c.RefreshAudiences ||
+				c.Keystore != "file" || c.BaseURL != "http://localhost:4000" || c.Origin("issuer") != "the last login" {
 				t.Errorf("%+v", c)
 			}
 			if got, err := c.ClientSecret(); err != nil || got != test.secret {
@@ -611,7 +735,10 @@ func TestRemember(t *testing.T) {
 }
 
 func FuzzDotEnv(f *testing.F) {
-	for _, seed := range []string{"S=a$b\n", "export S='x'", "S=\"a\\n$HOME\"", "S: y", "S='", "#", "\xef\xbb\xbfS=\x01", "S=a #b", "S=\"\\$\""} {
+	for _, seed := range []string{
+		"S=a$b\n", "export S='x'", "S=\"a\\n$HOME\"", "S: y", "S='", "#", "\xef\xbb\xbfS=\x01",
+		"S=a #b", "S=\"\\$\"",
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -633,7 +760,8 @@ func FuzzDotEnv(f *testing.F) {
 			}
 		}
 		// A value that is written without quotes stands in the file as it is.
-		if rest, ok := strings.CutPrefix(string(content), "S="); ok && !strings.ContainsAny(rest, "\n\r\"'#\\ \t\v\f\u0085\u00a0") && strings.ToValidUTF8(rest, "") == rest {
+		if rest, ok := strings.CutPrefix(string(content), "S="); ok &&
+			!strings.ContainsAny(rest, "\n\r\"'#\\ \t\v\f\u0085\u00a0") && strings.ToValidUTF8(rest, "") == rest {
 			if values["S"] != rest {
 				t.Errorf("S=%q became %q", rest, values["S"])
 			}
@@ -642,7 +770,8 @@ func FuzzDotEnv(f *testing.F) {
 }
 
 func FuzzTOML(f *testing.F) {
-	for _, seed := range []string{ours, "[profiles.a]\nx=1", "profile.a.client_id='x'", "profile={a={}}", "[[profile]]", "[profile.a]\nclient_id=x", "\xef\xbb\xbf", "a=99999999999999999999"} {
+	for _, seed := range []string{ours, "[profiles.a]\nx=1", "profile.a.client_id='x'", "profile={a={}}", "[[profile]]",
+		"[profile.a]\nclient_id=x", "\xef\xbb\xbf", "a=99999999999999999999"} {
 		f.Add([]byte(seed))
 	}
 	home := f.TempDir()
@@ -652,14 +781,18 @@ func FuzzTOML(f *testing.F) {
 			t.Fatal(err)
 		}
 		_, err := Load(Input{Environ: []string{private.HomeVariable() + "=" + home, "LOOPKEY_CONFIG=" + path}})
-		if err != nil && (!errors.Is(err, ErrInvalid) || strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r == 0x7f })) {
+		control := func(r rune) bool { return r < ' ' || r == 0x7f }
+		if err != nil && (!errors.Is(err, ErrInvalid) || strings.ContainsFunc(err.Error(), control)) {
 			t.Errorf("%q", err)
 		}
 	})
 }
 
 func FuzzDomain(f *testing.F) {
-	for _, seed := range []string{"acme.auth0.com", "http://localhost:1", "http://[::1]/", "https://a@b", "a:b", "http://127.0.0.1.x", "HTTP://LOCALHOST"} {
+	for _, seed := range []string{
+		"acme.auth0.com", "http://localhost:1", "http://[::1]/", "https://a@b", "a:b",
+		"http://127.0.0.1.x", "HTTP://LOCALHOST",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, domain string) {
@@ -673,7 +806,8 @@ func FuzzDomain(f *testing.F) {
 		if again, err := IssuerOfDomain(issuer); err != nil || again != issuer {
 			t.Errorf("%q became %q, and that %q, %v", domain, issuer, again, err)
 		}
-		if !strings.HasPrefix(issuer, "https://") && !strings.HasPrefix(issuer, "http://localhost") && !strings.HasPrefix(issuer, "http://127.") && !strings.HasPrefix(issuer, "http://[") {
+		if !strings.HasPrefix(issuer, "https://") && !strings.HasPrefix(issuer, "http://localhost") &&
+			!strings.HasPrefix(issuer, "http://127.") && !strings.HasPrefix(issuer, "http://[") {
 			t.Errorf("%q became %q", domain, issuer)
 		}
 	})
@@ -681,8 +815,11 @@ func FuzzDomain(f *testing.F) {
 
 func BenchmarkLoad(b *testing.B) {
 	for name, w := range map[string]world{
-		"environment":          {env: []string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}},
-		"dotenv":               {dotEnv: "AUTH0_DOMAIN=acme.auth0.com\nAUTH0_CLIENT_ID=ours\nAUTH0_CLIENT_SECRET=x\nSESSION_SECRET=y\nAPP_BASE_URL=http://localhost:3000\n"},
+		"environment": {env: []string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}},
+		"dotenv": {
+			dotEnv: "AUTH0_DOMAIN=acme.auth0.com\nAUTH0_CLIENT_ID=ours\nAUTH0_CLIENT_SECRET=x\nSESSION_SECRET=y\n" +
+				"APP_BASE_URL=http://localhost:3000\n",
+		},
 		"profile":              {toml: ours},
 		"dotenv-and-a-profile": {dotEnv: stranger, toml: ours},
 	} {

@@ -14,7 +14,8 @@ func TestFind(t *testing.T) {
 	}{
 		"keychain": {kind: "keychain"}, "file": {kind: "file", passphrase: true},
 		"socket:/run/s": {kind: "socket", path: "/run/s"}, `socket:C:\s`: {kind: "socket", path: `C:\s`},
-		"socket": {}, "socket:": {}, "keychain:": {}, "file:/tmp/x": {}, "file:": {}, "File": {}, "drawer": {}, "": {}, ":": {},
+		"socket": {}, "socket:": {}, "keychain:": {}, "file:/tmp/x": {}, "file:": {}, "File": {},
+		"drawer": {}, "": {}, ":": {},
 	} {
 		kind, path, ok := Find(name)
 		if !ok {
