@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,20 +12,22 @@ import (
 	"github.com/loopkey/loopkey/internal/wire"
 )
 
-// An attempt is a renewal that has begun, and has not come to its end yet or came
-// to none: the process was killed, or the network gave no answer. It lies beside
-// the lock and tells those who come next what happened to the refresh token. It holds no secret.
+// An attempt is a renewal that has begun. It is noted in a file beside the lock until the renewal has succeeded, so that
+// the next caller learns what happened to the refresh token where the process was killed or the network gave no response.
+// It holds no secret.
 type attempt struct {
-	Token  string    `json:"refresh_token_sha256"` // of the one that was used
+	Token  string    `json:"refresh_token_sha256"` // the fingerprint of the refresh token that was used
 	Began  time.Time `json:"began"`
 	Ended  time.Time `json:"ended,omitzero"`
-	Failed *failure  `json:"failed,omitempty"`
+	Failed *failure  `json:"failed,omitempty"` // nil: how the attempt ended is not known
 }
 
 type failure struct {
 	wire.Failure
 	MaybeSent bool `json:"maybe_sent,omitempty"` // the refresh token may be used up
 }
+
+const attemptLimit = 1 << 16 // of the file, in bytes
 
 func (s *Session) attemptFile() string {
 	return filepath.Join(s.cfg.StateDir, s.name+".attempt.json")
@@ -38,8 +39,8 @@ func fingerprint(refreshToken string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// noteAttempt says that the refresh token is being used, or that it was in vain, and then
-// whether it may be used up all the same. That it can't be noted is no reason not to renew.
+// noteAttempt notes that the refresh token is being used, or, with failed, that the attempt failed and whether the refresh
+// token may be used up. An attempt that can't be noted is no reason not to renew.
 func (s *Session) noteAttempt(st *state, failed error, usedUp bool) {
 	a := attempt{Token: fingerprint(st.RefreshToken), Began: s.cfg.Now()}
 	if failed != nil {
@@ -52,22 +53,20 @@ func (s *Session) noteAttempt(st *state, failed error, usedUp bool) {
 
 func (s *Session) forgetAttempt() { _ = os.Remove(s.attemptFile()) }
 
-// afterAttempt looks at what became of the attempt before with the same refresh
-// token. One that failed after the caller came was the caller's too, for many who
-// wait must not knock at a closed door one after the other. After one whose answer
-// may have been lost the person is told what that can mean.
+// afterAttempt looks at the attempt before with the same refresh token. If that failed after the caller came, its error
+// is the caller's too: many callers that wait must not each send a request to a provider that fails. If its response may
+// have been lost, the user is told.
 func (s *Session) afterAttempt(st *state, asked time.Time) error {
 	var a attempt
-	data, err := private.Read(s.attemptFile(), 1<<16)
+	data, err := private.Read(s.attemptFile(), attemptLimit)
 	if err != nil || json.Unmarshal(data, &a) != nil || a.Token != fingerprint(st.RefreshToken) {
-		return nil //nolint:nilerr // it tells nothing of this refresh token
+		return nil //nolint:nilerr // nothing is known about this refresh token
 	}
 	if a.Failed != nil && a.Ended.After(asked) && !a.Ended.After(s.cfg.Now()) {
 		return kinds().Err(a.Failed.Failure)
 	}
-	if s.cfg.Notice != nil && (a.Failed == nil || a.Failed.MaybeSent) {
-		s.cfg.Notice(fmt.Sprintf("profile %q: the provider's answer to the last renewal was lost, so its refresh token is used once more. "+
-			"A provider that replaces refresh tokens may take that for theft and end the session: then run loopkey login.", s.cfg.Profile))
+	if a.Failed == nil || a.Failed.MaybeSent {
+		s.cfg.Notice(s.named(ErrReplyLost))
 	}
 	return nil
 }

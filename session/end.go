@@ -10,37 +10,35 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// revokeLimit is how long the provider has to revoke: a person waits for it, and deleting comes after.
+// revokeLimit is how long the provider has to revoke: a person waits, and the session is deleted only afterwards.
 const revokeLimit = 10 * time.Second
 
 // EndOptions say how to log out.
 type EndOptions struct {
-	Local                 bool   // delete here, and say nothing to the provider: the refresh token lives on there
+	Local                 bool   // delete here and ask nothing of the provider, where the refresh token lives on
 	PostLogoutRedirectURI string // where the provider sends the browser afterwards; registered there, to the letter
-	State                 string // comes back with it
+	State                 string // comes back with the browser
 }
 
-// Ended says what a logout did. What it could not do is in the errors.
+// Ended says what a logout did, and why it did not do the rest.
 type Ended struct {
 	WasLoggedIn bool
-	Revoked     bool  // the refresh token is dead at the provider
-	RevokeError error // why it is not; wraps provider.ErrNoEndpoint where the provider has no revocation
-	HadRefresh  bool
-	Deleted     bool // nothing is left in the keystore
-	// EndSessionURL ends the provider's own session when the person's browser opens it (OpenID Connect RP-Initiated Logout 1.0).
-	// It holds the ID token as a hint, so it is for a redirect alone: never for a screen or an argument list.
+	HadRefresh  bool  // there was a refresh token to revoke
+	Revoked     bool  // the provider revoked it
+	RevokeError error // why it did not; wraps provider.ErrNoEndpoint where the provider has no revocation
+	// EndSessionURL ends the provider's own session when the user's browser opens it (OpenID Connect RP-Initiated Logout
+	// 1.0). It holds the ID token as a hint, so it is for a redirect alone: never for a screen or an argument list.
 	EndSessionURL string
-	// EndSessionPlainURL is the same without the hint: the provider may ask the person before it obeys.
+	// EndSessionPlainURL is the same without the hint. The provider may ask the user before it obeys.
 	EndSessionPlainURL string
-	EndSessionError    error
-	Unreadable         error // what was stored could not be read, so it could only be deleted
-	NoteError          error // the note of where the session was could not be taken away
+	EndSessionError    error // why there are no such URLs
+	Unreadable         error // why the stored session could not be read; it was deleted all the same
+	NoteError          error // why the note of Config.Known could not be removed
 }
 
-// End revokes the refresh token (RFC 7009), deletes the session, and returns the
-// URL that ends the provider's session in the browser. Whatever the provider
-// says or fails to say, the session is deleted here; the error tells of that alone,
-// and what was done by then is in Ended.
+// End revokes the refresh token (RFC 7009), deletes the session, and returns the URLs that end the provider's session in
+// a browser. It deletes the session whatever the provider says or fails to say. The error says that the session is not
+// deleted; what was done before is in Ended.
 func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	var ended Ended
 	lock, err := s.lock.acquire(ctx)
@@ -51,9 +49,8 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	st, err := s.load(ctx)
 	switch {
 	case errors.Is(err, ErrNotLoggedIn):
-	case errors.Is(err, keystore.ErrCorrupt):
-		ended.WasLoggedIn, ended.Unreadable = true, err
-	case o.Local && errors.Is(err, keystore.ErrUnavailable): // a forgotten passphrase keeps nobody from deleting
+	case errors.Is(err, keystore.ErrCorrupt),
+		o.Local && errors.Is(err, keystore.ErrUnavailable): // a forgotten passphrase keeps nobody from deleting
 		ended.WasLoggedIn, ended.Unreadable = true, err
 	case err != nil:
 		return ended, err
@@ -63,13 +60,12 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 			s.endAtProvider(ctx, st, o, &ended)
 		}
 	}
-	// An interruption ends the talk with the provider, not the deleting.
+	// An interruption ends the wait for the provider, not the deleting.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
 	defer cancel()
 	if err := s.cfg.Store.Delete(ctx, s.name); err != nil {
 		return ended, s.explain(err)
 	}
-	ended.Deleted = true
 	s.forgetAttempt()
 	s.lock.touch()
 	ended.NoteError = known.Forget(s.cfg.StateDir, s.name)

@@ -3,21 +3,17 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
 
-// renewLimit bounds the refresh request, saveLimit the storing of its answer, which may be the
-// only copy of a rotated refresh token.
 const (
-	renewLimit = 45 * time.Second
-	saveLimit  = 20 * time.Second
-	// How long whoever waits for the token has patience with a keystore that refuses, and with one that does not answer.
+	renewLimit = 45 * time.Second // of the refresh request
+	saveLimit  = 20 * time.Second // of storing its response, which may be the only copy of a rotated refresh token
+	// How long the caller is kept waiting while the keystore refuses to store, and while it does not answer.
 	refusedPatience = 3 * time.Second
 	silentPatience  = 9 * time.Second
 )
@@ -26,25 +22,25 @@ const (
 // seconds more it is tried.
 const ReasonNotStoredYet keystore.Reason = "not_stored_yet"
 
-// A renewal is one use of the refresh token.
+// A renewal is what a caller wants of the refresh token.
 type renewal struct {
 	request Request
 	asked   time.Time         // when the caller came
 	seen    time.Time         // when the session had last changed by then
-	enough  func(*state) bool // the session, read under the lock, already has what was asked for
-	idToken bool              // an ID token is wanted, not an access token
+	enough  func(*state) bool // reports whether a session read under the lock already has what the caller wants
+	idToken bool              // the caller wants an ID token, not an access token
 }
 
-// renew gets what is asked for by the refresh token, under the lock that all
-// processes share. Whoever comes second finds what the first one stored, or what
-// went wrong for it.
+// renew gets what the caller wants by the refresh token, under the lock that all processes share. A caller that comes
+// second finds what the first one stored, or what went wrong for it.
 func (s *Session) renew(ctx context.Context, r renewal) error {
 	lock, err := s.lock.tryAcquire(ctx)
 	if err != nil {
 		return err
 	}
 	if lock == nil {
-		// Many may wait for one renewal: they read together, and only who still lacks a token takes the lock alone.
+		// Many callers may wait for one renewal. They read the session side by side, and only those that still lack a token
+		// take the lock alone.
 		if done, err := s.await(ctx, r); done || err != nil {
 			return err
 		}
@@ -70,21 +66,20 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 	if err := s.afterAttempt(st, r.asked); err != nil {
 		return err
 	}
-	if st, err = s.make(ctx, lock, st, Request{Audience: audience, Scope: normalScope(r.request.Scope)}); err != nil {
+	if st, err = s.renewOnce(ctx, lock, st, Request{Audience: audience, Scope: normalScope(r.request.Scope)}); err != nil {
 		return err
 	}
 	if r.enough(st) || r.idToken {
 		return nil
 	}
-	if t := st.find(r.request); t != nil && since(t.Obtained, r.asked, s.cfg.Now()) {
+	if t := st.find(r.request); t != nil && obtainedSince(t.Obtained, r.asked, s.cfg.Now()) {
 		return s.named(errors.New("the provider's new access token had expired when it came: is this clock right?"))
 	}
 	return s.named(errors.New("the session was replaced while it was being renewed: ask again"))
 }
 
-// await waits until it is nobody's turn, and reports whether the session has by then what was
-// asked for. It looks too whenever the session changes: the process whose turn it is may have
-// been stopped after that.
+// await waits until no process has its turn, and reports whether the session has by then what the caller wants. It looks
+// at the session also whenever that changes: the process that has its turn may have been stopped after the change.
 func (s *Session) await(ctx context.Context, r renewal) (done bool, err error) {
 	seen := r.seen
 	for {
@@ -103,9 +98,9 @@ func (s *Session) await(ctx context.Context, r renewal) (done bool, err error) {
 	}
 }
 
-// make renews the session, in a process of its own where there can be one, and
-// returns the session as it is then. The lock is held.
-func (s *Session) make(ctx context.Context, lock *held, st *state, r Request) (*state, error) {
+// renewOnce renews the session, in another process where there can be one, and returns the session as it is then. The
+// caller holds the lock.
+func (s *Session) renewOnce(ctx context.Context, lock *held, st *state, r Request) (*state, error) {
 	if s.cfg.Apart != nil {
 		lock.handOver()
 		renewed, err := s.renewApart(ctx, st, r)
@@ -116,16 +111,16 @@ func (s *Session) make(ctx context.Context, lock *held, st *state, r Request) (*
 			return nil, err
 		}
 	}
-	// From here on an interruption must not win: the provider may already have taken the old refresh token back.
+	// From here on an interruption must not win: the provider may already have replaced the refresh token.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
 	defer cancel()
 	return st, s.refresh(ctx, st, r, func(error) {})
 }
 
-// refresh makes one refresh request and stores its answer in the session and in st. The work is
-// ours. It calls slow if the keystore does not take the answer soon, and goes on.
+// refresh makes one refresh request and stores the response in the session and in st. The caller holds the work. If the
+// keystore does not take the response soon, refresh calls slow and goes on.
 func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(error)) error {
-	if store, ok := s.cfg.Store.(keystore.Reserver); ok { // the answer may be the only copy of a rotated refresh token
+	if store, ok := s.cfg.Store.(keystore.Reserver); ok { // the response may be the only copy of a rotated refresh token
 		release, err := store.Reserve(ctx, s.name)
 		if err != nil {
 			return s.explain(err)
@@ -151,7 +146,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 		err = s.named(err)
 		if tokens != nil {
 			if lost := s.keepRotated(ctx, st, tokens, slow); lost != nil {
-				return errors.Join(err, lost) // the attempt stays noted as one whose answer was lost
+				return errors.Join(err, lost) // the attempt stays noted as one whose response was lost
 			}
 		}
 		s.noteAttempt(st, err, tokens == nil && provider.MaybeSent(err))
@@ -173,8 +168,8 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 	return nil
 }
 
-// keepRotated stores the refresh token of an answer whose access token is not handed
-// out, for the old one may be used up. Nothing else of that answer is kept.
+// keepRotated stores the refresh token of a response whose access token is not handed out, because the old refresh token
+// may be used up. It keeps nothing else of that response.
 func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens, slow func(error)) error {
 	if t.RefreshToken.IsZero() {
 		return nil
@@ -183,8 +178,8 @@ func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens
 	return s.saveSurely(ctx, st, slow)
 }
 
-// saveSurely tries as long as saveLimit allows, which begins now: what it stores may be the only
-// copy of a rotated refresh token, and a keychain may just have been locked, or be busy.
+// saveSurely tries to save for as long as saveLimit allows, counted from now: what it stores may be the only copy of a
+// rotated refresh token, and a keychain may just have been locked, or be busy.
 func (s *Session) saveSurely(ctx context.Context, st *state, slow func(error)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
 	defer cancel()
@@ -192,7 +187,7 @@ func (s *Session) saveSurely(ctx context.Context, st *state, slow func(error)) e
 	silent := s.explain(&keystore.UnavailableError{Why: "it does not answer", Reason: ReasonNotStoredYet})
 	patience := time.AfterFunc(silentPatience, func() { slow(silent) })
 	defer patience.Stop()
-	for pause := 500 * time.Millisecond; ; pause *= 2 { // each may show the person a dialog
+	for pause := 500 * time.Millisecond; ; pause *= 2 { // each attempt may open a dialog
 		err := s.save(ctx, st)
 		if !errors.Is(err, keystore.ErrUnavailable) {
 			return err
@@ -210,8 +205,8 @@ func (s *Session) saveSurely(ctx context.Context, st *state, slow func(error)) e
 	}
 }
 
-// refused ends the session's renewing, unless the refused token is no longer the
-// stored one: then somebody else's answer came first, and nothing has ended.
+// refused ends the renewing of the session, unless the refused refresh token is no longer the stored one: then another
+// process has renewed the session, and nothing has ended.
 func (s *Session) refused(ctx context.Context, asked *state) error {
 	st, err := s.load(ctx)
 	if err != nil {
@@ -226,21 +221,4 @@ func (s *Session) refused(ctx context.Context, asked *state) error {
 		return err
 	}
 	return s.named(ErrRefreshRefused)
-}
-
-func (s *Session) named(err error) error { return fmt.Errorf("profile %q: %w", s.cfg.Profile, err) }
-
-// scopeOf is what an answer without scope means: as asked (RFC 6749, section 5.1).
-func (st *state) scopeOf(r Request) string {
-	if r.Scope != "" {
-		return normalScope(r.Scope)
-	}
-	return st.Scope
-}
-
-// missingScope returns the values of asked that granted lacks.
-func missingScope(asked, granted string) string {
-	have := strings.Fields(granted)
-	missing := slices.DeleteFunc(strings.Fields(asked), func(value string) bool { return slices.Contains(have, value) })
-	return strings.Join(missing, " ")
 }

@@ -59,7 +59,7 @@ func TestRotationOutlivesLies(t *testing.T) {
 			if c.keys != 0 {
 				s.forgetKeys()
 			}
-			s.cfg.Notice = func(text string) { t.Errorf("it is said that %s", text) }
+			s.cfg.Notice = func(err error) { t.Errorf("it is said that %v", err) }
 			lying.Store(true)
 			for range 2 { // the second has the rotated refresh token
 				token, err := s.get(session.Request{Force: true})
@@ -167,7 +167,7 @@ func TestLoginBesideLogout(t *testing.T) {
 	<-revoking
 	begun := make(chan error, 1)
 	go func() {
-		_, err := s.process().Begin(context.Background(), next)
+		err := s.process().Begin(context.Background(), next)
 		begun <- err
 	}()
 	close(goOn)

@@ -96,7 +96,7 @@ func (s *scene) tokens(audience string) *provider.Tokens {
 func (s *scene) login(audience string) *provider.Tokens {
 	s.t.Helper()
 	tokens := s.tokens(audience)
-	if _, err := s.process().Begin(s.t.Context(), tokens); err != nil {
+	if err := s.process().Begin(s.t.Context(), tokens); err != nil {
 		s.t.Fatal(err)
 	}
 	s.tenant.Reset()
@@ -245,31 +245,31 @@ func TestLostAnswer(t *testing.T) {
 		}
 		return true
 	}})
-	var notices []string
-	s.cfg.Notice = func(text string) { notices = append(notices, text) }
+	var notices []error
+	s.cfg.Notice = func(err error) { notices = append(notices, err) }
 	s.login("")
 	force := session.Request{Force: true}
 
 	lose.Store(true)
 	if _, err := s.get(force); !errors.Is(err, provider.ErrUnreachable) || !provider.MaybeSent(err) || len(notices) != 0 {
-		t.Errorf("got %v, told %q", err, notices)
+		t.Errorf("got %v, told %v", err, notices)
 	}
 	lose.Store(false)
-	if _, err := s.get(force); err != nil || len(notices) != 1 || !strings.Contains(notices[0], "used once more") {
-		t.Errorf("got %v, told %q", err, notices)
+	if _, err := s.get(force); err != nil || len(notices) != 1 || !errors.Is(notices[0], session.ErrReplyLost) || !strings.Contains(notices[0].Error(), "used once more") {
+		t.Errorf("got %v, told %v", err, notices)
 	}
 	if _, err := s.get(force); err != nil || len(notices) != 1 {
-		t.Errorf("got %v, told %q", err, notices)
+		t.Errorf("got %v, told %v", err, notices)
 	}
 	s.tenant.Fail("token", http.StatusServiceUnavailable)
 	for range 2 {
 		if _, err := s.get(force); !errors.Is(err, provider.ErrUnreachable) || len(notices) != 1 {
-			t.Errorf("got %v, told %q", err, notices)
+			t.Errorf("got %v, told %v", err, notices)
 		}
 	}
 	s.tenant.Fail("token", 0)
 	if _, err := s.get(force); err != nil || len(notices) != 1 {
-		t.Errorf("got %v, told %q", err, notices)
+		t.Errorf("got %v, told %v", err, notices)
 	}
 	entries, err := filepath.Glob(filepath.Join(s.cfg.StateDir, "*attempt*"))
 	if err != nil || len(entries) != 0 {
@@ -281,8 +281,8 @@ func TestLostAnswer(t *testing.T) {
 func TestLostReplyOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{Rotate: true})
-	var notices []string
-	s.cfg.Notice = func(text string) { notices = append(notices, text) }
+	var notices []error
+	s.cfg.Notice = func(err error) { notices = append(notices, err) }
 	s.login("")
 	sum := sha256.Sum256([]byte(s.stored().RefreshToken))
 	note := `{"refresh_token_sha256":"` + hex.EncodeToString(sum[:]) + `","began":"2026-01-01T00:00:00Z","ended":"2026-01-01T00:00:00Z",` +
@@ -290,8 +290,8 @@ func TestLostReplyOfAnEarlierVersion(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.cfg.StateDir, s.process().Name()+".attempt.json"), []byte(note), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.get(session.Request{Force: true}); err != nil || len(notices) != 1 || !strings.Contains(notices[0], "used once more") {
-		t.Errorf("got %v, told %q", err, notices)
+	if _, err := s.get(session.Request{Force: true}); err != nil || len(notices) != 1 || !errors.Is(notices[0], session.ErrReplyLost) || !strings.Contains(notices[0].Error(), "used once more") {
+		t.Errorf("got %v, told %v", err, notices)
 	}
 }
 
@@ -419,11 +419,11 @@ func TestRefused(t *testing.T) {
 		t.Errorf("the token that still lives: %v", err)
 	}
 	info, err := s.process().Info(t.Context())
-	if err != nil || info.Renewable || info.Over != nil {
+	if err != nil || info.Renewable || info.Unusable != nil {
 		t.Errorf("got %+v, %v", info, err)
 	}
 	s.ahead.Store(int64(2 * time.Hour))
-	if info, err = s.process().Info(t.Context()); err != nil || !errors.Is(info.Over, session.ErrCannotRenew) {
+	if info, err = s.process().Info(t.Context()); err != nil || !errors.Is(info.Unusable, session.ErrCannotRenew) {
 		t.Errorf("got %+v, %v", info, err)
 	}
 	s.login("")
@@ -510,7 +510,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 			t.Errorf("%s was not kept: %v", garbage.Head, err)
 		}
 	}
-	if _, err := s.process().Begin(t.Context(), tokens); err != nil {
+	if err := s.process().Begin(t.Context(), tokens); err != nil {
 		t.Errorf("a new login: %v", err)
 	}
 	if _, err := s.get(session.Request{}); err != nil {
@@ -527,7 +527,7 @@ func TestEnd(t *testing.T) {
 	}
 	s.tenant.Fail("revoke", 503)
 	ended, err := s.process().End(t.Context(), session.EndOptions{PostLogoutRedirectURI: "http://localhost:3000", State: "x"})
-	if err != nil || !ended.Deleted || ended.Revoked || !errors.Is(ended.RevokeError, provider.ErrUnreachable) ||
+	if err != nil || ended.Revoked || !errors.Is(ended.RevokeError, provider.ErrUnreachable) ||
 		!strings.Contains(ended.EndSessionURL, "id_token_hint=") || strings.Contains(ended.EndSessionPlainURL, "id_token_hint") {
 		t.Errorf("got %+v, %v", ended, err)
 	}
@@ -548,7 +548,7 @@ func TestRevokesWhatItReplaces(t *testing.T) {
 	s := newScene(t, tenant.Config{Rotate: true})
 	old := s.login("")
 	mine := s.process()
-	replaced, err := mine.Begin(t.Context(), s.tokens(""))
+	replaced, err := mine.Replace(t.Context(), s.tokens(""), func(string) bool { return true })
 	if err != nil || replaced.Reveal() != old.RefreshToken.Reveal() {
 		t.Fatalf("got %v", err)
 	}
@@ -654,7 +654,7 @@ func FuzzDecode(f *testing.F) {
 		case err != nil && (!errors.Is(err, keystore.ErrCorrupt) || strings.Contains(err.Error(), "token\"")):
 			t.Errorf("%v", err)
 		}
-		if err != nil || info.Over != nil {
+		if err != nil || info.Unusable != nil {
 			return
 		}
 		for _, known := range info.AccessTokens {

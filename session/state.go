@@ -1,22 +1,18 @@
 package session
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
 
 const stateVersion = 1
 
-// A state is a session as it is stored: the head is read by every `loopkey token`,
-// the body only to renew or to show.
+// A state is a session as it is stored. The head is all that is read to hand out a token that is still good; the body is
+// read to renew the session or to describe it.
 type state struct {
 	head
 	body
@@ -35,24 +31,27 @@ type head struct {
 type body struct {
 	Subject string `json:"sub"`
 	Scope   string `json:"scope,omitempty"` // as granted at login
-	// Kept apart from UserInfo's, so that a claim which a renewed ID token no longer has is gone.
-	IDClaims           provider.Claims `json:"id_claims,omitempty"`
-	UserInfo           provider.Claims `json:"userinfo,omitempty"` // only what the ID token lacks
-	Nonce              string          `json:"nonce,omitempty"`    // the login's, as AuthTime and Organization are: a renewed ID token may lack them
-	AuthTime           time.Time       `json:"auth_time,omitzero"`
-	Organization       string          `json:"org_id,omitempty"`
-	IDToken            string          `json:"id_token,omitempty"`
-	IDTokenExpiry      time.Time       `json:"id_token_expiry,omitzero"`
-	IDTokenObtained    time.Time       `json:"id_token_obtained,omitzero"`
-	RefreshToken       string          `json:"refresh_token,omitempty"`
-	RefreshExpiry      time.Time       `json:"refresh_expiry,omitzero"`
-	RefreshRefused     bool            `json:"refresh_refused,omitempty"`
-	Unproven           bool            `json:"unproven,omitempty"` // it came beside an ID token that was not believed
-	LoggedIn           time.Time       `json:"logged_in"`
-	Renewed            time.Time       `json:"renewed,omitzero"`
-	Granted            []string        `json:"granted_audiences,omitempty"` // audiences the refresh token may surely be used for
-	Others             []storedToken   `json:"access_tokens,omitempty"`
-	RevocationCascades bool            `json:"revocation_cascades,omitempty"`
+	// The claims of the ID token and those that UserInfo has beside them are kept apart, so that a claim which a renewed
+	// ID token no longer has is gone.
+	IDClaims provider.Claims `json:"id_claims,omitempty"`
+	UserInfo provider.Claims `json:"userinfo,omitempty"`
+	// Of the login, for a renewed ID token may lack these claims.
+	Nonce        string    `json:"nonce,omitempty"`
+	AuthTime     time.Time `json:"auth_time,omitzero"`
+	Organization string    `json:"org_id,omitempty"`
+
+	IDToken            string        `json:"id_token,omitempty"`
+	IDTokenExpiry      time.Time     `json:"id_token_expiry,omitzero"`
+	IDTokenObtained    time.Time     `json:"id_token_obtained,omitzero"`
+	RefreshToken       string        `json:"refresh_token,omitempty"`
+	RefreshExpiry      time.Time     `json:"refresh_expiry,omitzero"`
+	RefreshRefused     bool          `json:"refresh_refused,omitempty"`
+	Unproven           bool          `json:"unproven,omitempty"` // the refresh token came beside an ID token that was not believed
+	LoggedIn           time.Time     `json:"logged_in"`
+	Renewed            time.Time     `json:"renewed,omitzero"`
+	Granted            []string      `json:"granted_audiences,omitempty"` // audiences that the refresh token may be used for
+	Others             []storedToken `json:"access_tokens,omitempty"`
+	RevocationCascades bool          `json:"revocation_cascades,omitempty"`
 }
 
 type storedToken struct {
@@ -61,37 +60,39 @@ type storedToken struct {
 	Expiry    time.Time `json:"expiry,omitzero"`
 	Obtained  time.Time `json:"obtained"`
 	Scope     string    `json:"scope,omitempty"` // as granted
-	Asked     string    `json:"asked,omitempty"` // the scope that was asked for by name, normal form; "": the login's
+	Asked     string    `json:"asked,omitempty"` // Request.Scope in its normal form; "": the login's
 	Audience  string    `json:"aud,omitempty"`
 }
 
-// unknownLifetime is how long a token of unknown expiry is handed out where another can be had.
+// unknownLifetime is how long a token without an expiry is handed out where another can be had.
 const unknownLifetime = 5 * time.Minute
 
 func (t *storedToken) expired(now time.Time) bool { return !t.Expiry.IsZero() && !t.Expiry.After(now) }
 
-// good reports whether the token lives for at least min more; last says that no other can be had.
-// One that was obtained in the future has an expiry that was reckoned by a clock that was wrong.
-func (t *storedToken) good(now time.Time, min time.Duration, last bool) bool {
+// good reports whether the token lives for at least least more. With last no other token can be had, so one that has
+// not expired is good.
+func (t *storedToken) good(now time.Time, least time.Duration, last bool) bool {
+	// A token that was obtained in the future has an expiry by a clock that was wrong.
 	if t.Obtained.After(now.Add(time.Minute)) && !last {
 		return false
 	}
 	if t.Expiry.IsZero() {
 		return last || t.Obtained.Add(unknownLifetime).After(now)
 	}
-	if last { // shorter than asked, but all that there will ever be
+	if last {
 		return t.Expiry.After(now)
 	}
-	return t.Expiry.After(now.Add(min))
+	return t.Expiry.After(now.Add(least))
 }
 
 func (t *storedToken) handOut() AccessToken {
 	return AccessToken{
-		Token: provider.NewSecret(t.Token), TokenType: t.TokenType, Expiry: t.Expiry, Scope: t.Scope, Audience: t.Audience,
+		Token: provider.NewSecret(t.Token), TokenType: t.TokenType, Expiry: t.Expiry,
+		Scope: t.Scope, Audience: t.Audience,
 	}
 }
 
-// alive reports whether the end that the provider set for the session is still to come.
+// alive returns ErrExpired after the end that the provider set for the session.
 func (st *state) alive(now time.Time) error {
 	if !st.SessionExpiry.IsZero() && !st.SessionExpiry.After(now) {
 		return ErrExpired
@@ -99,7 +100,7 @@ func (st *state) alive(now time.Time) error {
 	return nil
 }
 
-// renewable says why the session can't be renewed, or nil.
+// renewable returns why the session can't be renewed, or nil.
 func (st *state) renewable(now time.Time) error {
 	switch {
 	case st.RefreshRefused:
@@ -112,8 +113,8 @@ func (st *state) renewable(now time.Time) error {
 	return st.alive(now)
 }
 
-// over says why the session is of no more use, or nil.
-func (st *state) over(now time.Time) error {
+// unusable returns why no token of the session can be had any more, or nil.
+func (st *state) unusable(now time.Time) error {
 	if err := st.alive(now); err != nil {
 		return err
 	}
@@ -145,7 +146,7 @@ func (st *state) find(r Request) *storedToken {
 	return nil
 }
 
-// apply takes what the provider answered to r into the session.
+// apply takes what the provider granted for r into the session.
 func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 	token := storedToken{
 		Token: t.AccessToken.Reveal(), TokenType: t.TokenType, Expiry: t.Expiry, Obtained: now,
@@ -176,7 +177,8 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 	if !t.IDToken.IsZero() {
 		st.IDToken, st.IDTokenExpiry, st.IDTokenObtained, st.Unproven = t.IDToken.Reveal(), t.IDTokenExpiry, now, false
 		if st.IDClaims == nil {
-			st.Nonce, st.AuthTime, st.Organization = t.Claims.Text("nonce"), t.Claims.Time("auth_time"), t.Claims.Text("org_id")
+			st.Nonce, st.Organization = t.Claims.Text("nonce"), t.Claims.Text("org_id")
+			st.AuthTime = t.Claims.Time("auth_time")
 		}
 		st.IDClaims, st.Subject = t.Claims, t.Claims.Subject()
 		if t.UserInfo != nil {
@@ -188,100 +190,31 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 	}
 }
 
-// claims returns the ID token's claims and, where it lacks one, UserInfo's. They
-// are kept apart so that a claim which a renewed ID token no longer has is gone.
+// claims returns the ID token's claims and, where it lacks one, UserInfo's.
 func (st *state) claims() provider.Claims { return st.IDClaims.All(st.UserInfo) }
 
-// readFor reads as little as it takes to answer r.
-func (s *Session) readFor(ctx context.Context, r Request) (*state, error) {
-	record, err := s.cfg.Store.Head(ctx, s.name)
-	if err != nil {
-		return nil, s.explain(err)
+// audienceOr returns the audience that a request means.
+func (st *state) audienceOr(asked string) string { return cmp.Or(asked, st.DefaultAudience) }
+
+// scopeOf returns what a response without a scope means: the scope as asked (RFC 6749, section 5.1).
+func (st *state) scopeOf(r Request) string {
+	if r.Scope != "" {
+		return normalScope(r.Scope)
 	}
-	st, err := s.decode(record)
-	if err != nil || st.whole {
-		return st, err
-	}
-	if t := st.find(r); t != nil && t.good(s.cfg.Now(), r.MinLifetime, false) {
-		return st, nil
-	}
-	return s.load(ctx)
+	return st.Scope
 }
 
-func (s *Session) load(ctx context.Context) (*state, error) {
-	record, err := s.cfg.Store.Load(ctx, s.name)
-	if err != nil {
-		return nil, s.explain(err)
-	}
-	return s.decode(record)
+// normalScope returns scope with its values sorted and without doubles: their order has no meaning (RFC 6749,
+// section 3.3).
+func normalScope(scope string) string {
+	values := strings.Fields(scope)
+	slices.Sort(values)
+	return strings.Join(slices.Compact(values), " ")
 }
 
-func (s *Session) explain(err error) error {
-	if errors.Is(err, keystore.ErrNotFound) {
-		return fmt.Errorf("profile %q: %w", s.cfg.Profile, ErrNotLoggedIn)
-	}
-	return fmt.Errorf("profile %q: %w", s.cfg.Profile, err)
-}
-
-func (s *Session) decode(record keystore.Record) (*state, error) {
-	st, err := decodeRecord(record)
-	if err != nil {
-		return nil, s.explain(err)
-	}
-	// The name already says so; a keychain that returns another's session must not be believed.
-	if st.Issuer != s.cfg.Provider.Issuer() || st.ClientID != s.cfg.Provider.ClientID() {
-		return nil, s.explain(fmt.Errorf("%w: it belongs to another issuer or client", keystore.ErrCorrupt))
-	}
-	return st, nil
-}
-
-// decodeRecord's errors never quote what they could not read: it may be a token.
-func decodeRecord(record keystore.Record) (*state, error) {
-	var version struct {
-		Version int `json:"v"`
-	}
-	if json.Unmarshal(record.Head, &version) != nil {
-		return nil, fmt.Errorf("%w: it is not a loopkey session", keystore.ErrCorrupt)
-	}
-	if version.Version != stateVersion {
-		return nil, fmt.Errorf("%w: it was written by another version of loopkey (format %d, this one reads %d)",
-			keystore.ErrCorrupt, version.Version, stateVersion)
-	}
-	st := &state{whole: record.Body != nil}
-	if json.Unmarshal(record.Head, &st.head) != nil || st.Current.Token == "" || st.Issuer == "" || st.ClientID == "" {
-		return nil, fmt.Errorf("%w: its head is damaged", keystore.ErrCorrupt)
-	}
-	if st.whole {
-		decoder := json.NewDecoder(bytes.NewReader(record.Body))
-		decoder.UseNumber() // claims keep their numbers as they were written
-		if decoder.Decode(&st.body) != nil || st.Subject == "" {
-			return nil, fmt.Errorf("%w: its body is damaged", keystore.ErrCorrupt)
-		}
-	}
-	return st, nil
-}
-
-// save stores the whole state, and lets other processes notice. The lock is held.
-func (s *Session) save(ctx context.Context, st *state) error {
-	record, err := st.encode()
-	if err != nil {
-		return err
-	}
-	if err := s.cfg.Store.Save(ctx, s.name, record); err != nil {
-		return s.explain(err)
-	}
-	s.lock.touch()
-	return nil
-}
-
-func (st *state) encode() (keystore.Record, error) {
-	h, err := json.Marshal(st.head)
-	if err != nil {
-		return keystore.Record{}, fmt.Errorf("encoding the session: %w", err)
-	}
-	b, err := json.Marshal(st.body) //nolint:gosec // for the keystore: this is what it is for
-	if err != nil {
-		return keystore.Record{}, fmt.Errorf("encoding the session: %w", err)
-	}
-	return keystore.Record{Head: h, Body: b}, nil
+// missingScope returns the values of asked that granted lacks.
+func missingScope(asked, granted string) string {
+	have := strings.Fields(granted)
+	missing := slices.DeleteFunc(strings.Fields(asked), func(value string) bool { return slices.Contains(have, value) })
+	return strings.Join(missing, " ")
 }

@@ -32,7 +32,7 @@ type Config struct {
 	Scope    string             // what a login asks for; "": openid profile email offline_access
 	Audience string
 	// Store keeps a login that was made here, which may take the place of another subject's session only if mayReplace
-	// says so; nil: Session.BeginOver.
+	// says so; nil: Session.Replace.
 	Store func(ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool) error
 
 	// Advice returns what a person can do about an error, for a page that shows it, or ""; nil: pages give no advice.
@@ -83,7 +83,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	if cfg.Store == nil {
 		cfg.Store = func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
-			_, err := cfg.Session.BeginOver(ctx, t, mayReplace)
+			_, err := cfg.Session.Replace(ctx, t, mayReplace)
 			return err
 		}
 	}

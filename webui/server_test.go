@@ -131,12 +131,12 @@ func TestOvertakenLogin(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, func(s *scene, cfg *webui.Config) {
 		cfg.Store = func(ctx context.Context, tokens *provider.Tokens, mayReplace func(string) bool) error {
-			_, err := s.session.BeginOver(ctx, tokens, mayReplace)
+			_, err := s.session.Replace(ctx, tokens, mayReplace)
 			hers := provider.Tokens{
 				AccessToken: provider.NewSecret("hers"), IDToken: provider.NewSecret("hers too"), IDTokenExpiry: time.Now().Add(time.Hour),
 				Claims: provider.Claims{"sub": "grace", "name": "Grace"},
 			}
-			if _, err := s.session.Begin(t.Context(), &hers); err != nil {
+			if err := s.session.Begin(t.Context(), &hers); err != nil {
 				t.Error(err)
 			}
 			return err

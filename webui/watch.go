@@ -81,7 +81,7 @@ func (w *watch) look(ctx context.Context, force bool) {
 	}
 	w.mu.Unlock()
 	info, err := w.session.Info(ctx)
-	next := view{info: info, loggedIn: err == nil && !errors.Is(info.Over, session.ErrExpired)}
+	next := view{info: info, loggedIn: err == nil && !errors.Is(info.Unusable, session.ErrExpired)}
 	w.mu.Lock()
 	before := w.current
 	// Browsers were recognised for one login of one user: a later login, even of the same user, is another.

@@ -70,7 +70,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 			Apart: func(ctx context.Context, order []byte) ([]byte, error) {
 				return a.runApart(ctx, e, passphrase, order)
 			},
-			Notice: func(text string) { a.say("loopkey: %s", words.Printable(text)) },
+			Notice: a.notice,
 		}),
 	}
 	return a.opened, nil
@@ -130,7 +130,7 @@ func (a *app) configOf(k known.Client) (*config.Config, error) {
 // keep stores the new login, and revokes the refresh token
 // that it replaces. loopback.ErrAgain: the new login fell with the old one.
 func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayReplace func(subject string) bool) error {
-	replaced, err := acc.session.BeginOver(ctx, t, mayReplace)
+	replaced, err := acc.session.Replace(ctx, t, mayReplace)
 	if err != nil {
 		return err
 	}

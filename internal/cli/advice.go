@@ -138,6 +138,8 @@ func advices() []advice {
 		{loopback.ErrTimeout, "run loopkey login again; --timeout gives more time", ""},
 		{errDeviceTimeout, "run loopkey login --device again; --timeout gives more time", ""},
 		{session.ErrLocked, "try again when it is done", ""},
+		{session.ErrReplyLost, "A provider that replaces refresh tokens may take that for theft and end the session: then run loopkey login.", ""},
+		{session.ErrNotNoted, "name the issuer in every command", ""},
 	}
 }
 

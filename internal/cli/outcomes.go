@@ -92,3 +92,13 @@ func (a *app) judge(err error) (code int, next string) {
 	}
 	return exitFailed, at.advice(err)
 }
+
+// notice tells the person what a session says that is no failure, and what to do about it.
+func (a *app) notice(err error) {
+	at, text := a.opened.situation(), words.Printable(err.Error())
+	if errors.Is(err, session.ErrReplyLost) {
+		a.say("loopkey: %s. %s", text, at.sentence(session.ErrReplyLost))
+		return
+	}
+	a.say("loopkey: %s: %s", text, at.sentence(session.ErrNotNoted))
+}

@@ -49,8 +49,8 @@ func (a *app) runStatus(ctx context.Context, output string) error {
 	if err != nil {
 		return err
 	}
-	if info.Over != nil {
-		return fmt.Errorf("profile %q: %w", info.Profile, info.Over)
+	if info.Unusable != nil {
+		return fmt.Errorf("profile %q: %w", info.Profile, info.Unusable)
 	}
 	return nil
 }

@@ -44,10 +44,7 @@ func TestTheMainJob(t *testing.T) {
 			tokens, err := loopback.Login(ctx, loopback.Config{
 				Provider: p, BaseURL: base, Scope: "openid profile email offline_access read", Audience: panva.Orders,
 				Params: url.Values{"prompt": {"consent"}}, OpenBrowser: s.Browse,
-				Store: func(ctx context.Context, t *provider.Tokens) error {
-					_, err := mine.Begin(ctx, t)
-					return err
-				},
+				Store: mine.Begin,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -117,7 +114,7 @@ func TestSecondLogin(t *testing.T) {
 		_, err := loopback.Login(ctx, loopback.Config{
 			Provider: p, BaseURL: baseURL(t), Params: url.Values{"prompt": {"consent"}}, OpenBrowser: s.Browse,
 			Store: func(ctx context.Context, t *provider.Tokens) error {
-				replaced, err := mine.Begin(ctx, t)
+				replaced, err := mine.Replace(ctx, t, func(string) bool { return true })
 				if err != nil {
 					return err
 				}

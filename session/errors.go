@@ -1,0 +1,62 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// States of a session that a caller tells apart with errors.Is.
+var (
+	// ErrNotLoggedIn says that there is no session. It is never said because the keystore could not be asked.
+	ErrNotLoggedIn = errors.New("nobody is logged in")
+	// ErrCannotRenew says that there is a session, and that only a new login gets another token. The four errors below
+	// wrap it, as AudienceError does.
+	ErrCannotRenew = errors.New("the session can't be renewed")
+	// ErrRefreshRefused says that the provider refused the refresh token: it is expired, revoked, or was used twice.
+	ErrRefreshRefused = fmt.Errorf("%w: the provider no longer accepts its refresh token", ErrCannotRenew)
+	// ErrNoRefreshToken says that the login brought no refresh token.
+	ErrNoRefreshToken = fmt.Errorf("%w: the login brought no refresh token (offline_access was not granted)", ErrCannotRenew)
+	// ErrExpired says that the session reached the end that the provider set for it.
+	ErrExpired = fmt.Errorf("%w: it reached the end that the provider set for it", ErrCannotRenew)
+	// ErrNoIDToken says that the ID token has expired and the provider sends none on renewal.
+	ErrNoIDToken = fmt.Errorf("%w: its ID token has expired and the provider sends none on renewal", ErrCannotRenew)
+	// ErrKeystore is keystore.ErrUnavailable, for callers that know no keystores. A *keystore.UnavailableError says why.
+	ErrKeystore = keystore.ErrUnavailable
+	// ErrSomebodyElse says that a login would have replaced the session of another subject.
+	ErrSomebodyElse = errors.New("somebody else is logged in")
+	// ErrLocked says that another process held the session's lock for too long.
+	ErrLocked = errors.New("another loopkey process is busy with this session")
+)
+
+// What Config.Notice is called with.
+var (
+	// ErrReplyLost says that the response to the last renewal was lost, so that the same refresh token is used once more.
+	// A provider that replaces refresh tokens may take that for theft and end the session.
+	ErrReplyLost = errors.New("the provider's response to the last renewal was lost, so its refresh token is used once more")
+	// ErrNotNoted says that Config.Known was not noted.
+	ErrNotNoted = errors.New("this login is not noted")
+)
+
+// An AudienceError says that the login brought no token for an audience, and that asking this provider for one could end
+// the session. It wraps ErrCannotRenew.
+type AudienceError struct{ Audience string }
+
+func (e *AudienceError) Error() string {
+	return fmt.Sprintf("the login brought no token for audience %q", e.Audience)
+}
+
+// Unwrap returns ErrCannotRenew.
+func (e *AudienceError) Unwrap() error { return ErrCannotRenew }
+
+// A ScopeError says that the provider granted less than all of Request.Scope. It wraps provider.ErrRefused.
+type ScopeError struct{ Missing, Granted string }
+
+func (e *ScopeError) Error() string {
+	return fmt.Sprintf("the provider did not grant scope %q (it granted %q)", e.Missing, e.Granted)
+}
+
+// Unwrap returns provider.ErrRefused.
+func (e *ScopeError) Unwrap() error { return provider.ErrRefused }

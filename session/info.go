@@ -1,0 +1,51 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"github.com/loopkey/loopkey/provider"
+)
+
+// Info describes a session. It holds no token.
+type Info struct {
+	Profile, Issuer, ClientID string
+	Subject                   string
+	Claims                    provider.Claims
+	Scope                     string // as granted at login
+	LoggedInAt, RenewedAt     time.Time
+	Renewable                 bool      // there is a refresh token, and the provider has not refused it
+	RefreshExpiry             time.Time // zero: the provider did not say
+	SessionExpiry             time.Time // zero: the provider did not say
+	IDTokenExpiry             time.Time // zero: there is no ID token
+	AccessTokens              []TokenInfo
+	Unusable                  error // why no token of the session can be had any more; nil while one can
+}
+
+// TokenInfo describes an access token.
+type TokenInfo struct {
+	Audience, Scope string
+	Obtained        time.Time
+	Expiry          time.Time // zero: the provider did not say
+}
+
+// Info describes the session. It makes no request to the provider.
+func (s *Session) Info(ctx context.Context) (Info, error) {
+	st, err := s.load(ctx)
+	if err != nil {
+		return Info{}, err
+	}
+	now := s.cfg.Now()
+	info := Info{
+		Profile: s.cfg.Profile, Issuer: st.Issuer, ClientID: st.ClientID, Subject: st.Subject,
+		Claims: st.claims(), Scope: st.Scope, LoggedInAt: st.LoggedIn, RenewedAt: st.Renewed,
+		Renewable:     st.renewable(now) == nil,
+		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.SessionExpiry, IDTokenExpiry: st.IDTokenExpiry,
+		Unusable: st.unusable(now),
+	}
+	for _, t := range st.tokens() {
+		info.AccessTokens = append(info.AccessTokens,
+			TokenInfo{Audience: t.Audience, Scope: t.Scope, Obtained: t.Obtained, Expiry: t.Expiry})
+	}
+	return info, nil
+}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// Options are for Open. Issuer and ClientID are required; the zero value of the rest is what most programs want.
+type Options struct {
+	Issuer, ClientID string
+	ClientSecret     provider.Secret // zero: a public client
+	Auth0            bool            // the issuer is an Auth0 tenant under a domain of its own
+	Profile          string          // tells apart the sessions of one client; "": default
+	AppName          string          // names the keychain's service and the folders; "": loopkey, whose sessions are shared then
+	Store            keystore.Store  // nil: the OS keychain
+	StateDir         string          // holds the session's lock; "": the platform's folder for AppName
+	CacheDir         string          // holds what the provider publishes; "": the platform's folder for AppName
+	HTTPClient       *http.Client    // nil: one with limits
+	Now              func() time.Time
+}
+
+const loopkey = "loopkey"
+
+// Open returns the session of a client at a provider. It makes no request to the provider. It asks the store once, so
+// that a keychain that can't be used is known before anybody logs in: then the error wraps keystore.ErrUnavailable. That
+// nobody is logged in is no error. Options that can't be used are provider.ErrConfig.
+func Open(ctx context.Context, o Options) (*Session, error) {
+	app, profile := cmp.Or(o.AppName, loopkey), cmp.Or(o.Profile, "default")
+	for what, name := range map[string]string{"application": app, "profile": profile} {
+		if !isPlain(name) {
+			return nil, fmt.Errorf("%w: %q can't be the name of a %s", provider.ErrConfig, name, what)
+		}
+	}
+	folders := private.FoldersOf(app, os.Getenv)
+	stateDir := cmp.Or(o.StateDir, folders.State)
+	if stateDir == "" {
+		return nil, fmt.Errorf("%w: there is no folder for the session's lock: set %s", provider.ErrConfig, private.HomeVariable())
+	}
+	p, err := provider.New(provider.Config{
+		Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Auth0: o.Auth0,
+		CacheDir: cmp.Or(o.CacheDir, folders.Cache), HTTPClient: o.HTTPClient, Now: o.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	cfg := Config{
+		Profile: profile, Provider: p, Store: o.Store, StateDir: stateDir, MayAskAudiences: p.Auth0(), Now: o.Now,
+	}
+	if o.Store == nil {
+		cfg.Store = keystore.Keychain(keystore.KeychainOptions{Service: app})
+		if app == loopkey {
+			cfg.Known = known.Client{
+				Profile: profile, Issuer: p.Issuer(), ClientID: p.ClientID(), Auth0: o.Auth0, Keystore: "keychain",
+			}
+		}
+	}
+	s := New(cfg)
+	_, err = cfg.Store.Head(ctx, s.name)
+	if err != nil && !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt) {
+		return nil, s.named(err)
+	}
+	return s, nil
+}
+
+// isPlain reports whether a name can be part of a file's name on every platform, and of a record's.
+func isPlain(name string) bool {
+	for i, c := range []byte(name) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64 && !private.IsDevice(name)
+}
