@@ -44,7 +44,6 @@ func (s *seenTokens) first(id string) bool {
 // Back-Channel Logout 1.0, sections 2.5 to 2.8). It is the provider that calls: no
 // cookie, no origin, only a token that is verified to the letter.
 func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
 	bad := func(why string) {
 		layout.FailJSON(w, http.StatusBadRequest, layout.Problem{Title: "No logout", Why: why})
 	}

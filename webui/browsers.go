@@ -39,11 +39,11 @@ type browsers struct {
 // A mark is what is kept of a cookie or a one-time URL.
 type mark struct {
 	at      time.Time
-	subject string // who logged in with the browser that is known; or anybody
+	subject string // who logged in with the browser that is known; or anySubject
 }
 
-// anybody: the browser is the person's whoever they log in as, for it came through a one-time URL.
-const anybody = ""
+// anySubject: the browser is the person's whoever they log in as, for it came through a one-time URL.
+const anySubject = ""
 
 func newBrowsers(port int, now func() time.Time) *browsers {
 	return &browsers{cookie: cookiePrefix + strconv.Itoa(port), now: now, known: map[[32]byte]mark{}, awaited: map[[32]byte]mark{}, oneTime: map[[32]byte]mark{}}

@@ -19,10 +19,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	changes, stop := s.watch.listen()
 	defer stop()
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Type", "text/event-stream")
 	send := http.NewResponseController(w)
 	soon := func() { _ = send.SetWriteDeadline(time.Now().Add(5 * time.Second)) }
 	defer soon() // for the end of the stream

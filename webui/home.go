@@ -1,50 +1,55 @@
 package webui
 
 import (
-	"encoding/json"
+	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/words"
-	"github.com/loopkey/loopkey/provider"
 )
 
+// ErrUnknownBrowser is what Config.Advice is asked about when a browser that was not recognised opens the start page.
+var ErrUnknownBrowser = errors.New("this browser was not recognised")
+
+// homeData is what the start page shows.
 type homeData struct {
-	Known, Back    bool // Back: from the provider's logout
+	Known, Back    bool // whether the browser may see the user; whether it comes back from the provider's logout
 	Name, Initials string
 	Email, Issuer  string
 	Picture, Pages bool
+	Hint           []span
+}
+
+// A span is a part of a hint.
+type span struct {
+	Text string
+	Code bool
+}
+
+// spans returns the parts of a text, of which those in backquotes are code.
+func spans(text string) []span {
+	var all []span
+	for i, part := range strings.Split(text, "`") {
+		if part != "" {
+			all = append(all, span{part, i%2 == 1})
+		}
+	}
+	return all
 }
 
 // home shows who is logged in, or one way to log in.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
-	claims, ok := s.visitor(r)
 	state := r.URL.Query().Get("state")
+	info, known := s.visit(r)
 	back := state != "" && s.logouts.returned(state)
-	data := homeData{Known: ok, Back: !ok && back, Pages: s.pages != nil}
-	if ok {
-		data.Name = words.Name(claims)
+	data := homeData{Known: known, Back: back && !known, Hint: spans(s.advice(ErrUnknownBrowser))}
+	if known {
+		data.Hint, data.Pages = spans(s.cfg.Hint), s.pages != nil
+		data.Name = words.Name(info.Claims)
 		data.Initials = words.Initials(data.Name)
-		data.Email, data.Issuer = words.Line(claims.Text("email"), 120), s.cfg.Provider.Issuer()
-		data.Picture = claims.Text("picture") != ""
+		data.Email, data.Issuer = words.Line(info.Claims.Text("email"), 120), s.cfg.Provider.Issuer()
+		data.Picture = info.Claims.Text("picture") != ""
 	}
 	s.layout.Render(w, r, http.StatusOK, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Data: data})
-}
-
-// protected answers an API client and a browser alike, once they are known.
-func (s *Server) protected(w http.ResponseWriter, r *http.Request) {
-	claims, ok := s.visitor(r)
-	if !ok {
-		s.stranger(w, r)
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	_ = json.NewEncoder(w).Encode(struct {
-		Message string          `json:"message"`
-		User    provider.Claims `json:"user"`
-	}{"You are logged in as " + words.Name(claims) + ".", claims})
 }

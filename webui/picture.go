@@ -10,9 +10,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/loopkey/loopkey/internal/layout"
 )
+
+// picturePath serves the picture of the user.
+const picturePath = "/auth/picture"
 
 const (
 	pictureLimit = 1 << 20
@@ -34,11 +35,7 @@ type portraits struct {
 }
 
 func (s *Server) picture(w http.ResponseWriter, r *http.Request) {
-	claims, ok := s.visitor(r)
-	if !ok {
-		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{})
-		return
-	}
+	claims, _ := User(r)
 	p := &s.portraits
 	p.mu.Lock()
 	if from := claims.Text("picture"); p.from != from {
@@ -48,7 +45,6 @@ func (s *Server) picture(w http.ResponseWriter, r *http.Request) {
 	content, kind := p.content, p.kind
 	p.mu.Unlock()
 	h := w.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	if content == nil {
 		http.NotFound(w, r)

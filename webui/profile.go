@@ -15,13 +15,9 @@ import (
 
 // profile shows the claims and the tokens' lifetimes; never a token.
 func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
-	claims, ok := s.visitor(r)
-	if !ok {
-		s.stranger(w, r)
-		return
-	}
 	now := s.cfg.Now()
-	info := s.watch.view(r.Context()).info
+	info, _ := guarded(r)
+	claims := info.Claims
 	name := words.Name(claims)
 	s.layout.Render(w, r, http.StatusOK, &profileTemplate, layout.Page{Title: "Profile", Section: "profile", Script: "live.js", Data: struct {
 		Name, Initials, Email string

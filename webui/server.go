@@ -1,6 +1,15 @@
-// Package webui serves the local pages: who is logged in, their claims and tokens, and
-// what they protect. A browser sees the user only with the cookie that this server gave
-// it: after a login, or through the one-time URL that its owner opens.
+// Package webui puts a login and a guard into a program's own server on localhost, and serves pages about the user who
+// is logged in.
+//
+//	server, err := webui.New(ctx, webui.Config{Session: s, Provider: p, BaseURL: baseURL})
+//	…
+//	mux.Handle("/app/", server.Guard(app))
+//	mux.Handle("/", server.Handler()) // the login, the logout and the pages
+//	go server.Run(ctx)                // keeps open pages current
+//
+// A browser sees the user only with the cookie that this server gave it: after a login, or when it opened a one-time
+// URL. To run on the same machine is no proof of being the same person. Logins follow OpenID Connect Core 1.0, logouts
+// RP-Initiated Logout 1.0 and Back-Channel Logout 1.0.
 package webui
 
 import (
@@ -14,6 +23,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
@@ -35,8 +45,10 @@ type Config struct {
 	// says so; nil: Session.Replace.
 	Store func(ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool) error
 
-	// Advice returns what a person can do about an error, for a page that shows it, or ""; nil: pages give no advice.
+	// Advice returns what a person can do about an error, for a page that shows it, or ""; nil: pages give no advice. The
+	// errors are those of provider, session and keystore, ErrUnknownBrowser and ErrLinkUsed.
 	Advice func(error) string
+	Hint   string // says on the start page what else the user can do; text in backquotes is code
 
 	Pages               string // a folder to serve under /pages/ to whom is logged in
 	Upstream            string // a local server to put behind the guard
@@ -46,8 +58,8 @@ type Config struct {
 	Now func() time.Time // nil: the clock on the wall
 }
 
-// app is the program on the pages.
-const app = "loopkey"
+// appName is the program on the pages.
+const appName = "loopkey"
 
 // A Server is the local web UI and the guard in front of what it protects.
 type Server struct {
@@ -104,7 +116,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.flow = login.New(login.Config{
 		Provider: cfg.Provider, RedirectURI: strings.TrimSuffix(cfg.BaseURL, "/") + login.CallbackPath,
-		Scope: cfg.Scope, Audience: cfg.Audience, App: app, Cookie: s.browsers.loginCookie(),
+		Scope: cfg.Scope, Audience: cfg.Audience, App: appName, Cookie: s.browsers.loginCookie(),
 		Store: s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
 	})
 	return s, nil
@@ -118,76 +130,47 @@ func host(issuer string) string {
 	return u.Host
 }
 
-// Handler returns every route behind the guard: our Host, then our origin, then the route.
+// Handler returns the login, the logout and the pages, each at its own path.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.home)
-	mux.HandleFunc("GET /profile", s.profile)
-	mux.HandleFunc("GET /protected", s.protected)
+
+	// For the user alone.
+	mux.Handle("GET /profile", s.Guard(http.HandlerFunc(s.profile)))
+	mux.Handle("GET /protected", s.Guard(http.HandlerFunc(s.protected)))
+	mux.Handle("GET "+picturePath, s.Guard(http.HandlerFunc(s.picture)))
 	if s.pages != nil {
 		mux.Handle("GET "+pages.Path, s.Guard(s.pages))
 	}
-	mux.HandleFunc("GET "+layout.LoginPath, s.ownUser(s.login))
-	mux.HandleFunc("GET "+login.CallbackPath, localhost.OnlyGET(s.flow.Callback))
-	mux.HandleFunc("GET "+login.ResultPath, localhost.OnlyGET(s.flow.Result))
-	mux.HandleFunc("GET /auth/enter", localhost.OnlyGET(s.ownUser(s.enter)))
+	if s.upstream != nil {
+		mux.Handle("/", s.Guard(s.upstream))
+	} else {
+		mux.HandleFunc("/", s.nothing)
+	}
+
+	// For everybody. These show the user to a recognised browser alone, and let no other browser log out.
+	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /auth/logout", s.askLogout)
 	mux.HandleFunc("POST /auth/logout", s.logout)
-	mux.HandleFunc("GET /auth/ended", s.ownUser(s.ended))
-	mux.HandleFunc("POST /auth/backchannel-logout", s.backchannelLogout)
+
+	// For every browser of this user of the machine. What happens once, or lasts, is for no HEAD.
+	mux.HandleFunc("GET "+layout.LoginPath, s.ownUser(s.login))
+	mux.HandleFunc("GET "+enterPath, localhost.OnlyGET(s.ownUser(s.enter)))
+	mux.HandleFunc("GET "+handoff.LogoutPath, s.ownUser(s.ended))
 	mux.HandleFunc("GET /auth/events", localhost.OnlyGET(s.ownUser(s.events)))
-	mux.HandleFunc("GET /auth/picture", s.picture)
+
+	// For a browser or a provider that shows what no other has: the state of a login, or a signed token.
+	mux.HandleFunc("GET "+login.CallbackPath, localhost.OnlyGET(s.flow.Callback))
+	mux.HandleFunc("GET "+login.ResultPath, localhost.OnlyGET(s.flow.Result))
+	mux.HandleFunc("POST /auth/backchannel-logout", s.backchannelLogout)
+
 	mux.HandleFunc("GET "+layout.AssetsPath, layout.ServeAsset)
-	mux.HandleFunc("/auth/", func(w http.ResponseWriter, r *http.Request) {
-		s.layout.Fail(w, r, http.StatusNotFound, layout.Problem{})
-	})
-	mux.HandleFunc("/", s.rest)
-	origin := http.NewCrossOriginProtection()
-	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{Title: "Not from another page", Why: "This can only be asked for by loopkey's own pages."})
-	}))
-	return localhost.OwnHost(localurl.Port(s.base), app, s.strangers(s.greet(origin.Handler(mux))))
+	mux.HandleFunc("/auth/", s.nothing)
+	return s.front(mux)
 }
 
-// ownUser refuses another user of this machine.
-func (s *Server) ownUser(next http.HandlerFunc) http.HandlerFunc {
-	return localhost.RefuseOtherUsers(func(*http.Request) bool { return true }, http.HandlerFunc(s.another), next)
-}
-
-func (s *Server) another(w http.ResponseWriter, r *http.Request) {
-	s.layout.Fail(w, r, http.StatusForbidden, anothers)
-}
-
-// strangers makes a stranger of another user of this machine: a known cookie of theirs is stolen, and the state of a
-// logout is not theirs to bring back. Their request goes on without either.
-func (s *Server) strangers(next http.Handler) http.Handler {
-	shows := func(r *http.Request) bool {
-		_, known := s.browsers.knows(r)
-		return known || s.logouts.waits(r.URL.Query().Get("state"))
-	}
-	return localhost.RefuseOtherUsers(shows, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.Clone(r.Context())
-		r.Header.Del("Cookie")
-		query := r.URL.Query()
-		query.Del("state")
-		r.URL.RawQuery = query.Encode()
-		next.ServeHTTP(w, r)
-	}), next.ServeHTTP)
-}
-
-// greet lets the open pages of a browser look again when it is back with its new
-// cookie: when the session changed, they looked too early. The connections of a browser
-// that is known make no room for a stranger's.
-func (s *Server) greet(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.browsers.arrives(r) {
-			s.watch.tell()
-		}
-		if _, known := s.browsers.knows(r); known {
-			localhost.Trust(r)
-		}
-		next.ServeHTTP(w, r)
-	})
+// nothing is at every address that has no page.
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	s.layout.Fail(w, r, http.StatusNotFound, layout.Problem{})
 }
 
 // Run keeps open pages current until ctx ends: what changes the session, here or in another process, shows on them
@@ -197,67 +180,37 @@ func (s *Server) Run(ctx context.Context) {
 	s.watch.run(ctx)
 }
 
-// OneTimeURL returns a URL that makes the browser which opens it first, within a minute, one that may see the user.
-func (s *Server) OneTimeURL() string {
-	return strings.TrimSuffix(s.cfg.BaseURL, "/") + "/auth/enter?once=" + s.browsers.invite()
-}
+// url returns the URL of a path of this server.
+func (s *Server) url(path string) string { return strings.TrimSuffix(s.cfg.BaseURL, "/") + path }
 
-// visitor returns the claims of the user if r comes from a browser that may see them.
-func (s *Server) visitor(r *http.Request) (provider.Claims, bool) {
-	v := s.watch.view(r.Context())
-	subject, ok := s.browsers.knows(r)
-	if !ok || !v.loggedIn || subject != anybody && subject != v.info.Subject {
-		return nil, false
-	}
-	return v.info.Claims, true
-}
-
-// visitorName returns the name of the visitor as a page shows it.
+// visitorName returns the name of the user for the header of a page, if r comes from a browser that may see it.
 func (s *Server) visitorName(r *http.Request) (string, bool) {
-	claims, ok := s.visitor(r)
+	info, ok := s.visit(r)
 	if !ok {
 		return "", false
 	}
-	return words.Name(claims), true
+	return words.Name(info.Claims), true
 }
 
-// Guard lets only a logged-in browser through to next: any other is sent to log
-// in and comes back, and what is no browser gets a 401.
-func (s *Server) Guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		claims, ok := s.visitor(r)
-		if !ok {
-			s.stranger(w, r)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, claims)))
+// advice returns what the user can do about an error as a sentence, or "".
+func (s *Server) advice(err error) string {
+	text := words.Sentence(s.cfg.Advice(err))
+	if text == "" || strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + "."
+}
+
+// failed says on a page that err has happened.
+func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, provider.ErrUnreachable), errors.Is(err, provider.ErrUntrusted):
+		status = http.StatusBadGateway
+	case errors.Is(err, session.ErrKeystore):
+		status = http.StatusServiceUnavailable
+	}
+	s.layout.Fail(w, r, status, layout.Problem{
+		Title: "That did not work", Why: words.Sentence(words.Printable(err.Error())) + ".", Next: s.advice(err),
 	})
-}
-
-type userKey struct{}
-
-// User returns the claims of the person whose request Guard let through.
-func User(r *http.Request) (provider.Claims, bool) {
-	claims, ok := r.Context().Value(userKey{}).(provider.Claims)
-	return claims, ok
-}
-
-// stranger answers a request that comes from no recognised browser.
-func (s *Server) stranger(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	if !layout.WantsPage(r) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="loopkey"`)
-		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{Next: "Log in with a browser at " + s.cfg.BaseURL + layout.LoginPath + "."})
-		return
-	}
-	http.Redirect(w, r, layout.LoginPath+"?returnTo="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
-}
-
-// rest is what no route of ours is: an app behind the guard, or nothing.
-func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
-	if s.upstream == nil {
-		s.layout.Fail(w, r, http.StatusNotFound, layout.Problem{})
-		return
-	}
-	s.Guard(s.upstream).ServeHTTP(w, r)
 }

@@ -3,7 +3,6 @@ package webui_test
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -35,6 +34,26 @@ type scene struct {
 
 // newScene makes one; configure may change what New is given.
 func newScene(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
+	t.Helper()
+	s := prepare(t, configure...)
+	listener, err := localhost.Listen(t.Context(), s.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{}, 2)
+	go func() { s.server.Run(ctx); done <- struct{}{} }()
+	go func() { _ = listener.Serve(ctx, s.server.Handler()); done <- struct{}{} }()
+	t.Cleanup(func() {
+		stop()
+		<-done
+		<-done
+	})
+	return s
+}
+
+// prepare is newScene without the port: nobody serves and nobody watches.
+func prepare(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 	t.Helper()
 	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -71,19 +90,6 @@ func newScene(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 	if s.server, err = webui.New(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := localhost.Listen(t.Context(), base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{}, 2)
-	go func() { s.server.Run(ctx); done <- struct{}{} }()
-	go func() { _ = listener.Serve(ctx, s.server.Handler()); done <- struct{}{} }()
-	t.Cleanup(func() {
-		stop()
-		<-done
-		<-done
-	})
 	return s
 }
 
@@ -434,34 +440,4 @@ func BenchmarkPage(b *testing.B) {
 	bare := httptest.NewServer(webui.BareHome(b))
 	b.Cleanup(bare.Close)
 	b.Run("bare", func(b *testing.B) { run(b, bare.URL, false) })
-}
-
-// A program of twenty lines protects its own handler.
-func ExampleServer_Guard() {
-	ctx := context.Background()
-	p, err := provider.New(provider.Config{Issuer: "https://acme.eu.auth0.com/", ClientID: "s6BhdRkqt3"})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	server, err := webui.New(ctx, webui.Config{
-		Provider: p,
-		Session:  session.New(session.Config{Profile: "example", Provider: p, Store: keystore.Memory(), StateDir: "."}),
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	mine := server.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		claims, _ := webui.User(r)
-		_, _ = fmt.Fprintln(w, "hello", claims.Text("name"))
-	}))
-	mux := http.NewServeMux()
-	mux.Handle("/mine/", mine)
-	mux.Handle("/", server.Handler()) // the login and the pages
-
-	answer := httptest.NewRecorder()
-	mux.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, "http://localhost:3000/mine/", nil))
-	fmt.Println(answer.Code)
-	// Output: 401
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/url"
-	"strings"
 
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/login"
@@ -44,8 +43,8 @@ func (t terminals) Logout(ctx context.Context, l handoff.Logout, show func(url s
 	s := t.server
 	s.watch.refresh(context.WithoutCancel(ctx), true)
 	waiting := &terminal{sent: make(chan struct{}), back: make(chan struct{})}
-	id := s.logouts.add(l.State, leaving{session.Ended{EndSessionURL: l.URL, EndSessionPlainURL: l.PlainURL}, waiting})
-	show(strings.TrimSuffix(s.cfg.BaseURL, "/") + endedURL(id))
+	id := s.logouts.add(l.State, departure{session.Ended{EndSessionURL: l.URL, EndSessionPlainURL: l.PlainURL}, waiting})
+	show(s.url(endedPath(id)))
 	done := waiting.back
 	if l.State == "" { // then a browser that comes back is not told from any other
 		done = waiting.sent
@@ -57,6 +56,3 @@ func (t terminals) Logout(ctx context.Context, l handoff.Logout, show func(url s
 		return context.Cause(ctx)
 	}
 }
-
-// endedURL returns the URL that leads a browser to the provider's logout, once.
-func endedURL(id string) string { return handoff.LogoutPath + "?id=" + id }

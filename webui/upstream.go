@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/layout"
@@ -19,7 +18,7 @@ func (s *Server) newUpstream(ctx context.Context) (http.Handler, error) {
 	cfg := upstream.Config{
 		URL: s.cfg.Upstream, AllowRemote: s.cfg.AllowRemoteUpstream,
 		OwnPort: localurl.Port(s.base), OwnCookies: cookiePrefix,
-		User: s.visitor, Fail: s.upstreamFailed,
+		User: User, Fail: s.upstreamFailed,
 	}
 	if s.cfg.PassAccessToken {
 		cfg.AccessToken = func(ctx context.Context) (provider.Secret, error) {
@@ -43,7 +42,7 @@ func (s *Server) upstreamFailed(w http.ResponseWriter, r *http.Request, f upstre
 	}
 	p := layout.Problem{Title: f.Title, Why: f.Why, Next: next}
 	if f.LogIn {
-		p.Links = []layout.Link{{Text: "Log in", URL: layout.LoginPath + "?" + url.Values{"returnTo": {r.URL.RequestURI()}}.Encode()}}
+		p.Links = []layout.Link{{Text: "Log in", URL: loginURL(r)}}
 	}
 	s.layout.Fail(w, r, f.Status, p)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
+	"github.com/loopkey/loopkey/webui"
 )
 
 // An advice is a row of the table of what a person can do: a sentence about a reason that an error gives, or about all
@@ -124,6 +125,8 @@ func advices() []advice {
 		{login.ErrForbidden, "run loopkey logout first, or loopkey login", ""},
 		{handoff.ErrOtherSession, "end it, or give another --base-url", ""},
 		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
+		{webui.ErrUnknownBrowser, "logged in already, in a terminal? `loopkey serve` opens this page for you", ""},
+		{webui.ErrLinkUsed, "run loopkey serve again in a terminal for a new one, or log in here", ""},
 		{upstream.ErrRemote, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrForeign, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrCertificate, "SSL_CERT_FILE can name the authority that issued it", ""},
@@ -188,6 +191,7 @@ func (at situation) advice(err error) string {
 	}
 	for _, is := range []error{
 		login.ErrForbidden, handoff.ErrOtherSession, handoff.ErrSilent,
+		webui.ErrUnknownBrowser, webui.ErrLinkUsed,
 		upstream.ErrRemote, upstream.ErrForeign, upstream.ErrCertificate, upstream.ErrDown,
 	} {
 		if errors.Is(err, is) {

@@ -15,6 +15,7 @@ import (
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/webui"
 )
 
 // The setting, flag or command that the advice about an error names.
@@ -57,6 +58,8 @@ func TestAdvice(t *testing.T) {
 		{upstream.ErrCertificate, false, "SSL_CERT_FILE"},
 		{upstream.ErrDown, false, "--upstream"},
 		{handoff.ErrOtherSession, false, "--base-url"},
+		{webui.ErrLinkUsed, false, "loopkey serve"},
+		{webui.ErrUnknownBrowser, false, "loopkey serve"},
 		{handoff.ErrSilent, false, "loopkey serve"},
 		{refused(""), false, ""},
 	} {

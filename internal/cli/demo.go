@@ -83,7 +83,7 @@ func (d *demo) play(ctx context.Context) error {
 	logins := make(chan *provider.Tokens, 1) // the first one is greeted
 	server, err := webui.New(ctx, webui.Config{
 		Session: acc.session, Provider: acc.provider, BaseURL: acc.config.BaseURL, Scope: acc.config.Scope, Audience: acc.config.Audience, Pages: pages,
-		Advice: acc.situation().advice,
+		Advice: acc.situation().advice, Hint: webHint,
 		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 			err := a.keep(ctx, acc, t, mayReplace)
 			if err == nil {

@@ -67,8 +67,8 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 			return a.keep(ctx, acc, t, mayReplace)
 		},
-		Advice: acc.situation().advice,
-		Pages:  f.pages, Upstream: f.upstream, PassAccessToken: f.passToken, AllowRemoteUpstream: f.allowRemote,
+		Advice: acc.situation().advice, Hint: webHint,
+		Pages: f.pages, Upstream: f.upstream, PassAccessToken: f.passToken, AllowRemoteUpstream: f.allowRemote,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -84,6 +84,10 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		a.showServer(ctx, cfg, server.OneTimeURL(), f.noBrowser)
 	})
 }
+
+// webHint is what the web UI says on its start page of the commands in a terminal.
+const webHint = "In a terminal, `loopkey token` gives your tools a fresh access token, " +
+	"and `loopkey logout` ends this session everywhere."
 
 // serveUntilEnd serves until ctx ends; show is called when the first request can come.
 func (a *app) serveUntilEnd(ctx context.Context, acc *account, server *webui.Server, listener *localhost.Listener, show func(context.Context)) error {

@@ -37,8 +37,7 @@ func (c *crowd) introduce(ctx context.Context, conn net.Conn) context.Context {
 // shows something only the person should have, such as a state that waits or a cookie that is known. A request that
 // shows nothing goes to next.
 //
-// Every request goes to next where the system does not tell (all but Linux), on a server that is not Serve's, and where
-// this process is root's: under sudo or in a container the person's browser is another user's.
+// Every request goes to next where the system does not tell (all but Linux), and where this process is root's: under sudo or in a container the person's browser is another user's.
 func RefuseOtherUsers(asks func(*http.Request) bool, refuse http.Handler, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if asks(r) && peerOf(r).foreign {
@@ -55,8 +54,8 @@ func Own(r *http.Request) bool { return peerOf(r).own }
 
 func peerOf(r *http.Request) peer {
 	c, ok := r.Context().Value(callerKey{}).(*caller)
-	if !ok {
-		return peer{}
+	if !ok { // another program's server, which shows its handlers the addresses of a connection alone
+		return lookUpPeerAt(r)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,6 +3,7 @@ package localhost
 import (
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"syscall"
@@ -19,10 +20,28 @@ func lookUpPeer(conn net.Conn) peer {
 	return peerIn(connection(e), os.Geteuid(), e)
 }
 
+// lookUpPeerAt is lookUpPeer for a request whose connection is not at hand, on a server that closes no connection while
+// it is answered.
+func lookUpPeerAt(r *http.Request) peer {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if !ok || err != nil {
+		return peer{}
+	}
+	local := unmapped(addr)
+	if !local.IsValid() {
+		return peer{}
+	}
+	remote = netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), remote.Port())
+	e := end{local: local, remote: remote, anyInode: true}
+	return peerIn(connection(e), os.Geteuid(), e)
+}
+
 // An end is ours of a connection.
 type end struct {
 	local, remote netip.AddrPort
 	inode         uint64
+	anyInode      bool // the inode is not known
 }
 
 func endOf(conn net.Conn) (e end, ok bool) {
@@ -65,7 +84,7 @@ func peerIn(tables func() ([]socket, error), euid int, e end) peer {
 			switch {
 			case s.local == e.remote && s.remote == e.local && s.state != connecting:
 				theirs = &all[i]
-			case s.local == e.local && s.remote == e.remote && s.inode == e.inode && s.inode != 0:
+			case s.local == e.local && s.remote == e.remote && (e.anyInode || s.inode == e.inode) && s.inode != 0:
 				ours = &all[i]
 			}
 		}

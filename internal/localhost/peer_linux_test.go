@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -67,7 +68,7 @@ func sequence(all ...[]socket) func() ([]socket, error) {
 func TestPeer(t *testing.T) {
 	t.Parallel()
 	here, there := at("127.0.0.1:3000"), at("127.0.0.1:50000")
-	e := end{here, there, 1}
+	e := end{local: here, remote: there, inode: 1}
 	const me, another = 1001, 65534
 	ours := socket{here, there, established, me, 1}
 	closing := socket{here, there, 8, me, 1} // CLOSE_WAIT: they have hung up
@@ -105,6 +106,38 @@ func TestPeer(t *testing.T) {
 	}
 }
 
+// Another program's server shows its handlers the addresses of a connection, and not its socket.
+func TestPeerByAddresses(t *testing.T) {
+	t.Parallel()
+	here, there := at("127.0.0.1:3000"), at("127.0.0.1:50000")
+	const me, another = 1001, 65534
+	ours := socket{here, there, established, me, 7}
+	for name, c := range map[string]struct {
+		table []socket
+		want  peer
+	}{
+		"we":                     {[]socket{ours, {there, here, established, me, 2}}, peer{own: true, settled: true}},
+		"another":                {[]socket{ours, {there, here, established, another, 2}}, peer{foreign: true, settled: true}},
+		"gone":                   {[]socket{{here, there, 8, me, 7}}, peer{foreign: true}},
+		"from outside of tables": {[]socket{ours}, peer{}},
+	} {
+		if got := peerIn(sequence(c.table), me, end{local: here, remote: there, anyInode: true}); got != c.want {
+			t.Errorf("%s: %+v, not %+v", name, got, c.want)
+		}
+	}
+	var own bool
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { own = Own(r) }))
+	defer server.Close()
+	resp, err := server.Client().Get(server.URL) //nolint:noctx // it ends with the server
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if !own {
+		t.Error("this process is not recognised as its own")
+	}
+}
+
 func TestForeignListener(t *testing.T) {
 	t.Parallel()
 	const me, another = 1001, 65534
@@ -131,7 +164,7 @@ func TestForeignListener(t *testing.T) {
 		"gone, and taken by nobody":       {[]socket{}, "127.0.0.1:5173", me, true},
 		"we are root":                     {[]socket{listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", 0, false},
 	} {
-		if got := foreignListenerIn(sequence(c.table), c.euid, end{at("127.0.0.1:50000"), at(c.remote), 3}); got != c.want {
+		if got := foreignListenerIn(sequence(c.table), c.euid, end{local: at("127.0.0.1:50000"), remote: at(c.remote), inode: 3}); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -235,7 +268,7 @@ func TestEmptyTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	tables := func() ([]socket, error) { return socketsIn(path, path+"6") }
-	e := end{at("127.0.0.1:3000"), at("127.0.0.1:50000"), 1}
+	e := end{local: at("127.0.0.1:3000"), remote: at("127.0.0.1:50000"), inode: 1}
 	if got := peerIn(tables, 1001, e); got != (peer{}) {
 		t.Errorf("the other end is %+v", got)
 	}

@@ -116,13 +116,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.cfg.Fail(w, r, Failure{Status: http.StatusUnauthorized})
 		return
 	}
-	if isForeign(r) {
-		h.cfg.Fail(w, r, Failure{
-			Status: http.StatusForbidden, Title: "Asked by another page",
-			Why: "A page of another origin asked for this with your cookie. Links to the app are followed; nothing else from outside is.",
-		})
-		return
-	}
 	add := addition{claims: claims}
 	if h.cfg.AccessToken != nil {
 		token, err := h.accessToken(r.Context())
@@ -144,24 +137,6 @@ func (h *Handler) accessToken(ctx context.Context) (provider.Secret, error) {
 		err = errors.New("there is none")
 	}
 	return token, err
-}
-
-// isForeign reports whether another origin's page makes the browser send r, other than by leading the person here.
-// Cookies know no port, so a page of any server on localhost can send ours; CrossOriginProtection does not look at
-// GET, and a WebSocket begins with one.
-func isForeign(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "cross-site", "same-site":
-		return r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Sec-Fetch-Dest") != "document"
-	case "same-origin", "none": // surer than Origin, which is null for a form on a page that sends no referrer
-		return false
-	}
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return false
-	}
-	u, err := url.Parse(origin)
-	return err != nil || !strings.EqualFold(u.Host, r.Host)
 }
 
 // A writer takes this server's cookies out of informational responses (1xx) too, which ReverseProxy passes on without

@@ -258,31 +258,6 @@ func TestLetsNobodyElseIn(t *testing.T) {
 	}
 }
 
-func TestForeignPages(t *testing.T) {
-	t.Parallel()
-	server := guarded(t, Config{URL: app(t, echo).URL})
-	for name, test := range map[string]struct {
-		headers http.Header
-		want    int
-	}{
-		"our own page":               {http.Header{"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"cors"}, "Origin": {"null"}}, 200},
-		"typed":                      {http.Header{"Sec-Fetch-Site": {"none"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}, 200},
-		"a link elsewhere":           {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}, 200},
-		"curl":                       {nil, 200},
-		"our origin, an old browser": {http.Header{"Origin": {server.URL}}, 200},
-		"fetch from another port":    {http.Header{"Sec-Fetch-Site": {"same-site"}, "Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-Dest": {"empty"}}, 403},
-		"picture elsewhere":          {http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-Dest": {"image"}}, 403},
-		"frame on another port":      {http.Header{"Sec-Fetch-Site": {"same-site"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"iframe"}}, 403},
-		"socket of another port":     {http.Header{"Origin": {"http://localhost:1"}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"}}, 403},
-		"socket of nowhere":          {http.Header{"Origin": {"null"}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"}}, 403},
-		"the same host, other port":  {http.Header{"Origin": {"http://127.0.0.1:1"}}, 403},
-	} {
-		if res, _ := send(t, server.URL, test.headers); res.StatusCode != test.want {
-			t.Errorf("%s: %d", name, res.StatusCode)
-		}
-	}
-}
-
 func TestLocation(t *testing.T) {
 	t.Parallel()
 	backend := app(t, func(w http.ResponseWriter, r *http.Request) {

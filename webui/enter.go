@@ -1,0 +1,41 @@
+package webui
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/loopkey/loopkey/internal/layout"
+)
+
+// enterPath recognises the browser that brings the secret of a one-time URL.
+const enterPath = "/auth/enter"
+
+// ErrLinkUsed is what Config.Advice is asked about when a one-time URL is opened that was used, or is too old.
+var ErrLinkUsed = errors.New("this link has been used")
+
+// OneTimeURL returns a URL that makes the browser which opens it first, within a minute, one that may see the user.
+func (s *Server) OneTimeURL() string { return s.url(enterPath + "?once=" + s.browsers.invite()) }
+
+// enter recognises the browser that opens a one-time URL.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
+	// The URL is opened from a file of the user's, so from no site, and never from inside a page.
+	if isInside(r) {
+		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
+			Title: "Not from another page", Why: "This link is opened by loopkey.",
+		})
+		return
+	}
+	if r.Header.Get("Sec-Purpose") != "" { // fetched ahead, for a user who may never open it
+		s.layout.Fail(w, r, http.StatusServiceUnavailable, layout.Problem{})
+		return
+	}
+	if !s.browsers.redeem(r.URL.Query().Get("once")) {
+		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
+			Title: "This link has been used", Why: "It opens the page once, within a minute of being made.",
+			Next: s.advice(ErrLinkUsed), Links: []layout.Link{{Text: "Log in", URL: layout.LoginPath}},
+		})
+		return
+	}
+	s.browsers.recognise(w, r, anySubject)
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}

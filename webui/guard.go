@@ -1,0 +1,165 @@
+package webui
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+// Guard returns a handler that calls next for a request of the logged-in user's browser and for no other. It can stand
+// in any mux, at any path, on any server, beside Handler, which has the login. It refuses, in this order:
+//
+//   - a Host that is not localhost, 127.0.0.1 or [::1] with the port of Config.BaseURL (DNS rebinding);
+//   - what another user of this machine sends, where the system tells (on Linux), even with a cookie of ours;
+//   - what another origin's page makes the browser send, other ports of localhost included, unless it leads the user
+//     here by a link;
+//   - a browser that was not recognised, and every browser once the session has ended. A browser that navigates is sent
+//     to the login and comes back; any other client gets a 401.
+//
+// User returns who sent a request to next. Its responses are not cached and not embedded by other origins, unless it
+// sets Cache-Control or Cross-Origin-Resource-Policy; a Content-Security-Policy is its own to set.
+func (s *Server) Guard(next http.Handler) http.Handler {
+	return s.front(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info, ok := s.visit(r)
+		switch {
+		case !ok:
+			s.refuseStranger(w, r)
+		case isForeign(r):
+			s.refuseForeign(w, r)
+		default:
+			w.Header().Del("Content-Security-Policy")
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, info)))
+		}
+	}))
+}
+
+type visitKey struct{}
+
+// User returns the claims of the user whose request Guard let through.
+func User(r *http.Request) (provider.Claims, bool) {
+	info, ok := guarded(r)
+	return info.Claims, ok
+}
+
+// guarded returns the session of the user whose request Guard let through.
+func guarded(r *http.Request) (session.Info, bool) {
+	info, ok := r.Context().Value(visitKey{}).(session.Info)
+	return info, ok
+}
+
+// visit returns the session if r comes from a browser that may see it.
+func (s *Server) visit(r *http.Request) (session.Info, bool) {
+	v := s.watch.view(r.Context())
+	subject, ok := s.browsers.knows(r)
+	if !ok || !v.loggedIn || subject != anySubject && subject != v.info.Subject {
+		return session.Info{}, false
+	}
+	return v.info, true
+}
+
+// front is in front of every route: what it refuses no route sees, whether it is guarded or not.
+func (s *Server) front(next http.Handler) http.Handler {
+	origin := http.NewCrossOriginProtection() // of all methods but GET, HEAD and OPTIONS
+	origin.SetDenyHandler(http.HandlerFunc(s.refuseForeign))
+	return localhost.OwnHost(localurl.Port(s.base), appName, s.disarm(s.greet(origin.Handler(next))))
+}
+
+// disarm takes from a request of another user of this machine what makes it more than a stranger's: a cookie that is
+// known here was stolen, and the state of a logout is not theirs to bring back.
+func (s *Server) disarm(next http.Handler) http.Handler {
+	armed := func(r *http.Request) bool {
+		_, known := s.browsers.knows(r)
+		return known || s.logouts.waits(r.URL.Query().Get("state"))
+	}
+	return localhost.RefuseOtherUsers(armed, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.Header.Del("Cookie")
+		query := r.URL.Query()
+		query.Del("state")
+		r.URL.RawQuery = query.Encode()
+		next.ServeHTTP(w, r)
+	}), next.ServeHTTP)
+}
+
+// greet lets open pages ask for themselves again when a browser is back with its new cookie: they were told of the new
+// session before the browser had it. The connection of a known browser makes no room for a stranger's.
+func (s *Server) greet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.browsers.arrives(r) {
+			s.watch.tell()
+		}
+		if _, known := s.browsers.knows(r); known {
+			localhost.Trust(r)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ownUser refuses all requests of another user of this machine.
+func (s *Server) ownUser(next http.HandlerFunc) http.HandlerFunc {
+	return localhost.RefuseOtherUsers(func(*http.Request) bool { return true }, http.HandlerFunc(s.refuseOtherUser), next)
+}
+
+func (s *Server) refuseOtherUser(w http.ResponseWriter, r *http.Request) {
+	s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
+		Title: "Not for this user", Why: "This server belongs to another user of this machine.",
+	})
+}
+
+// isForeign reports whether a page of another origin makes the browser send r, other than by leading the user here.
+// Cookies know no port, so a page of any server on localhost can send ours. CrossOriginProtection lets every GET
+// through, and a WebSocket begins with one.
+func isForeign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return !isNavigation(r)
+	case "same-origin", "none": // surer than Origin, which is null for a form on a page that sends no referrer
+		return false
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, r.Host)
+}
+
+// isNavigation reports whether a browser opens r in a tab, not in a frame or as a part of another page.
+func isNavigation(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+func (s *Server) refuseForeign(w http.ResponseWriter, r *http.Request) {
+	s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
+		Title: "Not from another page",
+		Why:   "A page of another origin asked for this. Links to here are followed; nothing else from outside is.",
+	})
+}
+
+// refuseStranger sends a browser that navigates to the login, from which it comes back.
+func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request) {
+	if !layout.WantsPage(r) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="loopkey"`)
+		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{
+			Next: "Log in with a browser at " + s.cfg.BaseURL + layout.LoginPath + ".",
+		})
+		return
+	}
+	http.Redirect(w, r, loginURL(r), http.StatusSeeOther)
+}
+
+// loginURL returns the URL of a login that leads back to what r asked for.
+func loginURL(r *http.Request) string {
+	here := r.RequestURI // the mux around the guard may have taken a part of the path away
+	if !strings.HasPrefix(here, "/") {
+		here = r.URL.RequestURI()
+	}
+	return layout.LoginPath + "?" + url.Values{"returnTo": {here}}.Encode()
+}

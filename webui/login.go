@@ -1,0 +1,100 @@
+package webui
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/login"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+// loginParams are the parameters of a login page's URL that go to the provider. No others do.
+func loginParams() []string {
+	return []string{
+		"organization", "connection", "login_hint", "screen_hint", "prompt", "acr_values", "max_age", "ui_locales",
+		"invitation",
+	}
+}
+
+// login begins a login in the browser that asks for it.
+func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	if isInside(r) { // a page of another site may link here
+		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
+			Title: "Not from inside another page", Why: "A login is begun by opening it.",
+		})
+		return
+	}
+	query := r.URL.Query()
+	params := url.Values{}
+	for _, name := range loginParams() {
+		if value := query.Get(name); value != "" {
+			params.Set(name, value)
+		}
+	}
+	returnTo, ok := login.ReturnTo(query.Get("returnTo"))
+	if !ok {
+		returnTo = "/"
+	}
+	// Any page can send the user's browser here, and then to the callback with an answer for its own user. So only a
+	// known browser whose user came by themselves may replace another user's session.
+	_, known := s.browsers.knows(r)
+	byThemselves := slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site"))
+	pending, err := s.flow.Begin(r.Context(), login.Request{
+		Params: params, ReturnTo: returnTo, Browser: s.browsers.beginLogin(w, r), Guest: !known || !byThemselves,
+	})
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	http.Redirect(w, r, pending.URL, http.StatusSeeOther)
+}
+
+// isInside reports whether another page loads or frames what r asks for.
+func isInside(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return dest != "" && dest != "document"
+}
+
+// store keeps a login. Everybody on this machine can make one here, and so can a page that sends a browser to the
+// login: neither may replace the session of the user who is logged in.
+func (s *Server) store(ctx context.Context, r *http.Request, p *login.Pending, t *provider.Tokens) error {
+	mayReplace := func(string) bool { return true } // the user at the terminal asked for it
+	if !p.CLI {
+		subject, known := s.browsers.knows(r)
+		mayReplace = func(other string) bool {
+			return known && !p.Guest && (subject == anySubject || subject == other)
+		}
+	}
+	err := s.cfg.Store(ctx, t, mayReplace)
+	if errors.Is(err, session.ErrSomebodyElse) {
+		return otherUserError{}
+	}
+	return err
+}
+
+// An otherUserError refuses a login in place of another user's.
+type otherUserError struct{}
+
+func (otherUserError) Error() string {
+	return "somebody else is logged in here, and this browser has not shown that it is theirs"
+}
+
+func (otherUserError) Unwrap() error { return login.ErrForbidden }
+
+// loggedIn is called when a login is verified and stored. The browser that made it is recognised and goes back to
+// where it came from. It reports whether it has replied.
+func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request, p *login.Pending, t *provider.Tokens) bool {
+	// First, because it forgets the browsers of the session before.
+	s.watch.refresh(context.WithoutCancel(r.Context()), true)
+	s.browsers.recognise(w, r, t.Claims.Subject())
+	if p.CLI { // the page of a terminal's login says that it worked
+		return false
+	}
+	http.Redirect(w, r, p.ReturnTo, http.StatusSeeOther)
+	return true
+}

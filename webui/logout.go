@@ -1,0 +1,147 @@
+package webui
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/session"
+)
+
+// returnLife is how long a browser may take at the provider's logout.
+const returnLife = 10 * time.Minute
+
+// askLogout asks first, because any page can make a browser send a GET. A link on one of our own pages is not asked
+// about; a picture there is of our origin too, so the request has to be a navigation.
+func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) {
+	if _, ok := s.visit(r); ok && r.Header.Get("Sec-Fetch-Site") == "same-origin" && isNavigation(r) {
+		s.logout(w, r)
+		return
+	}
+	s.layout.Render(w, r, http.StatusOK, &logoutTemplate, layout.Page{Title: "Log out"})
+}
+
+// logout ends the session here and at the provider. A page of ours sends the browser on to the provider: Chromium
+// applies form-action to the redirects of a form too, and nobody knows where the provider redirects to.
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
+	if _, ok := s.visit(r); !ok { // a stranger ends nothing
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	state := rand.Text()
+	ctx := context.WithoutCancel(r.Context()) // a closed tab does not stop a logout half-way
+	ended, err := s.cfg.Session.End(ctx, session.EndOptions{PostLogoutRedirectURI: s.cfg.BaseURL, State: state})
+	s.watch.refresh(ctx, true)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	http.Redirect(w, r, endedPath(s.logouts.add(state, departure{Ended: ended})), http.StatusSeeOther)
+}
+
+// endedPath returns the path that leads a browser to the provider's logout, once.
+func endedPath(id string) string { return handoff.LogoutPath + "?id=" + id }
+
+// ended sends the browser on to the provider's logout, or says how the logout went. An ID token goes with a browser
+// that surely runs as this user; without one the provider may ask first.
+func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
+	d, ok := s.logouts.take(r.URL.Query().Get("id"))
+	if !ok {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	if !localhost.Own(r) {
+		d.EndSessionURL = d.EndSessionPlainURL
+	}
+	if d.terminal != nil { // the terminal says how it went
+		close(d.terminal.sent)
+		http.Redirect(w, r, d.EndSessionURL, http.StatusSeeOther)
+		return
+	}
+	if d.EndSessionURL != "" {
+		w.Header().Set("Refresh", "0; url="+d.EndSessionURL)
+	}
+	s.layout.Render(w, r, http.StatusOK, &endedTemplate, layout.Page{Title: "Logged out", Data: d.Ended})
+}
+
+// logouts keeps how a logout went until its page is shown, and the state of a logout until the provider sends the
+// browser back with it.
+type logouts struct {
+	now func() time.Time
+
+	mu         sync.Mutex
+	departures map[string]departure // by ID
+	returns    map[string]arrival   // by state
+}
+
+// A departure is a browser on its way to the provider's logout.
+type departure struct {
+	session.Ended
+	terminal *terminal // that logged out; nil: one of our pages did
+}
+
+// An arrival is a browser that is expected back from the provider's logout.
+type arrival struct {
+	until    time.Time
+	terminal *terminal // that waits for it; may be nil
+}
+
+// A terminal waits for the browser that it sent to the provider's logout.
+type terminal struct{ sent, back chan struct{} } // each is closed once
+
+func newLogouts(now func() time.Time) *logouts {
+	return &logouts{now: now, departures: map[string]departure{}, returns: map[string]arrival{}}
+}
+
+// add keeps a departure, and expects the browser back with state.
+func (l *logouts) add(state string, d departure) (id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.departures) >= mostKept {
+		clear(l.departures)
+	}
+	if len(l.returns) >= mostKept {
+		clear(l.returns)
+	}
+	id = rand.Text()
+	l.departures[id] = d
+	l.returns[state] = arrival{l.now().Add(returnLife), d.terminal}
+	return id
+}
+
+// take returns the departure of an ID, once.
+func (l *logouts) take(id string) (departure, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d, ok := l.departures[id]
+	delete(l.departures, id)
+	return d, ok
+}
+
+// waits reports whether a browser is expected back with state.
+func (l *logouts) waits(state string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.returns[state]
+	return ok
+}
+
+// returned reports whether a browser was expected back with state, and expects it no longer.
+func (l *logouts) returned(state string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, ok := l.returns[state]
+	delete(l.returns, state)
+	if !ok || !l.now().Before(a.until) {
+		return false
+	}
+	if a.terminal != nil {
+		close(a.terminal.back)
+	}
+	return true
+}
