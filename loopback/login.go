@@ -1,6 +1,14 @@
 // Package loopback logs a user in through their own browser, as RFC 8252 asks of a native app.
 //
-//	tokens, err := loopback.Login(ctx, loopback.Config{Issuer: "https://acme.eu.auth0.com/", ClientID: "s6BhdRkqt3"})
+//	tokens, err := loopback.Login(ctx, loopback.Config{
+//		Issuer: issuer, ClientID: "example", AppName: "acme",
+//	})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	fmt.Println("Hello", tokens.Claims.Text("name"))
+//
+// The client is registered with the redirect URI http://localhost:3000/auth/callback, unless Config names another one.
 //
 // Login binds the port of the redirect URI on both loopbacks before it opens the browser, sends a fresh state, nonce and
 // S256 code challenge (RFC 7636), and believes nothing before it is verified. A forged, stale or foreign callback gets an

@@ -3,7 +3,6 @@ package loopback_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -445,43 +444,6 @@ func TestPasted(t *testing.T) {
 	}
 }
 
-func TestEndSession(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, tenant.Config{})
-	var visiting sync.WaitGroup
-	opened, told := "", ""
-	err := loopback.EndSession(t.Context(), loopback.EndSessionConfig{
-		URL: s.base + "/?state=right", State: "right", BaseURL: s.base, Timeout: 20 * time.Second, // as a provider that redirects at once
-		Opened:  func(target string, _ error) { told = target },
-		Private: func(target string) (string, error) { return target, nil }, // where the system tells who asks it is not called
-		OpenBrowser: func(ctx context.Context, target string) error {
-			opened = target
-			ctx = context.WithoutCancel(ctx)
-			visiting.Go(func() {
-				for _, early := range []string{"/?state=wrong", "/?state=right"} { // nobody was sent to the provider yet
-					if status, _, _ := get(t, s.base+early, ""); status != 400 {
-						t.Errorf("%s gets %d, before anybody can come back", early, status)
-					}
-				}
-				if _, err := ada().Visit(ctx, target); err != nil {
-					t.Error(err)
-				}
-			})
-			return nil
-		},
-	})
-	visiting.Wait()
-	if err != nil {
-		t.Error(err)
-	}
-	if !strings.HasPrefix(told, s.base+"/auth/logout?once=") {
-		t.Errorf("the person is told to go to %s", told)
-	}
-	if strings.Contains(opened, "right") {
-		t.Errorf("the provider's URL, which may hold an ID token, was in an argument: %s", opened)
-	}
-}
-
 // A login from Login to tokens, with a person who needs no time.
 func BenchmarkLogin(b *testing.B) {
 	s := newScene(b, tenant.Config{})
@@ -497,73 +459,5 @@ func BenchmarkLogin(b *testing.B) {
 		if _, err := loopback.Login(b.Context(), cfg); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-func exampleBase() string {
-	port, _ := pickPort(context.Background())
-	return "http://localhost:" + strconv.Itoa(port)
-}
-
-// A person logs in to a provider on this machine.
-func ExampleLogin() {
-	ctx := context.Background()
-	base := exampleBase()
-	demo, err := tenant.Start(ctx, tenant.Config{
-		Clients: []tenant.Client{{ID: "example", RedirectURIs: []string{base + login.CallbackPath}}},
-		Users:   []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada Lovelace", Password: "x"}},
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer demo.Close()
-
-	tokens, err := loopback.Login(ctx, loopback.Config{
-		Issuer: demo.Issuer(), ClientID: "example", BaseURL: base,
-		OpenBrowser: func(ctx context.Context, url string) error { // left out: the person's own browser
-			_, err := tenant.Person{Email: "ada@example.com", Password: "x"}.Visit(context.WithoutCancel(ctx), url)
-			return err
-		},
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(tokens.Claims.Text("name"), tokens.AccessToken)
-	// Output: Ada Lovelace [secret]
-}
-
-// Who comes back from the provider is a browser that navigates, after it was sent there.
-func TestEndSessionReturn(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, tenant.Config{})
-	var visiting sync.WaitGroup
-	err := loopback.EndSession(t.Context(), loopback.EndSessionConfig{
-		URL: "http://127.0.0.1/provider", BaseURL: s.base, Timeout: 20 * time.Second, // Auth0's, which sends no state back
-		OpenBrowser: func(_ context.Context, target string) error {
-			visiting.Go(func() {
-				if status, _, _ := get(t, s.base+"/", ""); status != 400 {
-					t.Errorf("before it went: %d", status)
-				}
-				if status, _, _ := get(t, target, ""); status != 303 {
-					t.Errorf("on its way: %d", status)
-				}
-				if status, _, _ := get(t, target, ""); status != 404 {
-					t.Errorf("once more: %d", status)
-				}
-				if status, _, _ := get(t, s.base+"/", "", "Sec-Fetch-Dest", "image"); status != 400 {
-					t.Errorf("a picture: %d", status)
-				}
-				if status, _, _ := get(t, s.base+"/", "", "Sec-Fetch-Dest", "document"); status != 200 {
-					t.Errorf("back: %d", status)
-				}
-			})
-			return nil
-		},
-	})
-	visiting.Wait()
-	if err != nil {
-		t.Error(err)
 	}
 }

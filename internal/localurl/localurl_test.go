@@ -47,3 +47,19 @@ func TestIsLoopback(t *testing.T) {
 		}
 	}
 }
+
+func TestParseRedirect(t *testing.T) {
+	t.Parallel()
+	for raw, ok := range map[string]bool{
+		"http://localhost:3000/auth/callback": true, "http://127.0.0.1:0/": true, "http://[::1]:0/a_b-c.d/": true, "http://localhost/x": true,
+		"http://localhost:3000": false, "http://localhost:3000/a/../b": false, "http://localhost:3000/.": false, "http://localhost:3000/a//b": false,
+		"http://localhost:3000/a//": false, "http://localhost:3000/%61": false, "http://localhost:3000/{x}": false, "http://localhost:3000/a b": false,
+		"http://localhost:3000/é": false, "http://localhost:3000/a?b": false, "http://localhost:3000/a#": false, "http:/a": false, "http:a": false,
+		"https://localhost:3000/a": false, "http://192.0.2.1/a": false, "http://u@localhost/a": false, "http://localhost:65536/a": false,
+		"http://localhost:/a": false, "": false,
+	} {
+		if _, err := ParseRedirect(raw); (err == nil) != ok {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+}

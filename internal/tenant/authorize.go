@@ -62,7 +62,7 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 		return nil, "Unknown client: " + q.Get("client_id"), "", ""
 	}
 	redirect := q.Get("redirect_uri")
-	if len(q["redirect_uri"]) != 1 || !slices.Contains(client.RedirectURIs, redirect) {
+	if len(q["redirect_uri"]) != 1 || !client.allows(redirect) {
 		return nil, "Callback URL mismatch. The provided redirect_uri is not in the list of allowed callback URLs.",
 			"", ""
 	}

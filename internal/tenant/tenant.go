@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -60,8 +61,26 @@ type Config struct {
 type Client struct {
 	ID, Secret                           string // no secret: a public client, which must use PKCE
 	RedirectURIs, PostLogoutRedirectURIs []string
+	AnyPort                              bool     // of a redirect URI on the loopback (RFC 8252, section 7.3)
 	Audiences                            []string // the APIs that it may have tokens for
 	BackchannelLogoutURI                 string
+}
+
+// allows reports whether redirect is a redirect URI of the client.
+func (c *Client) allows(redirect string) bool {
+	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
+		return redirect == registered || c.AnyPort && withoutPort(redirect) == withoutPort(registered)
+	})
+}
+
+// withoutPort returns a URL on the loopback without its port, and any other URL as it is.
+func withoutPort(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || !net.ParseIP(u.Hostname()).IsLoopback() && u.Hostname() != "localhost" {
+		return raw
+	}
+	u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
+	return u.String()
 }
 
 // A User can log in with email and password.

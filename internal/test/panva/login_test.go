@@ -145,3 +145,17 @@ func TestSecondLogin(t *testing.T) {
 		t.Errorf("%d logins were repeated: it was not remembered that this provider revokes both", repeated)
 	}
 }
+
+// A provider that follows RFC 8252, section 7.3 takes a redirect URI with whatever port was free.
+func TestAnyPort(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s := panva.Start(t, panva.Options{})
+	tokens, err := loopback.Login(ctx, loopback.Config{
+		Provider: client(t, s, panva.Public), RedirectURI: "http://127.0.0.1:0/auth/callback", OpenBrowser: s.Browse,
+	})
+	if err != nil || tokens.Claims.Subject() != panva.Subject {
+		t.Errorf("got %v, %v", tokens, err)
+	}
+}

@@ -1,0 +1,170 @@
+package localhost
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func send(t *testing.T, handler http.Handler, method, target string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, target, nil))
+	return w
+}
+
+func TestOwnHost(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	handler := func(port int) http.Handler {
+		return OwnHost(port, "acme", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	}
+	for target, c := range map[string]struct{ port, want int }{
+		"http://localhost:3000/":         {3000, 200},
+		"http://LOCALHOST:3000/":         {3000, 200},
+		"http://127.0.0.1:3000/":         {3000, 200},
+		"http://[::1]:3000/":             {3000, 200},
+		"http://localhost/":              {80, 200},
+		"http://localhost:80/":           {80, 200},
+		"http://[::1]/":                  {80, 200},
+		"http://localhost:/":             {3000, 421},
+		"http://localhost:3001/":         {3000, 421},
+		"http://127.0.0.2:3000/":         {3000, 421},
+		"http://localhost.:3000/":        {3000, 421},
+		"http://evil.example:3000/":      {3000, 421},
+		"http://127.0.0.1.nip.io:3000/":  {3000, 421},
+		"http://localhost:3000.example/": {3000, 421},
+	} {
+		asked = 0
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Host = strings.TrimSuffix(strings.TrimPrefix(target, "http://"), "/")
+		handler(c.port).ServeHTTP(w, r)
+		if passed := asked == 1; w.Code != c.want || passed != (c.want == 200) {
+			t.Errorf("%s gets %d from port %d; it was let through: %v", target, w.Code, c.port, passed)
+		}
+		for name, value := range map[string]string{
+			"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+			"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+		} {
+			if got := w.Header().Get(name); got != value {
+				t.Errorf("%s: %s is %q", target, name, got)
+			}
+		}
+		policy := w.Header().Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") {
+			t.Errorf("%s: the policy is %q", target, policy)
+		}
+		if c.want == 421 && !strings.Contains(w.Body.String(), "<title>Not for this server · acme</title>") {
+			t.Errorf("%s gets %s", target, w.Body)
+		}
+	}
+}
+
+func TestUnsecure(t *testing.T) {
+	t.Parallel()
+	h := http.Header{"X-Own": {"1"}}
+	Secure(h)
+	if len(h) < 6 {
+		t.Errorf("got %v", h)
+	}
+	Unsecure(h)
+	if len(h) != 1 {
+		t.Errorf("%v is left", h)
+	}
+}
+
+func TestOnlyGET(t *testing.T) {
+	t.Parallel()
+	handler := OnlyGET(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	for method, want := range map[string]int{http.MethodGet: 200, http.MethodHead: 405, http.MethodPost: 405, http.MethodOptions: 405} {
+		if w := send(t, handler, method, "/"); w.Code != want || (want == 405) != (w.Header().Get("Allow") == http.MethodGet) {
+			t.Errorf("%s gets %d, %v", method, w.Code, w.Header())
+		}
+	}
+}
+
+// What a page says is no markup, and its style is the one that its policy names.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	page := Page{Status: http.StatusForbidden, App: "<i>", Title: "<b>", Text: "<script>alert(1)</script>", Next: `"><img src=x>`, Home: true}
+	w := send(t, page, http.MethodGet, "/")
+	body := w.Body.String()
+	if w.Code != http.StatusForbidden || regexp.MustCompile(`<(i|b|script|img)>`).MatchString(body) || strings.Contains(body, "<img") ||
+		!strings.Contains(body, "&lt;script&gt;") || !strings.Contains(body, `href="/"`) {
+		t.Errorf("%d %s", w.Code, body)
+	}
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(body)
+	if style == nil {
+		t.Fatalf("no style: %s", body)
+	}
+	sum := sha256.Sum256([]byte(style[1]))
+	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'") {
+		t.Errorf("the policy %q is for another style", policy)
+	}
+	if plain := send(t, Page{Status: 200, Title: "Hello"}, http.MethodGet, "/").Body.String(); !strings.Contains(plain, "<title>Hello</title>") {
+		t.Errorf("without a program: %s", plain)
+	}
+}
+
+// A port that is free on both loopbacks is bound on both.
+func TestAnyPort(t *testing.T) {
+	t.Parallel()
+	l, err := ListenPort(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, part := range l.parts {
+		if got := part.Addr().(*net.TCPAddr).Port; got != l.Port() || got == 0 {
+			t.Errorf("%s is not at port %d", part.Addr(), l.Port())
+		}
+	}
+	if len(l.parts) == 2 {
+		if _, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort("::1", strconv.Itoa(l.Port()))); err == nil {
+			t.Error("the other loopback is free")
+		}
+	}
+}
+
+// Who sent a request is looked up only for what could be somebody's, and each user gets what is theirs.
+func TestRefuseOtherUsers(t *testing.T) {
+	t.Parallel()
+	say := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
+	}
+	asks := func(r *http.Request) bool { return r.URL.Path == "/secret" }
+	handler := RefuseOtherUsers(asks, say("refused"), say("passed"))
+	from := func(p peer) context.Context {
+		p.settled = true // so that there is no connection to look at
+		return context.WithValue(t.Context(), callerKey{}, &caller{peer: p})
+	}
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		path string
+		want string
+	}{
+		"another user":                    {from(peer{foreign: true}), "/secret", "refused"},
+		"another user who shows nothing":  {from(peer{foreign: true}), "/", "passed"},
+		"this user":                       {from(peer{own: true}), "/secret", "passed"},
+		"nobody can tell":                 {from(peer{}), "/secret", "passed"},
+		"on a server that is not Serve's": {t.Context(), "/secret", "passed"},
+		"nothing shown, and no look": { // which would fail for lack of a connection
+			context.WithValue(t.Context(), callerKey{}, (*caller)(nil)), "/", "passed",
+		},
+	} {
+		w := httptest.NewRecorder()
+		handler(w, httptest.NewRequestWithContext(c.ctx, http.MethodGet, c.path, nil))
+		if got := w.Body.String(); got != c.want {
+			t.Errorf("%s is %s", name, got)
+		}
+	}
+}
