@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// noState stands for a line without a state: it is no response, and is told of as one.
+const noState = "-"
+
 // mostPiped is how many lines that are no response are told of, where no person types them.
 const mostPiped = 10
 
@@ -24,8 +27,8 @@ func (a *app) pasted(ctx context.Context, asked bool) (entries <-chan string, st
 	return a.piped(ctx), stop
 }
 
-// piped reads lines from standard input until ctx ends. Nothing binds what
-// anybody writes into a pipe to this login but its state, so a line has to have one.
+// piped reads lines from standard input until ctx ends. Only its state binds what
+// anybody writes into a pipe to this login, so a line has to have one.
 func (a *app) piped(ctx context.Context) <-chan string {
 	lines := make(chan string)
 	go func() {
@@ -35,6 +38,9 @@ func (a *app) piped(ctx context.Context) <-chan string {
 			line := strings.TrimSpace(scanner.Text())
 			if line == "" {
 				continue
+			}
+			if !strings.Contains(line, "state=") {
+				line = noState
 			}
 			select {
 			case lines <- line:

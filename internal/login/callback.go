@@ -4,14 +4,10 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 
 	"github.com/loopkey/loopkey/internal/localhost"
-	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -104,6 +100,11 @@ func (f *Flow) redeem(ctx context.Context, r *http.Request, l *login, q url.Valu
 	if err != nil {
 		return nil, err
 	}
+	return f.exchange(ctx, r, l, code)
+}
+
+// exchange exchanges a login's code and stores the tokens. r is the callback's request, or nil.
+func (f *Flow) exchange(ctx context.Context, r *http.Request, l *login, code provider.Secret) (*provider.Tokens, error) {
 	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
 		Code: code, RedirectURI: f.cfg.RedirectURI, CodeVerifier: l.verifier, Nonce: l.nonce,
 		Scope: f.cfg.Scope, Audience: f.cfg.Audience, MaxAge: l.maxAge, Organization: l.params.Get("organization"),
@@ -127,34 +128,18 @@ func (f *Flow) repeat(ctx context.Context, l *login) (authorizationURL string, e
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l.waiters == 0 {
+	if !f.putBack(l) {
 		return "", errNoLogin
 	}
-	l.abort = nil
-	f.waiting[l.state] = l
 	return l.url, nil
 }
 
-// Paste takes a response that did not come to Callback: the URL that a browser on another machine ended up at, with the
-// provider's response in its query. A wrong URL ends no login, and the error says what is wrong with it.
-func (f *Flow) Paste(ctx context.Context, raw string) error {
-	u, err := url.Parse(strings.TrimSpace(raw))
-	own, ownErr := url.Parse(f.cfg.RedirectURI)
-	if err != nil || ownErr != nil || u.Scheme != own.Scheme || u.Path != own.Path ||
-		!slices.Contains(localurl.Authorities(localurl.Port(own)), u.Host) {
-		return fmt.Errorf("it does not begin with %s", f.cfg.RedirectURI)
+// putBack lets a login that was taken wait again, if anybody still waits for it. The mutex is held.
+func (f *Flow) putBack(l *login) bool {
+	if l.waiters == 0 {
+		return false
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeLimit) // Wait ends it
-	defer cancel()
-	l, err := f.take(u.Query(), nil, cancel)
-	if err != nil {
-		return err
-	}
-	tokens, err := f.redeem(ctx, nil, l, u.Query())
-	if errors.Is(err, ErrAgain) {
-		err = errors.New("the provider revoked the new login together with the one before: log in again")
-	}
-	l.shown() // no browser fetches a page
-	l.finish(tokens, err)
-	return nil
+	l.abort = nil
+	f.waiting[l.state] = l
+	return true
 }
