@@ -31,7 +31,8 @@ func (c *candidate) checkOrganization() error {
 		e.Reason, e.Detail = ReasonOrganizationMissing, "the login is of no organization"
 	default:
 		e.Reason = ReasonOrganizationOther
-		e.Detail = fmt.Sprintf("the login is of organization %q, not %q", words.Printable(c.claims.Text(claim)), words.Printable(asked))
+		e.Detail = fmt.Sprintf("the login is of organization %q, not %q",
+			words.Printable(c.claims.Text(claim)), words.Printable(asked))
 	}
 	return e
 }

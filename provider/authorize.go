@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,16 +11,29 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// AuthorizationURL returns the URL to send the browser to. Where the provider
-// demands it, of all or of this client, the request is pushed first and the URL only refers to it (RFC 9126).
+// An AuthorizationRequest is what a login sends to the authorization endpoint (OpenID Connect Core 1.0, section
+// 3.1.2.1; RFC 7636, section 4.3).
+type AuthorizationRequest struct {
+	RedirectURI   string
+	State, Nonce  string
+	CodeChallenge string     // the code verifier's, by S256
+	Scope         string     // space-separated
+	Audience      string     // sent as audience or resource; "": not sent
+	Extra         url.Values // further parameters: organization, prompt, max_age …; none takes the place of those above
+}
+
+// AuthorizationURL returns the URL to send the browser to. If the provider demands it, of all clients or of this one,
+// the request is pushed first and the URL only refers to it (RFC 9126).
 func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (string, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
 		return "", err
 	}
-	q := url.Values{}
-	for name, values := range r.Extra {
-		q[name] = values
+	// These are not made by oauth2.Config.AuthCodeURL: it appends them to a query that the endpoint has already, where
+	// a parameter could then stand twice, it sends one value for each, and a request that is pushed needs a form.
+	q := maps.Clone(r.Extra)
+	if q == nil {
+		q = url.Values{}
 	}
 	q.Set("response_type", "code")
 	q.Set("client_id", p.cfg.ClientID)
@@ -33,54 +47,64 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 		q.Set(p.cfg.AudienceParameter, r.Audience)
 	}
 	if m.PARRequired || m.PAREndpoint != "" && p.noted(pushes) {
-		if m.PAREndpoint == "" {
-			p.distrust()
-			return "", &UntrustedError{Check: ErrMalformed, Detail: "the provider demands pushed authorization requests and names no endpoint for them"}
-		}
-		var pushed struct {
-			RequestURI string `json:"request_uri"`
-		}
-		a, err := p.post(ctx, m, m.PAREndpoint, q, &pushed)
+		requestURI, err := p.push(ctx, m, q)
 		if err != nil {
 			return "", err
 		}
-		if pushed.RequestURI == "" || a.status != http.StatusCreated && a.status != http.StatusOK {
-			return "", &UntrustedError{Check: ErrMalformed, Detail: "the pushed request got no request_uri"}
-		}
-		q = url.Values{"client_id": {p.cfg.ClientID}, "request_uri": {pushed.RequestURI}}
+		q = url.Values{"client_id": {p.cfg.ClientID}, "request_uri": {requestURI}}
 	}
 	u, err := url.Parse(m.AuthorizationEndpoint)
 	if err != nil {
-		return "", &UntrustedError{Check: ErrMalformed, Detail: "the authorization endpoint is no URL"}
+		return "", malformed("the authorization endpoint is no URL")
 	}
-	all := u.Query()
-	for name, values := range q {
-		all[name] = values
-	}
-	u.RawQuery = all.Encode()
+	addQuery(u, q)
 	return u.String(), nil
 }
 
-// CheckResponse judges the parameters of a callback whose state was right: first who
-// answers (RFC 9207, section 2.4), then an error, then that there is exactly one code.
+// addQuery sets the parameters of q in a URL that may have others.
+func addQuery(u *url.URL, q url.Values) {
+	all := u.Query()
+	maps.Copy(all, q)
+	u.RawQuery = all.Encode()
+}
+
+// push sends an authorization request to the provider directly, and returns the URI that stands for it (RFC 9126).
+func (p *Provider) push(ctx context.Context, m *metadata, q url.Values) (requestURI string, err error) {
+	if m.PAREndpoint == "" {
+		p.expireDiscovery()
+		return "", malformed("the provider demands pushed authorization requests and names no endpoint for them")
+	}
+	var pushed struct {
+		RequestURI string `json:"request_uri"`
+	}
+	resp, err := p.post(ctx, m, m.PAREndpoint, q, &pushed)
+	if err != nil {
+		return "", err
+	}
+	if pushed.RequestURI == "" || resp.status != http.StatusCreated && resp.status != http.StatusOK {
+		return "", malformed("the pushed request got no request_uri")
+	}
+	return pushed.RequestURI, nil
+}
+
+// CheckResponse returns the code of an authorization response, given as the query of the callback. The caller has
+// compared its state. It must come from this provider (RFC 9207, section 2.4), hold no error and exactly one code.
 func (p *Provider) CheckResponse(ctx context.Context, q url.Values) (Secret, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
 		return Secret{}, err
 	}
-	iss := q["iss"]
-	switch {
-	case len(iss) == 0 && m.IssInResponse:
-		return Secret{}, &UntrustedError{Check: ErrIssuer, Detail: "the answer does not say which provider it is from, though this one always does"}
-	case len(iss) > 1, len(iss) == 1 && iss[0] != p.cfg.Issuer:
-		return Secret{}, &UntrustedError{Check: ErrIssuer, Detail: fmt.Sprintf("the answer is from %q, not %q", words.Printable(iss[0]), p.cfg.Issuer)}
+	if err := p.checkSender(m, q["iss"]); err != nil {
+		return Secret{}, err
 	}
 	for _, code := range q["code"] {
-		p.keepQuiet(code)
+		p.redact(code)
 	}
 	if len(q["error"]) > 0 {
 		e := &RefusedError{Code: p.printable(q.Get("error")), Description: p.printable(q.Get("error_description"))}
-		if e.Reason = p.reasonOf(e); e.Reason == "" && !m.PARRequired && m.PAREndpoint != "" && strings.Contains(strings.ToLower(e.Description), "pushed") {
+		e.Reason = p.reasonOf(e)
+		mayPush := m.PAREndpoint != "" && !m.PARRequired
+		if e.Reason == "" && mayPush && strings.Contains(strings.ToLower(e.Description), "pushed") {
 			p.note(pushes)
 			e.Reason = ReasonPushRequired
 		}
@@ -89,5 +113,20 @@ func (p *Provider) CheckResponse(ctx context.Context, q url.Values) (Secret, err
 	if codes := q["code"]; len(codes) == 1 && codes[0] != "" {
 		return NewSecret(codes[0]), nil
 	}
-	return Secret{}, &UntrustedError{Check: ErrMalformed, Detail: "the answer holds no code, or several"}
+	return Secret{}, malformed("the response holds no code, or several")
+}
+
+// checkSender compares the iss of an authorization response. It may be missing only if the provider does not advertise
+// it.
+func (p *Provider) checkSender(m *metadata, iss []string) error {
+	switch {
+	case len(iss) == 0 && m.IssInResponse:
+		return &UntrustedError{
+			Check: ErrIssuer, Detail: "the response does not say which provider it is from, though this one always does",
+		}
+	case len(iss) > 1, len(iss) == 1 && iss[0] != p.cfg.Issuer:
+		detail := fmt.Sprintf("the response is from %q, not %q", words.Printable(iss[0]), p.cfg.Issuer)
+		return &UntrustedError{Check: ErrIssuer, Detail: detail}
+	}
+	return nil
 }

@@ -11,25 +11,26 @@ import (
 	"github.com/loopkey/loopkey/internal/private"
 )
 
-// A cached answer of the provider.
+// A cached is a response of the provider that is kept.
 type cached struct {
 	Raw     json.RawMessage `json:"raw,omitempty"`
 	Fetched time.Time       `json:"fetched,omitzero"`
 	MaxAge  time.Duration   `json:"max_age,omitempty"`
 }
 
-// A diskCache holds discovery and keys of one issuer. It is public knowledge,
-// but whoever could write it could name other keys: so it is ours alone to write.
+// A diskCache holds discovery and keys of one issuer. They are no secret, but another user who could write the file
+// could name other keys. So it is read and written as a private file.
 type diskCache struct {
 	Issuer    string `json:"issuer"`
 	Discovery cached `json:"discovery"`
 	Keys      cached `json:"keys"`
-	// UnknownKey is when a key ID was last not among keys fetched anew for it; UnknownRenewed, when one of a renewal's answer was.
+	// UnknownKey is when keys were last fetched for a signature that none of them had made. UnknownRenewed is the same,
+	// of the signatures that came from the token endpoint with a renewal.
 	UnknownKey     time.Time `json:"unknown_key,omitzero"`
 	UnknownRenewed time.Time `json:"unknown_renewed,omitzero"`
-	// SecretPost are the clients that have to send their secret in the form (client_secret_post).
+	// SecretPost holds the clients that have to send their secret in the form (client_secret_post).
 	SecretPost []string `json:"secret_post,omitempty"`
-	// Pushes are those that have to push their requests although discovery does not demand it (RFC 9126, section 6).
+	// Pushes holds the clients that have to push their requests though discovery does not demand it (RFC 9126, section 6).
 	Pushes []string `json:"pushes,omitempty"`
 }
 
@@ -38,7 +39,7 @@ func (p *Provider) cachePath() string {
 	return filepath.Join(p.cfg.CacheDir, hex.EncodeToString(sum[:])+".json")
 }
 
-// cache returns what is known of the issuer, read from disk once. The mutex is held.
+// cache returns the cache of the issuer, which is read from the disk once. The caller holds the mutex.
 func (p *Provider) cache() *diskCache {
 	if p.cached != nil {
 		return p.cached
@@ -55,7 +56,7 @@ func (p *Provider) cache() *diskCache {
 	return p.cached
 }
 
-// store writes the cache. It saves requests and nothing else, so a disk that is full or read-only is no error.
+// store writes the cache. A disk that is full or read-only is no error: then more requests are made.
 func (p *Provider) store() {
 	if p.cfg.CacheDir == "" || private.Dir(p.cfg.CacheDir) != nil {
 		return
@@ -67,18 +68,18 @@ func (p *Provider) store() {
 	_ = private.Replace(p.cachePath(), raw)
 }
 
-// How a client is registered is not in discovery: what was found out about it is on these lists.
+// Discovery does not say how a client is registered. What was found out about that is kept in these lists of clients.
 func secretPost(c *diskCache) *[]string { return &c.SecretPost }
 func pushes(c *diskCache) *[]string     { return &c.Pushes }
 
-// noted reports whether our client is on a list of the cache.
+// noted reports whether the client is in a list of the cache.
 func (p *Provider) noted(list func(*diskCache) *[]string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Contains(*list(p.cache()), p.cfg.ClientID)
 }
 
-// note puts our client on a list of the cache.
+// note adds the client to a list of the cache.
 func (p *Provider) note(list func(*diskCache) *[]string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2,10 +2,11 @@ package provider
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 )
 
-// Claims are the claims about a person, as decoded from JSON (numbers as json.Number).
+// Claims are claims about a user, decoded from JSON with numbers as json.Number.
 type Claims map[string]any
 
 // Text returns a claim that is a string, or "".
@@ -17,7 +18,7 @@ func (c Claims) Text(name string) string {
 // Subject returns the sub claim.
 func (c Claims) Subject() string { return c.Text("sub") }
 
-// Time returns a claim that is a NumericDate (RFC 7519, section 2), or the zero time.
+// Time returns a claim that is a NumericDate after 1970 (RFC 7519, section 2), or the zero time.
 func (c Claims) Time(name string) time.Time {
 	n, ok := c[name].(json.Number)
 	if !ok {
@@ -30,14 +31,10 @@ func (c Claims) Time(name string) time.Time {
 	return time.Unix(int64(seconds), 0).UTC()
 }
 
-// All returns the claims with those of more that they lack.
+// All returns the claims, and those of more that have another name.
 func (c Claims) All(more Claims) Claims {
 	all := make(Claims, len(c)+len(more))
-	for name, value := range more {
-		all[name] = value
-	}
-	for name, value := range c {
-		all[name] = value
-	}
+	maps.Copy(all, more)
+	maps.Copy(all, c)
 	return all
 }

@@ -11,7 +11,29 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// StartDevice begins a device login (RFC 8628, section 3.1).
+// A DeviceCode is a device login that waits for the user (RFC 8628, section 3.2).
+type DeviceCode struct {
+	UserCode                string // printable
+	VerificationURI         string
+	VerificationURIComplete string // holds the user code; "": there is none
+	Expiry                  time.Time
+
+	interval        time.Duration // between two polls
+	deviceCode      Secret
+	scope, audience string
+}
+
+const (
+	deviceGrant    = "urn:ietf:params:oauth:grant-type:device_code"
+	deviceCodeLife = 10 * time.Minute // of a code without expires_in, which is required
+
+	// deviceInterval is the default interval, and what slow_down adds to it (RFC 8628, sections 3.2 and 3.5).
+	deviceInterval   = 5 * time.Second
+	quickestInterval = time.Second
+	slowestInterval  = time.Minute
+)
+
+// StartDevice begins a device login (RFC 8628, section 3.1). ErrNoEndpoint says that the provider has none.
 func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*DeviceCode, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
@@ -24,7 +46,7 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 	if audience != "" {
 		form.Set(p.cfg.AudienceParameter, audience)
 	}
-	var a struct {
+	var r struct {
 		DeviceCode string          `json:"device_code"`
 		UserCode   string          `json:"user_code"`
 		URI        string          `json:"verification_uri"`
@@ -32,85 +54,96 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 		ExpiresIn  json.RawMessage `json:"expires_in"`
 		Interval   json.RawMessage `json:"interval"`
 	}
-	if _, err := p.post(ctx, m, m.DeviceEndpoint, form, &a); err != nil {
+	if _, err := p.post(ctx, m, m.DeviceEndpoint, form, &r); err != nil {
 		return nil, err
 	}
-	if a.DeviceCode == "" || a.UserCode == "" || a.URI == "" {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the device answer lacks a code or a URL"}
+	if r.DeviceCode == "" || r.UserCode == "" || r.URI == "" {
+		return nil, malformed("the device response lacks a code or a URL")
 	}
-	if err := p.checkEndpoint(a.URI); err != nil { // a person is sent there to log in
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "verification_uri: " + err.Error()}
+	if err := p.checkEndpoint(r.URI); err != nil { // the user logs in there
+		return nil, malformed("verification_uri: %v", err)
 	}
-	if a.Complete != "" && p.checkEndpoint(a.Complete) != nil {
-		a.Complete = "" // the other one does as well
+	if r.Complete != "" && p.checkEndpoint(r.Complete) != nil {
+		r.Complete = "" // the other one does as well
 	}
 	now := p.now()
-	expiry, err := lifetime(a.ExpiresIn, now)
+	expiry, err := lifetime(r.ExpiresIn, now)
 	if err != nil {
 		return nil, err
 	}
 	if expiry.IsZero() {
-		expiry = now.Add(10 * time.Minute)
+		expiry = now.Add(deviceCodeLife)
 	}
-	interval := 5 * time.Second // section 3.2
-	if asked := seconds(a.Interval); asked > 0 {
-		interval = min(max(asked, time.Second), time.Minute)
+	interval := deviceInterval
+	if asked := seconds(r.Interval); asked > 0 {
+		interval = min(max(asked, quickestInterval), slowestInterval)
 	}
 	return &DeviceCode{
-		UserCode: words.Printable(a.UserCode), VerificationURI: a.URI, VerificationURIComplete: a.Complete, Expiry: expiry, Interval: interval,
-		deviceCode: NewSecret(a.DeviceCode), scope: scope, audience: audience,
+		UserCode: words.Printable(r.UserCode), VerificationURI: r.URI, VerificationURIComplete: r.Complete, Expiry: expiry,
+		interval: interval, deviceCode: NewSecret(r.DeviceCode), scope: scope, audience: audience,
 	}, nil
 }
 
-// WaitDevice polls until the person has answered, at the pace that the provider asks for (RFC 8628, section 3.5).
-// Where ctx ends first, the error is its cause, with what the last poll failed of.
+// WaitDevice polls, no faster than the provider wants, until the user has logged in or declined (RFC 8628, section
+// 3.5). If ctx ends first, the error is its cause, with the error of the last poll if that failed.
 func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
 		return nil, err
 	}
-	a, err := p.pollDevice(ctx, m, d)
+	r, err := p.pollDevice(ctx, m, d)
 	if err != nil {
 		return nil, err
 	}
-	return p.accept(ctx, m, a, d.scope, d.audience, idTokenExpectation{renewed: true})
+	return p.accept(ctx, m, r, d.scope, d.audience, idTokenExpectation{renewed: true})
 }
 
-// pollDevice returns the answer that holds the tokens.
-func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (*tokenAnswer, error) {
-	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.deviceCode.Reveal()}, "client_id": {p.cfg.ClientID}}
-	interval := d.Interval
-	var failed error // the last time
+// pollDevice returns the response that holds the tokens.
+func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (*tokenResponse, error) {
+	form := url.Values{
+		"grant_type": {deviceGrant}, "device_code": {d.deviceCode.Reveal()}, "client_id": {p.cfg.ClientID},
+	}
+	interval := d.interval
+	var failed error // of the last poll
 	for {
-		// No poll after the code is over: then it is known what the answer would be.
 		left := d.Expiry.Sub(p.now())
-		timer := time.NewTimer(min(interval, max(left, 0)))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if err := wait(ctx, min(interval, max(left, 0))); err != nil {
 			if failed != nil {
-				return nil, fmt.Errorf("%w (the last answer: %w)", context.Cause(ctx), failed)
+				return nil, fmt.Errorf("%w (the last answer: %w)", err, failed)
 			}
-			return nil, context.Cause(ctx)
-		case <-timer.C:
+			return nil, err
 		}
-		if interval > left {
-			return nil, &RefusedError{Code: "expired_token", Description: "the code was not entered in time", Reason: ReasonDeviceCodeExpired}
+		if interval > left { // the code has expired, so another poll would only be refused
+			return nil, &RefusedError{
+				Code: "expired_token", Description: "the code was not entered in time", Reason: ReasonDeviceCodeExpired,
+			}
 		}
-		var a tokenAnswer
-		_, err := p.post(ctx, m, m.TokenEndpoint, form, &a)
+		var r tokenResponse
+		_, err := p.post(ctx, m, m.TokenEndpoint, form, &r)
 		refused, _ := errors.AsType[*RefusedError](err)
 		switch {
 		case refused != nil && refused.Code == "authorization_pending":
 			failed = nil
 		case refused != nil && refused.Code == "slow_down":
-			failed, interval = nil, interval+5*time.Second // section 3.5
+			failed, interval = nil, interval+deviceInterval
 		case errors.Is(err, ErrUnreachable) && ctx.Err() == nil:
-			failed, interval = err, min(2*interval, time.Minute) // section 3.5: back off
+			failed, interval = err, min(2*interval, slowestInterval) // section 3.5 wants exponential backoff
 		case err != nil:
 			return nil, err
 		default:
-			return &a, nil
+			return &r, nil
 		}
+	}
+}
+
+// wait returns nil after d, or the cause of ctx if that ends first.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// metadata is what discovery says (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
+// metadata is a discovery document (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
 type metadata struct {
 	Issuer                   string   `json:"issuer"`
 	AuthorizationEndpoint    string   `json:"authorization_endpoint"`
@@ -34,10 +34,11 @@ type metadata struct {
 	TokenEndpointAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
 }
 
-// asymmetric are the algorithms that a signature may have; never none, never HMAC.
+// asymmetric are the algorithms that a signature may be made with: not none, and no HMAC, whose secret could be a
+// public key or the client's secret.
 var asymmetric = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
-// algorithms are those of ID tokens and logout tokens.
+// algorithms returns the accepted algorithms of ID tokens and logout tokens.
 func (m *metadata) algorithms() []string {
 	if len(m.IDTokenAlgorithms) == 0 {
 		return []string{"RS256"}
@@ -45,11 +46,11 @@ func (m *metadata) algorithms() []string {
 	return usable(m.IDTokenAlgorithms)
 }
 
-// userInfoAlgorithms are those of UserInfo, which may be signed otherwise; where discovery
-// does not say how, as ID tokens are.
+// userInfoAlgorithms returns the accepted algorithms of a signed UserInfo response: those of ID tokens, if discovery
+// names none for it.
 func (m *metadata) userInfoAlgorithms() []string {
-	if told := usable(m.UserInfoAlgorithms); len(told) > 0 {
-		return told
+	if advertised := usable(m.UserInfoAlgorithms); len(advertised) > 0 {
+		return advertised
 	}
 	return m.algorithms()
 }
@@ -64,15 +65,16 @@ func usable(advertised []string) []string {
 	return usable
 }
 
-// freshness says how old discovery may be.
+// A freshness says how old discovery and keys may be.
 type freshness int
 
 const (
-	forLogin freshness = iota // as the provider's Cache-Control says, within bounds
-	// A day, and a week while the provider can't be reached. Auth0 says 15 seconds, and a renewal must cost one
-	// request. Endpoints hardly move, and a renewal that finds one gone asks again (moved). A renewed ID token comes
-	// straight from the token endpoint over TLS, which alone would do (OpenID Connect Core 1.0, section 3.1.3.7,
-	// step 6), so the keys may be as old; one that is not known is fetched at once.
+	// forLogin lets them be as old as the provider's Cache-Control says, within bounds.
+	forLogin freshness = iota
+	// forSession lets them be a day old, or a week while the provider can't be reached. Auth0 says 15 seconds, and a
+	// renewal must cost one request. Endpoints hardly move, and a renewal that finds one gone fetches discovery again
+	// (moved). The keys may be as old, because a renewed ID token comes straight from the token endpoint over TLS, which
+	// alone would do (OpenID Connect Core 1.0, section 3.1.3.7, step 6); a key that is not known is fetched at once.
 	forSession
 )
 
@@ -83,7 +85,7 @@ const (
 	mostStale    = 7 * 24 * time.Hour // while the provider can't be reached
 )
 
-// maxAge is how long an answer may be kept (RFC 9111, section 5.2.2), within our bounds.
+// maxAge returns how long a response may be kept by its Cache-Control (RFC 9111, section 5.2.2), within bounds.
 func maxAge(h http.Header) time.Duration {
 	age := defaultFresh
 	for _, directive := range strings.Split(strings.ToLower(h.Get("Cache-Control")), ",") {
@@ -100,43 +102,44 @@ func maxAge(h http.Header) time.Duration {
 	return age
 }
 
-// Warm fetches discovery if there is none that is fresh.
+// Warm fetches discovery if the cache has none that is fresh, so that the next call need not.
 func (p *Provider) Warm(ctx context.Context) error {
 	_, err := p.metadata(ctx, forLogin)
 	return err
 }
 
+// metadata returns discovery, from the cache if that is fresh enough.
 func (p *Provider) metadata(ctx context.Context, f freshness) (*metadata, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := p.cache()
-	age := p.now().Sub(c.Discovery.Fetched)
-	limit := c.Discovery.MaxAge
+	kept := p.cache().Discovery
+	age := p.now().Sub(kept.Fetched)
+	limit := kept.MaxAge
 	if f == forSession {
 		limit = mostFresh
 	}
-	if c.Discovery.Raw != nil && age >= 0 && age < limit {
-		if m, err := p.parseMetadata(c.Discovery.Raw); err == nil {
+	if kept.Raw != nil && age >= 0 && age < limit {
+		if m, err := p.parseMetadata(kept.Raw); err == nil {
 			return m, nil
 		}
 	}
 	m, err := p.discover(ctx)
-	if errors.Is(err, ErrUnreachable) && f == forSession && c.Discovery.Raw != nil && age >= 0 && age < mostStale {
-		if old, parseErr := p.parseMetadata(c.Discovery.Raw); parseErr == nil {
+	if errors.Is(err, ErrUnreachable) && f == forSession && kept.Raw != nil && age >= 0 && age < mostStale {
+		if old, parseErr := p.parseMetadata(kept.Raw); parseErr == nil {
 			return old, nil
 		}
 	}
 	return m, err
 }
 
-// moved returns newer metadata if a token request failed without having been looked at,
-// and discovery now names another token endpoint: then, and only then, it may be made again.
+// moved returns newer metadata if a token request failed before it reached the token endpoint, and discovery now names
+// another one. Only then may the request be made again.
 func (p *Provider) moved(ctx context.Context, m *metadata, err error) *metadata {
 	lost, _ := errors.AsType[*UnreachableError](err)
 	refused, _ := errors.AsType[*RefusedError](err)
 	switch {
-	case lost != nil && !lost.Sent && lost.Status == 0:
-	case refused != nil && refused.Code == "" && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone):
+	case lost != nil && !lost.maybeSent && lost.Status == 0:
+	case refused != nil && refused.Code == "" && isGone(refused.Status):
 	default:
 		return nil
 	}
@@ -148,8 +151,10 @@ func (p *Provider) moved(ctx context.Context, m *metadata, err error) *metadata 
 	return nil
 }
 
-// rediscover fetches discovery because what is known of it does not fit any more; nil where
-// it is as new as it gets, or none can be had. The mutex is held.
+func isGone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }
+
+// rediscover fetches discovery because the cached one does not fit any more. It returns nil if the cached one was only
+// just fetched, or if there is none to be had. The caller holds the mutex.
 func (p *Provider) rediscover(ctx context.Context) *metadata {
 	if age := p.now().Sub(p.cache().Discovery.Fetched); age >= 0 && age < refetchPause {
 		return nil
@@ -161,8 +166,8 @@ func (p *Provider) rediscover(ctx context.Context) *metadata {
 	return newer
 }
 
-// advertising returns m, or newer metadata where the algorithm is one that a provider may have
-// changed to since.
+// advertising returns m if it advertises the algorithm, or could not come to do so; else newer metadata, if there is
+// any.
 func (p *Provider) advertising(ctx context.Context, m *metadata, algorithm string) *metadata {
 	if slices.Contains(m.algorithms(), algorithm) || !slices.Contains(asymmetric, algorithm) {
 		return m
@@ -172,73 +177,85 @@ func (p *Provider) advertising(ctx context.Context, m *metadata, algorithm strin
 	return cmp.Or(p.rediscover(ctx), m)
 }
 
-// distrust has the next login fetch discovery: no login can be made with this one.
-func (p *Provider) distrust() {
+// expireDiscovery makes the next login fetch discovery, because no login can be made with the cached one.
+func (p *Provider) expireDiscovery() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cache().Discovery.MaxAge = 0
 	p.store()
 }
 
-// discover fetches discovery. The mutex is held.
+// discover fetches discovery and keeps it. The caller holds the mutex.
 func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	target := strings.TrimSuffix(p.cfg.Issuer, "/") + "/.well-known/openid-configuration"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: issuer: %w", ErrConfig, err)
 	}
-	a, err := p.do(ctx, req)
+	resp, err := p.send(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	if a.status != http.StatusOK {
-		return nil, &RefusedError{Status: a.status, Description: fmt.Sprintf("discovery at %s answered %d", req.URL.Host, a.status),
-			Reason: ReasonDiscoveryUnavailable}
+	if resp.status != http.StatusOK {
+		description := fmt.Sprintf("discovery at %s answered %d", req.URL.Host, resp.status)
+		return nil, &RefusedError{Status: resp.status, Description: description, Reason: ReasonDiscoveryUnavailable}
 	}
-	m, err := p.parseMetadata(a.body)
+	m, err := p.parseMetadata(resp.body)
 	if err != nil {
 		return nil, err
 	}
-	c := p.cache()
-	c.Discovery = cached{Raw: a.body, Fetched: a.at, MaxAge: maxAge(a.header)}
+	p.cache().Discovery = cached{Raw: resp.body, Fetched: resp.at, MaxAge: maxAge(resp.header)}
 	p.store()
 	return m, nil
 }
 
-// parseMetadata believes a discovery document only if it names our issuer to the
-// letter (OpenID Connect Discovery 1.0, section 4.3).
+// parseMetadata decodes a discovery document. It has to name the configured issuer to the letter (OpenID Connect
+// Discovery 1.0, section 4.3), usable endpoints and an asymmetric algorithm.
 func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 	var m metadata
 	if err := document(raw, &m); err != nil {
 		return nil, fmt.Errorf("%w: discovery is not the JSON that it should be", ErrMalformed)
 	}
 	if m.Issuer != p.cfg.Issuer {
-		e := &UntrustedError{Check: ErrIssuer, Reason: ReasonIssuerName, Issuer: m.Issuer,
-			Detail: fmt.Sprintf("the provider calls itself %q, not %q", words.Printable(m.Issuer), p.cfg.Issuer)}
+		e := &UntrustedError{
+			Check: ErrIssuer, Reason: ReasonIssuerName, Issuer: m.Issuer,
+			Detail: fmt.Sprintf("the provider calls itself %q, not %q", words.Printable(m.Issuer), p.cfg.Issuer),
+		}
 		if m.Issuer == "" {
 			e.Reason = ReasonIssuerMissing
 		}
 		return nil, e
 	}
-	for name, endpoint := range map[string]*string{
-		"authorization_endpoint": &m.AuthorizationEndpoint, "token_endpoint": &m.TokenEndpoint, "jwks_uri": &m.JWKSURI,
-		"userinfo_endpoint": &m.UserInfoEndpoint, "revocation_endpoint": &m.RevocationEndpoint, "end_session_endpoint": &m.EndSessionEndpoint,
-		"device_authorization_endpoint": &m.DeviceEndpoint, "pushed_authorization_request_endpoint": &m.PAREndpoint,
+	for _, e := range []struct {
+		name, url string
+		required  bool
+	}{
+		{"authorization_endpoint", m.AuthorizationEndpoint, true},
+		{"token_endpoint", m.TokenEndpoint, true},
+		{"jwks_uri", m.JWKSURI, true},
+		{"userinfo_endpoint", m.UserInfoEndpoint, false},
+		{"revocation_endpoint", m.RevocationEndpoint, false},
+		{"end_session_endpoint", m.EndSessionEndpoint, false},
+		{"device_authorization_endpoint", m.DeviceEndpoint, false},
+		{"pushed_authorization_request_endpoint", m.PAREndpoint, false},
 	} {
-		required := name == "authorization_endpoint" || name == "token_endpoint" || name == "jwks_uri"
-		if *endpoint == "" && !required {
+		if e.url == "" && !e.required {
 			continue
 		}
-		if err := p.checkEndpoint(*endpoint); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, name, err)
+		if err := p.checkEndpoint(e.url); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, e.name, err)
 		}
 	}
 	if len(m.algorithms()) == 0 {
-		return nil, &UntrustedError{Check: ErrAlgorithm, Detail: "the provider signs ID tokens with no asymmetric algorithm", Reason: ReasonSymmetricAlgorithm}
+		return nil, &UntrustedError{
+			Check: ErrAlgorithm, Reason: ReasonSymmetricAlgorithm,
+			Detail: "the provider signs ID tokens with no asymmetric algorithm",
+		}
 	}
 	return &m, nil
 }
 
+// checkEndpoint wants a URL that is https, or http on a loopback host if the issuer is such a URL.
 func (p *Provider) checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {

@@ -1,29 +1,75 @@
 package provider
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
 
-// States that a caller tells apart with errors.Is.
+	"github.com/loopkey/loopkey/internal/words"
+)
+
+// What an error of this package is about, for errors.Is.
 var (
-	// ErrUntrusted: what the provider sent failed verification. The errors below it name the check and wrap it.
+	// ErrUntrusted says that what the provider sent failed verification. An *UntrustedError says which check, by one of
+	// the errors below that wrap this one.
 	ErrUntrusted = errors.New("what the provider sent failed verification")
-	// ErrRefused: the provider answered, and said no. A *RefusedError says how.
+	// ErrRefused says that the provider refused the request. A *RefusedError holds the provider's words.
 	ErrRefused = errors.New("the provider refused")
-	// ErrInvalidGrant: the refresh token (or the code) is expired, revoked or was used before. Wraps ErrRefused.
+	// ErrInvalidGrant says that the refresh token or the code is expired, revoked, or was used before. It is a refusal.
 	ErrInvalidGrant = errors.New("invalid_grant")
-	// ErrUnreachable: no answer, or one that says nothing of the request (5xx, 429): the session is not touched by it.
+	// ErrUnreachable says that there was no response, or one that says nothing about the request (5xx, 429). The session
+	// may live on. An *UnreachableError says why.
 	ErrUnreachable = errors.New("the provider can't be reached")
-	// ErrNoEndpoint: the provider has no such endpoint (revocation, end session, device).
+	// ErrNoEndpoint says that the provider has no endpoint for revocation, for the end of a session, or for devices.
 	ErrNoEndpoint = errors.New("the provider has no such endpoint")
-	// ErrConfig: the issuer or the client can't be used as configured.
+	// ErrConfig says that the issuer or the client can't be used as configured.
 	ErrConfig = errors.New("configuration")
 )
 
-// A RefusedError is a provider's error answer, in our words (RFC 6749, sections 4.1.2.1 and 5.2).
-// What came from outside in it is printable: no control characters, bounded length.
+// The checks that a token or a response can fail. Each wraps ErrUntrusted.
+var (
+	ErrIssuer          = fmt.Errorf("%w: issuer", ErrUntrusted)
+	ErrAudience        = fmt.Errorf("%w: audience", ErrUntrusted)
+	ErrNonce           = fmt.Errorf("%w: nonce", ErrUntrusted)
+	ErrSignature       = fmt.Errorf("%w: signature", ErrUntrusted)
+	ErrAlgorithm       = fmt.Errorf("%w: signature algorithm", ErrUntrusted)
+	ErrExpired         = fmt.Errorf("%w: expiry", ErrUntrusted)
+	ErrIssuedAt        = fmt.Errorf("%w: issued at", ErrUntrusted)
+	ErrAuthorizedParty = fmt.Errorf("%w: authorized party", ErrUntrusted)
+	ErrAccessTokenHash = fmt.Errorf("%w: access token hash", ErrUntrusted)
+	ErrSubject         = fmt.Errorf("%w: subject", ErrUntrusted)
+	ErrAuthTime        = fmt.Errorf("%w: authentication time", ErrUntrusted)
+	ErrOrganization    = fmt.Errorf("%w: organization", ErrUntrusted)
+	ErrTokenType       = fmt.Errorf("%w: token type", ErrUntrusted)
+	ErrMalformed       = fmt.Errorf("%w: form", ErrUntrusted)
+)
+
+// An UntrustedError says which check failed, and what did not fit. It wraps Check, which wraps ErrUntrusted.
+type UntrustedError struct {
+	Check  error         // ErrIssuer, ErrAudience …
+	Detail string        // what did not fit; printable, never a token
+	Reason Reason        // why, where more is known than Check says; else ""
+	Issuer string        // with ReasonIssuerName: what the provider calls itself, in its own words
+	Skew   time.Duration // with ReasonClockBehind and ReasonClockAhead: the provider's clock less this computer's
+}
+
+func (e *UntrustedError) Error() string { return e.Check.Error() + ": " + e.Detail }
+
+// Unwrap returns the check.
+func (e *UntrustedError) Unwrap() error { return e.Check }
+
+// malformed returns an error that wraps ErrMalformed.
+func malformed(format string, a ...any) error {
+	return &UntrustedError{Check: ErrMalformed, Detail: fmt.Sprintf(format, a...)}
+}
+
+// A RefusedError is an error response of the provider (RFC 6749, sections 4.1.2.1 and 5.2). Its texts are printable:
+// they have no control characters and a bounded length. It is ErrRefused.
 type RefusedError struct {
-	Code        string // invalid_grant, access_denied …; "" where the provider gave none
-	Description string // the provider's own words, may be empty
-	Status      int    // HTTP status; 0 for an error that came through the browser
+	Code        string // invalid_grant, access_denied …; "": the provider gave none
+	Description string // the provider's words; may be empty
+	Status      int    // of HTTP; 0: the error came through the browser
 	Reason      Reason // why, where it is understood; else ""
 }
 
@@ -41,4 +87,59 @@ func (e *RefusedError) Error() string {
 // Is makes a RefusedError match ErrRefused, and ErrInvalidGrant by its code.
 func (e *RefusedError) Is(target error) bool {
 	return target == ErrRefused || target == ErrInvalidGrant && e.Code == "invalid_grant"
+}
+
+// An AudienceError says that the provider sent a token for another API than the one that was asked for. It wraps
+// ErrAudience.
+type AudienceError struct {
+	Asked  string
+	Got    []string // the token's; foreign text
+	Reason Reason   // which request asked
+}
+
+func (e *AudienceError) Error() string {
+	got := "nobody"
+	if len(e.Got) > 0 {
+		got = words.Printable(strings.Join(e.Got, ", "))
+	}
+	return fmt.Sprintf("%v: the access token is for %s, not for %s", ErrAudience, got, words.Printable(e.Asked))
+}
+
+// Unwrap returns ErrAudience.
+func (e *AudienceError) Unwrap() error { return ErrAudience }
+
+// An UnreachableError says that a request got no response, or one that says nothing about the request. It wraps
+// ErrUnreachable.
+type UnreachableError struct {
+	Host       string
+	Why        string
+	Status     int           // of a 5xx or 429; else 0
+	RetryAfter time.Duration // the time that the provider asks to wait, for callers that try again; 0: none
+	Reason     Reason        // why, where more can be done about it than to try again later; else ""
+	Proxy      string        // with ReasonProxyLogin: the proxy's host and port
+
+	maybeSent bool // the request may have been acted on, though no response came
+	mayRepeat bool // the request was not acted on, and the provider said when it may be repeated
+}
+
+func (e *UnreachableError) Error() string {
+	return "the provider at " + e.Host + " can't be reached: " + e.Why
+}
+
+// Unwrap returns ErrUnreachable.
+func (e *UnreachableError) Unwrap() error { return ErrUnreachable }
+
+// An unusableError is about a response that can't be used, to a request that may have been acted on.
+type unusableError struct{ error }
+
+func (e *unusableError) Unwrap() error { return e.error }
+
+// MaybeSent reports whether the request that failed may have been acted on all the same. Then a refresh token that was
+// sent may be used up.
+func MaybeSent(err error) bool {
+	if _, ok := errors.AsType[*unusableError](err); ok {
+		return true
+	}
+	e, ok := errors.AsType[*UnreachableError](err)
+	return ok && e.maybeSent
 }

@@ -129,7 +129,7 @@ func FuzzTokenAnswer(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var a tokenAnswer
+		var a tokenResponse
 		if object(raw, &a) != nil {
 			return
 		}
@@ -196,7 +196,7 @@ func FuzzUserInfo(f *testing.F) {
 	f.Add("", []byte("null"))
 	m := must(p.parseMetadata(p.cached.Discovery.Raw))
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
-		claims, err := p.userInfo(t.Context(), m, &answer{status: 200, header: http.Header{"Content-Type": {kind}}, body: body})
+		claims, err := p.userInfo(t.Context(), m, &response{status: 200, header: http.Header{"Content-Type": {kind}}, body: body})
 		if (claims == nil) == (err == nil) {
 			t.Errorf("%v, %v", claims, err)
 		}

@@ -64,8 +64,8 @@ func (p *Provider) verifyIDToken(
 	return c.claims, c.claims.Time("exp"), nil
 }
 
-// checkAuthorizedParty wants the client as azp, if there is one (section 3.1.3.7, step 5). A token for several audiences
-// must have one (step 4): the others might have got it for themselves.
+// checkAuthorizedParty wants the client as azp, if there is one (section 3.1.3.7, step 5). A token for several
+// audiences must have one (step 4): the others might have got it for themselves.
 func (c *candidate) checkAuthorizedParty() error {
 	azp, told := c.claims["azp"]
 	switch {
@@ -89,7 +89,8 @@ func (c *candidate) checkIssuedAt() error {
 	case iat.After(c.now.Add(clockLeeway)):
 		return c.futureError(iat)
 	case !c.want.renewed && iat.Before(c.now.Add(-oldestLogin)):
-		return c.p.clockError(ErrIssuedAt, "", "the ID token was issued %s ago, long before this login", words.Short(c.now.Sub(iat)))
+		ago := words.Short(c.now.Sub(iat))
+		return c.p.clockError(ErrIssuedAt, "", "the ID token was issued %s ago, long before this login", ago)
 	}
 	return nil
 }
@@ -107,8 +108,8 @@ func (c *candidate) checkNonce() error {
 	return nil
 }
 
-// checkAuthTime wants an auth_time that is not older than max_age, if that was asked for (step 13). A renewed token's is
-// that of the login, if both have one (section 12.2).
+// checkAuthTime wants an auth_time that is not older than max_age, if that was asked for (step 13). A renewed token's
+// is that of the login, if both have one (section 12.2).
 func (c *candidate) checkAuthTime() error {
 	at := c.claims.Time("auth_time")
 	if c.want.maxAge > 0 && (at.IsZero() || c.now.Sub(at) > c.want.maxAge+clockLeeway) {

@@ -44,15 +44,15 @@ func joseHeader(raw string) (h header) {
 func decodeClaims(raw string) (Claims, error) {
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token is no signed JWT"}
+		return nil, malformed("the token is no signed JWT")
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token's payload is not base64url"}
+		return nil, malformed("the token's payload is not base64url")
 	}
 	var claims Claims
 	if err := object(payload, &claims); err != nil || claims == nil {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the token's payload is no JSON object"}
+		return nil, malformed("the token's payload is no JSON object")
 	}
 	return claims, nil
 }

@@ -18,23 +18,25 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// refetchPause keeps garbage key IDs from becoming a storm of requests, and so does
-// renewalPause where the answer may hold the one refresh token that still works.
+// The pauses between two requests for keys that signatures by unknown keys cause. They keep tokens with made-up key
+// IDs, which anyone can send, from causing a request each.
 const (
 	refetchPause = 30 * time.Second
+	// renewalPause is the pause for the signatures that came from the token endpoint with a renewal. It is short because
+	// the only refresh token that still works may have come with them.
 	renewalPause = 5 * time.Second
 )
 
-// A keySet verifies signatures with the provider's keys; go-oidc asks it.
+// A keySet verifies signatures with the provider's keys, for go-oidc.
 type keySet struct {
 	p          *Provider
 	m          *metadata
 	algorithms []string
 	age        freshness // how old the keys may be
-	err        error     // why the last signature was not verified
+	err        error     // why the last signature was not verified, for go-oidc keeps only the text
 }
 
-// VerifySignature returns the payload of a JWS whose signature one of the provider's keys made.
+// VerifySignature returns the payload of a JWS that one of the provider's keys signed.
 func (k *keySet) VerifySignature(ctx context.Context, jwt string) (payload []byte, err error) {
 	payload, k.err = k.verify(ctx, jwt)
 	return payload, k.err
@@ -57,7 +59,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	if payload, ok := verifyWith(jws, fitting(keys, header)); ok {
 		return payload, nil
 	}
-	// The key may be newer than what is known, under an old key ID too.
+	// The key may be newer than the known ones, and may bear the ID of an older one.
 	if keys, _, err = k.p.keys(ctx, k.m, k.age, fetched); err != nil {
 		return nil, err
 	}
@@ -68,7 +70,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	return nil, &UntrustedError{Check: ErrSignature, Detail: "no key of the provider made the token's signature"}
 }
 
-// noteUnknownKey remembers, for other processes too, that fetching the keys anew brought nothing.
+// noteUnknownKey keeps, for other processes too, that keys were fetched anew and none of them fits.
 func (p *Provider) noteUnknownKey(f freshness) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,6 +85,7 @@ func (p *Provider) noteUnknownKey(f freshness) {
 	p.store()
 }
 
+// verifyWith returns the payload of jws, and whether one of the keys made its signature.
 func verifyWith(jws *jose.JSONWebSignature, keys []jose.JSONWebKey) ([]byte, bool) {
 	for _, key := range keys {
 		if payload, err := jws.Verify(key.Key); err == nil {
@@ -92,7 +95,7 @@ func verifyWith(jws *jose.JSONWebSignature, keys []jose.JSONWebKey) ([]byte, boo
 	return nil, false
 }
 
-// fitting are the keys that may have made a signature with this header.
+// fitting returns the keys that may have made a signature with this header.
 func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
 	var fit []jose.JSONWebKey
 	for _, key := range keys {
@@ -106,8 +109,9 @@ func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
 		switch public := key.Key.(type) {
 		case *rsa.PublicKey:
 			ok = strings.HasPrefix(header.Algorithm, "RS") || strings.HasPrefix(header.Algorithm, "PS")
-			ok = ok && public.N.BitLen() >= 2048 && public.N.BitLen() <= 16384 // RFC 7518, section 3.3; and what a moment can verify
-		case *ecdsa.PublicKey: // one curve an algorithm: RFC 7518, section 3.4
+			// At least 2048 bits (RFC 7518, section 3.3), and no more than can be verified in a moment.
+			ok = ok && public.N.BitLen() >= 2048 && public.N.BitLen() <= 16384
+		case *ecdsa.PublicKey: // each algorithm has one curve: RFC 7518, section 3.4
 			bits, known := map[string]int{"ES256": 256, "ES384": 384, "ES512": 521}[header.Algorithm]
 			ok = known && public.Curve.Params().BitSize == bits
 		case ed25519.PublicKey:
@@ -120,11 +124,15 @@ func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
 	return fit
 }
 
-// keys returns the provider's signing keys and when they were fetched: anew if the cache's
-// are old or no newer than after. Keys may rotate right after they were fetched, so for the
-// latter it asks at once; but where that brought nothing, or this process has only just
-// fetched them, it does not ask again for refetchPause: unknown key IDs cause no storm.
-func (p *Provider) keys(ctx context.Context, m *metadata, f freshness, after time.Time) ([]jose.JSONWebKey, time.Time, error) {
+// keys returns the provider's signing keys, and when they were fetched. It fetches them if the cached ones are not
+// fresh.
+//
+// A caller to whom the keys that were fetched at a time after are of no use passes that time, else the zero time. Then
+// they are fetched anew, because keys may rotate right after they were fetched; but not if this process has only just
+// tried that, or if it brought nothing within the pause.
+func (p *Provider) keys(
+	ctx context.Context, m *metadata, f freshness, after time.Time,
+) ([]jose.JSONWebKey, time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.cache()
@@ -134,13 +142,13 @@ func (p *Provider) keys(ctx context.Context, m *metadata, f freshness, after tim
 		limit = mostFresh
 	}
 	fresh := c.Keys.Raw != nil && age >= 0 && age < limit
-	// Anyone can send a logout token with a garbage key ID. That must not keep a renewal from its rotated keys: for it,
-	// only what the token endpoint itself answered counts, and not for long.
-	waited := p.now().Sub(c.UnknownKey) >= refetchPause
+	// Anyone can send a logout token with a made-up key ID. That must not keep a renewal from rotated keys, so only what
+	// came from the token endpoint itself makes a renewal wait, and not for long.
+	paused := p.now().Sub(c.UnknownKey) < refetchPause
 	if f == forSession {
-		waited = p.now().Sub(c.UnknownRenewed) >= renewalPause
+		paused = p.now().Sub(c.UnknownRenewed) < renewalPause
 	}
-	if !after.IsZero() && p.now().Sub(p.keysTried) >= refetchPause && waited {
+	if !after.IsZero() && p.now().Sub(p.keysTried) >= refetchPause && !paused {
 		fresh = false
 	}
 	if fresh {
@@ -150,12 +158,13 @@ func (p *Provider) keys(ctx context.Context, m *metadata, f freshness, after tim
 	}
 	p.keysTried = p.now()
 	keys, err := p.fetchKeys(ctx, m)
-	if refused, ok := errors.AsType[*RefusedError](err); ok && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone) {
+	if refused, ok := errors.AsType[*RefusedError](err); ok && isGone(refused.Status) {
 		if newer := p.rediscover(ctx); newer != nil && newer.JWKSURI != m.JWKSURI { // they have moved
 			keys, err = p.fetchKeys(ctx, newer)
 		}
 	}
-	if errors.Is(err, ErrUnreachable) && f == forSession && after.IsZero() && c.Keys.Raw != nil && age >= 0 && age < mostStale {
+	stale := c.Keys.Raw != nil && age >= 0 && age < mostStale
+	if errors.Is(err, ErrUnreachable) && f == forSession && after.IsZero() && stale {
 		if old, parseErr := parseKeys(c.Keys.Raw); parseErr == nil {
 			return old, c.Keys.Fetched, nil
 		}
@@ -163,41 +172,47 @@ func (p *Provider) keys(ctx context.Context, m *metadata, f freshness, after tim
 	return keys, c.Keys.Fetched, err
 }
 
-// fetchKeys asks for the keys and keeps them. The mutex is held.
+// fetchKeys fetches the keys and keeps them. The caller holds the mutex.
 func (p *Provider) fetchKeys(ctx context.Context, m *metadata) ([]jose.JSONWebKey, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.JWKSURI, nil)
 	if err != nil {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the address of the provider's keys is no URL"}
+		return nil, malformed("the address of the provider's keys is no URL")
 	}
-	a, err := p.do(ctx, req)
+	resp, err := p.send(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	if a.status != http.StatusOK {
-		return nil, &RefusedError{Status: a.status, Description: fmt.Sprintf("the provider does not give out its keys: %s answered %d", words.Printable(req.URL.Host), a.status)}
+	if resp.status != http.StatusOK {
+		return nil, &RefusedError{Status: resp.status, Description: fmt.Sprintf(
+			"the provider does not give out its keys: %s answered %d", words.Printable(req.URL.Host), resp.status)}
 	}
-	keys, err := parseKeys(a.body)
+	keys, err := parseKeys(resp.body)
 	if err != nil {
 		return nil, err
 	}
 	if len(keys) == 0 {
-		return nil, &UntrustedError{Check: ErrSignature, Detail: "the provider's key set holds no key that could have made a signature"}
+		detail := "the provider's key set holds no key that could have made a signature"
+		return nil, &UntrustedError{Check: ErrSignature, Detail: detail}
 	}
-	p.cache().Keys = cached{Raw: a.body, Fetched: a.at, MaxAge: maxAge(a.header)}
+	p.cache().Keys = cached{Raw: resp.body, Fetched: resp.at, MaxAge: maxAge(resp.header)}
 	p.store()
 	return keys, nil
 }
 
-// parseKeys reads a JWK set (RFC 7517, section 5): keys that are broken, not for signing or of unknown kinds are passed over.
+// mostKeys is how many members of a key set are looked at.
+const mostKeys = 100
+
+// parseKeys decodes a key set (RFC 7517, section 5). It passes over keys that are broken, not for signing, not
+// public, or of an unknown type.
 func parseKeys(raw []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := document(raw, &set); err != nil || set.Keys == nil {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the provider's key set is not the JSON that it should be"}
+		return nil, malformed("the provider's key set is not the JSON that it should be")
 	}
 	var keys []jose.JSONWebKey
-	for _, one := range set.Keys[:min(len(set.Keys), 100)] {
+	for _, one := range set.Keys[:min(len(set.Keys), mostKeys)] {
 		var key jose.JSONWebKey
 		if json.Unmarshal(one, &key) != nil || !key.Valid() || !key.IsPublic() || key.Use != "" && key.Use != "sig" {
 			continue

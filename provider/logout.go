@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Revoke revokes a refresh token (RFC 7009). ErrNoEndpoint where the provider has no revocation endpoint.
+// Revoke revokes a refresh token (RFC 7009). ErrNoEndpoint says that the provider has no revocation endpoint.
 func (p *Provider) Revoke(ctx context.Context, refreshToken Secret) error {
 	m, err := p.metadata(ctx, forSession)
 	if err != nil {
@@ -19,52 +19,49 @@ func (p *Provider) Revoke(ctx context.Context, refreshToken Secret) error {
 		}
 		endpoint = strings.TrimSuffix(p.cfg.Issuer, "/") + "/oauth/revoke"
 	}
-	_, err = p.post(ctx, m, endpoint, url.Values{"token": {refreshToken.Reveal()}, "token_type_hint": {"refresh_token"}}, nil)
+	form := url.Values{"token": {refreshToken.Reveal()}, "token_type_hint": {"refresh_token"}}
+	_, err = p.post(ctx, m, endpoint, form, nil)
 	return err
 }
 
-// longestURL is what browsers and servers in between take without complaint.
+// longestURL is the length that browsers and the servers on the way accept.
 const longestURL = 6 << 10
 
-// EndSessionURL returns the URL that ends the provider's session in the browser that
-// opens it (OpenID Connect RP-Initiated Logout 1.0, section 2; Auth0's /v2/logout
-// where discovery hides its end_session_endpoint). ErrNoEndpoint where there is none.
-func (p *Provider) EndSessionURL(ctx context.Context, idTokenHint Secret, postLogoutRedirectURI, state string) (string, error) {
+// EndSessionURL returns the URL that ends the provider's session in the browser that opens it (OpenID Connect
+// RP-Initiated Logout 1.0, section 2). For an Auth0 tenant that hides its endpoint it is Auth0's own /v2/logout.
+// ErrNoEndpoint says that there is no such URL.
+func (p *Provider) EndSessionURL(
+	ctx context.Context, idTokenHint Secret, postLogoutRedirectURI, state string,
+) (string, error) {
 	m, err := p.metadata(ctx, forSession)
 	if err != nil {
 		return "", err
 	}
 	q := url.Values{"client_id": {p.cfg.ClientID}}
+	set := func(name, value string) {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
 	endpoint := m.EndSessionEndpoint
 	switch {
 	case endpoint != "":
-		if !idTokenHint.IsZero() {
-			q.Set("id_token_hint", idTokenHint.Reveal())
-		}
-		if postLogoutRedirectURI != "" {
-			q.Set("post_logout_redirect_uri", postLogoutRedirectURI)
-		}
-		if state != "" {
-			q.Set("state", state)
-		}
+		set("id_token_hint", idTokenHint.Reveal())
+		set("post_logout_redirect_uri", postLogoutRedirectURI)
+		set("state", state)
 	case p.cfg.Auth0:
 		endpoint = strings.TrimSuffix(p.cfg.Issuer, "/") + "/v2/logout"
-		if postLogoutRedirectURI != "" {
-			q.Set("returnTo", postLogoutRedirectURI)
-		}
+		set("returnTo", postLogoutRedirectURI)
 	default:
 		return "", ErrNoEndpoint
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return "", &UntrustedError{Check: ErrMalformed, Detail: "the end session endpoint is no URL"}
+		return "", malformed("the end session endpoint is no URL")
 	}
-	all := u.Query()
-	for name, values := range q {
-		all[name] = values
-	}
-	u.RawQuery = all.Encode()
+	addQuery(u, q)
 	if len(u.String()) > longestURL { // the hint is recommended, not required
+		all := u.Query()
 		all.Del("id_token_hint")
 		u.RawQuery = all.Encode()
 	}

@@ -37,8 +37,8 @@ func logoutTokenChecks() []check {
 	}
 }
 
-// VerifyLogoutToken verifies a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6). It is the caller's to
-// know whether a token of the same ID was seen before.
+// VerifyLogoutToken verifies a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6). It is the caller's
+// to know whether a token of the same ID was seen before.
 func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutToken, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
@@ -56,7 +56,8 @@ func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (*LogoutTo
 		return nil, err
 	}
 	return &LogoutToken{
-		Subject: c.claims.Subject(), SessionID: c.claims.Text("sid"), ID: c.claims.Text("jti"), IssuedAt: c.claims.Time("iat"),
+		Subject: c.claims.Subject(), SessionID: c.claims.Text("sid"), ID: c.claims.Text("jti"),
+		IssuedAt: c.claims.Time("iat"),
 	}, nil
 }
 

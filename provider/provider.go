@@ -1,90 +1,151 @@
-// Package provider talks to one OpenID provider for one client. It is the only
-// room that sends requests to an issuer or believes a token.
+// Package provider talks to one OpenID provider for one client: it sends the client's requests, and verifies every
+// response before it returns anything of it. A login is four calls, with a browser in between:
+//
+//	p, err := provider.New(provider.Config{Issuer: issuer, ClientID: "s6BhdRkqt3"})
+//	if err != nil {
+//		return nil, err
+//	}
+//	state, nonce, verifier := rand.Text(), rand.Text(), oauth2.GenerateVerifier()
+//	target, err := p.AuthorizationURL(ctx, provider.AuthorizationRequest{
+//		RedirectURI: redirectURI, State: state, Nonce: nonce, Scope: "openid profile",
+//		CodeChallenge: oauth2.S256ChallengeFromVerifier(verifier),
+//	})
+//	if err != nil {
+//		return nil, err
+//	}
+//	response := browse(target) // the query that comes to the redirect URI
+//	if response.Get("state") != state {
+//		return nil, errors.New("the response belongs to another login")
+//	}
+//	code, err := p.CheckResponse(ctx, response)
+//	if err != nil {
+//		return nil, err
+//	}
+//	return p.Exchange(ctx, provider.CodeExchange{
+//		Code: code, RedirectURI: redirectURI, CodeVerifier: provider.NewSecret(verifier), Nonce: nonce,
+//	})
+//
+// Package loopback makes this login with the user's own browser, and package session keeps its tokens.
+//
+// The package promises:
+//
+//   - Tokens that a method returns without an error have passed every check. An ID token passes those of OpenID Connect
+//     Core 1.0, sections 3.1.3.7, 3.1.3.6 and 12.2, and a logout token those of Back-Channel Logout 1.0, section 2.6.
+//     Only asymmetric signatures by the provider's own keys are accepted.
+//   - Discovery is believed only if it names the issuer to the letter (Discovery 1.0, section 4.3), and endpoints
+//     only if they are https, or plain http on a loopback host where the issuer is too. No redirect is followed.
+//   - A request that may have been acted on is never repeated: a code or a refresh token is used once. MaybeSent tells
+//     whether a failed request may have been acted on.
+//   - Every request has a time limit and every response a size limit.
+//   - Discovery and keys are kept in Config.CacheDir, so a renewal costs one request.
+//   - No error text holds a token, a code or the client secret, not even where the provider repeats it, and no control
+//     character of the provider's.
+//   - An error says what failed and why, by errors.Is, errors.As and Diagnose. It never says what to do about it.
+//
+// It follows RFC 6749 and RFC 9700 (OAuth 2.0), RFC 7636 (PKCE, S256 only), RFC 7009 (revocation), RFC 8414 and
+// OpenID Connect Discovery 1.0, RFC 8628 (device grant), RFC 8707 (resource), RFC 9126 (pushed requests), RFC 9207
+// (iss), OpenID Connect Core 1.0, RP-Initiated Logout 1.0 and Back-Channel Logout 1.0, and what Auth0 does
+// differently.
 package provider
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/words"
 )
 
-// Config names a provider and the client that loopkey is there.
+// Config names a provider and a client that is registered there.
 type Config struct {
-	Issuer            string           // required, as the provider writes it: compared to the letter
+	Issuer            string           // required; compared to the letter with what the provider writes
 	ClientID          string           // required
-	ClientSecret      Secret           // zero: a public client, PKCE alone protects it
-	Auth0             bool             // the issuer is an Auth0 tenant (--domain); also true by itself for *.auth0.com
-	AudienceParameter string           // "audience" or "resource" (RFC 8707); "" chooses by Auth0
-	CacheDir          string           // where discovery and keys are kept between runs; "" keeps them in memory
+	ClientSecret      Secret           // zero: a public client, which PKCE alone protects
+	Auth0             bool             // the issuer is an Auth0 tenant; implied by a host under auth0.com
+	AudienceParameter string           // "audience" or "resource" (RFC 8707); "": audience for Auth0, else resource
+	CacheDir          string           // keeps discovery and keys between processes; "": they are kept in memory
 	AppName           string           // the program, which goes before loopkey in the User-Agent; "": loopkey alone
-	HTTPClient        *http.Client     // nil: one with limits, that honours HTTPS_PROXY and SSL_CERT_FILE
+	HTTPClient        *http.Client     // nil: one with time limits, which honours HTTPS_PROXY and SSL_CERT_FILE
 	Now               func() time.Time // nil: the clock on the wall
 }
 
-// DefaultScope is the scope of a login that asks for none in particular: who the user is, and a refresh token.
+// DefaultScope asks who the user is, and for a refresh token.
 const DefaultScope = "openid profile email offline_access"
 
-// An AuthorizationRequest is what a login asks of the authorization endpoint
-// (OpenID Connect Core 1.0, section 3.1.2.1; RFC 7636, section 4.3).
-type AuthorizationRequest struct {
-	RedirectURI   string
-	State, Nonce  string
-	CodeChallenge string     // S256 of the code verifier
-	Scope         string     // space-separated
-	Audience      string     // sent as `audience` or `resource`
-	Extra         url.Values // organization, connection, login_hint, screen_hint, prompt, acr_values, max_age, ui_locales, invitation
+// A Provider talks to one issuer for one client. It is safe for concurrent use.
+type Provider struct {
+	cfg   Config
+	http  *http.Client
+	plain bool // the issuer is on a loopback host, without TLS
+
+	ahead      atomic.Int64 // the provider's clock less this computer's, in nanoseconds
+	redactions redactions
+
+	mu        sync.Mutex
+	cached    *diskCache
+	keysTried time.Time // of the last request for keys, whether it got a response or not
 }
 
-// A CodeExchange turns the authorization code of one login into tokens, and says what that login sent.
-type CodeExchange struct {
-	Code         Secret
-	RedirectURI  string
-	CodeVerifier Secret
-	Nonce        string
-	Scope        string        // as asked: what an answer without scope means (RFC 6749, section 5.1)
-	Audience     string        // as asked
-	MaxAge       time.Duration // as asked with max_age, then auth_time is demanded; negative or zero: not asked
-	Organization string        // as asked of Auth0, by ID or by name; "": not asked
+// New checks the configuration. It makes no request and reads no file. Its errors wrap ErrConfig.
+func New(cfg Config) (*Provider, error) {
+	u, err := url.Parse(cfg.Issuer)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("%w: issuer %q is no URL of a provider, such as https://acme.eu.auth0.com/",
+			ErrConfig, words.Printable(cfg.Issuer))
+	case u.Scheme != "https" && (u.Scheme != "http" || !localurl.IsLoopback(u.Hostname())):
+		return nil, fmt.Errorf("%w: issuer %q must be https (http is for loopback hosts alone)",
+			ErrConfig, words.Printable(cfg.Issuer))
+	case cfg.ClientID == "":
+		return nil, fmt.Errorf("%w: no client ID", ErrConfig)
+	}
+	if strings.HasSuffix(u.Hostname(), ".auth0.com") {
+		cfg.Auth0 = true
+	}
+	switch cfg.AudienceParameter {
+	case "audience", "resource":
+	case "":
+		cfg.AudienceParameter = "resource" // RFC 8707
+		if cfg.Auth0 {
+			cfg.AudienceParameter = "audience"
+		}
+	default:
+		return nil, fmt.Errorf("%w: audience parameter %q is neither audience nor resource", ErrConfig, cfg.AudienceParameter)
+	}
+	p := &Provider{cfg: cfg, plain: u.Scheme == "http"}
+	if cfg.HTTPClient == nil {
+		p.http = newHTTPClient()
+	} else {
+		own := *cfg.HTTPClient // a copy: the caller's may follow redirects elsewhere
+		p.http = &own
+	}
+	p.http.CheckRedirect = followNone
+	if secret := cfg.ClientSecret.Reveal(); secret != "" {
+		p.redact(secret)
+		p.redact(url.QueryEscape(cfg.ClientID) + ":" + url.QueryEscape(secret)) // as in an Authorization header
+	}
+	return p, nil
 }
 
-// A RefreshRequest asks for new tokens by refresh token (RFC 6749, section 6).
-type RefreshRequest struct {
-	RefreshToken Secret
-	Scope        string // "": as granted
-	Audience     string // "": the default one; sent as `audience` or `resource`
-	// What the first ID token said; a renewed one must say the same (OpenID Connect Core 1.0, section 12.2).
-	Subject  string
-	AuthTime time.Time // zero: the first had none
-	Nonce    string    // "": not known; a renewed one needs none
-	// Organization is its org_id (Auth0); "": it had none.
-	Organization string
-	Unproven     bool // the refresh token came beside an ID token that was not believed: one that is believed is demanded
+// now returns the time by the clock on the wall.
+func (p *Provider) now() time.Time {
+	if p.cfg.Now != nil {
+		return p.cfg.Now()
+	}
+	return clock.Now()
 }
 
-// Tokens are what a provider granted, after every check was passed.
-type Tokens struct {
-	AccessToken   Secret
-	TokenType     string    // Bearer, whatever case the provider writes
-	Expiry        time.Time // the earlier of expires_in and a JWT's exp; zero: the provider did not say
-	Scope         string    // as granted, space-separated
-	Audience      string    // as asked; "" is the provider's default
-	RefreshToken  Secret    // zero: none came (for a renewal: the old one goes on)
-	RefreshExpiry time.Time // refresh_expires_in / refresh_token_expires_in where told; zero: not told
-	SessionExpiry time.Time // the ID token's session_expiry claim where told; zero: not told
-	IDToken       Secret    // zero: none came, which only a renewal may do
-	IDTokenExpiry time.Time
-	Claims        Claims // the ID token's; nil when none came
-	UserInfo      Claims // what UserInfo says that the ID token lacks; nil when it was not asked
-	Unproven      bool   // beside an error of Refresh: an ID token came and was not believed, and none has been since
-}
+// Issuer returns the issuer as configured.
+func (p *Provider) Issuer() string { return p.cfg.Issuer }
 
-// A DeviceCode is a device login that waits for the person (RFC 8628, section 3.2).
-type DeviceCode struct {
-	UserCode                string
-	VerificationURI         string
-	VerificationURIComplete string
-	Expiry                  time.Time
-	Interval                time.Duration
-	deviceCode              Secret
-	scope, audience         string
-}
+// ClientID returns the client ID as configured.
+func (p *Provider) ClientID() string { return p.cfg.ClientID }
+
+// Auth0 reports whether the provider is an Auth0 tenant.
+func (p *Provider) Auth0() bool { return p.cfg.Auth0 }

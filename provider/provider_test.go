@@ -502,3 +502,50 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The code of the package doc is that of the Example.
+func TestDocIsExample(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("provider.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for line := range strings.Lines(string(source)) {
+		if strings.HasPrefix(line, "package ") {
+			break
+		}
+		if strings.HasPrefix(line, "//\t") {
+			code.WriteString(strings.TrimPrefix(line, "//"))
+		}
+	}
+	if code.Len() == 0 || !strings.Contains(string(example), code.String()) {
+		t.Errorf("the Example does not hold this code:\n%s", code.String())
+	}
+}
+
+// What package golang.org/x/oauth2 gets of the tokens.
+func TestOAuth2(t *testing.T) {
+	t.Parallel()
+	tokens := mustLogin(t, connect(t, start(t, tenant.Config{})), "")
+	got := tokens.OAuth2()
+	if got.AccessToken != tokens.AccessToken.Reveal() || got.RefreshToken != tokens.RefreshToken.Reveal() ||
+		got.Type() != "Bearer" || !got.Expiry.Equal(tokens.Expiry) || !got.Valid() {
+		t.Errorf("got %+v", got)
+	}
+	if got.Extra("id_token") != tokens.IDToken.Reveal() || got.Extra("scope") != tokens.Scope || tokens.Scope == "" {
+		t.Errorf("id_token %v, scope %v", got.Extra("id_token"), got.Extra("scope"))
+	}
+	empty := (&provider.Tokens{}).OAuth2()
+	if empty.Valid() || empty.Extra("id_token") != nil || !empty.Expiry.IsZero() {
+		t.Errorf("got %+v", empty)
+	}
+	// A token whose expiry is not known does not expire, as package oauth2 has it.
+	if unknown := (&provider.Tokens{AccessToken: provider.NewSecret("a"), TokenType: "Bearer"}).OAuth2(); !unknown.Valid() {
+		t.Errorf("got %+v", unknown)
+	}
+}

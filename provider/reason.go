@@ -16,8 +16,8 @@ const (
 	ReasonOrganization         Reason = "organization"          // the organization does not fit the user or the client
 	ReasonDeviceGrantOff       Reason = "device_grant_off"      // the client may not log in by device code
 	ReasonGrantNotAllowed      Reason = "grant_not_allowed"     // the client may not use the grant type
-	ReasonClientSecretMissing  Reason = "client_secret_missing" // the client has to authenticate, and no secret is configured
-	ReasonClientSecretWrong    Reason = "client_secret_wrong"   // the client did not authenticate with the configured secret
+	ReasonClientSecretMissing  Reason = "client_secret_missing" // the client has to authenticate, and no secret is set
+	ReasonClientSecretWrong    Reason = "client_secret_wrong"   // the provider did not accept the client secret
 	ReasonInteractionRequired  Reason = "interaction_required"  // prompt=none was sent, and the provider has to ask
 	ReasonDeclined             Reason = "declined"              // the user said no, or may not use the client
 	ReasonScope                Reason = "scope"                 // a scope is unknown or not allowed
@@ -37,7 +37,7 @@ const (
 	ReasonAlgorithm           Reason = "algorithm"             // the token's algorithm is none that is accepted
 	ReasonSymmetricAlgorithm  Reason = "symmetric_algorithm"   // the provider signs with no public key
 	ReasonNoIDToken           Reason = "no_id_token"           // a login brought no ID token
-	ReasonUnproven            Reason = "unproven"              // the session's refresh token came with no ID token that was believed
+	ReasonUnproven            Reason = "unproven"              // no ID token is believed that came with the refresh token
 	ReasonOrganizationUnnamed Reason = "organization_unnamed"  // Auth0 did not put the organization's name in the ID token
 	ReasonOrganizationMissing Reason = "organization_missing"  // the login is of no organization
 	ReasonOrganizationOther   Reason = "organization_other"    // the login is of another organization
@@ -50,7 +50,7 @@ const (
 // Reasons of an AudienceError: which request the audience, Diagnosis.Audience, was asked with.
 const (
 	ReasonAudienceIgnored    Reason = "audience_ignored"     // a login
-	ReasonResourceIgnored    Reason = "resource_ignored"     // a login that sent the parameter resource, to a provider other than Auth0
+	ReasonResourceIgnored    Reason = "resource_ignored"     // a login, by the parameter resource, not to Auth0
 	ReasonAudienceNotRenewed Reason = "audience_not_renewed" // a refresh
 )
 

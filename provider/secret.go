@@ -11,16 +11,15 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// A Secret is a token, a code, a verifier or a client secret. It can't be
-// printed, logged or marshalled by accident: only Reveal gives its value.
+// A Secret is a token, a code, a code verifier or a client secret. It can't be printed, logged or marshalled by
+// accident: only Reveal returns its value.
 //
-// It holds a pointer because fmt prints an unexported field without asking its
-// String method.
+// It holds a pointer because fmt prints an unexported field without asking its String method.
 type Secret struct{ value *string }
 
 const redacted = "[secret]"
 
-// NewSecret returns the secret that holds value; an empty value gives the zero Secret.
+// NewSecret returns a secret with the value. Without a value it is the zero Secret.
 func NewSecret(value string) Secret {
 	if value == "" {
 		return Secret{}
@@ -28,7 +27,7 @@ func NewSecret(value string) Secret {
 	return Secret{&value}
 }
 
-// Reveal returns the value itself. Every call is a place where it could leak.
+// Reveal returns the value, or "" for the zero Secret.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""
@@ -36,52 +35,55 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
-// IsZero reports whether there is no secret.
+// IsZero reports whether there is no value.
 func (s Secret) IsZero() bool { return s.value == nil }
 
-// String returns a placeholder, never the value.
+// String returns a placeholder.
 func (Secret) String() string { return redacted }
 
-// GoString returns a placeholder, never the value.
+// GoString returns a placeholder, for %#v.
 func (Secret) GoString() string { return redacted }
 
-// LogValue returns a placeholder, never the value.
+// LogValue returns a placeholder, for log/slog.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON returns a placeholder, never the value: what must be stored is revealed by hand.
+// MarshalJSON returns a placeholder. Code that stores a secret has to reveal it.
 func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// hushed are secrets that passed between the provider and us. It may repeat them in its own words.
-type hushed struct {
+// redactions are secrets that the provider and the client sent to each other, and that the provider may repeat in a
+// text.
+type redactions struct {
 	mu     sync.Mutex
 	values []string
 }
 
-// mostHushed is more than one command sees; a server forgets the oldest.
-const mostHushed = 64
+// mostRedactions is more than one command sends and receives. A server forgets the oldest.
+const mostRedactions = 64
 
-// keepQuiet notes a secret that no text of the provider's may repeat to the person.
-func (p *Provider) keepQuiet(secret string) {
-	if len(secret) < 4 { // it would blot out words
+// redact makes printable leave the secret out of the provider's texts.
+func (p *Provider) redact(secret string) {
+	if len(secret) < 4 { // every text may hold it by chance
 		return
 	}
-	p.quiet.mu.Lock()
-	defer p.quiet.mu.Unlock()
-	if slices.Contains(p.quiet.values, secret) {
+	r := &p.redactions
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Contains(r.values, secret) {
 		return
 	}
-	if len(p.quiet.values) >= mostHushed {
-		p.quiet.values = p.quiet.values[1:]
+	if len(r.values) >= mostRedactions {
+		r.values = r.values[1:]
 	}
-	p.quiet.values = append(p.quiet.values, secret)
+	r.values = append(r.values, secret)
 }
 
-// printable is Printable for what this provider says, without the secrets that it repeats.
+// printable returns a text of the provider with placeholders for secrets, made fit for a terminal.
 func (p *Provider) printable(s string) string {
-	p.quiet.mu.Lock()
-	defer p.quiet.mu.Unlock()
-	for _, secret := range p.quiet.values {
-		for _, form := range []string{secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))} {
+	p.redactions.mu.Lock()
+	defer p.redactions.mu.Unlock()
+	for _, secret := range p.redactions.values {
+		encoded := base64.StdEncoding.EncodeToString([]byte(secret))
+		for _, form := range []string{secret, url.QueryEscape(secret), encoded} {
 			s = strings.ReplaceAll(s, form, redacted)
 		}
 	}

@@ -16,38 +16,6 @@ const (
 	oldestLogin = 24 * time.Hour // the ID token of a login that was just made is not older
 )
 
-// Checks that a token or a response can fail. Each wraps ErrUntrusted.
-var (
-	ErrIssuer          = fmt.Errorf("%w: issuer", ErrUntrusted)
-	ErrAudience        = fmt.Errorf("%w: audience", ErrUntrusted)
-	ErrNonce           = fmt.Errorf("%w: nonce", ErrUntrusted)
-	ErrSignature       = fmt.Errorf("%w: signature", ErrUntrusted)
-	ErrAlgorithm       = fmt.Errorf("%w: signature algorithm", ErrUntrusted)
-	ErrExpired         = fmt.Errorf("%w: expiry", ErrUntrusted)
-	ErrIssuedAt        = fmt.Errorf("%w: issued at", ErrUntrusted)
-	ErrAuthorizedParty = fmt.Errorf("%w: authorized party", ErrUntrusted)
-	ErrAccessTokenHash = fmt.Errorf("%w: access token hash", ErrUntrusted)
-	ErrSubject         = fmt.Errorf("%w: subject", ErrUntrusted)
-	ErrAuthTime        = fmt.Errorf("%w: authentication time", ErrUntrusted)
-	ErrOrganization    = fmt.Errorf("%w: organization", ErrUntrusted)
-	ErrTokenType       = fmt.Errorf("%w: token type", ErrUntrusted)
-	ErrMalformed       = fmt.Errorf("%w: form", ErrUntrusted)
-)
-
-// An UntrustedError names the check that failed, and what did not fit. It wraps Check, which wraps ErrUntrusted.
-type UntrustedError struct {
-	Check  error         // ErrIssuer, ErrAudience …
-	Detail string        // what did not fit; printable, never a token
-	Reason Reason        // why, where more is known than Check says; else ""
-	Issuer string        // with ReasonIssuerName: what the provider calls itself, in its own words
-	Skew   time.Duration // with ReasonClockBehind and ReasonClockAhead: the provider's clock less this computer's
-}
-
-func (e *UntrustedError) Error() string { return e.Check.Error() + ": " + e.Detail }
-
-// Unwrap returns the check.
-func (e *UntrustedError) Unwrap() error { return e.Check }
-
 // A candidate is a signed JWT that claims to be from the provider and for the client. It is believed once every check
 // of its list has passed.
 type candidate struct {
@@ -69,7 +37,7 @@ type check func(*candidate) error
 // candidate decodes a JWT. Nothing in it is believed yet.
 func (p *Provider) candidate(kind, raw string) (*candidate, error) {
 	if strings.Count(raw, ".") != 2 || len(raw) > maxToken {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the " + kind + " is no signed JWT"}
+		return nil, malformed("the %s is no signed JWT", kind)
 	}
 	claims, err := decodeClaims(raw)
 	if err != nil {
@@ -141,7 +109,8 @@ func (c *candidate) checkExpiry() error {
 	case expiry.IsZero():
 		return c.refuse(ErrExpired, "the %s does not say when it expires", c.kind)
 	case !expiry.After(c.now.Add(-clockLeeway)):
-		return c.p.clockError(ErrExpired, ReasonClockProbablyAhead, "the %s expired %s ago", c.kind, words.Short(c.now.Sub(expiry)))
+		ago := words.Short(c.now.Sub(expiry))
+		return c.p.clockError(ErrExpired, ReasonClockProbablyAhead, "the %s expired %s ago", c.kind, ago)
 	}
 	return nil
 }
@@ -168,7 +137,8 @@ func (c *candidate) checkForm() error {
 
 // futureError is about a token that was issued, or is good from, later than now.
 func (c *candidate) futureError(at time.Time) error {
-	return c.p.clockError(ErrIssuedAt, ReasonClockProbablyBehind, "the %s was issued %s in the future", c.kind, words.Short(at.Sub(c.now)))
+	ahead := words.Short(at.Sub(c.now))
+	return c.p.clockError(ErrIssuedAt, ReasonClockProbablyBehind, "the %s was issued %s in the future", c.kind, ahead)
 }
 
 // clockError is about a token that does not fit this computer's clock. If the Date of the provider's responses does
