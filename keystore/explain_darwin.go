@@ -7,8 +7,8 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// explain puts an error of go-keyring into words. It runs /usr/bin/security,
-// whose exit code is the last byte of the Security framework's code.
+// explain says what an error of go-keyring means. go-keyring runs /usr/bin/security, whose exit code is the last byte
+// of the Security framework's code.
 func explain(err error) (why string, reason Reason) {
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		switch byte(exit.ExitCode()) { //nolint:gosec // the byte is what is compared

@@ -2,17 +2,17 @@
 
 package keystore
 
-// look finds the keychain; here it is part of the system.
+// look finds nothing: here the keychain is part of the system.
 func look() error { return nil }
 
-// lookAfter says that a change is read back; here its answer is to be believed.
-const lookAfter = false
+// readBack does without reading changes back: here an error says that a change was not made.
+const readBack = false
 
-// abandon would end a call that was left behind; here nothing can.
+// abandon does nothing: here a call that was left behind can't be ended.
 func abandon() {}
 
-// vanished would report that an entry was gone when it was its turn; here no call has two steps.
+// vanished reports false: here an entry is found and used in one step.
 func vanished(error) bool { return false }
 
-// copies would count the entries of one name; here there is one at most.
+// copies returns 0: here there is one entry of a name at most.
 func copies(string, string) int { return 0 }

@@ -4,7 +4,7 @@ package keystore
 
 import "github.com/loopkey/loopkey/internal/words"
 
-// explain puts an error of go-keyring into words.
+// explain says what an error of go-keyring means.
 func explain(err error) (why string, reason Reason) {
 	return words.Printable(err.Error()), ReasonNoKeychain
 }

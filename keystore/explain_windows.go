@@ -8,7 +8,7 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// explain puts an error of the Credential Manager into words.
+// explain says what an error of the Credential Manager means.
 func explain(err error) (why string, reason Reason) {
 	switch {
 	case errors.Is(err, windows.ERROR_NO_SUCH_LOGON_SESSION):

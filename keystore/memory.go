@@ -1,12 +1,11 @@
 package keystore
 
 import (
-	"bytes"
 	"context"
 	"sync"
 )
 
-// Memory returns a store that keeps records as long as the process lives.
+// Memory returns a store that keeps records until the process ends.
 func Memory() Store { return &memory{records: map[string]Record{}} }
 
 type memory struct {
@@ -48,12 +47,3 @@ func (m *memory) Delete(ctx context.Context, name string) error {
 	delete(m.records, name)
 	return nil
 }
-
-func check(ctx context.Context, name string) error {
-	if ctx.Err() != nil {
-		return late(ctx)
-	}
-	return checkName(name)
-}
-
-func (r Record) clone() Record { return Record{bytes.Clone(r.Head), bytes.Clone(r.Body)} }

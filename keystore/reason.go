@@ -35,19 +35,19 @@ const (
 	ReasonSandbox       Reason = "sandbox"        // this program may not reach it
 )
 
-// Reasons of an encrypted file.
+// Reasons of an encrypted file. With those after the first two, UnavailableError.Path is the file or folder.
 const (
 	ReasonNoPassphrase    Reason = "no_passphrase"    // the passphrase is empty
 	ReasonWrongPassphrase Reason = "wrong_passphrase" // the passphrase does not open the file
-	ReasonNoFolder        Reason = "no_folder"        // UnavailableError.Path can't be looked at
-	ReasonFolderReadOnly  Reason = "folder_read_only" // UnavailableError.Path can't be made
-	ReasonUnreadable      Reason = "unreadable"       // UnavailableError.Path can't be read
-	ReasonUnwritable      Reason = "unwritable"       // UnavailableError.Path can't be written
-	ReasonUndeletable     Reason = "undeletable"      // UnavailableError.Path can't be removed
-	ReasonExposedFolder   Reason = "exposed_folder"   // the folder UnavailableError.Path is another user's, or open to others
-	ReasonExposedFile     Reason = "exposed_file"     // the file UnavailableError.Path is another user's, or open to others
-	ReasonLink            Reason = "link"             // UnavailableError.Path is a symbolic link
-	ReasonInTheWay        Reason = "in_the_way"       // UnavailableError.Path is neither a folder nor a file, as it must be
+	ReasonNoFolder        Reason = "no_folder"        // the folder can't be looked at
+	ReasonFolderReadOnly  Reason = "folder_read_only" // the folder can't be made
+	ReasonUnreadable      Reason = "unreadable"       // it can't be read
+	ReasonUnwritable      Reason = "unwritable"       // the file can't be written
+	ReasonUndeletable     Reason = "undeletable"      // the file can't be removed
+	ReasonExposedFolder   Reason = "exposed_folder"   // the folder is another user's, or open to others
+	ReasonExposedFile     Reason = "exposed_file"     // the file is another user's, or open to others
+	ReasonLink            Reason = "link"             // it is a symbolic link
+	ReasonInTheWay        Reason = "in_the_way"       // it is no folder where one must be, or no file
 )
 
 // ReasonTooLarge says that the record has more bytes than any store keeps.

@@ -19,12 +19,11 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// lookAfter says that a change is read back: go-keyring takes a dialog that was
-// dismissed for a change that was made.
-const lookAfter = true
+// readBack has each change read back: where its dialog was dismissed, go-keyring says that the change was made.
+const readBack = true
 
-// look finds the D-Bus session before go-keyring does: where there is none,
-// godbus would run dbus-launch, whose daemon outlives the program.
+// look finds the D-Bus session before go-keyring does. Where there is none, godbus would run dbus-launch, whose daemon
+// outlives the program.
 func look() error {
 	const variable = "DBUS_SESSION_BUS_ADDRESS"
 	if address := os.Getenv(variable); address != "" && address != "autolaunch:" {
@@ -38,26 +37,24 @@ func look() error {
 		strings.HasPrefix(string(session), variable+"=") {
 		return nil
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" { // where everybody else looks
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" { // where other programs look
 		bus := filepath.Join(dir, "bus")
 		if _, err := os.Stat(bus); err == nil {
 			return os.Setenv(variable, "unix:path="+dbus.EscapeBusAddressValue(bus))
 		}
 	}
-	return &UnavailableError{
-		Why: "there is no D-Bus session", Reason: ReasonNoBus,
-	}
+	return &UnavailableError{Why: "there is no D-Bus session", Reason: ReasonNoBus}
 }
 
-// abandon ends a call that was left behind, by closing the connection that it
-// waits on; a dialog that it opened goes away with it.
+// abandon ends a call that was left behind by closing the connection on which it waits. A dialog that the call opened
+// is closed with it.
 func abandon() {
 	if conn, err := dbus.SessionBus(); err == nil {
 		_ = conn.Close()
 	}
 }
 
-// copies counts the items that stand for an entry; 0 where that can't be known.
+// copies returns how many items stand for an entry. It returns 0 where it can't tell.
 func copies(service, name string) int {
 	secrets, err := ss.NewSecretService()
 	if err != nil {
@@ -67,8 +64,8 @@ func copies(service, name string) int {
 	return len(items)
 }
 
-// vanished reports that an item was gone when it was its turn. The same of the service or
-// of a collection says nothing about items, so the text has to name one.
+// vanished reports whether go-keyring found an item that was gone when it was used. The same error about the service or
+// a collection says nothing about items, so the error's text has to name one.
 func vanished(err error) bool {
 	e, ok := errors.AsType[dbus.Error](err)
 	if !ok {
@@ -77,7 +74,8 @@ func vanished(err error) bool {
 	switch e.Name {
 	case "org.freedesktop.Secret.Error.NoSuchObject":
 		return true
-	case "org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.UnknownInterface":
+	case "org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod",
+		"org.freedesktop.DBus.Error.UnknownInterface":
 		_, path, _ := strings.Cut(e.Error(), "/org/freedesktop/secrets/collection/")
 		_, item, _ := strings.Cut(path, "/")
 		return item != ""
@@ -85,8 +83,8 @@ func vanished(err error) bool {
 	return false
 }
 
-// explain puts an error of go-keyring into words. It has few error values, so
-// the rest is told by its types and texts.
+// explain says what an error of go-keyring means. go-keyring has few error values, so the types and the texts of its
+// other errors have to tell.
 func explain(err error) (why string, reason Reason) {
 	if e, ok := errors.AsType[dbus.Error](err); ok {
 		return explainReply(e)
@@ -101,8 +99,8 @@ func explain(err error) (why string, reason Reason) {
 	switch {
 	case strings.Contains(text, "failed to unlock correct collection"):
 		return explainLocked(text)
-	case errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, dbus.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, net.ErrClosed), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
 		return "the D-Bus session closed the connection", ReasonBusClosed
 	case strings.HasPrefix(text, "dbus: ") && strings.Contains(text, " address"):
 		return "what DBUS_SESSION_BUS_ADDRESS holds is no address of a D-Bus session", ReasonBusAddress
@@ -129,8 +127,8 @@ func explainReply(e dbus.Error) (why string, reason Reason) {
 	return "the Secret Service answered: " + words.Printable(e.Error()), ReasonFailed
 }
 
-// explainLocked tells a collection that is not there from one that stayed
-// locked: go-keyring says the same of both, so the Secret Service is asked.
+// explainLocked tells a collection that is not there from one that stayed locked. go-keyring says the same about both,
+// so the Secret Service is asked.
 func explainLocked(text string) (why string, reason Reason) {
 	if !strings.Contains(text, "/aliases/default") {
 		return locked()

@@ -4,5 +4,5 @@ package keystore
 
 import "os"
 
-// syncDir makes a rename last; here directories can't be synced.
+// syncDir does nothing: here a directory can't be synced.
 func syncDir(*os.File) error { return nil }

@@ -4,5 +4,5 @@ package keystore
 
 import "os"
 
-// syncDir makes a rename last.
+// syncDir makes a rename in the directory outlast a power cut.
 func syncDir(dir *os.File) error { return dir.Sync() }

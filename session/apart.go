@@ -15,7 +15,7 @@ var ErrNotApart = errors.New("no process of its own for the renewal")
 // An order is a renewal for another process to make.
 type order struct {
 	wire.Header
-	Token    string `json:"refresh_token_sha256"` // the fingerprint of the refresh token to use; a session without it is renewed
+	Token    string `json:"refresh_token_sha256"` // the fingerprint of the refresh token to use
 	Audience string `json:"audience,omitempty"`
 	Scope    string `json:"scope,omitempty"`
 }
@@ -54,9 +54,9 @@ func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state,
 }
 
 // Renew makes the renewal for which another process called Config.Apart with the order. It calls tell once with the
-// reply that Config.Apart has to return: when the renewal is done, or earlier where the keystore takes its time, because
-// a person waits for the reply. Renew goes on to the end whatever becomes of the other process, for little more than a
-// minute at most.
+// reply that Config.Apart has to return: when the renewal is done, or earlier where the keystore takes its time,
+// because a person waits for the reply. Renew goes on to the end whatever becomes of the other process, for little more
+// than a minute at most.
 func (s *Session) Renew(ctx context.Context, ordered []byte, tell func(reply []byte)) {
 	var once sync.Once
 	say := func(st *state, err error) {

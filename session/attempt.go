@@ -12,9 +12,9 @@ import (
 	"github.com/loopkey/loopkey/internal/wire"
 )
 
-// An attempt is a renewal that has begun. It is noted in a file beside the lock until the renewal has succeeded, so that
-// the next caller learns what happened to the refresh token where the process was killed or the network gave no response.
-// It holds no secret.
+// An attempt is a renewal that has begun. It is noted in a file beside the lock until the renewal has succeeded, so
+// that the next caller learns what happened to the refresh token where the process was killed or the network gave no
+// response. It holds no secret.
 type attempt struct {
 	Token  string    `json:"refresh_token_sha256"` // the fingerprint of the refresh token that was used
 	Began  time.Time `json:"began"`
@@ -39,8 +39,8 @@ func fingerprint(refreshToken string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// noteAttempt notes that the refresh token is being used, or, with failed, that the attempt failed and whether the refresh
-// token may be used up. An attempt that can't be noted is no reason not to renew.
+// noteAttempt notes that the refresh token is being used, or, with failed, that the attempt failed and whether the
+// refresh token may be used up. An attempt that can't be noted is no reason not to renew.
 func (s *Session) noteAttempt(st *state, failed error, usedUp bool) {
 	a := attempt{Token: fingerprint(st.RefreshToken), Began: s.cfg.Now()}
 	if failed != nil {
@@ -54,8 +54,8 @@ func (s *Session) noteAttempt(st *state, failed error, usedUp bool) {
 func (s *Session) forgetAttempt() { _ = os.Remove(s.attemptFile()) }
 
 // afterAttempt looks at the attempt before with the same refresh token. If that failed after the caller came, its error
-// is the caller's too: many callers that wait must not each send a request to a provider that fails. If its response may
-// have been lost, the user is told.
+// is the caller's too: many callers that wait must not each send a request to a provider that fails. If its response
+// may have been lost, the user is told.
 func (s *Session) afterAttempt(st *state, asked time.Time) error {
 	var a attempt
 	data, err := private.Read(s.attemptFile(), attemptLimit)

@@ -73,7 +73,8 @@ func (s *Session) Replace(
 		replaced = provider.NewSecret(old.RefreshToken)
 	case errors.Is(err, keystore.ErrUnavailable):
 		return replaced, err
-	case errors.Is(err, ErrNotLoggedIn), errors.Is(err, keystore.ErrCorrupt): // only a new login may replace what can't be read
+	case errors.Is(err, ErrNotLoggedIn):
+	case errors.Is(err, keystore.ErrCorrupt): // a new login is the one thing that may replace what can't be read
 	default:
 		return replaced, err
 	}
@@ -117,9 +118,9 @@ func (s *Session) remember() (forget func()) {
 // then drops the oldest.
 //
 // RFC 7009, section 2.1, lets a provider revoke the whole grant with the token, and a second login of the same browser
-// may share that grant. Where that can happen, Retire uses the new refresh token once. If the provider refuses it, again
-// is true: the login has to be repeated, and Retire will revoke nothing that time. The error is that of the revocation
-// or of the trial; the login stands.
+// may share that grant. Where that can happen, Retire uses the new refresh token once. If the provider refuses it,
+// again is true: the login has to be repeated, and Retire will revoke nothing that time. The error is that of the
+// revocation or of the trial; the login stands.
 func (s *Session) Retire(ctx context.Context, replaced provider.Secret) (again bool, err error) {
 	if replaced.IsZero() {
 		return false, nil

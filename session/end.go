@@ -36,9 +36,9 @@ type Ended struct {
 	NoteError          error // why the note of Config.Known could not be removed
 }
 
-// End revokes the refresh token (RFC 7009), deletes the session, and returns the URLs that end the provider's session in
-// a browser. It deletes the session whatever the provider says or fails to say. The error says that the session is not
-// deleted; what was done before is in Ended.
+// End revokes the refresh token (RFC 7009), deletes the session, and returns the URLs that end the provider's session
+// in a browser. It deletes the session whatever the provider says or fails to say. The error says that the session is
+// not deleted; what was done before is in Ended.
 func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	var ended Ended
 	lock, err := s.lock.acquire(ctx)

@@ -18,7 +18,8 @@ var (
 	// ErrRefreshRefused says that the provider refused the refresh token: it is expired, revoked, or was used twice.
 	ErrRefreshRefused = fmt.Errorf("%w: the provider no longer accepts its refresh token", ErrCannotRenew)
 	// ErrNoRefreshToken says that the login brought no refresh token.
-	ErrNoRefreshToken = fmt.Errorf("%w: the login brought no refresh token (offline_access was not granted)", ErrCannotRenew)
+	ErrNoRefreshToken = fmt.Errorf(
+		"%w: the login brought no refresh token (offline_access was not granted)", ErrCannotRenew)
 	// ErrExpired says that the session reached the end that the provider set for it.
 	ErrExpired = fmt.Errorf("%w: it reached the end that the provider set for it", ErrCannotRenew)
 	// ErrNoIDToken says that the ID token has expired and the provider sends none on renewal.
@@ -35,13 +36,14 @@ var (
 var (
 	// ErrReplyLost says that the response to the last renewal was lost, so that the same refresh token is used once more.
 	// A provider that replaces refresh tokens may take that for theft and end the session.
-	ErrReplyLost = errors.New("the provider's response to the last renewal was lost, so its refresh token is used once more")
+	ErrReplyLost = errors.New(
+		"the provider's response to the last renewal was lost, so its refresh token is used once more")
 	// ErrNotNoted says that Config.Known was not noted.
 	ErrNotNoted = errors.New("this login is not noted")
 )
 
-// An AudienceError says that the login brought no token for an audience, and that asking this provider for one could end
-// the session. It wraps ErrCannotRenew.
+// An AudienceError says that the login brought no token for an audience, and that asking this provider for one could
+// end the session. It wraps ErrCannotRenew.
 type AudienceError struct{ Audience string }
 
 func (e *AudienceError) Error() string {

@@ -13,18 +13,17 @@ import (
 	"github.com/loopkey/loopkey/internal/private"
 )
 
-// lockLimit is how long to wait for another process: longer than a renewal may take.
+// lockLimit is how long to wait for another process. It is longer than a renewal may take.
 const lockLimit = renewLimit + saveLimit + 5*time.Second
 
-// A fileLock is shared by all processes of the person. It is two files: the turn,
-// whose holder may change the session, and the work, held while it is changed. They
-// are two because the work of a renewal may be done by a process that outlives the
-// one whose turn it is. Whoever changes the session holds the work, and takes it
-// only in its turn, but for the process that was ordered to.
+// A fileLock is shared by all processes of the user. It is two files: the turn, whose holder may change the session,
+// and the work, which is held while the session is changed. They are two because the work of a renewal may be done by a
+// process that outlives the one that has its turn. A process that changes the session holds the work, and takes the
+// work only in its turn. The exception is a process that was ordered to renew: it takes the work in another process's
+// turn.
 //
-// The files hold nothing and are never deleted: a process that waits on a deleted
-// file would be alone with it. The turn's modification time says when the session
-// last changed.
+// The files are empty and are never deleted: a process that waits on a deleted file would be alone with it. The turn's
+// modification time says when the session last changed.
 type fileLock struct{ dir, name string }
 
 func (l *fileLock) turn() string { return filepath.Join(l.dir, l.name+".lock") }
@@ -39,7 +38,7 @@ func (l *fileLock) open(path string) (*flock.Flock, error) {
 	return flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink)), nil
 }
 
-// A held lock is this process's turn, and its work unless that was handed over.
+// A held lock is this process's turn, and the work unless that was handed over.
 type held struct{ turn, work *flock.Flock }
 
 func (h *held) release() {
@@ -47,10 +46,10 @@ func (h *held) release() {
 	_ = h.turn.Close()
 }
 
-// handOver lets another process do the work while the turn stays ours.
+// handOver lets another process do the work while this one keeps its turn.
 func (h *held) handOver() { _ = h.work.Close() }
 
-// tryAcquire takes the lock if it is nobody's turn; it is nil if it is somebody's.
+// tryAcquire takes the lock if no process has its turn. Otherwise it returns nil.
 func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
 	turn, err := l.open(l.turn())
 	if err != nil {
@@ -67,7 +66,7 @@ func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
 	return l.withWork(ctx, turn)
 }
 
-// acquire waits for the lock and takes it alone.
+// acquire waits for the lock and takes it.
 func (l *fileLock) acquire(ctx context.Context) (*held, error) {
 	turn, err := l.wait(ctx, l.turn(), (*flock.Flock).Lock)
 	if err != nil {
@@ -76,7 +75,8 @@ func (l *fileLock) acquire(ctx context.Context) (*held, error) {
 	return l.withWork(ctx, turn)
 }
 
-// withWork takes the work too: somebody may still be at it whose turn ended with its process.
+// withWork waits for the work too: a process that was ordered to renew may still do it, after the one that ordered it
+// died.
 func (l *fileLock) withWork(ctx context.Context, turn *flock.Flock) (*held, error) {
 	work, err := l.acquireWork(ctx)
 	if err != nil {
@@ -90,10 +90,11 @@ func (l *fileLock) acquireWork(ctx context.Context) (*flock.Flock, error) {
 	return l.wait(ctx, l.work(), (*flock.Flock).Lock)
 }
 
-// errChanged: the session changed while somebody waited for their turn.
+// errChanged says that the session changed during the wait.
 var errChanged = errors.New("the session has changed")
 
-// idle waits until it is nobody's turn, or with errChanged until the session has changed since it was seen.
+// idle waits until no process has its turn, and shares that with all who wait. It returns errChanged as soon as the
+// session has changed since it was seen.
 func (l *fileLock) idle(ctx context.Context, seen time.Time) (*flock.Flock, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -115,10 +116,11 @@ func (l *fileLock) idle(ctx context.Context, seen time.Time) (*flock.Flock, erro
 	return l.wait(ctx, l.turn(), (*flock.Flock).RLock)
 }
 
-const lookEvery = 300 * time.Millisecond // at a change of the session, by one stat
+// lookEvery is how often idle looks for a change of the session, by one stat.
+const lookEvery = 300 * time.Millisecond
 
-// wait blocks in the kernel, which is fairer and faster than asking again and
-// again; who stops waiting lets go of the lock when it comes.
+// wait blocks in the kernel, which is fairer and faster than to ask again and again. If ctx ends first, the lock is
+// released as soon as the kernel grants it.
 func (l *fileLock) wait(ctx context.Context, path string, take func(*flock.Flock) error) (*flock.Flock, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, ErrLocked)
 	defer cancel()
@@ -151,7 +153,7 @@ func unusable(path string, err error) error {
 	return fmt.Errorf("the session's lock: %w", err)
 }
 
-// touch lets other processes notice a change. It is a hint, so its failure is none.
+// touch lets other processes notice a change. That is a hint, so a failure is ignored.
 func (l *fileLock) touch() {
 	now := time.Now()
 	_ = os.Chtimes(l.turn(), now, now)

@@ -21,7 +21,7 @@ type Options struct {
 	ClientSecret     provider.Secret // zero: a public client
 	Auth0            bool            // the issuer is an Auth0 tenant under a domain of its own
 	Profile          string          // tells apart the sessions of one client; "": default
-	AppName          string          // names the keychain's service and the folders; "": loopkey, whose sessions are shared then
+	AppName          string          // names the keychain's service and the folders; "": loopkey, to share its sessions
 	Store            keystore.Store  // nil: the OS keychain
 	StateDir         string          // holds the session's lock; "": the platform's folder for AppName
 	CacheDir         string          // holds what the provider publishes; "": the platform's folder for AppName
@@ -32,8 +32,8 @@ type Options struct {
 const loopkey = "loopkey"
 
 // Open returns the session of a client at a provider. It makes no request to the provider. It asks the store once, so
-// that a keychain that can't be used is known before anybody logs in: then the error wraps keystore.ErrUnavailable. That
-// nobody is logged in is no error. Options that can't be used are provider.ErrConfig.
+// that a keychain that can't be used is known before anybody logs in: then the error wraps keystore.ErrUnavailable.
+// That nobody is logged in is no error. Options that can't be used are provider.ErrConfig.
 func Open(ctx context.Context, o Options) (*Session, error) {
 	app, profile := cmp.Or(o.AppName, loopkey), cmp.Or(o.Profile, "default")
 	for what, name := range map[string]string{"application": app, "profile": profile} {
@@ -44,7 +44,8 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	folders := private.FoldersOf(app, os.Getenv)
 	stateDir := cmp.Or(o.StateDir, folders.State)
 	if stateDir == "" {
-		return nil, fmt.Errorf("%w: there is no folder for the session's lock: set %s", provider.ErrConfig, private.HomeVariable())
+		return nil, fmt.Errorf("%w: there is no folder for the session's lock: set %s",
+			provider.ErrConfig, private.HomeVariable())
 	}
 	p, err := provider.New(provider.Config{
 		Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Auth0: o.Auth0,

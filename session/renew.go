@@ -78,8 +78,9 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 	return s.named(errors.New("the session was replaced while it was being renewed: ask again"))
 }
 
-// await waits until no process has its turn, and reports whether the session has by then what the caller wants. It looks
-// at the session also whenever that changes: the process that has its turn may have been stopped after the change.
+// await waits until no process has its turn, and reports whether the session has by then what the caller wants. It
+// looks at the session also whenever that changes: the process that has its turn may have been stopped after the
+// change.
 func (s *Session) await(ctx context.Context, r renewal) (done bool, err error) {
 	seen := r.seen
 	for {
@@ -168,8 +169,8 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 	return nil
 }
 
-// keepRotated stores the refresh token of a response whose access token is not handed out, because the old refresh token
-// may be used up. It keeps nothing else of that response.
+// keepRotated stores the refresh token of a response whose access token is not handed out, because the old refresh
+// token may be used up. It keeps nothing else of that response.
 func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens, slow func(error)) error {
 	if t.RefreshToken.IsZero() {
 		return nil

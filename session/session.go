@@ -77,8 +77,8 @@ func (s *Session) Name() string { return s.name }
 // Provider returns the provider of the session.
 func (s *Session) Provider() *provider.Provider { return s.cfg.Provider }
 
-// Changed returns when a process of this machine last stored or deleted the session (zero: never). It costs one stat, so
-// a server may ask often.
+// Changed returns when a process of this machine last stored or deleted the session (zero: never). It costs one stat,
+// so a server may ask often.
 func (s *Session) Changed() time.Time { return s.lock.touched() }
 
 func (s *Session) named(err error) error { return fmt.Errorf("profile %q: %w", s.cfg.Profile, err) }

@@ -11,8 +11,8 @@ import (
 
 const stateVersion = 1
 
-// A state is a session as it is stored. The head is all that is read to hand out a token that is still good; the body is
-// read to renew the session or to describe it.
+// A state is a session as it is stored. The head is all that is read to hand out a token that is still good; the body
+// is read to renew the session or to describe it.
 type state struct {
 	head
 	body
@@ -46,10 +46,10 @@ type body struct {
 	RefreshToken       string        `json:"refresh_token,omitempty"`
 	RefreshExpiry      time.Time     `json:"refresh_expiry,omitzero"`
 	RefreshRefused     bool          `json:"refresh_refused,omitempty"`
-	Unproven           bool          `json:"unproven,omitempty"` // the refresh token came beside an ID token that was not believed
+	Unproven           bool          `json:"unproven,omitempty"` // its ID token was not believed
 	LoggedIn           time.Time     `json:"logged_in"`
 	Renewed            time.Time     `json:"renewed,omitzero"`
-	Granted            []string      `json:"granted_audiences,omitempty"` // audiences that the refresh token may be used for
+	Granted            []string      `json:"granted_audiences,omitempty"` // what the refresh token may be used for
 	Others             []storedToken `json:"access_tokens,omitempty"`
 	RevocationCascades bool          `json:"revocation_cascades,omitempty"`
 }

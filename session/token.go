@@ -26,8 +26,8 @@ type AccessToken struct {
 }
 
 // AccessToken returns a token that lives for at least r.MinLifetime. Where the provider's tokens are shorter-lived than
-// that, it returns one that was just renewed; where a better one can't be had because the provider can't be reached, one
-// that has not expired.
+// that, it returns one that was just renewed; where a better one can't be had because the provider can't be reached,
+// one that has not expired.
 //
 // Its errors wrap ErrNotLoggedIn, ErrCannotRenew, ErrLocked, or the errors of the keystore and the provider. A
 // *ScopeError says that r.Scope was not granted. A provider that can't be reached leaves the session as it is.
@@ -76,7 +76,9 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 
 // IDToken returns the ID token and its expiry. A token with less than minLifetime left is renewed first, any token if
 // force is set. Where the provider sends none on renewal, the old one is returned until it expires, then ErrNoIDToken.
-func (s *Session) IDToken(ctx context.Context, minLifetime time.Duration, force bool) (provider.Secret, time.Time, error) {
+func (s *Session) IDToken(
+	ctx context.Context, minLifetime time.Duration, force bool,
+) (provider.Secret, time.Time, error) {
 	asked, seen := s.cfg.Now(), s.lock.touched()
 	st, err := s.load(ctx)
 	if err != nil {

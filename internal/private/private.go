@@ -1,6 +1,5 @@
-// Package private keeps what lies in loopkey's folders this person's own: it
-// makes folders that nobody else can enter, and reads no file that somebody else
-// may have put there.
+// Package private keeps a program's files the user's own. It makes folders that no other user can enter, and reads no
+// file that another user may have put there.
 package private
 
 import (
@@ -15,10 +14,10 @@ import (
 	"time"
 )
 
-// Dir makes the folder, and those above it, so that nobody else can enter it. One
-// that is there is closed to others; one that others can write in, or that is not
-// this user's, is refused, since what lies in it may be theirs. So is another user's
-// link in its place: it would choose which of our folders is closed and written in.
+// Dir makes a folder, and those above it, that no other user can enter. A folder that is there already is closed to
+// others. It is refused if it belongs to another user or if others can write in it, because what is in it may be
+// theirs. Another user's link in its place is refused too: it would choose which of this user's folders is closed and
+// written in.
 func Dir(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
@@ -45,8 +44,7 @@ func Dir(path string) error {
 	return nil
 }
 
-// Read reads a file of at most limit bytes, which only this user can have written. A
-// longer one is cut off.
+// Read reads a file that only this user can have written. It reads limit bytes at most.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|NoLink, 0)
 	if err != nil {
@@ -66,8 +64,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit))
 }
 
-// Replace writes a file of this user's alone, whole or not at all. A link in its
-// place is replaced, not followed.
+// Replace writes a file that is this user's alone, whole or not at all. A link in its place is replaced, not followed.
 func Replace(path string, data []byte) error {
 	dir, name := filepath.Split(path)
 	sweep(dir, name)
@@ -88,12 +85,12 @@ func Replace(path string, data []byte) error {
 
 const (
 	temporary  = ".tmp"
-	abandoned  = 10 * time.Minute // after which nobody is still writing a temporary file
-	mostInside = 1000             // names in a folder that is swept
+	abandoned  = 10 * time.Minute // the age at which no process is still writing a temporary file
+	mostInside = 1000             // names that are read of a folder
 )
 
-// sweep removes the temporary files that killed processes left beside the file, from
-// a folder that nobody else can write in.
+// sweep removes the temporary files that killed processes left beside a file. It leaves a folder alone that others can
+// write in.
 func sweep(dir, name string) {
 	dir = filepath.Clean(dir)
 	folder, err := os.Open(dir)
@@ -108,7 +105,7 @@ func sweep(dir, name string) {
 	for _, left := range names {
 		random, ours := strings.CutPrefix(left, name+".")
 		random, ends := strings.CutSuffix(random, temporary)
-		if !ours || !ends || strings.Trim(random, "0123456789") != "" { // as os.CreateTemp makes them
+		if !ours || !ends || strings.Trim(random, "0123456789") != "" { // os.CreateTemp puts digits there
 			continue
 		}
 		path := filepath.Join(dir, left)
@@ -119,14 +116,14 @@ func sweep(dir, name string) {
 	}
 }
 
-// Socket says why a socket can't be trusted to be this user's: it is none, or somebody
-// else made it or could put another in its place.
+// Socket returns nil if path is a socket of this user, and otherwise why not: it is no socket, or another user made it
+// or could put another one in its place.
 func Socket(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return err
 	}
-	if info.Mode().Type() != fs.ModeSocket && runtime.GOOS != "windows" { // there it is no type of its own
+	if info.Mode().Type() != fs.ModeSocket && runtime.GOOS != "windows" { // where a socket has no type of its own
 		return fmt.Errorf("%s is no socket", path)
 	}
 	folder, err := os.Stat(filepath.Dir(path))
@@ -139,16 +136,16 @@ func Socket(path string) error {
 	return nil
 }
 
-// Exposed says in words that a file or folder is another user's, or that others can do
-// with it what the bits of mode say; "" if neither.
+// Exposed returns in words that a file or folder belongs to another user, or that its mode has one of bits. It returns
+// "" if neither is so.
 func Exposed(info fs.FileInfo, bits fs.FileMode) string { return exposed(info, bits) }
 
-// Foreign reports that a file or folder belongs to neither this user nor root, so that
-// somebody else decides what it holds.
+// Foreign reports whether a file or folder belongs to neither this user nor root, so that another user decides what it
+// holds.
 func Foreign(info fs.FileInfo) bool { return foreign(info) }
 
-// Keeps says why a folder, or the one that a link leads to, does not keep what this user
-// makes in it from being renamed and replaced by others; "" if it does.
+// Keeps returns "" if other users can't rename or replace what this user makes in a folder, or in the one that a link
+// leads to. Otherwise it returns why they can.
 func Keeps(path string) (why string) {
 	info, err := os.Stat(path)
 	switch {

@@ -15,8 +15,8 @@
 //	}
 //	return kinds.Err(r.Failure)
 //
-// Whatever comes in is foreign: its length is bounded, its texts are made printable, and no error of this package quotes
-// it, for it may hold a secret.
+// Whatever comes in is foreign: its length is bounded, its texts are made printable, and no error of this package
+// quotes it, for it may hold a secret.
 package wire
 
 import (

@@ -16,8 +16,9 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 )
 
-// Run tests the stores that open returns. open is called once for each subtest, and returns a store that holds no record
-// named in it yet: each subtest deletes what it saved. A store that implements keystore.Reserver is tested for that too.
+// Run tests the stores that open returns. open is called once for each subtest, and returns a store that holds no
+// record named in it yet: each subtest deletes what it saved. A store that implements keystore.Reserver is tested for
+// that too.
 //
 // The subtests run one after the other, and each makes some dozens of calls.
 func Run(t *testing.T, open func(t *testing.T) keystore.Store) {
@@ -300,9 +301,11 @@ func same(t *testing.T, s keystore.Store, name string, want keystore.Record) {
 // gone fails unless the record is not found.
 func gone(t *testing.T, s keystore.Store, when string) {
 	t.Helper()
-	for call, read := range map[string]func(context.Context, string) (keystore.Record, error){"Head": s.Head, "Load": s.Load} {
-		_, err := read(t.Context(), name)
-		if !errors.Is(err, keystore.ErrNotFound) || errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrCorrupt) {
+	_, headErr := s.Head(t.Context(), name)
+	_, loadErr := s.Load(t.Context(), name)
+	for call, err := range map[string]error{"Head": headErr, "Load": loadErr} {
+		otherKind := errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrCorrupt)
+		if !errors.Is(err, keystore.ErrNotFound) || otherKind {
 			t.Errorf("%s, %s: %v", when, call, err)
 		}
 	}
