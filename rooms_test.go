@@ -27,7 +27,8 @@ internal/licences:
 internal/localhost: internal/localurl internal/words
 internal/localurl:
 internal/login: internal/clock internal/localhost internal/localurl internal/words provider
-internal/pages: internal/layout internal/private internal/words provider
+internal/markdown:
+internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
 internal/sharedstore: internal/private internal/wire keystore
 internal/tenant:

@@ -301,6 +301,8 @@ func (r *frontMatterReader) value(n *yaml.Node) (value want, rest string, err er
 	case value.quoted:
 	case value.text == "~" || strings.EqualFold(value.text, "null"):
 		return want{}, "", r.errorf(n, "null is no value")
+	case strings.HasSuffix(value.text, ":"):
+		return want{}, "", r.errorf(n, "a value that ends with a colon is known only between quotes")
 	case strings.ContainsRune(marks, rune(value.text[0])) && !isNegative(value.text):
 		return want{}, "", r.errorf(n, "a value that begins with %q is known only between quotes", value.text[:1])
 	}

@@ -152,6 +152,7 @@ func TestReadFrontMatterRefuses(t *testing.T) {
 		"a mark before a claim":   {"---\nrequire:\n  :a: b\n---\n", 3},
 		"swallowed by quotes":     {"---\ndescription: \"a\nrequire: {a: b}\n\"\n---\n", 3},
 		"swallowed by brackets":   {"---\ntags: [a,\nrequire: {a: b}\n]\n---\n", 3},
+		"colon before a bracket":  {"---\nacr: [a:]\n---\n", 2},
 		"comment without a space": {"---\ntitle: 'a'#b\n---\n", 2},
 		"error after many lines":  {"---\n" + strings.Repeat("# a\n", 100) + "title: a: b\n---\n", 2},
 	} {

@@ -4,43 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"html/template"
-	"net/url"
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode"
 
-	"github.com/yuin/goldmark"
-	"github.com/yuin/goldmark/ast"
-	"github.com/yuin/goldmark/extension"
-	east "github.com/yuin/goldmark/extension/ast"
-	"github.com/yuin/goldmark/parser"
-	"github.com/yuin/goldmark/renderer"
-	"github.com/yuin/goldmark/text"
-	"github.com/yuin/goldmark/util"
-
+	"github.com/loopkey/loopkey/internal/markdown"
 	"github.com/loopkey/loopkey/internal/words"
 )
-
-// markdown renders GitHub's flavour of CommonMark. HTML in the source is left
-// out, and links to javascript: and the like are, too (goldmark's safe mode).
-// There is no highlighter: the one there is costs every command 30 million
-// instructions at its start.
-var markdown = sync.OnceValue(func() goldmark.Markdown {
-	return goldmark.New(
-		goldmark.WithExtensions(
-			// Alignment by attribute: a style attribute is against our own policy.
-			extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute)),
-			extension.Strikethrough, extension.Linkify, extension.TaskList,
-		),
-		goldmark.WithParserOptions(
-			parser.WithAutoHeadingID(),
-			parser.WithASTTransformers(util.Prioritized(pictures{}, 100)),
-		),
-		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(blocks{}, 100))),
-	)
-})
 
 // A document is a rendered Markdown file.
 type document struct {
@@ -50,25 +21,21 @@ type document struct {
 	body    template.HTML
 }
 
-// renderMarkdown renders the text of a Markdown file after its front matter. at
-// is the file's URL path, from which relative ones in it lead on.
-func renderMarkdown(fm frontMatter, source []byte, at string) (document, error) {
-	pc := parser.NewContext(parser.WithIDs(&headingIDs{}))
-	pc.Set(baseKey, at)
-	md := markdown()
-	root := md.Parser().Parse(text.NewReader(source), parser.WithContext(pc))
-	var out bytes.Buffer
-	if err := md.Renderer().Render(&out, source, root); err != nil {
-		return document{}, err
-	}
+// renderMarkdown renders the text of a Markdown file after its front matter. at is the file's URL path, from which
+// relative ones in it lead on.
+func renderMarkdown(fm frontMatter, source []byte, at string) document {
+	root := markdown.Parse(string(source))
+	replacePictures(root, at)
+	r := renderer{ids: headingIDs{}}
+	root.Walk(r.draw)
 	doc := document{
 		title: pageTitle(fm, source, at),
-		body:  template.HTML(out.String()), //nolint:gosec // goldmark's safe mode escapes what came from the file
+		body:  template.HTML(r.out.String()), //nolint:gosec // the renderer escapes all that came from the file
 	}
-	if h, ok := root.FirstChild().(*ast.Heading); !ok || h.Level != 1 {
+	if h := root.FirstChild; h == nil || h.Kind != markdown.Heading || h.Level != 1 {
 		doc.heading = doc.title
 	}
-	return doc, nil
+	return doc
 }
 
 // pageTitle returns what to call a Markdown file: the title of its front matter, else its first heading, else its name.
@@ -82,8 +49,8 @@ func pageTitle(fm frontMatter, source []byte, name string) string {
 	return words.Line(strings.TrimSuffix(path.Base(name), path.Ext(name)), 200)
 }
 
-// firstHeading returns the text of the first "# " heading outside of code. The index asks this of every file, so
-// it parses no more than that line.
+// firstHeading returns the text of the first "# " heading outside of code. The index asks this of every file, so it
+// parses no more than that line.
 func firstHeading(source []byte) string {
 	fence := ""
 	for raw := range bytes.Lines(source) {
@@ -96,38 +63,19 @@ func firstHeading(source []byte) string {
 		case strings.HasPrefix(line, "```"), strings.HasPrefix(line, "~~~"):
 			fence = line[:3]
 		case strings.HasPrefix(line, "# ") && !bytes.HasPrefix(raw, []byte("    ")) && raw[0] != '\t':
-			return plainText([]byte(line))
+			return markdown.Parse(line).PlainText()
 		}
 	}
 	return ""
 }
 
-// plainText returns the text of a line of Markdown without its marks.
-func plainText(source []byte) string {
-	var b strings.Builder
-	root := markdown().Parser().Parse(text.NewReader(source))
-	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if !entering {
-			return ast.WalkContinue, nil
-		}
-		switch n := n.(type) {
-		case *ast.Text:
-			b.Write(util.ResolveEntityNames(util.ResolveNumericReferences(util.UnescapePunctuations(n.Segment.Value(source)))))
-		case *ast.AutoLink:
-			b.Write(n.Label(source))
-		}
-		return ast.WalkContinue, nil
-	})
-	return b.String()
-}
+// headingIDs are the ids of a page's headings, each once.
+type headingIDs map[string]bool
 
-// headingIDs gives headings ids from their text, in any script, each once.
-type headingIDs struct{ used map[string]bool }
-
-// Generate returns the id of a heading with this text.
-func (ids *headingIDs) Generate(value []byte, _ ast.NodeKind) []byte {
+// add returns an id made from the text of a heading, in any script.
+func (ids headingIDs) add(text string) string {
 	var b strings.Builder
-	for _, c := range strings.ToLower(string(value)) {
+	for _, c := range strings.ToLower(text) {
 		switch {
 		case unicode.IsLetter(c) || unicode.IsNumber(c) || unicode.IsMark(c):
 			b.WriteRune(c)
@@ -140,148 +88,233 @@ func (ids *headingIDs) Generate(value []byte, _ ast.NodeKind) []byte {
 		base = "section"
 	}
 	id := base
-	for n := 1; ids.used[id] || reservedIDs[id]; n++ {
+	for n := 1; ids[id] || isReserved(id); n++ {
 		id = base + "-" + strconv.Itoa(n)
 	}
-	ids.Put([]byte(id))
-	return []byte(id)
+	ids[id] = true
+	return id
 }
 
-// Put marks an id as used.
-func (ids *headingIDs) Put(value []byte) {
-	if ids.used == nil {
-		ids.used = map[string]bool{}
-	}
-	ids.used[string(value)] = true
+// isReserved reports whether the frame around a page has an element with that id.
+func isReserved(id string) bool { return id == "main" || id == "q" || id == "waiting" }
+
+// A renderer writes the HTML of a tree. It leaves HTML in the source out, and escapes everything else.
+type renderer struct {
+	out      bytes.Buffer
+	ids      headingIDs
+	id       string // of the heading that is drawn
+	pictures int    // how many images the walk is in; what is in them is the alternative text
 }
 
-// reservedIDs are those of the layout around a page.
-var reservedIDs = map[string]bool{"main": true, "q": true, "waiting": true}
-
-// baseKey is where a parse keeps the URL path of its file.
-var baseKey = parser.NewContextKey()
-
-// pictures changes what a page would load from elsewhere into links: pages ask
-// no other host for anything, and nothing of loopkey's own (an image with the
-// address of the logout is no image).
-type pictures struct{}
-
-// Transform replaces the images whose source is not below /pages/.
-func (pictures) Transform(root *ast.Document, reader text.Reader, pc parser.Context) {
-	base, _ := pc.Get(baseKey).(string)
-	var foreign []*ast.Image
-	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if img, ok := n.(*ast.Image); ok && entering && !isLocalPicture(base, string(img.Destination)) {
-			foreign = append(foreign, img)
+// draw writes one node.
+func (r *renderer) draw(n *markdown.Node, entering bool) {
+	switch {
+	case n.Kind == markdown.Image:
+		r.image(n, entering)
+	case r.pictures > 0:
+		if entering {
+			r.text(n)
 		}
-		return ast.WalkContinue, nil
-	})
-	for _, img := range foreign {
-		parent := img.Parent()
-		if isInLink(img) { // a badge: links don't nest, so its text alone is left
-			for child := img.FirstChild(); child != nil; child = img.FirstChild() {
-				parent.InsertBefore(parent, img, child)
-			}
-			parent.RemoveChild(parent, img)
-			continue
-		}
-		link := ast.NewLink()
-		link.Destination, link.Title = img.Destination, img.Title
-		for child := img.FirstChild(); child != nil; child = img.FirstChild() {
-			link.AppendChild(link, child)
-		}
-		if link.FirstChild() == nil {
-			link.AppendChild(link, ast.NewString([]byte("image")))
-		}
-		parent.ReplaceChild(parent, img, link)
+	case !r.block(n, entering) && !r.inline(n, entering) && entering:
+		r.text(n)
 	}
 }
 
-func isInLink(n ast.Node) bool {
-	for n = n.Parent(); n != nil; n = n.Parent() {
-		if n.Kind() == ast.KindLink {
-			return true
+// block writes a block, and reports whether n is one.
+func (r *renderer) block(n *markdown.Node, entering bool) bool {
+	switch n.Kind {
+	case markdown.Document, markdown.HTMLBlock:
+	case markdown.Quote:
+		r.either(entering, "<blockquote>\n", "</blockquote>\n")
+	case markdown.List:
+		r.list(n, entering)
+	case markdown.Item:
+		r.either(entering, "<li>", "</li>\n")
+	case markdown.Paragraph:
+		switch {
+		case n.Parent.Kind != markdown.Item || !n.Parent.Parent.Tight:
+			r.either(entering, "<p>", "</p>\n")
+		case !entering && n.Next != nil:
+			r.out.WriteByte('\n')
 		}
+	case markdown.Heading:
+		r.heading(n, entering)
+	case markdown.Rule:
+		r.out.WriteString("<hr>\n")
+	case markdown.CodeBlock:
+		r.codeBlock(n)
+	default:
+		return r.table(n, entering)
 	}
-	return false
+	return true
 }
 
-// isLocalPicture reports whether an image's destination, on the page at base, is a file below /pages/ or held in the page itself.
-func isLocalPicture(base, destination string) bool {
-	if strings.HasPrefix(destination, "data:image/") {
-		return true
+func (r *renderer) either(entering bool, begin, end string) {
+	if entering {
+		r.out.WriteString(begin)
+	} else {
+		r.out.WriteString(end)
 	}
-	u, err := url.Parse(destination)
-	if err != nil || u.Scheme != "" || u.Host != "" || strings.Contains(destination, `\`) {
+}
+
+func (r *renderer) list(n *markdown.Node, entering bool) {
+	switch {
+	case !n.Ordered:
+		r.either(entering, "<ul>\n", "</ul>\n")
+	case entering && n.Start != 1:
+		_, _ = fmt.Fprintf(&r.out, "<ol start=\"%d\">\n", n.Start)
+	default:
+		r.either(entering, "<ol>\n", "</ol>\n")
+	}
+}
+
+// heading writes a heading with a link to itself.
+func (r *renderer) heading(n *markdown.Node, entering bool) {
+	if entering {
+		r.id = r.ids.add(n.PlainText())
+		_, _ = fmt.Fprintf(&r.out, "<h%d id=\"%s\">", n.Level, escape(r.id))
+		return
+	}
+	_, _ = fmt.Fprintf(&r.out, " <a class=\"anchor\" href=\"#%s\" aria-label=\"Link to this section\">#</a></h%d>\n",
+		address(r.id), n.Level)
+}
+
+// codeBlock writes a block that the keyboard can scroll.
+func (r *renderer) codeBlock(n *markdown.Node) {
+	r.out.WriteString(`<pre tabindex="0"><code`)
+	if language, _, _ := strings.Cut(n.Info, " "); language != "" {
+		r.out.WriteString(` class="language-` + escape(language) + `"`)
+	}
+	r.out.WriteString(">" + escape(n.Text) + "</code></pre>\n")
+}
+
+// table writes a table that the keyboard can scroll, its rows and its cells, and reports whether n is one of them.
+func (r *renderer) table(n *markdown.Node, entering bool) bool {
+	switch n.Kind {
+	case markdown.Table:
+		r.either(entering, `<div class="wide" role="group" aria-label="Table" tabindex="0"><table>`+"\n", "</table></div>\n")
+	case markdown.Row:
+		begin, end := "<tr>\n", "</tr>\n"
+		switch { // the header is a part of its own, and so are the rows below it
+		case n.Prev == nil:
+			begin, end = "<thead>\n"+begin, end+"</thead>\n"
+		case n.Prev.Prev == nil:
+			begin = "<tbody>\n" + begin
+		}
+		if n.Prev != nil && n.Next == nil {
+			end += "</tbody>\n"
+		}
+		r.either(entering, begin, end)
+	case markdown.Cell:
+		name := "td"
+		if n.Parent.Prev == nil {
+			name = "th"
+		}
+		r.either(entering, "<"+name+alignment(n.Align)+">", "</"+name+">\n")
+	default:
 		return false
 	}
-	resolved := (&url.URL{Path: base}).ResolveReference(u)
-	return resolved.Host == "" && strings.HasPrefix(path.Clean(resolved.Path), Path)
+	return true
 }
 
-// blocks renders what goldmark renders otherwise: headings with a link to
-// themselves, what scrolls so that a keyboard can scroll it, and check boxes with
-// a name.
-type blocks struct{}
-
-// RegisterFuncs registers the nodes that blocks renders.
-func (b blocks) RegisterFuncs(reg renderer.NodeRendererFuncRegisterer) {
-	reg.Register(ast.KindHeading, b.heading)
-	reg.Register(ast.KindCodeBlock, b.code)
-	reg.Register(ast.KindFencedCodeBlock, b.code)
-	reg.Register(east.KindTable, b.table)
-	reg.Register(east.KindTaskCheckBox, b.checkBox)
-}
-
-func (blocks) heading(w util.BufWriter, _ []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
-	n := node.(*ast.Heading)
-	value, _ := n.AttributeString("id")
-	id, _ := value.([]byte)
-	if entering {
-		_, _ = fmt.Fprintf(w, "<h%d id=\"%s\">", n.Level, util.EscapeHTML(id))
-		return ast.WalkContinue, nil
+// alignment is an attribute: the policy of our own pages forbids a style.
+func alignment(align markdown.Align) string {
+	switch align {
+	case markdown.AlignLeft:
+		return ` align="left"`
+	case markdown.AlignCenter:
+		return ` align="center"`
+	case markdown.AlignRight:
+		return ` align="right"`
 	}
-	_, _ = fmt.Fprintf(w, ` <a class="anchor" href="#%s" aria-label="Link to this section">#</a></h%d>`+"\n",
-		util.EscapeHTML(util.URLEscape(id, false)), n.Level)
-	return ast.WalkContinue, nil
+	return ""
 }
 
-func (blocks) code(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
+// inline writes an inline that is more than text, and reports whether n is one.
+func (r *renderer) inline(n *markdown.Node, entering bool) bool {
+	switch n.Kind {
+	case markdown.HTML:
+	case markdown.Code:
+		r.out.WriteString("<code>" + escape(n.Text) + "</code>")
+	case markdown.HardBreak:
+		r.out.WriteString("<br>\n")
+	case markdown.Emphasis:
+		r.either(entering, "<em>", "</em>")
+	case markdown.Strong:
+		r.either(entering, "<strong>", "</strong>")
+	case markdown.Strikethrough:
+		r.either(entering, "<del>", "</del>")
+	case markdown.Link:
+		r.link(n, entering)
+	case markdown.CheckBox:
+		if n.Checked {
+			r.out.WriteString(`<input type="checkbox" disabled checked aria-label="done"> `)
+		} else {
+			r.out.WriteString(`<input type="checkbox" disabled aria-label="to do"> `)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// text writes the text of an inline.
+func (r *renderer) text(n *markdown.Node) {
+	switch n.Kind {
+	case markdown.Text, markdown.Code:
+		r.out.WriteString(escape(n.Text))
+	case markdown.SoftBreak, markdown.HardBreak:
+		r.out.WriteByte('\n')
+	}
+}
+
+// link writes a link, or its text alone if a browser must not follow it.
+func (r *renderer) link(n *markdown.Node, entering bool) {
+	if isDangerous(n.Destination) {
+		return
+	}
 	if !entering {
-		_, _ = w.WriteString("</code></pre>\n")
-		return ast.WalkContinue, nil
+		r.out.WriteString("</a>")
+		return
 	}
-	_, _ = w.WriteString(`<pre tabindex="0"><code`)
-	if fenced, ok := node.(*ast.FencedCodeBlock); ok {
-		if language := fenced.Language(source); len(language) > 0 {
-			_, _ = fmt.Fprintf(w, ` class="language-%s"`, util.EscapeHTML(language))
+	r.out.WriteString(`<a href="` + address(n.Destination) + `"` + title(n) + ">")
+}
+
+// image writes an image. replacePictures has left only those that a page may load.
+func (r *renderer) image(n *markdown.Node, entering bool) {
+	if entering {
+		if r.pictures++; r.pictures == 1 {
+			r.out.WriteString(`<img src="` + address(n.Destination) + `" alt="`)
+		}
+		return
+	}
+	if r.pictures--; r.pictures == 0 {
+		r.out.WriteString(`"` + title(n) + ">")
+	}
+}
+
+func title(n *markdown.Node) string {
+	if n.Title == "" {
+		return ""
+	}
+	return ` title="` + escape(n.Title) + `"`
+}
+
+// escape makes a text fit for HTML and for an attribute between double quotes.
+func escape(text string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(text)
+}
+
+// address makes a URL fit for an attribute: it percent-encodes what does not belong there, once.
+func address(url string) string {
+	var b strings.Builder
+	for i := range len(url) {
+		c := url[i]
+		if c > ' ' && c < 0x7F && strings.IndexByte("\"<>\\^`{|}[]", c) < 0 {
+			b.WriteByte(c)
+		} else {
+			_, _ = fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
-	_ = w.WriteByte('>')
-	for i := range node.Lines().Len() {
-		line := node.Lines().At(i)
-		_, _ = w.Write(util.EscapeHTML(line.Value(source)))
-	}
-	return ast.WalkContinue, nil
-}
-
-func (blocks) table(w util.BufWriter, _ []byte, _ ast.Node, entering bool) (ast.WalkStatus, error) {
-	if entering {
-		_, _ = w.WriteString(`<div class="wide" role="group" aria-label="Table" tabindex="0"><table>` + "\n")
-	} else {
-		_, _ = w.WriteString("</table></div>\n")
-	}
-	return ast.WalkContinue, nil
-}
-
-func (blocks) checkBox(w util.BufWriter, _ []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
-	if !entering {
-		return ast.WalkContinue, nil
-	}
-	if node.(*east.TaskCheckBox).IsChecked {
-		_, _ = w.WriteString(`<input type="checkbox" disabled checked aria-label="done"> `)
-	} else {
-		_, _ = w.WriteString(`<input type="checkbox" disabled aria-label="to do"> `)
-	}
-	return ast.WalkContinue, nil
+	return escape(b.String())
 }

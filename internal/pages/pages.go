@@ -176,11 +176,7 @@ func (s *Site) markdown(w http.ResponseWriter, r *http.Request, claims provider.
 	if !s.admit(w, r, fm.require, claims) {
 		return
 	}
-	doc, err := renderMarkdown(fm, body, pageURL(name))
-	if err != nil {
-		s.broken(w, r, name, "it can't be drawn")
-		return
-	}
+	doc := renderMarkdown(fm, body, pageURL(name))
 	s.cfg.Layout.Render(w, r, http.StatusOK, &markdownTemplate, layout.Page{
 		Title: doc.title, Section: "pages", Data: struct {
 			Crumbs  []layout.Link
