@@ -17,7 +17,7 @@ import (
 	"github.com/loopkey/loopkey/session"
 )
 
-// An account is what the commands work on: a session, with the configuration that led to it.
+// An account is what most commands work on: a session, and the configuration that names it.
 type account struct {
 	config   *config.Config
 	provider *provider.Provider
@@ -29,15 +29,15 @@ type account struct {
 func (a *app) configure() (*config.Config, error) {
 	input := config.Input{Flags: a.flags, Environ: a.env}
 	if !a.isolated {
-		if dir, err := os.Getwd(); err == nil { // a directory that is gone holds no .env
+		if dir, err := os.Getwd(); err == nil { // a folder that was deleted holds no .env
 			input.Dir = dir
 		}
 	}
 	return config.Load(input)
 }
 
-// account opens the session that the configuration names, without reading it. Where
-// no issuer is configured, the one that the profile remembers is meant.
+// account opens the account that the configuration names, or the one that the profile is logged in to. It does not read
+// the session.
 func (a *app) account(keychainLimit time.Duration) (*account, error) {
 	cfg, err := a.configure()
 	if err != nil {
@@ -49,6 +49,7 @@ func (a *app) account(keychainLimit time.Duration) (*account, error) {
 	return a.open(cfg, keychainLimit)
 }
 
+// open opens the account that a configuration names.
 func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, error) {
 	if err := cfg.Complete(); err != nil {
 		return nil, err
@@ -66,7 +67,8 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	a.opened = &account{
 		config: cfg, provider: p, store: store,
 		session: session.New(session.Config{
-			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, Known: cfg.Client, MayAskAudiences: cfg.RefreshAudiences,
+			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, Known: cfg.Client,
+			MayAskAudiences: cfg.RefreshAudiences,
 			Apart: func(ctx context.Context, order []byte) ([]byte, error) {
 				return a.runApart(ctx, e, passphrase, order)
 			},
@@ -76,9 +78,9 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	return a.opened, nil
 }
 
-// recall completes a configuration that names no issuer from the one session that the profile has.
-// Where ./.env names it, what it says of a session that is there already counts for nothing: called an
-// Auth0 tenant, a provider might be asked for what makes it end the session.
+// recall completes a configuration without an issuer with the one client that the profile is logged in to. It also
+// undoes what ./.env says about a client that is logged in already: if a .env calls a provider an Auth0 tenant, loopkey
+// may send it a refresh request that makes it end the session.
 func recall(cfg *config.Config) error {
 	if cfg.Issuer != "" {
 		if cfg.FromDotEnv("issuer") {
@@ -113,7 +115,7 @@ func recall(cfg *config.Config) error {
 		errUsage, cfg.Profile, strings.Join(issuers, " and "))
 }
 
-// configOf is the configuration of a remembered session: that of its profile, if it still names the same client.
+// configOf returns the configuration of a client that is logged in: that of its profile, with this client in it.
 func (a *app) configOf(k known.Client) (*config.Config, error) {
 	named := *a
 	named.flags = map[string]string{"profile": k.Profile}
@@ -127,8 +129,8 @@ func (a *app) configOf(k known.Client) (*config.Config, error) {
 	return cfg, nil
 }
 
-// keep stores the new login, and revokes the refresh token
-// that it replaces. loopback.ErrAgain: the new login fell with the old one.
+// keep stores a new login, and revokes the refresh token of the login that it replaces. It returns loopback.ErrAgain
+// where the provider revoked both.
 func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayReplace func(subject string) bool) error {
 	replaced, err := acc.session.Replace(ctx, t, mayReplace)
 	if err != nil {
@@ -139,7 +141,7 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayRep
 		return loopback.ErrAgain
 	}
 	if err != nil {
-		a.say("The login before this one could not be ended cleanly: %s", words.Printable(err.Error()))
+		a.say("The previous login could not be ended at the provider: %s", words.Printable(err.Error()))
 	}
 	return nil
 }
@@ -147,7 +149,7 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayRep
 // anySubject lets a login at the terminal replace anyone's session.
 func anySubject(string) bool { return true }
 
-// server is the running loopkey serve that may hold the account's port.
+// server returns the loopkey serve that may be running at the account's base URL.
 func (acc *account) server() handoff.Client {
 	return handoff.Client{Socket: handoff.Socket(acc.config.StateDir, acc.config.BaseURL), Session: acc.session.Name()}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// A browserLogin is a login through a browser, and what the terminal shows of it.
+// A browserLogin is a login through a browser, and what the terminal shows of it meanwhile.
 type browserLogin struct {
 	*app
 	account     *account
@@ -41,14 +41,15 @@ func (a *app) loginByBrowser(ctx context.Context, acc *account, f loginFlags) (*
 	if taken := new(loopback.PortTakenError); errors.As(err, &taken) {
 		return nil, b.byServer(ctx, err)
 	}
-	if errors.Is(err, loopback.ErrTimeout) { // the provider shows a mismatch to the person, and tells nothing back
+	if errors.Is(err, loopback.ErrTimeout) { // a provider that does not know the callback URL sends no response to it
 		err = fmt.Errorf("%w (if it showed a callback URL mismatch, add %s to Allowed Callback URLs: %s)", err,
 			strings.TrimSuffix(acc.config.BaseURL, "/")+login.CallbackPath, acc.situation().settings())
 	}
 	return tokens, err
 }
 
-// byServer has the loopkey serve that holds the port make the login. Where another program holds it, the error is taken.
+// byServer asks the loopkey serve that holds the port to make the login. Where another program holds the port, it
+// returns taken.
 func (b *browserLogin) byServer(ctx context.Context, taken error) error {
 	ctx, cancel := clock.WithTimeoutCause(ctx, b.flags.timeout, loopback.ErrTimeout)
 	defer cancel()
@@ -62,6 +63,7 @@ func (b *browserLogin) byServer(ctx context.Context, taken error) error {
 	return err
 }
 
+// show shows the URL to log in at.
 func (b *browserLogin) show(authorizationURL string) {
 	if !b.flags.noBrowser {
 		b.say("Opening your browser. If nothing opens, go to:")
@@ -71,6 +73,7 @@ func (b *browserLogin) show(authorizationURL string) {
 	b.stopWaiting = b.terminal.Wait("Waiting for you in the browser", b.flags.timeout)
 }
 
+// open opens the URL in the browser, unless the person wants to do that.
 func (b *browserLogin) open(ctx context.Context, authorizationURL string) error {
 	if b.flags.noBrowser {
 		return nil
@@ -78,20 +81,22 @@ func (b *browserLogin) open(ctx context.Context, authorizationURL string) error 
 	return b.browse(ctx, authorizationURL)
 }
 
+// browserOpened says that no browser was opened, where err says so.
 func (b *browserLogin) browserOpened(err error) {
 	if err != nil {
 		b.say("No browser was opened (%s): open the URL above yourself.", words.Printable(err.Error()))
 	}
 }
 
-// reject says why a pasted line is not the URL that the browser ended up at. It falls silent over what a program, not a
-// person, keeps on writing.
+// reject says why a line is not the URL that the browser ended up at. Of the lines from a pipe it comments on the first
+// few.
 func (b *browserLogin) reject(reason string) {
 	switch b.rejected++; {
 	case b.rejected < mostPiped || b.terminal.Interactive():
 		b.say("Not that one: %s", words.Printable(reason))
 	case b.rejected == mostPiped:
-		b.say("None of %d lines was the URL that the browser ended up at. More are read, and no more are told of.", b.rejected)
+		b.say("None of %d lines was the URL that the browser ended up at. "+
+			"More are read, and no more are told of.", b.rejected)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package cli is loopkey's command line: the commands, a file each, and the one
-// table from errors to exit codes and advice.
+// Package cli is loopkey's command line. Each command has a file that is named after it. The exit codes are in the
+// table of outcomes, and what a person can do about an error is in the table of advices.
 package cli
 
 import (
@@ -22,37 +22,40 @@ import (
 // appName is this program on the pages of its logins.
 const appName = "loopkey"
 
-// app is one run of loopkey: the outside world as it was given.
+// An app is one run of loopkey.
 type app struct {
 	args   []string
 	env    []string
 	stdin  io.Reader
 	stdout io.Writer
-	stderr io.Writer         // a child of ours writes there too; loopkey itself through the terminal
-	flags  map[string]string // the configuration's flags that were set
+	stderr io.Writer         // for the commands that loopkey starts; loopkey itself writes to the terminal
+	flags  map[string]string // the flags of the configuration that were given, by name
 
-	terminal    *terminal.Terminal                             // owns what is said, asked and pasted
+	terminal    *terminal.Terminal                             // everything for the person goes through it
 	allowCores  func()                                         // undoes forbidCores
-	isolated    bool                                           // the directory's .env is not read
-	openBrowser func(ctx context.Context, target string) error // nil: the person's own
-	opened      *account                                       // the last one, which advice is for; nil: none
+	isolated    bool                                           // no ./.env is read
+	openBrowser func(ctx context.Context, target string) error // nil: the person's own browser
+	opened      *account                                       // the one that was opened last, for advice; nil: none
 }
 
-// Main runs loopkey once and returns its exit code. It prints the answer on
-// stdout and everything else on stderr.
+// Main runs loopkey once and returns its exit code. It prints what was asked for on stdout, and everything else on
+// stderr.
 func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	log.SetOutput(io.Discard) // not ours: GODEBUG=http2debug=2 has net/http write codes and tokens there
+	log.SetOutput(io.Discard) // with GODEBUG=http2debug=2, net/http logs codes and tokens
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
-		ends = append(ends, syscall.SIGHUP) // a terminal that is closed leaves nothing half done
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+		ends = append(ends, syscall.SIGHUP) // when the terminal is closed, loopkey ends in good order
 		again := make(chan os.Signal, 1)
-		signal.Notify(again, syscall.SIGHUP) // the shell and the system may both say so: the second time ends nothing
+		signal.Notify(again, syscall.SIGHUP) // the shell and the kernel may both send it: the second one must not kill
 		defer signal.Stop(again)
 	}
 	ctx, stop := signal.NotifyContext(ctx, ends...)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what the first one could not
-	a := &app{args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr, flags: map[string]string{}, allowCores: forbidCores()}
+	context.AfterFunc(ctx, stop) // a second Ctrl-C kills loopkey
+	a := &app{
+		args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr,
+		flags: map[string]string{}, allowCores: forbidCores(),
+	}
 	a.terminal = terminal.New(stdin, stderr, a.lookup("TERM"))
 	err := a.root().ExecuteContext(ctx) //nolint:contextcheck // cobra hands it to the commands
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
@@ -92,7 +95,7 @@ token whenever they ask.`,
 	return root
 }
 
-// knownCommand refuses what is no command of loopkey's, and names one that was perhaps meant.
+// knownCommand refuses a command that loopkey does not have, and names one that may have been meant.
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -104,7 +107,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("%w: there is no command %q: %s", errUsage, args[0], next)
 }
 
-// noArgs refuses arguments with the exit code of a usage error.
+// noArgs refuses all arguments, as an error of usage.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("%w: %s takes no argument %q: see %s --help", errUsage, cmd.Name(), args[0], cmd.CommandPath())
@@ -112,7 +115,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// lookup returns a variable of the environment that was given to Main, or "".
+// lookup returns a variable of Main's environment, or "".
 func (a *app) lookup(name string) string { return environ.Lookup(a.env, name) }
 
 // browse opens a URL in the person's browser.

@@ -4,9 +4,8 @@ package cli
 
 import "syscall"
 
-// forbidCores keeps a crash from leaving what is in memory, tokens among it, in a
-// file. allow undoes it, for programs of the person's that are started. The limit is 1,
-// not 0: that is none where Linux hands core dumps to a program (core(5)).
+// forbidCores forbids core dumps, which would hold the tokens that are in memory. allow undoes that, for a command that
+// loopkey starts. The limit is 1, not 0: where Linux pipes core dumps to a program, 0 is no limit (core(5)).
 func forbidCores() (allow func()) {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_CORE, &limit) != nil {

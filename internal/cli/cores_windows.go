@@ -1,5 +1,4 @@
 package cli
 
-// forbidCores does nothing: Windows writes no memory of a crashed program to a file
-// unless its administrator asks for that.
+// forbidCores does nothing: Windows writes no core dumps unless an administrator asks for them.
 func forbidCores() (allow func()) { return func() {} }

@@ -44,7 +44,7 @@ the very code of a real login. The session stays in memory; nothing is left behi
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.once, "once", false, "need no person: log in, show each step, log out, end")
+	flags.BoolVar(&f.once, "once", false, "run without a person: log in, show each step, log out, end")
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "print the URL instead of opening it")
 	return cmd
 }
@@ -81,20 +81,20 @@ func (d *demo) play(ctx context.Context) error {
 		return err
 	}
 	logins := make(chan *provider.Tokens, 1) // the first one is greeted
-	server, err := webui.New(ctx, webui.Config{
-		Session: acc.session, Provider: acc.provider, BaseURL: acc.config.BaseURL, Scope: acc.config.Scope, Audience: acc.config.Audience, Pages: pages,
-		Advice: acc.situation().advice, Hint: webHint,
-		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
-			err := a.keep(ctx, acc, t, mayReplace)
-			if err == nil {
-				select {
-				case logins <- t:
-				default:
-				}
+	ui := a.webUI(acc)
+	ui.Pages = pages
+	store := ui.Store
+	ui.Store = func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
+		err := store(ctx, t, mayReplace)
+		if err == nil {
+			select {
+			case logins <- t:
+			default:
 			}
-			return err
-		},
-	})
+		}
+		return err
+	}
+	server, err := webui.New(ctx, ui)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (d *demo) greetFirst(ctx context.Context, acc *account, logins <-chan *prov
 	return nil
 }
 
-// open shows the page where the demo begins: its login binds the browser, so there is no secret in the URL.
+// open opens the page where the demo begins. Its URL is no secret: the server gets to know the browser at the login.
 func (d *demo) open(ctx context.Context, baseURL string) {
 	a := d.app
 	start := strings.TrimSuffix(baseURL, "/") + "/auth/login"
@@ -157,7 +157,7 @@ func (d *demo) open(ctx context.Context, baseURL string) {
 	}
 }
 
-// once plays the whole story without a person: the tenant's pages are filled in by a plain HTTP client.
+// once logs in, renews and logs out without a person: an HTTP client fills in the tenant's pages.
 func (d *demo) once(ctx context.Context) error {
 	a := d.app
 	a.say("1. A tenant runs at %s.", d.tenant.Issuer())
@@ -167,7 +167,7 @@ func (d *demo) once(ctx context.Context) error {
 	}
 	visits := make(chan error, 2) // a login's and a logout's
 	visit := func(ctx context.Context, target string) error {
-		ctx = context.WithoutCancel(ctx) // a browser goes on when the login is done
+		ctx = context.WithoutCancel(ctx) // a browser still loads its page when the login is done
 		go func() {
 			_, err := tenant.Person{Email: demoEmail, Password: demoPassword}.Visit(ctx, target)
 			visits <- err
@@ -208,7 +208,7 @@ func (d *demo) once(ctx context.Context) error {
 	return nil
 }
 
-// show prints the status, and the claims of the access token: the API's to read, shown here for curiosity.
+// show prints the status and the claims of the access token. Those are meant for the API; here a person may be curious.
 func (d *demo) show(ctx context.Context, acc *account) error {
 	info, err := acc.session.Info(ctx)
 	if err != nil {

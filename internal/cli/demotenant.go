@@ -19,9 +19,9 @@ import (
 	"github.com/loopkey/loopkey/loopback"
 )
 
-// A demo is a tenant, a keystore in memory, and the configuration that leads other terminals to both.
+// A demo is a tenant, a keystore in memory, and a configuration by which other terminals find both.
 type demo struct {
-	app       *app // with the demo's configuration alone
+	app       *app // with nothing but the demo's configuration
 	dir       string
 	noBrowser bool
 	tenant    *tenant.Tenant
@@ -29,6 +29,7 @@ type demo struct {
 	served    chan struct{}
 }
 
+// start starts the tenant and the keystore, and writes the configuration.
 func (d *demo) start(ctx context.Context) error {
 	baseURL, err := d.baseURL(ctx)
 	if err != nil {
@@ -67,7 +68,8 @@ func (d *demo) close() {
 	d.tenant.Close()
 }
 
-// baseURL is the configured one; where the usual port is taken, the demo takes another, for its tenant accepts any.
+// baseURL returns the configured base URL, or one with a free port where the default port is taken: the demo's tenant
+// allows any callback URL.
 func (d *demo) baseURL(ctx context.Context) (string, error) {
 	cfg, err := d.app.configure()
 	if err != nil {
@@ -88,7 +90,7 @@ func (d *demo) baseURL(ctx context.Context) (string, error) {
 	return "http://localhost:" + strconv.Itoa(free.Port()), free.Close()
 }
 
-// configure writes the demo's configuration, and forgets every other.
+// configure writes the demo's configuration. From then on the demo uses no other.
 func (d *demo) configure(baseURL, socket string) error {
 	path := filepath.Join(d.dir, "config.toml")
 	content := fmt.Sprintf(`# The configuration of a running loopkey demo
@@ -108,7 +110,10 @@ cache_dir = %q
 	demo := *d.app
 	demo.flags = map[string]string{}
 	demo.env = []string{"LOOPKEY_CONFIG=" + path}
-	for _, name := range []string{"PATH", "HOME", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "WSL_DISTRO_NAME", "WSL_INTEROP", "SSH_CONNECTION", "SSH_TTY", "USER"} {
+	for _, name := range []string{
+		"PATH", "HOME", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR",
+		"WSL_DISTRO_NAME", "WSL_INTEROP", "SSH_CONNECTION", "SSH_TTY", "USER",
+	} {
 		if value := d.app.lookup(name); value != "" {
 			demo.env = append(demo.env, name+"="+value)
 		}
@@ -118,25 +123,7 @@ cache_dir = %q
 	return nil
 }
 
-// writeDemoPages writes a few pages to protect.
-func writeDemoPages(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("the demo's pages: %w", err)
-	}
-	for name, content := range map[string]string{
-		"welcome.md": "# Welcome\n\nThis page is a Markdown file that only a logged-in browser gets to see.\n\n- [x] log in\n- [ ] open the engine room\n- [ ] open the vault\n",
-		"engine.md": "---\ntitle: The engine room\nrequire:\n  https://demo.example/roles: mathematician\n---\n# The engine room\n\n" +
-			"It asks for a role that Ada has.\n\n| what | how many |\n| --- | ---: |\n| gears | 25 000 |\n| columns | 50 |\n",
-		"vault.md": "---\ntitle: The vault\nacr: strong\n---\n# The vault\n\nIt asks for a stronger login, which the tenant pretends to make.\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			return fmt.Errorf("the demo's pages: %w", err)
-		}
-	}
-	return nil
-}
-
-// command is how another terminal calls loopkey on the demo.
+// command returns how another terminal calls loopkey with the demo's configuration.
 func (d *demo) command() string {
 	program := "loopkey"
 	if _, err := exec.LookPath(program); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// loginByDevice logs in with a code that the person enters on another device (RFC 8628).
+// loginByDevice logs the person in with a code that they enter on another device (RFC 8628), and stores the session.
 func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
 	ctx, cancel := clock.WithTimeoutCause(ctx, f.timeout, loopback.ErrTimeout)
 	defer cancel()
@@ -21,7 +21,8 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}
-	a.say("On any device, go to:\n%s\nand enter the code:\n%s", words.Printable(code.VerificationURI), words.Printable(code.UserCode))
+	a.say("On any device, go to:\n%s\nand enter the code:\n%s",
+		words.Printable(code.VerificationURI), words.Printable(code.UserCode))
 	defer a.terminal.Wait("Waiting for you on the other device", min(f.timeout, time.Until(code.Expiry)))()
 	tokens, err := acc.provider.WaitDevice(ctx, code)
 	if err != nil {
@@ -29,18 +30,19 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	}
 	err = a.keep(ctx, acc, tokens, anySubject)
 	if errors.Is(err, loopback.ErrAgain) {
-		return nil, errors.New("the provider revoked the new login together with the one before: run loopkey login --device again")
+		return nil, errors.New("the provider revoked the new login together with the previous one: " +
+			"run loopkey login --device again")
 	}
 	return tokens, err
 }
 
-var errDeviceTimeout = errors.New("timeout: the login on the other device did not come to its end in time")
+var errDeviceTimeout = errors.New("timeout: the login on the other device was not finished in time")
 
-// deviceError is err, or what ended ctx: no browser was to come back here.
+// deviceError returns err, or the cause of ctx where that ended the login.
 func deviceError(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, loopback.ErrTimeout) {
-		if failed, ok := errors.AsType[*provider.UnreachableError](err); ok { // while it was asked whether the person is done
+		if failed, ok := errors.AsType[*provider.UnreachableError](err); ok { // at a question whether the person is done
 			return fmt.Errorf("%w: %w", errDeviceTimeout, failed)
 		}
 		return errDeviceTimeout

@@ -38,7 +38,7 @@ runs and removes after it. The command's exit code is loopkey's.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.SetInterspersed(false) // what follows the command is the command's
+	flags.SetInterspersed(false) // flags after the command are the command's own
 	flags.StringVar(&name, "env", "ACCESS_TOKEN", "the variable that holds the token")
 	flags.DurationVar(&f.minLifetime, "min-ttl", time.Minute, "renew a token that has less left")
 	return cmd
@@ -48,8 +48,8 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 	if name == "" || strings.ContainsAny(name, "=\x00") {
 		return fmt.Errorf("%w: --env is %q: it is the name of a variable", errUsage, name)
 	}
-	if f.minLifetime < 0 {
-		return fmt.Errorf("%w: --min-ttl is %s: it can't be negative", errUsage, f.minLifetime)
+	if err := f.check(); err != nil {
+		return err
 	}
 	acc, err := a.account(keychainLimitScript)
 	if err != nil {
@@ -66,15 +66,15 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 	}
 	defer file.remove()
 
-	// The command gets the signals that come from now on; loopkey ends when it does.
+	// From here on the command gets the signals, and loopkey ends when the command does. Under nohup SIGHUP stays ignored.
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, slices.DeleteFunc(slices.Clone(passedSignals), signal.Ignored)...) // under nohup, hanging up stays ignored
+	signal.Notify(signals, slices.DeleteFunc(slices.Clone(passedSignals), signal.Ignored)...)
 	defer signal.Stop(signals)
 
-	child := exec.Command(command[0], command[1:]...) //nolint:noctx,gosec // the person's own command: it ends by itself, and by the signals passed on
+	child := exec.Command(command[0], command[1:]...) //nolint:noctx,gosec // the person's own: signals end it, no ctx
 	child.Stdin, child.Stdout, child.Stderr = a.stdin, a.stdout, a.stderr
 	child.Env = append(environ.WithoutSecrets(a.env), name+"="+token.Token.Reveal(), "ACCESS_TOKEN_FILE="+file.path)
-	a.allowCores() // the command's are its own affair
+	a.allowCores() // the command may dump core
 	err = child.Start()
 	forbidCores()
 	if err != nil {
@@ -104,7 +104,7 @@ func passSignals(command *os.Process, signals chan os.Signal) (end func()) {
 	}
 }
 
-// notStarted answers as a shell does: 127 for what is not there, 126 for what can't be run.
+// notStarted returns the exit code of a shell: 127 for a command that is not found, 126 for one that can't be run.
 func (a *app) notStarted(name string, err error) error {
 	reason, code := err, 126
 	if pathError, ok := errors.AsType[*exec.Error](err); ok {
@@ -119,6 +119,7 @@ func (a *app) notStarted(name string, err error) error {
 	return &exitError{code: code}
 }
 
+// childResult makes the end of a command loopkey's own.
 func childResult(err error) error {
 	if err == nil {
 		return nil

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passedSignals are those that a person or a supervisor sends to end, reload or resize a command.
+// passedSignals are the signals that a person or a supervisor sends to end, reload or resize a command.
 var passedSignals = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM,
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGCONT, syscall.SIGALRM,
 }
 
-// passSignal sends a signal on, unless the terminal has already sent it to the
-// whole foreground group, the command included: twice would mean "at once" to many.
+// passSignal passes a signal on to the command, unless the terminal has sent it to the whole foreground group already:
+// many programs take a second Ctrl-C for "end at once".
 func passSignal(p *os.Process, sig os.Signal) {
 	switch sig {
 	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGWINCH:
@@ -27,6 +27,7 @@ func passSignal(p *os.Process, sig os.Signal) {
 	_ = p.Signal(sig)
 }
 
+// inForeground reports whether our process group is the foreground group of the terminal.
 func inForeground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {
@@ -37,7 +38,7 @@ func inForeground() bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-// exitCode is the command's own, or 128 and the signal that ended it, as a shell says it.
+// exitCode returns the command's exit code, or 128 and the number of the signal that ended it, as a shell does.
 func exitCode(state *os.ProcessState) int {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return 128 + int(status.Signal())

@@ -17,33 +17,32 @@ import (
 	"github.com/loopkey/loopkey/session"
 )
 
-// A tokenFile holds an access token for a command that outlives one. It lies in a folder
-// of its own, and is written through root wherever that folder's path may lead by then.
+// A tokenFile is a file with an access token, for a command that runs longer than the token lives. It is in a folder of
+// its own. It is written through root, so it is in the folder that was made, whatever is at that folder's path later.
 type tokenFile struct {
 	path string
 	root *os.Root
-	lock *flock.Flock // held while exec lives: a folder whose lock is free is a killed one's
+	lock *flock.Flock // held while exec runs: a folder whose lock is free was left by an exec that was killed
 }
 
 const (
 	tokenName    = "token"
 	lockName     = "lock"
 	folderPrefix = "loopkey-exec-"
-	mostInPlace  = 10_000 // names that are looked at
+	mostInPlace  = 10_000 // how many names in a place are looked at
 )
 
-// newTokenFile takes the first place where nobody else can rename what the person makes:
-// in memory where the system has a place for that, else among the temporary files, else
-// where sessions are noted.
+// newTokenFile makes a token file in the first place where no other user can rename the person's files: the runtime
+// directory, which is in memory, else the folder for temporary files, else the state folder.
 func newTokenFile(runtimeDir, stateDir string, token session.AccessToken) (*tokenFile, error) {
 	var reasons []string
 	for _, place := range []string{runtimeDir, os.TempDir(), stateDir} {
-		if !filepath.IsAbs(place) { // the command may look from another folder
+		if !filepath.IsAbs(place) { // the command may run in another folder
 			reasons = append(reasons, fmt.Sprintf("%q is no absolute path", place))
 			continue
 		}
 		if place == stateDir {
-			_ = private.Dir(stateDir) // else Keeps says why
+			_ = private.Dir(stateDir) // if it fails, Keeps says why
 		}
 		if why := private.Keeps(place); why != "" {
 			reasons = append(reasons, why)
@@ -51,7 +50,7 @@ func newTokenFile(runtimeDir, stateDir string, token session.AccessToken) (*toke
 		}
 		sweepTokenFiles(place)
 		f, err := tokenFileIn(place, token)
-		if errors.Is(err, os.ErrNotExist) { // another exec swept the folder before its lock was taken
+		if errors.Is(err, os.ErrNotExist) { // another exec removed the folder before its lock was taken
 			f, err = tokenFileIn(place, token)
 		}
 		if err == nil {
@@ -62,6 +61,7 @@ func newTokenFile(runtimeDir, stateDir string, token session.AccessToken) (*toke
 	return nil, fmt.Errorf("a place for the token file: %s", strings.Join(reasons, "; "))
 }
 
+// tokenFileIn makes a token file in a place.
 func tokenFileIn(place string, token session.AccessToken) (*tokenFile, error) {
 	dir, err := os.MkdirTemp(place, folderPrefix+"*") // 0700
 	if err != nil {
@@ -83,7 +83,7 @@ func tokenFileIn(place string, token session.AccessToken) (*tokenFile, error) {
 	return f, nil
 }
 
-// take makes the folder that was opened this exec's.
+// take locks the folder, once it has made sure that nobody else can enter it.
 func (f *tokenFile) take() error {
 	info, err := f.root.Stat(".")
 	if err != nil {
@@ -94,16 +94,17 @@ func (f *tokenFile) take() error {
 	}
 	locked, err := f.lock.TryLock()
 	if err == nil && !locked {
-		return os.ErrNotExist // soon: it is being swept
+		return os.ErrNotExist // another exec is removing it
 	}
 	return err
 }
 
 func folderLock(dir string) *flock.Flock {
-	return flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
+	return flock.New(filepath.Join(dir, lockName),
+		flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
 }
 
-// write replaces the file, so that a reader sees the old token or the new one whole.
+// write replaces the file. A reader sees the old token or the new one, whole.
 func (f *tokenFile) write(token session.AccessToken) error {
 	next := tokenName + "." + rand.Text()
 	file, err := f.root.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -124,14 +125,15 @@ func (f *tokenFile) write(token session.AccessToken) error {
 	return nil
 }
 
+// remove removes the file and its folder.
 func (f *tokenFile) remove() {
-	_ = f.root.Remove(tokenName) // wherever the path leads
+	_ = f.root.Remove(tokenName) // even if something else is at the path by now
 	_ = f.lock.Close()
 	_ = f.root.Close()
 	_ = os.RemoveAll(filepath.Dir(f.path))
 }
 
-// sweepTokenFiles removes the folders of ours whose exec was killed, with the tokens in them.
+// sweepTokenFiles removes the token files in a place whose exec was killed.
 func sweepTokenFiles(place string) {
 	folder, err := os.Open(place)
 	if err != nil {
@@ -149,29 +151,31 @@ func sweepTokenFiles(place string) {
 			continue
 		}
 		if _, err := os.Lstat(filepath.Join(dir, lockName)); err != nil && time.Since(info.ModTime()) < time.Minute {
-			continue // its exec is just making it
+			continue // its exec has yet to make the lock
 		}
 		lock := folderLock(dir)
 		if locked, err := lock.TryLock(); err == nil && locked {
 			_ = os.RemoveAll(dir)
 			_ = lock.Close()
-			_ = os.RemoveAll(dir) // Windows keeps a file that is open
+			_ = os.RemoveAll(dir) // Windows does not remove an open file, such as the lock before its Close
 		}
 		_ = lock.Close()
 	}
 }
 
-// How the file is kept fresh: renewed when a fifth of the token's life is left,
-// and after a failure tried again with growing patience.
+// The waits between two renewals of the token in the file, and after a renewal that failed.
 const (
 	soonest     = time.Second
 	latest      = time.Hour
 	firstRetry  = 5 * time.Second
-	longestWait = 5 * time.Minute
+	longestWait = 5 * time.Minute // a retry waits twice as long as the one before, up to this
 )
 
-// startKeeping keeps the file fresh until end is called, also after ctx has ended: the command goes on.
-func (f *tokenFile) startKeeping(ctx context.Context, s *session.Session, r session.Request, token session.AccessToken) (end func()) {
+// startKeeping keeps the token in the file fresh until end is called. The end of ctx does not end it, for the command
+// goes on after a Ctrl-C.
+func (f *tokenFile) startKeeping(
+	ctx context.Context, s *session.Session, r session.Request, token session.AccessToken,
+) (end func()) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
@@ -184,6 +188,7 @@ func (f *tokenFile) startKeeping(ctx context.Context, s *session.Session, r sess
 	}
 }
 
+// keepFresh renews the token in the file until ctx or the session ends.
 func (f *tokenFile) keepFresh(ctx context.Context, s *session.Session, r session.Request, token session.AccessToken) {
 	wait := untilRenewal(token, time.Now())
 	retry := firstRetry
@@ -191,11 +196,11 @@ func (f *tokenFile) keepFresh(ctx context.Context, s *session.Session, r session
 		if clock.Wait(ctx, wait) != nil {
 			return
 		}
-		r.MinLifetime = max(r.MinLifetime, time.Until(token.Expiry)+soonest) // a later one than the file holds
+		r.MinLifetime = max(r.MinLifetime, time.Until(token.Expiry)+soonest) // longer than the token in the file has
 		fresh, err := s.AccessToken(ctx, r)
 		switch {
 		case errors.Is(err, session.ErrNotLoggedIn), errors.Is(err, session.ErrCannotRenew):
-			return // the token in the file is the last one
+			return // the token in the file was the session's last
 		case err == nil && f.write(fresh) == nil:
 			token, retry = fresh, firstRetry
 			wait = untilRenewal(token, time.Now())
@@ -205,6 +210,7 @@ func (f *tokenFile) keepFresh(ctx context.Context, s *session.Session, r session
 	}
 }
 
+// untilRenewal returns how long to wait until a fifth of a token's life is left, when it is renewed.
 func untilRenewal(token session.AccessToken, now time.Time) time.Duration {
 	if token.Expiry.IsZero() {
 		return latest

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -8,25 +9,15 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// greet says who is logged in and until when, and what the login lacks.
+// greet says who is logged in and for how long, and what the login lacks.
 func (a *app) greet(acc *account, t *provider.Tokens) {
 	now := time.Now()
 	a.say("Logged in as %s at %s.", words.NameAndEmail(t.Claims.All(t.UserInfo)), acc.config.Issuer)
-	until := "The access token " + map[bool]string{true: "has no told expiry", false: "lives until " + words.Moment(t.Expiry, now)}[t.Expiry.IsZero()]
-	switch {
-	case !t.Expiry.IsZero() && !t.Expiry.After(now):
-		a.say("By this computer's clock the access token is over already: the clock is ahead of the provider's, so set it.")
-	case t.RefreshToken.IsZero():
-		a.say("%s.", until)
-	case !t.RefreshExpiry.IsZero():
-		a.say("%s and is renewed when needed, until %s.", until, words.Moment(t.RefreshExpiry, now))
-	default:
-		a.say("%s and is renewed when needed.", until)
-	}
+	a.say("%s", tokenLife(t, now))
 	if !t.SessionExpiry.IsZero() {
 		a.say("The provider ends the session at %s.", words.Moment(t.SessionExpiry, now))
 	}
-	if t.RefreshToken.IsZero() && hasScope(acc.config.Scope, "offline_access") {
+	if t.RefreshToken.IsZero() && slices.Contains(strings.Fields(acc.config.Scope), "offline_access") {
 		how := "try loopkey login --prompt consent"
 		if acc.provider.Auth0() {
 			how = "switch on Allow Offline Access (Dashboard → Applications → APIs → your API → Settings), " +
@@ -36,11 +27,20 @@ func (a *app) greet(acc *account, t *provider.Tokens) {
 	}
 }
 
-func hasScope(scope, value string) bool {
-	for _, s := range strings.Fields(scope) {
-		if s == value {
-			return true
-		}
+// tokenLife returns a sentence about how long the access token can be used, and whether it is renewed.
+func tokenLife(t *provider.Tokens, now time.Time) string {
+	expiry, renewed := "The access token lives until "+words.Moment(t.Expiry, now), " and is renewed when needed"
+	if t.Expiry.IsZero() {
+		expiry, renewed = "The provider gave no expiry for the access token", "; it is renewed when needed"
 	}
-	return false
+	switch {
+	case !t.Expiry.IsZero() && !t.Expiry.After(now):
+		return "By this computer's clock the access token has expired already: " +
+			"the clock is ahead of the provider's, so set it."
+	case t.RefreshToken.IsZero():
+		return expiry + "."
+	case !t.RefreshExpiry.IsZero():
+		return expiry + renewed + ", until " + words.Moment(t.RefreshExpiry, now) + "."
+	}
+	return expiry + renewed + "."
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// sayHowToReach tells a person whose browser is on another machine how its answer gets here.
+// sayHowToReach tells a person whose browser may be on another machine how the provider's response can get to this one.
 func (a *app) sayHowToReach(baseURL string) {
 	port := "80"
 	if u, err := url.Parse(baseURL); err == nil && u.Port() != "" {
@@ -16,18 +16,19 @@ func (a *app) sayHowToReach(baseURL string) {
 	}
 	switch {
 	case a.lookup("SSH_CONNECTION") != "" || a.lookup("SSH_TTY") != "":
-		a.say("This is an SSH session. If your browser is on your own machine, run there first:\n  ssh -L %s:localhost:%s %s\n"+
-			"or paste here the URL that the browser ends up at.", port, port, a.sshTarget())
+		a.say("This is an SSH session. If your browser is on your own machine, run there first:\n"+
+			"  ssh -L %s:localhost:%s %s\nor paste here the URL that the browser ends up at.", port, port, a.sshTarget())
 	case a.inContainer():
 		a.say("This is a container. Forward port %s of it to your machine (dev containers: forwardPorts),\n"+
 			"or paste here the URL that the browser ends up at.", port)
 	}
 }
 
-// sshTarget is this machine as the SSH client reached it.
+// sshTarget returns the arguments with which the ssh client reaches this machine.
 func (a *app) sshTarget() string {
 	host, port := "HOST", ""
-	if fields := strings.Fields(a.lookup("SSH_CONNECTION")); len(fields) == 4 { // client address and port, server address and port
+	// The address and port of the client, then those of the server.
+	if fields := strings.Fields(a.lookup("SSH_CONNECTION")); len(fields) == 4 {
 		host = fields[2]
 		if fields[3] != "22" {
 			port = " -p " + fields[3]
@@ -41,6 +42,7 @@ func (a *app) sshTarget() string {
 	return words.Printable(host + port)
 }
 
+// inContainer reports whether loopkey runs in a container, as far as its tools tell.
 func (a *app) inContainer() bool {
 	for _, name := range []string{"REMOTE_CONTAINERS", "CODESPACES", "container"} {
 		if a.lookup(name) != "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 )
 
-// Limits on the keychain: a script must not hang on a dialog that nobody sees, a person may be typing a password.
+// Limits on the keychain. A script must not hang on a dialog that nobody sees; a person may be typing a password.
 const (
 	keychainLimitScript = 9 * time.Second
 	keychainLimitPerson = 55 * time.Second

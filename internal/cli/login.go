@@ -24,7 +24,7 @@ type loginFlags struct {
 
 // loginParams are the flags that become parameters of the authorization request.
 var loginParams = []struct{ flag, param, usage string }{
-	{"prompt", "prompt", "login, consent or select_account: what the provider shall ask"},
+	{"prompt", "prompt", "what the provider should ask: login, consent or select_account"},
 	{"organization", "organization", "Auth0 organization to log in to"},
 	{"invitation", "invitation", "Auth0 organization invitation"},
 	{"connection", "connection", "Auth0 connection to log in with"},
@@ -40,7 +40,7 @@ func (a *app) login() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login",
 		Short: "Log in through your browser",
-		Long: `Opens your browser at the provider, receives its answer on localhost, verifies it
+		Long: `Opens your browser at the provider, receives its response on localhost, verifies it
 and stores the session. The final URL of the browser may also be pasted here.`,
 		Example: `  loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3
   loopkey login --issuer https://accounts.example.com --client-id cli --no-browser`,
@@ -66,7 +66,8 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 func (f *loginFlags) readParams(flags *pflag.FlagSet) error {
 	for _, p := range loginParams {
 		if f.device && flags.Changed(p.flag) { // a wish that is dropped in silence would seem to be granted
-			return fmt.Errorf("%w: --device can't carry --%s (RFC 8628 has no such parameter): leave one of them out", errUsage, p.flag)
+			return fmt.Errorf("%w: --device can't carry --%s (RFC 8628 has no such parameter): leave one of them out",
+				errUsage, p.flag)
 		}
 		if value, _ := flags.GetString(p.flag); value != "" {
 			f.params.Set(p.param, value)
@@ -109,7 +110,7 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 		release()
 		return err
 	}
-	if tokens == nil { // the server stored them
+	if tokens == nil { // loopkey serve has them
 		info, err := acc.session.Info(ctx)
 		if err != nil {
 			return err
@@ -122,7 +123,7 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 }
 
 // authenticate logs the person in, through the browser or another device, and stores the session. It returns no tokens
-// where a running loopkey serve did both.
+// where a running loopkey serve did that.
 func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
 	if f.device {
 		return a.loginByDevice(ctx, acc, f)

@@ -12,7 +12,6 @@ import (
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/words"
-	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
 
@@ -55,7 +54,7 @@ func (a *app) runLogout(ctx context.Context, f logoutFlags) error {
 	return a.logoutOf(ctx, cfg, f)
 }
 
-// logoutAll logs out of every session that a login remembered, and of the configured one.
+// logoutAll logs out of every client that is logged in, and of the configured one.
 func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	cfg, err := a.configure()
 	if err != nil {
@@ -79,8 +78,8 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 			err = a.logoutOf(ctx, of, f)
 		}
 		if err != nil && !errors.Is(err, errPartly) {
-			_, next := a.judge(err)
-			a.say("%s: %s: %s", k.Profile, words.Printable(err.Error()), next)
+			sentence, _ := a.explain(err)
+			a.say("%s: %s", k.Profile, sentence)
 		}
 		failed = append(failed, err)
 	}
@@ -91,18 +90,16 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	return &partlyError{err}
 }
 
-// partlyError is an error that was told already; its exit code is still to be found.
-type partlyError struct{ error }
-
-func (e *partlyError) Unwrap() []error { return []error{errPartly, e.error} }
-
+// logoutOf logs out of the client that a configuration names.
 func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) error {
 	acc, err := a.open(cfg, keychainLimitPerson)
 	if err != nil {
 		return err
 	}
 	state := rand.Text()
-	ended, err := acc.session.End(ctx, session.EndOptions{Local: f.local, PostLogoutRedirectURI: cfg.BaseURL, State: state})
+	ended, err := acc.session.End(ctx, session.EndOptions{
+		Local: f.local, PostLogoutRedirectURI: cfg.BaseURL, State: state,
+	})
 	if err != nil {
 		if ended.Revoked {
 			a.say("The refresh token is revoked at the provider, but the session could not be deleted here.")
@@ -114,47 +111,22 @@ func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) e
 		return nil
 	}
 	var report logoutReport
-	if ended.Unreadable != nil {
+	switch {
+	case ended.Unreadable != nil:
 		report.not("the provider was not told, for the stored session could not be read")
-	} else if f.local {
-		report.did("the refresh token, if there was one, lives on at the provider (--local)")
-	} else {
+	case f.local:
+		report.did("the refresh token, if there was one, stays valid at the provider (--local)")
+	default:
 		report.revocation(ended)
 		a.endProviderSession(ctx, acc, ended, state, f, &report)
 	}
 	report.did("deleted here")
 	if ended.NoteError != nil {
-		report.not("the note of where it was could not be taken away (" + words.Printable(ended.NoteError.Error()) + ")")
+		report.not("the note about the session could not be removed (" + words.Printable(ended.NoteError.Error()) + ")")
 	}
 	a.say("Logged out of %s: %s.", cfg.Issuer, strings.Join(report.parts, ", "))
 	if report.failed {
 		return errPartly
 	}
 	return nil
-}
-
-// A logoutReport becomes the one line that says what worked.
-type logoutReport struct {
-	parts  []string
-	failed bool
-}
-
-func (r *logoutReport) did(part string) { r.parts = append(r.parts, part) }
-
-func (r *logoutReport) not(part string) {
-	r.parts = append(r.parts, part)
-	r.failed = true
-}
-
-func (r *logoutReport) revocation(ended session.Ended) {
-	switch {
-	case !ended.HadRefresh:
-		r.did("no refresh token to revoke")
-	case ended.Revoked:
-		r.did("refresh token revoked")
-	case errors.Is(ended.RevokeError, provider.ErrNoEndpoint):
-		r.did("refresh token not revoked (the provider has no revocation)")
-	default:
-		r.not("refresh token NOT revoked (" + words.Printable(ended.RevokeError.Error()) + ")")
-	}
 }

@@ -70,15 +70,21 @@ func (a *app) report(err error) int {
 	if exit, ok := errors.AsType[*exitError](err); ok {
 		return exit.code
 	}
-	code, next := a.judge(err)
-	switch {
-	case errors.Is(err, errPartly): // already said, each with its reason
-	case next == "":
-		a.say("loopkey: %s", words.Printable(err.Error()))
-	default:
-		a.say("loopkey: %s: %s", words.Printable(err.Error()), next)
+	sentence, code := a.explain(err)
+	if !errors.Is(err, errPartly) { // said already
+		a.say("loopkey: %s", sentence)
 	}
 	return code
+}
+
+// explain returns what failed, why and what to do next, and the exit code.
+func (a *app) explain(err error) (sentence string, code int) {
+	code, next := a.judge(err)
+	sentence = words.Printable(err.Error())
+	if next != "" {
+		sentence += ": " + next
+	}
+	return sentence, code
 }
 
 // judge returns the exit code, and what the person can do: what the error itself knows goes before what is so of all

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// answer prints what was asked for, the only thing that loopkey prints on stdout.
-func (a *app) answer(output, token string, asJSON any) error {
+// print prints a token, or what asJSON holds, in the form that --output names. Nothing else goes to stdout.
+func (a *app) print(output, token string, asJSON any) error {
 	var err error
 	switch output {
 	case "json":
@@ -28,13 +28,13 @@ func (a *app) answer(output, token string, asJSON any) error {
 		_, err = fmt.Fprintln(a.stdout, token)
 	}
 	if err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
+		return fmt.Errorf("writing to standard output: %w", err)
 	}
 	return nil
 }
 
-// escaped writes what could steer a terminal as JSON's \u escapes, which mean the same:
-// such characters can only be inside strings, and JSON itself asks for fewer (RFC 8259, section 7).
+// escaped returns JSON with every character that could steer a terminal as a \u escape, which means the same. Such
+// characters are only in strings; JSON itself asks for fewer escapes (RFC 8259, section 7).
 func escaped(text []byte) []byte {
 	safe := make([]byte, 0, len(text))
 	for _, r := range string(text) {
@@ -49,7 +49,7 @@ func escaped(text []byte) []byte {
 	return safe
 }
 
-// utc is how times are printed: RFC 3339 in UTC, to the second; nil where there is none.
+// utc returns a time for JSON: in UTC, to the second, and nil for the zero time.
 func utc(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

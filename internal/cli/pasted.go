@@ -6,17 +6,16 @@ import (
 	"strings"
 )
 
-// noState stands for a line without a state: it is no response, and is told of as one.
+// noState replaces a line without a state. It is no response, and a person gets to hear that.
 const noState = "-"
 
-// mostPiped is how many lines that are no response are told of, where no person types them.
+// mostPiped is how many wrong lines from a pipe loopkey comments on.
 const mostPiped = 10
 
-// pasted returns what arrives instead of the browser: the URL that a browser
-// elsewhere ended up at. A person pastes it into the terminal. Where standard
-// input is something else it is read only if asked for, since it may be meant
-// for the command after this one.
-func (a *app) pasted(ctx context.Context, asked bool) (entries <-chan string, stop func()) {
+// pasted returns the lines that may be the URL that a browser on another machine ended up at. A person pastes it into
+// the terminal. A standard input that is no terminal is read only where asked says so, since it may be meant for
+// another command.
+func (a *app) pasted(ctx context.Context, asked bool) (lines <-chan string, stop func()) {
 	if a.terminal.Interactive() {
 		return a.terminal.Pasted()
 	}
@@ -27,8 +26,8 @@ func (a *app) pasted(ctx context.Context, asked bool) (entries <-chan string, st
 	return a.piped(ctx), stop
 }
 
-// piped reads lines from standard input until ctx ends. Only its state binds what
-// anybody writes into a pipe to this login, so a line has to have one.
+// piped returns the lines of standard input until ctx ends. Anybody may write into a pipe, and only the state binds a
+// response to this login, so a line without a state is replaced by noState.
 func (a *app) piped(ctx context.Context) <-chan string {
 	lines := make(chan string)
 	go func() {

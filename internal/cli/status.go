@@ -42,7 +42,7 @@ func (a *app) runStatus(ctx context.Context, output string) error {
 		return err
 	}
 	if output == "json" {
-		err = a.answer("json", "", statusJSON(info))
+		err = a.print("json", "", statusJSON(info))
 	} else {
 		err = a.printStatus(info)
 	}
@@ -55,8 +55,8 @@ func (a *app) runStatus(ctx context.Context, output string) error {
 	return nil
 }
 
-// The documented form of `status -o json`: fields may be added, none renamed.
-type statusAnswer struct {
+// A statusDocument is what `status -o json` prints. Fields may be added, and none renamed.
+type statusDocument struct {
 	Profile        string              `json:"profile"`
 	Issuer         string              `json:"issuer"`
 	ClientID       string              `json:"client_id"`
@@ -83,8 +83,8 @@ type statusAccessToken struct {
 	ExpiresAt *time.Time `json:"expires_at"`
 }
 
-func statusJSON(info session.Info) statusAnswer {
-	answer := statusAnswer{
+func statusJSON(info session.Info) statusDocument {
+	document := statusDocument{
 		Profile: info.Profile, Issuer: info.Issuer, ClientID: info.ClientID,
 		Subject: info.Subject, Name: info.Claims.Text("name"), Email: info.Claims.Text("email"),
 		LoggedInAt: utc(info.LoggedInAt), RenewedAt: utc(info.RenewedAt), Renewable: info.Renewable,
@@ -92,14 +92,15 @@ func statusJSON(info session.Info) statusAnswer {
 		AccessTokens: []statusAccessToken{}, Claims: info.Claims,
 	}
 	if !info.IDTokenExpiry.IsZero() {
-		answer.IDToken = &statusToken{utc(info.IDTokenExpiry)}
+		document.IDToken = &statusToken{utc(info.IDTokenExpiry)}
 	}
 	for _, t := range info.AccessTokens {
-		answer.AccessTokens = append(answer.AccessTokens, statusAccessToken{t.Audience, t.Scope, utc(t.Expiry)})
+		document.AccessTokens = append(document.AccessTokens, statusAccessToken{t.Audience, t.Scope, utc(t.Expiry)})
 	}
-	return answer
+	return document
 }
 
+// printStatus prints a session as a table, for a person to read.
 func (a *app) printStatus(info session.Info) error {
 	now := time.Now()
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
@@ -139,10 +140,11 @@ func (a *app) printStatus(info session.Info) error {
 	return w.Flush()
 }
 
+// lifetime says until when a token can be used.
 func lifetime(expiry, now time.Time) string {
 	switch {
 	case expiry.IsZero():
-		return "no expiry told"
+		return "no expiry given"
 	case !expiry.After(now):
 		return "expired " + words.Moment(expiry, now)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 )
 
-// say prints a line for the person: never part of the answer.
+// say prints a line for the person, on stderr.
 func (a *app) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(a.terminal, format+"\n", args...)
 }
@@ -22,7 +22,7 @@ const (
 	reasonPassphrasesDiffer keystore.Reason = "passphrases_differ"
 )
 
-// ask asks the person for a line without showing it.
+// ask asks the person for a line, and does not show what they type.
 func (a *app) ask(ctx context.Context, question string) (string, error) {
 	text, err := a.terminal.Password(ctx, question)
 	switch {
@@ -38,17 +38,18 @@ func (a *app) ask(ctx context.Context, question string) (string, error) {
 	return text, nil
 }
 
-// passphrase asks for the encrypted file's passphrase: LOOPKEY_PASSPHRASE, else the person, once.
+// passphrase returns a func that gives the passphrase of the encrypted file: LOOPKEY_PASSPHRASE, else what the person
+// types. It asks the person once.
 func (a *app) passphrase() keystores.Passphrase {
-	var once sync.Mutex
-	known := a.lookup("LOOPKEY_PASSPHRASE")
+	var mu sync.Mutex
+	passphrase := a.lookup("LOOPKEY_PASSPHRASE")
 	return func(ctx context.Context, confirm bool) (string, error) {
-		once.Lock()
-		defer once.Unlock()
-		if known != "" {
-			return known, nil
+		mu.Lock()
+		defer mu.Unlock()
+		if passphrase != "" {
+			return passphrase, nil
 		}
-		answer, err := a.ask(ctx, "Passphrase for loopkey's session file: ")
+		typed, err := a.ask(ctx, "Passphrase for loopkey's session file: ")
 		if err != nil {
 			return "", err
 		}
@@ -57,11 +58,11 @@ func (a *app) passphrase() keystores.Passphrase {
 			if err != nil {
 				return "", err
 			}
-			if again != answer {
+			if again != typed {
 				return "", &keystore.UnavailableError{Why: "the two passphrases differ", Reason: reasonPassphrasesDiffer}
 			}
 		}
-		known = answer
-		return answer, nil
+		passphrase = typed
+		return typed, nil
 	}
 }

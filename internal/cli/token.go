@@ -10,7 +10,7 @@ import (
 	"github.com/loopkey/loopkey/session"
 )
 
-// tokenFlags say which token a command wants.
+// tokenFlags are the flags that say which token a command wants.
 type tokenFlags struct {
 	minLifetime time.Duration
 	force       bool
@@ -23,9 +23,9 @@ func (a *app) token() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Print a fresh access token",
-		Long: `Prints the access token and a newline, nothing else. One that is still good costs
-the provider no request and the keychain one read; else it is renewed first, by
-one process at a time.`,
+		Long: `Prints the access token and a newline, nothing else. A token that is still good
+costs the provider no request and the keychain one read; another is renewed
+first, by one process at a time.`,
 		Example: `  curl -H "$(loopkey token -o header)" https://api.example.com/
   loopkey token --audience https://other.example.com/ -o json`,
 		Args: noArgs,
@@ -41,14 +41,22 @@ one process at a time.`,
 	return cmd
 }
 
+// check refuses flags that no token can meet.
+func (f tokenFlags) check() error {
+	if f.minLifetime < 0 {
+		return fmt.Errorf("%w: --min-ttl is %s: it can't be negative", errUsage, f.minLifetime)
+	}
+	return nil
+}
+
 func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 	switch f.output {
 	case "raw", "json", "header":
 	default:
 		return fmt.Errorf("%w: --output is %q: it is raw, json or header", errUsage, f.output)
 	}
-	if f.minLifetime < 0 {
-		return fmt.Errorf("%w: --min-ttl is %s: it can't be negative", errUsage, f.minLifetime)
+	if err := f.check(); err != nil {
+		return err
 	}
 	acc, err := a.account(keychainLimitScript)
 	if err != nil {
@@ -59,7 +67,7 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 		if err != nil {
 			return err
 		}
-		return a.answer(f.output, token.Reveal(), struct {
+		return a.print(f.output, token.Reveal(), struct {
 			IDToken   string     `json:"id_token"`
 			ExpiresAt *time.Time `json:"expires_at"`
 		}{token.Reveal(), utc(expiry)})
@@ -68,7 +76,7 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.answer(f.output, token.Token.Reveal(), struct {
+	return a.print(f.output, token.Token.Reveal(), struct {
 		AccessToken string     `json:"access_token"`
 		TokenType   string     `json:"token_type"`
 		ExpiresAt   *time.Time `json:"expires_at"`
@@ -77,8 +85,8 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 	}{token.Token.Reveal(), token.TokenType, utc(token.Expiry), token.Scope, token.Audience})
 }
 
-// request is what the flags and the configuration ask for. A configured scope is
-// the login's; only one that was given on this command line narrows the token.
+// request returns what the flags and the configuration ask for. A configured scope is what a login asks for; only
+// --scope asks for a token with fewer scopes.
 func (a *app) request(acc *account, f tokenFlags) session.Request {
 	return session.Request{
 		Audience: acc.config.Audience, Scope: a.flags["scope"], MinLifetime: f.minLifetime, Force: f.force,

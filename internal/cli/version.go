@@ -20,7 +20,7 @@ func (a *app) version() *cobra.Command {
 	}
 }
 
-// version is what the Go toolchain noted when it built the binary.
+// version returns the version that the Go toolchain put into the binary.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
