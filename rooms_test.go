@@ -22,7 +22,7 @@ internal/environ:
 internal/handoff: internal/localurl internal/login internal/private internal/wire keystore provider
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
-internal/layout: internal/words
+internal/layout: internal/localhost internal/words
 internal/licences:
 internal/localhost: internal/localurl internal/words
 internal/localurl:

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"strings"
 	"sync"
 
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -74,10 +74,8 @@ func (l *Layout) Render(w http.ResponseWriter, r *http.Request, status int, t *T
 	var out bytes.Buffer
 	err := l.draw(&out, r, t, p)
 	h := w.Header()
-	protect(h)
-	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "no-store") // it names a person: after a logout, "back" must not show it
-	}
+	localhost.Secure(h) // again: what was to be an app's response has none of that
+	h.Set("Content-Security-Policy", policy)
 	if err != nil { // a template that can't be drawn is our mistake, and no page of ours can say so
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusInternalServerError)
@@ -111,21 +109,8 @@ func (l *Layout) draw(out *bytes.Buffer, r *http.Request, t *Template, p Page) e
 	return parsed.ExecuteTemplate(out, "layout.html", view)
 }
 
-// protect sets the policy of our own pages: they load what is ours and nothing else, no markup runs as a script or a
-// style, and nobody frames them.
-func protect(h http.Header) {
-	h.Set("Content-Security-Policy", strings.Join([]string{
-		"default-src 'none'",
-		"style-src 'self'",
-		"script-src 'self'",
-		"img-src 'self' data:", // small pictures inside a Markdown file, of which only raster types are let through
-		"connect-src 'self'",
-		"form-action 'self'",
-		"base-uri 'none'",
-		"frame-ancestors 'none'",
-	}, "; "))
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin") // another port of localhost is the same site, and gets our cookie
-}
+// policy is the Content-Security-Policy of our own pages: they load what is ours and nothing else, no markup runs as a
+// script or a style, and nobody frames them. A Markdown file may hold small pictures as data: URLs, of which only raster
+// types are let through.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

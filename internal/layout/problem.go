@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/localhost"
 )
 
 // A Problem is what an error page says: what failed, why, and what to do next. Zero fields are filled in from the
@@ -113,8 +115,7 @@ func FailJSON(w http.ResponseWriter, status int, p Problem) {
 	p = p.withDefaults(status)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
+	localhost.Secure(h)
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {
 		Error   string   `json:"error"`

@@ -26,7 +26,6 @@ func (s *Site) admit(w http.ResponseWriter, r *http.Request, q requirement, clai
 	stepped, marked := steppedUp(r, now)
 	switch {
 	case v.outcome == allowed && marked && layout.WantsPage(r):
-		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, withoutMark(r.URL), http.StatusSeeOther) //nolint:gosec // this path, which the mux has cleaned
 	case v.outcome == allowed:
 		return true
@@ -36,7 +35,6 @@ func (s *Site) admit(w http.ResponseWriter, r *http.Request, q requirement, clai
 			Title: "Another login is needed", Why: "This page requires more than the present login.", Notes: v.lacks,
 		})
 	case v.outcome == stepUp && !stepped:
-		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, stepUpURL(r.URL, v, now), http.StatusSeeOther)
 	case v.outcome == stepUp:
 		s.cfg.Layout.Fail(w, r, http.StatusForbidden, layout.Problem{

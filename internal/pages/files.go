@@ -15,15 +15,11 @@ const filePolicy = "sandbox allow-same-origin allow-popups allow-popups-to-escap
 	"default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; " +
 	"media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// confine sets the headers for a file of the folder that is not drawn by loopkey.
+// confine sets the headers for a file of the folder that is not drawn by loopkey, beside those of localhost.OwnHost.
 func confine(h http.Header, contentType string) {
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "private, no-cache") // kept, but the guard is asked each time
 	h.Set("Vary", "Cookie")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if contentType == "application/pdf" { // browsers show it in an origin of its own, and not at all in a sandbox
 		h.Set("Content-Security-Policy", "frame-ancestors 'none'")
 		return

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/test/markup"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -67,7 +68,10 @@ func get(t testing.TB, site *Site, target string, claims provider.Claims) *http.
 
 func send(site *Site, r *http.Request, claims provider.Claims) *http.Response {
 	w := httptest.NewRecorder()
-	site.serve(w, r, claims)
+	r.Host = "localhost:3000"
+	localhost.OwnHost(3000, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		site.serve(w, r, claims)
+	})).ServeHTTP(w, r)
 	return w.Result()
 }
 
