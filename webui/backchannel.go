@@ -7,10 +7,59 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
 
-// seenFor is longer than a logout token is believed.
+// backchannelLogout ends the session because the provider says so (OpenID Connect Back-Channel Logout 1.0, sections 2.5
+// to 2.8). The provider sends no cookie and no Origin, so the signed token is all that counts.
+func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
+	refuse := func(status int, why string) {
+		layout.FailJSON(w, status, layout.Problem{Title: "Not logged out", Why: why})
+	}
+	if err := r.ParseForm(); err != nil || len(r.PostForm["logout_token"]) != 1 {
+		refuse(http.StatusBadRequest, "The request is not a form with one logout_token.")
+		return
+	}
+	token, err := s.provider.VerifyLogoutToken(r.Context(), r.PostForm.Get("logout_token"))
+	if err != nil {
+		refuse(http.StatusBadRequest, "The logout token was not verified.")
+		return
+	}
+	ctx := context.WithoutCancel(r.Context()) // a provider that hangs up has said what it wants all the same
+	s.watch.refresh(ctx, false)
+	v := s.watch.view(ctx)
+	if !s.seen.first(token.ID) {
+		refuse(http.StatusBadRequest, "This logout token was used before.")
+		return
+	}
+	if v.loggedIn && endsSession(token, v.info) { // a session that is not here is logged out: section 2.7
+		_, err = s.cfg.Session.End(ctx, session.EndOptions{Local: true})
+		s.watch.refresh(ctx, true)
+		if err != nil {
+			refuse(http.StatusInternalServerError, "The session could not be deleted.")
+			return
+		}
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// endsSession reports whether a logout token is about this session, by its subject, its session ID (sid) or both. A
+// token that is older than the login may have been sent twice, the first time to a server that ran before this one.
+func endsSession(token *provider.LogoutToken, info session.Info) bool {
+	sid := info.Claims.Text("sid")
+	switch {
+	case token.IssuedAt.Before(info.LoggedInAt.Add(-time.Minute)):
+		return false
+	case token.Subject != "" && token.Subject != info.Subject:
+		return false
+	case token.SessionID == "", token.SessionID == sid:
+		return true
+	}
+	return sid == "" && token.Subject != "" // the ID token named no session, so the subject decides
+}
+
+// seenFor is longer than a logout token is accepted.
 const seenFor = 15 * time.Minute
 
 // seenTokens remembers the IDs of logout tokens, so that none works twice.
@@ -24,6 +73,7 @@ func newSeenTokens(now func() time.Time) *seenTokens {
 	return &seenTokens{now: now, ids: map[string]time.Time{}}
 }
 
+// first reports whether an ID is seen for the first time.
 func (s *seenTokens) first(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,42 +88,4 @@ func (s *seenTokens) first(id string) bool {
 	}
 	s.ids[id] = now
 	return true
-}
-
-// backchannelLogout ends the session here because the provider says so (OpenID Connect
-// Back-Channel Logout 1.0, sections 2.5 to 2.8). It is the provider that calls: no
-// cookie, no origin, only a token that is verified to the letter.
-func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
-	bad := func(why string) {
-		layout.FailJSON(w, http.StatusBadRequest, layout.Problem{Title: "No logout", Why: why})
-	}
-	if err := r.ParseForm(); err != nil || len(r.PostForm["logout_token"]) != 1 {
-		bad("A form with one logout_token is wanted.")
-		return
-	}
-	token, err := s.cfg.Provider.VerifyLogoutToken(r.Context(), r.PostForm.Get("logout_token"))
-	if err != nil {
-		bad("The logout token is not one that can be believed.")
-		return
-	}
-	ctx := context.WithoutCancel(r.Context()) // the provider may hang up; its logout is carried out all the same
-	s.watch.refresh(ctx, false)
-	v := s.watch.view(ctx)
-	claims := v.info.Claims
-	// A login that came after the token is not meant by it: it may be one of a server of before, sent once more.
-	ours := v.loggedIn && !token.IssuedAt.Before(v.info.LoggedInAt.Add(-time.Minute)) && (token.Subject == "" || token.Subject == v.info.Subject) &&
-		(token.SessionID == "" || claims.Text("sid") == "" && token.Subject != "" || token.SessionID == claims.Text("sid"))
-	if !s.seen.first(token.ID) {
-		bad("This logout token was used before.")
-		return
-	}
-	if ours { // a session that is not here is logged out already: section 2.7
-		_, err = s.cfg.Session.End(ctx, session.EndOptions{Local: true})
-		s.watch.refresh(ctx, true)
-		if err != nil {
-			layout.FailJSON(w, http.StatusInternalServerError, layout.Problem{Title: "No logout", Why: "The session could not be deleted."})
-			return
-		}
-	}
-	w.WriteHeader(http.StatusOK)
 }

@@ -5,62 +5,57 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
 
-// How long a one-time URL may be used, and how many browsers and URLs are kept at most.
 const (
-	oneTimeLife = time.Minute
-	mostKept    = 64
+	oneTimeLife = time.Minute // how long a one-time URL may be used
+	mostKept    = 64          // how many browsers, one-time URLs, listeners and logouts are kept, each
 )
 
-// browsers knows the browsers that may see the user: those that logged in here,
-// and those that came through a one-time URL. Being on the same machine is no
-// proof of being the same person, so a browser shows the cookie that this server
-// gave it.
+// browsers knows the browsers that may see the user: a login was made in them, or they opened a one-time URL. To run on
+// the same machine is no proof of being the same person, so a browser proves itself by the cookie that it got here.
 //
-// Cookies know no port: what this server sets on localhost is sent to every
-// other server there. So the cookie is only a random name for something kept
-// here, it dies with the session or the server, and it is worth nothing without
-// our Host and a same-origin request for whatever changes something.
+// Cookies know no port: every other server on localhost gets this cookie too. So the cookie is a random name for what
+// is kept here, it ends with the session or the server, and without our Host and our Origin it changes nothing.
 type browsers struct {
-	cookie string // its name, with our port
+	cookie string // the name of the cookie
 	now    func() time.Time
 
 	mu      sync.Mutex
-	known   map[[32]byte]mark // when each was last seen
-	awaited map[[32]byte]mark // recognised, and not yet back with the cookie
-	oneTime map[[32]byte]mark // when each stops working
+	known   map[digest]mark // recognised browsers, and when each was last seen
+	awaited map[digest]mark // recognised browsers that have not come back with their new cookie
+	oneTime map[digest]mark // secrets of one-time URLs, and when each stops working
 }
 
-// A mark is what is kept of a cookie or a one-time URL.
+// A digest stands for a secret that only a browser has: what is in the memory of this server opens nothing.
+type digest [sha256.Size]byte
+
+// A mark is what is kept about a browser or a one-time URL.
 type mark struct {
 	at      time.Time
-	subject string // who logged in with the browser that is known; or anySubject
+	subject string // who logged in with the browser, or anySubject
 }
 
-// anySubject: the browser is the person's whoever they log in as, for it came through a one-time URL.
+// anySubject marks a browser that opened a one-time URL: it is the user's, whoever they log in as.
 const anySubject = ""
 
-func newBrowsers(port int, now func() time.Time) *browsers {
-	return &browsers{cookie: cookiePrefix + strconv.Itoa(port), now: now, known: map[[32]byte]mark{}, awaited: map[[32]byte]mark{}, oneTime: map[[32]byte]mark{}}
+func newBrowsers(cookie string, now func() time.Time) *browsers {
+	return &browsers{
+		cookie: cookie, now: now,
+		known: map[digest]mark{}, awaited: map[digest]mark{}, oneTime: map[digest]mark{},
+	}
 }
 
-// cookiePrefix begins the name of every cookie of ours, which no upstream gets to see.
-const cookiePrefix = "loopkey_"
-
-// secret returns 256 random bits as text, and the hash by which it is kept: what
-// is in memory here opens nothing.
-func secret() (string, [32]byte) {
+// secret returns 256 random bits as text, and their digest.
+func secret() (string, digest) {
 	text := rand.Text() + rand.Text()
 	return text, sha256.Sum256([]byte(text))
 }
 
-// recognise gives the browser that sent r its cookie, with which it sees the session of that subject and
-// nobody else's; what it had before is worth nothing from now on.
+// recognise gives the browser that sent r a cookie with which it sees the sessions of that subject. The cookie that the
+// browser had before opens nothing any more.
 func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject string) {
 	text, hash := secret()
 	b.mu.Lock()
@@ -70,22 +65,20 @@ func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject str
 	keep(b.known, hash, mark{b.now(), subject})
 	keep(b.awaited, hash, mark{at: b.now()})
 	b.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain http on loopback: not every browser keeps a Secure cookie there
-		Name: b.cookie, Value: text, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	setCookie(w, b.cookie, text, "/", 0)
 }
 
-// knows returns for whom this server has recognised the browser that sent r, if it has.
+// knows returns for which subject the browser that sent r was recognised.
 func (b *browsers) knows(r *http.Request) (subject string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var found [][32]byte
+	var found []digest
 	for _, hash := range b.shown(r) {
 		if _, ok := b.known[hash]; ok && !slices.Contains(found, hash) {
 			found = append(found, hash)
 		}
 	}
-	if len(found) != 1 { // of two, one may be a neighbour's own
+	if len(found) != 1 { // of two, another server may have set one to its own
 		return "", false
 	}
 	m := b.known[found[0]]
@@ -94,7 +87,7 @@ func (b *browsers) knows(r *http.Request) (subject string, ok bool) {
 	return m.subject, true
 }
 
-// arrives reports whether r is the first request that a browser sends since it was recognised.
+// arrives reports whether r is the first request of a browser since it was recognised.
 func (b *browsers) arrives(r *http.Request) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,16 +104,16 @@ func (b *browsers) arrives(r *http.Request) bool {
 	return first
 }
 
-// shown returns the hashes of the cookies with our name. Any server on localhost can add one for a path of ours.
-func (b *browsers) shown(r *http.Request) [][32]byte {
-	var hashes [][32]byte
+// shown returns the digests of all cookies of our name in r. Any server on localhost can add one for a path of ours.
+func (b *browsers) shown(r *http.Request) []digest {
+	var hashes []digest
 	for _, cookie := range r.CookiesNamed(b.cookie) {
 		hashes = append(hashes, sha256.Sum256([]byte(cookie.Value)))
 	}
 	return hashes
 }
 
-// forget makes every browser a stranger: the session ended.
+// forget makes every browser a stranger, and every one-time URL useless: the session has ended.
 func (b *browsers) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -129,7 +122,7 @@ func (b *browsers) forget() {
 	clear(b.oneTime)
 }
 
-// invite returns the secret of a one-time URL.
+// invite returns the secret of a new one-time URL.
 func (b *browsers) invite() string {
 	text, hash := secret()
 	b.mu.Lock()
@@ -138,7 +131,7 @@ func (b *browsers) invite() string {
 	return text
 }
 
-// redeem reports whether text is the secret of a one-time URL that was not used before and is not too old.
+// redeem reports whether text is the secret of a one-time URL that is not used and not too old, and uses it.
 func (b *browsers) redeem(text string) bool {
 	hash := sha256.Sum256([]byte(text))
 	b.mu.Lock()
@@ -148,10 +141,10 @@ func (b *browsers) redeem(text string) bool {
 	return ok && b.now().Before(m.at)
 }
 
-// keep adds to a map of limited size; the oldest goes.
-func keep(m map[[32]byte]mark, key [32]byte, added mark) {
+// keep adds to a map. Where the map is full, the oldest makes room.
+func keep(m map[digest]mark, key digest, added mark) {
 	for len(m) >= mostKept {
-		var oldest [32]byte
+		var oldest digest
 		var when time.Time
 		for k, v := range m {
 			if when.IsZero() || v.at.Before(when) {
@@ -161,21 +154,4 @@ func keep(m map[[32]byte]mark, key [32]byte, added mark) {
 		delete(m, oldest)
 	}
 	m[key] = added
-}
-
-// loginCookie binds a login to the browser that began it (RFC 9700, section 4.7): nobody can complete it in another's.
-func (b *browsers) loginCookie() string { return b.cookie + "_login" }
-
-// beginLogin returns what the browser has to show again at the callback. Logins begun in several tabs share it.
-func (b *browsers) beginLogin(w http.ResponseWriter, r *http.Request) string {
-	if cookies := r.CookiesNamed(b.loginCookie()); len(cookies) == 1 && len(cookies[0].Value) == 2*len(rand.Text()) &&
-		!strings.ContainsFunc(cookies[0].Value, func(c rune) bool { return c > 'z' }) {
-		return cookies[0].Value
-	}
-	text, _ := secret()
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain http on loopback: not every browser keeps a Secure cookie there
-		Name: b.loginCookie(), Value: text, Path: "/auth/", MaxAge: int((10 * time.Minute).Seconds()),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
-	return text
 }

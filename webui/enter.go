@@ -18,10 +18,9 @@ func (s *Server) OneTimeURL() string { return s.url(enterPath + "?once=" + s.bro
 
 // enter recognises the browser that opens a one-time URL.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
-	// The URL is opened from a file of the user's, so from no site, and never from inside a page.
-	if isInside(r) {
+	if isInside(r) { // it is opened from a file of the user's, which is no site
 		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
-			Title: "Not from another page", Why: "This link is opened by loopkey.",
+			Title: "Not from another page", Why: "This link has to be opened by itself.",
 		})
 		return
 	}

@@ -8,10 +8,13 @@ import (
 	"github.com/loopkey/loopkey/internal/layout"
 )
 
-const heartbeat = 15 * time.Second
+const (
+	heartbeat  = 15 * time.Second // between two lines of a stream, so that both ends know that it lives
+	writeLimit = 5 * time.Second  // for one line
+)
 
-// events tells an open page that the session changed, and nothing of how: the page
-// then asks for itself again, with whatever cookie it has by then.
+// events tells an open page that the session has changed, and nothing about the change. The page then asks for itself
+// again, with the cookie that it has by then.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
 		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{})
@@ -20,15 +23,15 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	changes, stop := s.watch.listen()
 	defer stop()
 	w.Header().Set("Content-Type", "text/event-stream")
-	send := http.NewResponseController(w)
-	soon := func() { _ = send.SetWriteDeadline(time.Now().Add(5 * time.Second)) }
-	defer soon() // for the end of the stream
+	response := http.NewResponseController(w)
+	limit := func() { _ = response.SetWriteDeadline(time.Now().Add(writeLimit)) }
+	defer limit() // for the end of the stream
 	write := func(text string) bool {
-		soon()
+		limit()
 		if _, err := fmt.Fprint(w, text); err != nil {
 			return false
 		}
-		return send.Flush() == nil
+		return response.Flush() == nil
 	}
 	if !write("retry: 1000\n\n") {
 		return
@@ -44,7 +47,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-beat.C:
 		case _, ok := <-changes:
-			if !ok { // others came after it; a page that is still open comes again
+			if !ok { // it made room for a newer one; a page that is still open comes again
 				return
 			}
 			text = "event: change\ndata: \n\n"

@@ -12,7 +12,6 @@ import (
 
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
-	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 	"github.com/loopkey/loopkey/webui"
 )
@@ -37,13 +36,15 @@ func Example() {
 	issuer, clientID, end := exampleProvider(ctx, baseURL) // in place of your own, at which baseURL is registered
 	defer end()
 
-	p, err := provider.New(provider.Config{Issuer: issuer, ClientID: clientID})
+	s, err := session.Open(ctx, session.Options{
+		Issuer: issuer, ClientID: clientID,
+		Store: keystore.Memory(), StateDir: stateDir, CacheDir: stateDir, // without these: the keychain, and your folders
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	s := session.New(session.Config{Profile: "example", Provider: p, Store: keystore.Memory(), StateDir: stateDir})
-	server, err := webui.New(ctx, webui.Config{Session: s, Provider: p, BaseURL: baseURL})
+	server, err := webui.New(ctx, webui.Config{Session: s, BaseURL: baseURL})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -60,11 +61,12 @@ func Example() {
 	defer own.Close()
 	go func() { _ = own.Serve(listener) }()
 
-	ada, unknown := exampleBrowser(ctx, baseURL+"/app/"), &http.Client{}
-	fmt.Println("a known browser:    ", outcome(ctx, ada, http.MethodGet, baseURL+"/app/"))
-	fmt.Println("an unknown browser: ", outcome(ctx, unknown, http.MethodGet, baseURL+"/app/"))
-	fmt.Println("a cross-site POST:  ", outcome(ctx, ada, http.MethodPost, baseURL+"/app/", "Sec-Fetch-Site", "cross-site"))
-	fmt.Println("a foreign Host:     ", outcome(ctx, ada, http.MethodGet, baseURL+"/app/", "Host", "evil.example"))
+	page := baseURL + "/app/"
+	ada, unknown := exampleBrowser(ctx, page), &http.Client{}
+	fmt.Println("a known browser:    ", outcome(ctx, ada, http.MethodGet, page))
+	fmt.Println("an unknown browser: ", outcome(ctx, unknown, http.MethodGet, page))
+	fmt.Println("a cross-site POST:  ", outcome(ctx, ada, http.MethodPost, page, "Origin", "https://evil.example"))
+	fmt.Println("a foreign Host:     ", outcome(ctx, ada, http.MethodGet, page, "Host", "evil.example"))
 	// Output:
 	// a known browser:     200 Hello Ada Lovelace.
 	// an unknown browser:  401
@@ -105,10 +107,9 @@ func outcome(ctx context.Context, browser *http.Client, method, target string, h
 		return err.Error()
 	}
 	for i := 0; i < len(headers); i += 2 {
-		if req.Header.Set(headers[i], headers[i+1]); headers[i] == "Host" {
-			req.Host = headers[i+1]
-		}
+		req.Header.Set(headers[i], headers[i+1])
 	}
+	req.Host = req.Header.Get("Host")
 	resp, err := browser.Do(req)
 	if err != nil {
 		return err.Error()

@@ -48,7 +48,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 		data.Hint, data.Pages = spans(s.cfg.Hint), s.pages != nil
 		data.Name = words.Name(info.Claims)
 		data.Initials = words.Initials(data.Name)
-		data.Email, data.Issuer = words.Line(info.Claims.Text("email"), 120), s.cfg.Provider.Issuer()
+		data.Email, data.Issuer = words.Line(info.Claims.Text("email"), mostEmail), s.provider.Issuer()
 		data.Picture = info.Claims.Text("picture") != ""
 	}
 	s.layout.Render(w, r, http.StatusOK, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Data: data})

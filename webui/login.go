@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -25,7 +28,7 @@ func loginParams() []string {
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	if isInside(r) { // a page of another site may link here
 		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
-			Title: "Not from inside another page", Why: "A login is begun by opening it.",
+			Title: "Not from inside another page", Why: "A login has to be opened by itself.",
 		})
 		return
 	}
@@ -45,7 +48,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	_, known := s.browsers.knows(r)
 	byThemselves := slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site"))
 	pending, err := s.flow.Begin(r.Context(), login.Request{
-		Params: params, ReturnTo: returnTo, Browser: s.browsers.beginLogin(w, r), Guest: !known || !byThemselves,
+		Params: params, ReturnTo: returnTo, Browser: s.bind(w, r), Guest: !known || !byThemselves,
 	})
 	if err != nil {
 		s.failed(w, r, err)
@@ -59,6 +62,22 @@ func isInside(r *http.Request) bool {
 	dest := r.Header.Get("Sec-Fetch-Dest")
 	return dest != "" && dest != "document"
 }
+
+// bind returns what the browser has to show again when its login is done. Logins that were begun in several tabs share
+// it.
+func (s *Server) bind(w http.ResponseWriter, r *http.Request) string {
+	name := loginCookie(localurl.Port(s.base))
+	text, _ := secret()
+	if had := r.CookiesNamed(name); len(had) == 1 && len(had[0].Value) == len(text) &&
+		!strings.ContainsFunc(had[0].Value, func(c rune) bool { return c > 'z' }) {
+		return had[0].Value
+	}
+	setCookie(w, name, text, "/auth/", loginLife)
+	return text
+}
+
+// loginLife is how long a login may take that a page began.
+const loginLife = 10 * time.Minute
 
 // store keeps a login. Everybody on this machine can make one here, and so can a page that sends a browser to the
 // login: neither may replace the session of the user who is logged in.

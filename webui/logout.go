@@ -98,7 +98,7 @@ func newLogouts(now func() time.Time) *logouts {
 	return &logouts{now: now, departures: map[string]departure{}, returns: map[string]arrival{}}
 }
 
-// add keeps a departure, and expects the browser back with state.
+// add keeps a departure, and expects the browser back with state; with "" it can't be known.
 func (l *logouts) add(state string, d departure) (id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,7 +110,9 @@ func (l *logouts) add(state string, d departure) (id string) {
 	}
 	id = rand.Text()
 	l.departures[id] = d
-	l.returns[state] = arrival{l.now().Add(returnLife), d.terminal}
+	if state != "" {
+		l.returns[state] = arrival{l.now().Add(returnLife), d.terminal}
+	}
 	return id
 }
 

@@ -16,24 +16,24 @@ import (
 const picturePath = "/auth/picture"
 
 const (
-	pictureLimit = 1 << 20
+	pictureLimit = 1 << 20 // bytes
 	pictureWait  = 5 * time.Second
 )
 
-// portraits keeps the picture of who is logged in.
+// portraits keeps the picture of the user.
 //
-// The picture claim names a host of the provider's choice. To let pages load it
-// would open their policy to the world, and tell that host of every visit. So it is
-// fetched here, once for each session, by a client that carries nothing of the
-// person and reaches public addresses alone (or the issuer's own host): a claim must
-// not make loopkey knock on doors inside the person's network.
+// The picture claim names a host of the provider's choice. If pages loaded it from there, their policy would have to
+// allow every host, and that host would hear of every visit. So it is fetched here, once for each session, by a client
+// that sends nothing of the user's. The client reaches public addresses and the issuer's own host alone: a claim must
+// not make loopkey send requests into the user's network.
 type portraits struct {
 	mu      sync.Mutex
-	from    string
+	from    string // the claim that content is of
 	content []byte // nil: there is none that can be shown
-	kind    string
+	kind    string // the content type
 }
 
+// picture sends the picture of the user.
 func (s *Server) picture(w http.ResponseWriter, r *http.Request) {
 	claims, _ := User(r)
 	p := &s.portraits
@@ -57,32 +57,29 @@ func (s *Server) picture(w http.ResponseWriter, r *http.Request) {
 
 var errPrivate = errors.New("the picture is on a private address")
 
+// fetchPicture returns nil for what is no picture, or can't be fetched.
 func (s *Server) fetchPicture(ctx context.Context, from string) (content []byte, kind string) {
 	u, err := url.Parse(from)
-	issuer, issuerErr := url.Parse(s.cfg.Provider.Issuer())
+	issuer, issuerErr := url.Parse(s.provider.Issuer())
 	if err != nil || issuerErr != nil {
 		return nil, ""
 	}
-	own := u.Scheme == issuer.Scheme && u.Host == issuer.Host
-	if !own && u.Scheme != "https" {
+	ofIssuer := u.Scheme == issuer.Scheme && u.Host == issuer.Host
+	if !ofIssuer && u.Scheme != "https" {
 		return nil, ""
 	}
 	dialer := &net.Dialer{Timeout: pictureWait}
-	if !own {
-		dialer.Control = func(_, address string, _ syscall.RawConn) error {
-			host, _, err := net.SplitHostPort(address)
-			ip := net.ParseIP(host)
-			if err != nil || ip == nil || !ip.IsGlobalUnicast() || ip.IsPrivate() {
-				return errPrivate
-			}
-			return nil
-		}
+	if !ofIssuer {
+		dialer.Control = publicOnly
 	}
 	client := &http.Client{
-		Timeout:       pictureWait,
-		Transport:     &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true, ResponseHeaderTimeout: pictureWait},
+		Timeout: pictureWait,
+		Transport: &http.Transport{
+			DialContext: dialer.DialContext, DisableKeepAlives: true, ResponseHeaderTimeout: pictureWait,
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	// The picture outlives the request: a tab that is closed must not leave the user without one.
 	req, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodGet, from, nil)
 	if err != nil {
 		return nil, ""
@@ -96,9 +93,20 @@ func (s *Server) fetchPicture(ctx context.Context, from string) (content []byte,
 	if err != nil || resp.StatusCode != http.StatusOK || len(content) > pictureLimit {
 		return nil, ""
 	}
-	switch kind = http.DetectContentType(content); kind { // what it is, not what it says it is; no SVG, which could hold a script
+	// What the server says that it is does not count. An SVG may hold a script.
+	switch kind = http.DetectContentType(content); kind {
 	case "image/png", "image/jpeg", "image/gif", "image/webp":
 		return content, kind
 	}
 	return nil, ""
+}
+
+// publicOnly is a net.Dialer's Control that connects to public addresses alone.
+func publicOnly(_, address string, _ syscall.RawConn) error {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	if err != nil || ip == nil || !ip.IsGlobalUnicast() || ip.IsPrivate() {
+		return errPrivate
+	}
+	return nil
 }

@@ -1,7 +1,7 @@
 // Package webui puts a login and a guard into a program's own server on localhost, and serves pages about the user who
 // is logged in.
 //
-//	server, err := webui.New(ctx, webui.Config{Session: s, Provider: p, BaseURL: baseURL})
+//	server, err := webui.New(ctx, webui.Config{Session: s, BaseURL: baseURL})
 //	…
 //	mux.Handle("/app/", server.Guard(app))
 //	mux.Handle("/", server.Handler()) // the login, the logout and the pages
@@ -34,53 +34,54 @@ import (
 	"github.com/loopkey/loopkey/session"
 )
 
-// Config says whose pages are served, and what lies behind the guard.
+// Config says whose session the pages are about. Only Session is required.
 type Config struct {
-	Session  *session.Session   // required
-	Provider *provider.Provider // required: where the session is from
-	BaseURL  string             // "" = http://localhost:3000
-	Scope    string             // what a login asks for; "": openid profile email offline_access
-	Audience string
-	// Store keeps a login that was made here, which may take the place of another subject's session only if mayReplace
-	// says so; nil: Session.Replace.
-	Store func(ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool) error
+	Session  *session.Session
+	BaseURL  string // of this server; "": http://localhost:3000. BaseURL + /auth/callback is registered at the provider
+	Scope    string // what a login asks for; "": openid profile email offline_access
+	Audience string // the API that a login's access token is for; "": the provider's default
 
-	// Advice returns what a person can do about an error, for a page that shows it, or ""; nil: pages give no advice. The
-	// errors are those of provider, session and keystore, ErrUnknownBrowser and ErrLinkUsed.
+	// Store keeps a login that was made here. It replaces the session of another subject only if mayReplace allows
+	// that subject; else its error wraps session.ErrSomebodyElse. nil: Session.Replace.
+	Store func(ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool) error
+	// Advice returns what the user can do about an error that a page shows, or ""; nil: pages give no advice. It is
+	// asked about errors of provider, session and keystore, and about ErrUnknownBrowser and ErrLinkUsed.
 	Advice func(error) string
 	Hint   string // says on the start page what else the user can do; text in backquotes is code
 
-	Pages               string // a folder to serve under /pages/ to whom is logged in
-	Upstream            string // a local server to put behind the guard
-	PassAccessToken     bool   // send it a fresh access token
-	AllowRemoteUpstream bool   // it may be on another machine
+	Pages               string // a folder that logged-in users see under /pages/; "": none
+	Upstream            string // the URL of a local app to put behind the guard at /; "": none
+	PassAccessToken     bool   // the app gets a fresh access token with each request
+	AllowRemoteUpstream bool   // the app may be on another machine
 
-	Now func() time.Time // nil: the clock on the wall
+	Now func() time.Time // nil: the system's clock
 }
 
-// appName is the program on the pages.
+// appName is the name of the program on pages.
 const appName = "loopkey"
 
-// A Server is the local web UI and the guard in front of what it protects.
+// A Server has a login, a guard, and pages about the user. It is safe for concurrent use.
 type Server struct {
 	cfg       Config
+	provider  *provider.Provider
 	base      *url.URL
 	flow      *login.Flow
 	browsers  *browsers
 	watch     *watch
 	layout    layout.Layout
-	pages     *pages.Site // nil: none
-	upstream  http.Handler
+	pages     *pages.Site  // nil: none
+	upstream  http.Handler // nil: none
 	logouts   *logouts
 	seen      *seenTokens
 	portraits portraits
-	stopping  chan struct{} // closed when Run ends, so that streams do
+	stopping  chan struct{} // closed when Run ends, and then all streams end
 }
 
-// New prepares a server. It makes no request to the provider and reads no keychain.
+// New prepares a server. It makes no request to the provider and does not read the session. It opens the folder of
+// pages, and looks up the name of the app.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	if cfg.Session == nil || cfg.Provider == nil {
-		return nil, errors.New("webui: a session and a provider are required")
+	if cfg.Session == nil {
+		return nil, errors.New("webui: Config.Session is required")
 	}
 	if cfg.Now == nil {
 		cfg.Now = clock.Now
@@ -99,10 +100,13 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 			return err
 		}
 	}
-	s := &Server{cfg: cfg, base: base, logouts: newLogouts(cfg.Now), seen: newSeenTokens(cfg.Now), stopping: make(chan struct{})}
-	s.browsers = newBrowsers(localurl.Port(base), cfg.Now)
+	s := &Server{
+		cfg: cfg, provider: cfg.Session.Provider(), base: base,
+		logouts: newLogouts(cfg.Now), seen: newSeenTokens(cfg.Now), stopping: make(chan struct{}),
+	}
+	s.browsers = newBrowsers(browserCookie(localurl.Port(base)), cfg.Now)
 	s.watch = newWatch(cfg.Session, cfg.Now, s.browsers.forget)
-	s.layout = layout.Layout{Tenant: host(cfg.Provider.Issuer()), HasPages: cfg.Pages != "", Visitor: s.visitorName}
+	s.layout = layout.Layout{Tenant: host(s.provider.Issuer()), HasPages: cfg.Pages != "", Visitor: s.visitorName}
 	if cfg.Pages != "" {
 		s.pages, err = pages.New(pages.Config{Dir: cfg.Pages, Layout: &s.layout, Claims: User, Now: cfg.Now})
 		if err != nil {
@@ -115,13 +119,14 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		}
 	}
 	s.flow = login.New(login.Config{
-		Provider: cfg.Provider, RedirectURI: strings.TrimSuffix(cfg.BaseURL, "/") + login.CallbackPath,
-		Scope: cfg.Scope, Audience: cfg.Audience, App: appName, Cookie: s.browsers.loginCookie(),
+		Provider: s.provider, RedirectURI: strings.TrimSuffix(cfg.BaseURL, "/") + login.CallbackPath,
+		Scope: cfg.Scope, Audience: cfg.Audience, App: appName, Cookie: loginCookie(localurl.Port(base)),
 		Store: s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
 	})
 	return s, nil
 }
 
+// host returns the host of an issuer, as pages name it.
 func host(issuer string) string {
 	u, err := url.Parse(issuer)
 	if err != nil {

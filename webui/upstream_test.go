@@ -31,7 +31,8 @@ func TestAppThatIsDown(t *testing.T) {
 	s := newScene(t, inFrontOf("http://"+address))
 	known, _ := s.login(t, "/profile")
 	status, body, header := ask(t, known, http.MethodGet, s.base+"/x", nil, "Accept", "text/html")
-	if status != http.StatusBadGateway || header.Get("Loopkey-Upstream") != "down" || header.Get("Cache-Control") != "no-store" ||
+	if status != http.StatusBadGateway ||
+		header.Get("Loopkey-Upstream") != "down" || header.Get("Cache-Control") != "no-store" ||
 		!strings.Contains(body, "Nothing listens at http://"+address) || !strings.Contains(body, "waiting-") {
 		t.Errorf("%d %v\n%s", status, header, body)
 	}
@@ -58,7 +59,8 @@ func TestWaitingPage(t *testing.T) {
 	t.Cleanup(app.Close)
 	s := newScene(t, inFrontOf(app.URL))
 	s.login(t, "/profile")
-	browser.Do(t, chromedp.Navigate(s.server.OneTimeURL()), chromedp.Navigate(s.base+"/app"), chromedp.WaitVisible(chromedp.CSS("#waiting")))
+	browser.Do(t, chromedp.Navigate(s.server.OneTimeURL()), chromedp.Navigate(s.base+"/app"),
+		chromedp.WaitVisible(chromedp.CSS("#waiting")))
 	close(up)
 	for {
 		title, err := chromedp.Run(browser.Context, chromedp.Title())

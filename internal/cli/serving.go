@@ -21,7 +21,7 @@ const webHint = "In a terminal, `loopkey token` gives your tools a fresh access 
 // webUI returns what the web UI of an account needs.
 func (a *app) webUI(acc *account) webui.Config {
 	return webui.Config{
-		Session: acc.session, Provider: acc.provider,
+		Session: acc.session,
 		BaseURL: acc.config.BaseURL, Scope: acc.config.Scope, Audience: acc.config.Audience,
 		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 			return a.keep(ctx, acc, t, mayReplace)

@@ -1,4 +1,4 @@
-// Keeps an open page true: it changes when the session does, and the bars move.
+// Keeps an open page current: it changes when the session does, and the bars move.
 const words = (s) => {
   if (s <= 0) return "expired";
   const units = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
@@ -15,7 +15,7 @@ const tick = () => {
   for (const bar of document.querySelectorAll("progress[data-until]")) {
     const left = Math.max(0, Math.floor(Date.parse(bar.dataset.until) / 1000 - now));
     bar.value = left;
-    bar.className = left === 0 ? "over" : left * 5 < bar.max ? "low" : "";
+    bar.className = left === 0 ? "expired" : left * 5 < bar.max ? "low" : "";
   }
   for (const text of document.querySelectorAll("[data-life]")) {
     const said = words(Math.floor(Date.parse(text.dataset.life) / 1000 - now));
@@ -23,12 +23,12 @@ const tick = () => {
   }
 };
 setInterval(tick, 1000);
-// Pictures that do not come make room for nothing: the name stands beside them.
+// A picture that does not load leaves no gap: the name stands beside it.
 addEventListener("error", (e) => { if (e.target.matches?.("img.avatar")) e.target.remove(); }, true);
 
 const page = async (address) => {
-  const answer = await fetch(address, { headers: { Accept: "text/html" }, cache: "no-store", redirect: "manual" });
-  return answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+  const response = await fetch(address, { headers: { Accept: "text/html" }, cache: "no-store", redirect: "manual" });
+  return response.ok ? new DOMParser().parseFromString(await response.text(), "text/html") : null;
 };
 const renew = async () => {
   const fresh = (await page(location.pathname)) ?? (await page("/"));

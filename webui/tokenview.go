@@ -1,0 +1,52 @@
+package webui
+
+import (
+	"strings"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/session"
+)
+
+// A tokenView describes a token: what it is for, and how much of its life is left. It does not hold the token.
+type tokenView struct {
+	Kind, Audience string
+	Scopes         []string
+	From, Until    *moment
+	Total, Left    int64  // of its life, in seconds; Total 0: the provider gave no expiry
+	State          string // expired, low or ""
+	Life           string // how much is left, in words
+}
+
+func tokenViews(info session.Info, now time.Time) []tokenView {
+	var views []tokenView
+	for _, t := range info.AccessTokens {
+		views = append(views, viewToken("Access token", t.Audience, t.Scope, t.Obtained, t.Expiry, now))
+	}
+	if !info.IDTokenExpiry.IsZero() {
+		issued := info.Claims.Time("iat")
+		views = append(views, viewToken("ID token", info.ClientID, "", issued, info.IDTokenExpiry, now))
+	}
+	return views
+}
+
+func viewToken(kind, audience, scope string, from, until, now time.Time) tokenView {
+	v := tokenView{
+		Kind: kind, Audience: words.Line(audience, 200), Scopes: strings.Fields(words.Line(scope, 2000)),
+		From: optional(from), Until: optional(until),
+	}
+	if until.IsZero() {
+		v.Life = "no expiry given"
+		return v
+	}
+	v.Total = max(int64(until.Sub(from)/time.Second), 1)
+	v.Left = min(max(int64(until.Sub(now)/time.Second), 0), v.Total)
+	v.Life = words.Duration(time.Duration(v.Left)*time.Second) + " left"
+	switch {
+	case v.Left == 0:
+		v.State, v.Life = "expired", "expired"
+	case v.Left*5 < v.Total:
+		v.State = "low"
+	}
+	return v
+}
