@@ -47,7 +47,7 @@ internal/test/axe: internal/test/chromium internal/test/npm
 internal/test/chromium:
 internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
-internal/test/house: internal/cli internal/sharedstore internal/tenant keystore
+internal/test/house: internal/cli internal/keystores internal/sharedstore internal/tenant keystore
 internal/test/markup:
 internal/test/npm:
 internal/test/panva: internal/test/npm

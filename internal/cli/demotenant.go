@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/tenant"
@@ -102,7 +103,7 @@ base_url = %q
 keystore = %q
 state_dir = %q
 cache_dir = %q
-`, strings.TrimSuffix(d.tenant.Issuer(), "/"), demoClient, demoAPI, baseURL, "socket:"+socket,
+`, strings.TrimSuffix(d.tenant.Issuer(), "/"), demoClient, demoAPI, baseURL, keystores.Socket(socket),
 		filepath.Join(d.dir, "state"), filepath.Join(d.dir, "cache"))
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		return fmt.Errorf("the demo's configuration: %w", err)

@@ -60,6 +60,9 @@ func Find(name string) (kind Kind, path string, ok bool) {
 	return Kind{}, "", false
 }
 
+// Socket returns the name of the keystore that is served on a Unix socket.
+func Socket(path string) string { return "socket:" + path }
+
 // Choices returns the names of the keystores that a flag may name.
 func Choices() []string {
 	var names []string

@@ -27,6 +27,13 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestSocket(t *testing.T) {
+	t.Parallel()
+	if kind, path, ok := Find(Socket("/run/s")); !ok || kind.Name != "socket" || path != "/run/s" {
+		t.Errorf("%+v, %q, %v", kind, path, ok)
+	}
+}
+
 func TestChoices(t *testing.T) {
 	t.Parallel()
 	if got := Choices(); !slices.Equal(got, []string{"keychain", "file"}) {

@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/loopkey/loopkey/internal/cli"
+	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
@@ -139,7 +140,7 @@ func empty(t testing.TB, env []string) *House {
 func (h *House) Configure(issuer string, lines ...string) {
 	h.t.Helper()
 	content := fmt.Sprintf("[profile.default]\nissuer = %q\nclient_id = %q\nbase_url = %q\nkeystore = %q\n%s\n",
-		issuer, Client, h.Base, "socket:"+h.socket, strings.Join(lines, "\n"))
+		issuer, Client, h.Base, keystores.Socket(h.socket), strings.Join(lines, "\n"))
 	if err := os.WriteFile(filepath.Join(h.Dir, "config.toml"), []byte(content), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
