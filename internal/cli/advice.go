@@ -19,24 +19,47 @@ import (
 )
 
 // An advice is a row of the table of what a person can do: a sentence about a reason that an error gives, or about all
-// errors of a kind. Names in braces stand for parts that the error or the situation fills in.
+// errors of a kind. A name in braces stands for a part that the error or the situation fills in.
 type advice struct {
-	about any    // a provider.Reason, a keystore.Reason, a sentinel, or nil of an error's type
+	about any    // a Reason of the provider, the keystore or this package; a sentinel; or nil of an error's type
 	text  string // a part of a sentence, after a colon
 	auth0 string // the same for an Auth0 tenant; "": text
 }
 
-// advices is the table. It is the one place that names flags, commands and settings to change.
+// A reason says why this package could not do something, or did only a part of it.
+type reason string
+
+const (
+	reasonNoRefreshToken reason = "no_refresh_token" // a login asked for one and got none
+	reasonMaybeCallback  reason = "maybe_callback"   // nobody came back from the provider, which may have refused the URL
+)
+
+// advices returns the table. It is the one place that names flags, commands and settings to change.
 func advices() []advice {
 	return []advice{
 		{provider.ReasonCallbackNotAllowed, "add the callback URL to Allowed Callback URLs ({settings})", ""},
-		{provider.ReasonUnknownAPI, "the API identifier is not registered: create it under Dashboard → Applications → APIs, or change --audience", ""},
-		{provider.ReasonOrganization, "check --organization, and that the user is a member of it and the application may use it", ""},
+		{
+			provider.ReasonUnknownAPI,
+			"the API identifier is not registered: create it under Dashboard → Applications → APIs, or change --audience", "",
+		},
+		{
+			provider.ReasonOrganization,
+			"check --organization, and that the user is a member of it and the application may use it", "",
+		},
 		{provider.ReasonDeviceGrantOff, "switch on Device Code (Grant Types in {settings})", ""},
 		{provider.ReasonGrantNotAllowed, "switch on Authorization Code and Refresh Token (Grant Types in {settings})", ""},
-		{provider.ReasonClientSecretMissing, "set the application type to Native, or give the client secret with --client-secret-file ({settings})", ""},
-		{provider.ReasonClientSecretWrong, "check the client secret, or set the application type to Native and give none ({settings})", ""},
-		{provider.ReasonInteractionRequired, "log in again without --prompt none; loopkey login --prompt consent asks for consent", ""},
+		{
+			provider.ReasonClientSecretMissing,
+			"set the application type to Native, or give the client secret with --client-secret-file ({settings})", "",
+		},
+		{
+			provider.ReasonClientSecretWrong,
+			"check the client secret, or set the application type to Native and give none ({settings})", "",
+		},
+		{
+			provider.ReasonInteractionRequired,
+			"log in again without --prompt none; loopkey login --prompt consent asks for consent", "",
+		},
 		{provider.ReasonDeclined, "the login was declined, or this user may not use the application", ""},
 		{provider.ReasonScope, "ask for fewer scopes with --scope", ""},
 		{provider.ReasonTarget, "check --audience: the provider does not know it, or does not allow it to this client", ""},
@@ -52,7 +75,10 @@ func advices() []advice {
 		{provider.ReasonSymmetricAlgorithm, "set the application's JWT signature algorithm to RS256", ""},
 		{provider.ReasonNoIDToken, "is openid among the scopes?", ""},
 		{provider.ReasonUnproven, "run loopkey login", ""},
-		{provider.ReasonOrganizationUnnamed, "give --organization its ID (org_…), or allow names (Dashboard → Settings → Advanced → Organizations)", ""},
+		{
+			provider.ReasonOrganizationUnnamed,
+			"give --organization its ID (org_…), or allow names (Dashboard → Settings → Advanced → Organizations)", "",
+		},
 		{provider.ReasonOrganizationMissing, "check that the application may use organizations ({settings})", ""},
 		{provider.ReasonOrganizationOther, "check --organization", ""},
 		{provider.ReasonClockBehind, "this computer's clock is {skew} behind the provider's: set it", ""},
@@ -69,15 +95,22 @@ func advices() []advice {
 		},
 		{
 			provider.ReasonAudienceNotRenewed, "run loopkey login --audience {audience}",
-			"allow it under Dashboard → Applications → your app → Multi-Resource Refresh Token, or run loopkey login --audience {audience}",
+			"allow it under Dashboard → Applications → your app → Multi-Resource Refresh Token, " +
+				"or run loopkey login --audience {audience}",
 		},
-		{provider.ReasonUnknownAuthority, "SSL_CERT_FILE names an extra one: try again when the provider can be reached; the session is kept", ""},
+		{
+			provider.ReasonUnknownAuthority,
+			"SSL_CERT_FILE names an extra one: try again when the provider can be reached; the session is kept", "",
+		},
 		{
 			provider.ReasonProxyLogin,
 			"HTTPS_PROXY=http://user:password@{proxy}: try again when the provider can be reached; the session is kept", "",
 		},
 
-		{keystore.ReasonNoAnswer, "answer the keychain's dialog if one is open, unlock the keychain and try again, " + orFile, ""},
+		{
+			keystore.ReasonNoAnswer,
+			"answer the keychain's dialog if one is open, unlock the keychain and try again, " + orFile, "",
+		},
 		{keystore.ReasonTooSlow, "unlock it and try again, " + orFile, ""},
 		{keystore.ReasonFailed, "try again, " + orFile, ""},
 		{keystore.ReasonLocked, "unlock it and try again, " + orFile, ""},
@@ -93,7 +126,10 @@ func advices() []advice {
 		{keystore.ReasonDenied, "run loopkey as yourself, " + orFile, ""},
 		{keystore.ReasonNoLogonSession, "use a desktop session, " + orFile, ""},
 		{keystore.ReasonFull, "remove credentials that are no longer used, " + orFile, ""},
-		{keystore.ReasonNoBus, "log in to a desktop session, or run this under dbus-run-session with a Secret Service, " + orFile, ""},
+		{
+			keystore.ReasonNoBus,
+			"log in to a desktop session, or run this under dbus-run-session with a Secret Service, " + orFile, "",
+		},
 		{keystore.ReasonBusAddress, "log in again or unset the variable, " + orFile, ""},
 		{keystore.ReasonBusClosed, "try again; under sudo or su, the session is another user's; " + orFile, ""},
 		{keystore.ReasonOtherUser, "under sudo or su, the session is another user's: run loopkey as yourself, " + orFile, ""},
@@ -117,6 +153,15 @@ func advices() []advice {
 		{sharedstore.ReasonGone, "start loopkey demo again", ""},
 		{session.ReasonNotStoredYet, "unlock it: for some seconds more loopkey tries to store the renewed session", ""},
 
+		{
+			reasonNoRefreshToken, "try loopkey login --prompt consent",
+			"switch on Allow Offline Access (Dashboard → Applications → APIs → your API → Settings), " +
+				"and Refresh Token among the application's grant types",
+		},
+		{
+			reasonMaybeCallback,
+			"if it showed a callback URL mismatch, add {callback} to Allowed Callback URLs: {settings}", "",
+		},
 		{(*session.AudienceError)(nil), "run loopkey login --audience {audience}", ""},
 		{
 			(*loopback.PortTakenError)(nil),
@@ -140,8 +185,12 @@ func advices() []advice {
 		{provider.ErrNoEndpoint, "run loopkey login without --device", ""},
 		{loopback.ErrTimeout, "run loopkey login again; --timeout gives more time", ""},
 		{errDeviceTimeout, "run loopkey login --device again; --timeout gives more time", ""},
+		{errRevokedTogether, "run loopkey login --device again", ""},
 		{session.ErrLocked, "try again when it is done", ""},
-		{session.ErrReplyLost, "A provider that replaces refresh tokens may take that for theft and end the session: then run loopkey login.", ""},
+		{
+			session.ErrReplyLost,
+			"A provider that replaces refresh tokens may take that for theft and end the session: then run loopkey login.", "",
+		},
 		{session.ErrNotNoted, "name the issuer in every command", ""},
 	}
 }
@@ -156,10 +205,10 @@ func onMac(mac, elsewhere string) string {
 	return elsewhere
 }
 
-// A situation is what advice depends on beside the error: where each value of the configuration came from is in it.
+// A situation is what advice depends on besides the error. Its config says where each value came from.
 type situation struct {
-	config *config.Config // nil: the command failed before it was known
-	auth0  bool           // the provider is an Auth0 tenant, by the configuration or by its name
+	config *config.Config // nil: the command failed before the configuration was known
+	auth0  bool           // the provider is an Auth0 tenant, by the configuration or by its host
 }
 
 // situation returns the situation of a command that works on the account; nil is an account that was not opened.
@@ -170,6 +219,49 @@ func (acc *account) situation() situation {
 	return situation{config: acc.config, auth0: acc.provider.Auth0()}
 }
 
+// advice returns what a person can do about an error by what the error itself knows, or "". For what is so of all
+// errors of a kind, see judge.
+func (at situation) advice(err error) string {
+	if e, ok := errors.AsType[*session.AudienceError](err); ok {
+		return at.fill((*session.AudienceError)(nil), provider.Diagnosis{Audience: e.Audience}, "")
+	}
+	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
+		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
+	}
+	if _, ok := errors.AsType[*loopback.PortTakenError](err); ok {
+		return at.sentence((*loopback.PortTakenError)(nil))
+	}
+	for _, row := range advices() {
+		if sentinel, ok := row.about.(error); ok && !isKind(sentinel) && errors.Is(err, sentinel) {
+			return at.sentence(sentinel)
+		}
+	}
+	d := provider.Diagnose(err)
+	return at.fill(d.Reason, d, "")
+}
+
+// sentence returns the sentence about a reason or a kind of error, or "".
+func (at situation) sentence(about any) string { return at.fill(about, provider.Diagnosis{}, "") }
+
+// fill returns the sentence about a reason or a kind of error, with the parts of the error and of the situation.
+func (at situation) fill(about any, d provider.Diagnosis, path string) string {
+	parts := strings.NewReplacer(
+		"{settings}", at.settings(), "{callback}", at.callback(), "{issuer}", words.Printable(d.Issuer),
+		"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
+		"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path),
+	)
+	for _, row := range advices() {
+		if row.about != about {
+			continue
+		}
+		if at.auth0 && row.auth0 != "" {
+			return parts.Replace(row.auth0)
+		}
+		return parts.Replace(row.text)
+	}
+	return ""
+}
+
 // settings says where at the provider an application's settings are.
 func (at situation) settings() string {
 	if at.auth0 {
@@ -178,47 +270,10 @@ func (at situation) settings() string {
 	return "the application's settings at the provider"
 }
 
-// advice returns what the error itself knows of what the person can do, or "".
-func (at situation) advice(err error) string {
-	if e, ok := errors.AsType[*session.AudienceError](err); ok {
-		return at.fill(at.sentence((*session.AudienceError)(nil)), provider.Diagnosis{Audience: e.Audience})
+// callback returns the URL to register with the provider.
+func (at situation) callback() string {
+	if at.config == nil {
+		return ""
 	}
-	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
-		return strings.ReplaceAll(at.sentence(e.Reason), "{path}", words.Printable(e.Path))
-	}
-	if _, ok := errors.AsType[*loopback.PortTakenError](err); ok {
-		return at.sentence((*loopback.PortTakenError)(nil))
-	}
-	for _, is := range []error{
-		login.ErrForbidden, handoff.ErrOtherSession, handoff.ErrSilent,
-		webui.ErrUnknownBrowser, webui.ErrLinkUsed,
-		upstream.ErrRemote, upstream.ErrForeign, upstream.ErrCertificate, upstream.ErrDown,
-	} {
-		if errors.Is(err, is) {
-			return at.sentence(is)
-		}
-	}
-	d := provider.Diagnose(err)
-	return at.fill(at.sentence(d.Reason), d)
-}
-
-// sentence returns the table's sentence about a reason or a kind of error, or "".
-func (at situation) sentence(about any) string {
-	for _, row := range advices() {
-		if row.about == about {
-			if at.auth0 && row.auth0 != "" {
-				return row.auth0
-			}
-			return row.text
-		}
-	}
-	return ""
-}
-
-// fill puts the parts in the place of their names.
-func (at situation) fill(sentence string, d provider.Diagnosis) string {
-	return strings.NewReplacer(
-		"{settings}", at.settings(), "{issuer}", words.Printable(d.Issuer), "{audience}", words.Printable(d.Audience),
-		"{proxy}", words.Printable(d.Proxy), "{skew}", words.Short(max(d.Skew, -d.Skew)),
-	).Replace(sentence)
+	return strings.TrimSuffix(at.config.BaseURL, "/") + login.CallbackPath
 }

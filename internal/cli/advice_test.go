@@ -11,10 +11,12 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
 	"github.com/loopkey/loopkey/webui"
 )
 
@@ -25,6 +27,11 @@ func TestAdvice(t *testing.T) {
 	untrusted := func(reason provider.Reason, skew time.Duration) error {
 		return &provider.UntrustedError{Check: provider.ErrIssuedAt, Reason: reason, Skew: skew}
 	}
+	notRenewed := &provider.AudienceError{Asked: "https://api", Reason: provider.ReasonAudienceNotRenewed}
+	otherIssuer := &provider.UntrustedError{
+		Check: provider.ErrIssuer, Reason: provider.ReasonIssuerName, Issuer: "https://x/",
+	}
+	wantsLogin := &provider.UnreachableError{Reason: provider.ReasonProxyLogin, Proxy: "proxy:3128"}
 	for _, c := range []struct {
 		err   error
 		auth0 bool
@@ -35,7 +42,7 @@ func TestAdvice(t *testing.T) {
 		{refused(provider.ReasonOrganization), true, "member"},
 		{refused(provider.ReasonOrganization), true, "--organization"},
 		{refused(provider.ReasonCallbackNotAllowed), true, "Allowed Callback URLs (Dashboard →"},
-		{refused(provider.ReasonCallbackNotAllowed), false, "Allowed Callback URLs (the application's settings at the provider)"},
+		{refused(provider.ReasonCallbackNotAllowed), false, "URLs (the application's settings at the provider)"},
 		{refused(provider.ReasonGrantNotAllowed), true, "Grant Types"},
 		{refused(provider.ReasonClientSecretMissing), true, "Native"},
 		{refused(provider.ReasonClientSecretWrong), true, "check the client secret"},
@@ -47,11 +54,14 @@ func TestAdvice(t *testing.T) {
 		{untrusted(provider.ReasonClockBehind, 12*time.Minute), false, "12m behind the provider's"},
 		{untrusted(provider.ReasonClockAhead, -3*time.Hour), false, "3h0m ahead of the provider's"},
 		{untrusted(provider.ReasonClockAhead, -48*time.Hour), false, "48h0m ahead of the provider's"},
-		{&provider.AudienceError{Asked: "https://api", Reason: provider.ReasonAudienceNotRenewed}, true, "Dashboard"},
-		{&provider.AudienceError{Asked: "https://api", Reason: provider.ReasonAudienceNotRenewed}, false, "run loopkey login --audience https://api"},
-		{&provider.UntrustedError{Check: provider.ErrIssuer, Reason: provider.ReasonIssuerName, Issuer: "https://x/"}, false, "use --issuer https://x/"},
+		{notRenewed, true, "Dashboard"},
+		{notRenewed, false, "run loopkey login --audience https://api"},
+		{&session.AudienceError{Audience: "https://api"}, true, "run loopkey login --audience https://api"},
+		{otherIssuer, false, "use --issuer https://x/"},
 		{&provider.UnreachableError{Reason: provider.ReasonUnknownAuthority}, false, "SSL_CERT_FILE"},
-		{&provider.UnreachableError{Reason: provider.ReasonProxyLogin, Proxy: "proxy:3128"}, false, "user:password@proxy:3128"},
+		{wantsLogin, false, "user:password@proxy:3128"},
+		{errRevokedTogether, false, "loopkey login --device"},
+		{fmt.Errorf("%w: %w", errDeviceTimeout, wantsLogin), false, "user:password@proxy:3128"},
 		{fmt.Errorf("profile %q: %w", "work", refused(provider.ReasonScope)), false, "--scope"},
 		{fmt.Errorf("upstream 192.0.2.1: %w", upstream.ErrRemote), false, "--allow-remote-upstream"},
 		{upstream.ErrForeign, false, "--allow-remote-upstream"},
@@ -66,6 +76,31 @@ func TestAdvice(t *testing.T) {
 		got := situation{auth0: c.auth0}.advice(c.err)
 		if !strings.Contains(got, c.words) || c.words == "" && got != "" || strings.ContainsAny(got, "{}") {
 			t.Errorf("%v: %q does not say %q", c.err, got, c.words)
+		}
+	}
+}
+
+// Advice that belongs to no error of a library.
+func TestAdviceOfCommands(t *testing.T) {
+	t.Parallel()
+	at := situation{config: &config.Config{}}
+	at.config.BaseURL = "http://localhost:3000/"
+	for _, c := range []struct {
+		at    situation
+		about any
+		want  string
+	}{
+		{at, reasonMaybeCallback, "if it showed a callback URL mismatch, add http://localhost:3000/auth/callback to " +
+			"Allowed Callback URLs: the application's settings at the provider"},
+		{at, reasonNoRefreshToken, "try loopkey login --prompt consent"},
+		{situation{auth0: true}, reasonNoRefreshToken, "switch on Allow Offline Access (Dashboard → Applications → APIs → " +
+			"your API → Settings), and Refresh Token among the application's grant types"},
+		{at, session.ErrNotLoggedIn, "run loopkey login"},
+		{at, provider.Reason(""), ""},
+		{at, reason("of nothing"), ""},
+	} {
+		if got := c.at.sentence(c.about); got != c.want {
+			t.Errorf("%v: %q, not %q", c.about, got, c.want)
 		}
 	}
 }
@@ -119,9 +154,10 @@ func TestAdviceAboutKeychains(t *testing.T) {
 			if got != "make sure that it is yours, then run chmod 0600 /home/ada/\uFFFD[2J" {
 				t.Errorf("%s: %q", name, got)
 			}
-		case keystore.ReasonNoPassphrase, keystore.ReasonWrongPassphrase, keystore.ReasonNoFolder, keystore.ReasonFolderReadOnly,
-			keystore.ReasonUnreadable, keystore.ReasonUnwritable, keystore.ReasonUndeletable, keystore.ReasonExposedFolder,
-			keystore.ReasonLink, keystore.ReasonInTheWay, keystore.ReasonTooLarge: // of the file itself, or of any store
+		case keystore.ReasonNoPassphrase, keystore.ReasonWrongPassphrase, keystore.ReasonNoFolder,
+			keystore.ReasonFolderReadOnly, keystore.ReasonUnreadable, keystore.ReasonUnwritable,
+			keystore.ReasonUndeletable, keystore.ReasonExposedFolder, keystore.ReasonLink, keystore.ReasonInTheWay,
+			keystore.ReasonTooLarge: // of the file itself, or of any store
 			if strings.Contains(got, "--keystore") {
 				t.Errorf("%s: %q", name, got)
 			}

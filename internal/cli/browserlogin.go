@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/handoff"
-	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -42,8 +40,7 @@ func (a *app) loginByBrowser(ctx context.Context, acc *account, f loginFlags) (*
 		return nil, b.byServer(ctx, err)
 	}
 	if errors.Is(err, loopback.ErrTimeout) { // a provider that does not know the callback URL sends no response to it
-		err = fmt.Errorf("%w (if it showed a callback URL mismatch, add %s to Allowed Callback URLs: %s)", err,
-			strings.TrimSuffix(acc.config.BaseURL, "/")+login.CallbackPath, acc.situation().settings())
+		err = fmt.Errorf("%w (%s)", err, acc.situation().sentence(reasonMaybeCallback))
 	}
 	return tokens, err
 }

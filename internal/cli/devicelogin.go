@@ -30,13 +30,15 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	}
 	err = a.keep(ctx, acc, tokens, anySubject)
 	if errors.Is(err, loopback.ErrAgain) {
-		return nil, errors.New("the provider revoked the new login together with the previous one: " +
-			"run loopkey login --device again")
+		return nil, errRevokedTogether
 	}
 	return tokens, err
 }
 
-var errDeviceTimeout = errors.New("timeout: the login on the other device was not finished in time")
+var (
+	errDeviceTimeout   = errors.New("timeout: the login on the other device was not finished in time")
+	errRevokedTogether = errors.New("the provider revoked the new login together with the previous one")
+)
 
 // deviceError returns err, or the cause of ctx where that ended the login.
 func deviceError(ctx context.Context, err error) error {

@@ -18,12 +18,8 @@ func (a *app) greet(acc *account, t *provider.Tokens) {
 		a.say("The provider ends the session at %s.", words.Moment(t.SessionExpiry, now))
 	}
 	if t.RefreshToken.IsZero() && slices.Contains(strings.Fields(acc.config.Scope), "offline_access") {
-		how := "try loopkey login --prompt consent"
-		if acc.provider.Auth0() {
-			how = "switch on Allow Offline Access (Dashboard → Applications → APIs → your API → Settings), " +
-				"and Refresh Token among the application's grant types"
-		}
-		a.say("No refresh token came, though offline_access was asked for, so you will have to log in again then: %s.", how)
+		a.say("No refresh token came, though offline_access was asked for, so you will have to log in again then: %s.",
+			acc.situation().sentence(reasonNoRefreshToken))
 	}
 }
 

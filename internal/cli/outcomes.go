@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/words"
@@ -87,8 +88,13 @@ func (a *app) explain(err error) (sentence string, code int) {
 	return sentence, code
 }
 
-// judge returns the exit code, and what the person can do: what the error itself knows goes before what is so of all
-// errors of its kind.
+// isKind reports whether a sentinel stands for all errors of a kind, with an exit code of its own.
+func isKind(sentinel error) bool {
+	return slices.ContainsFunc(outcomes(), func(o outcome) bool { return o.is == sentinel }) //nolint:errorlint // itself
+}
+
+// judge returns the exit code, and what the person can do. What the error itself knows is preferred to what is so of
+// all errors of its kind.
 func (a *app) judge(err error) (code int, next string) {
 	at := a.opened.situation()
 	for _, o := range outcomes() {
