@@ -1,6 +1,9 @@
 package main
 
 import (
+	"go/build"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -69,4 +72,44 @@ func testSources(t *testing.T, folder string) string {
 		all.Write(source)
 	}
 	return strings.ReplaceAll(all.String(), " ", "_") + all.String() // names have _ for each space
+}
+
+// The code that a package's documentation shows is that of its Example, which is compiled and run.
+func TestPackageDocs(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"keystore", "keystore/keystoretest", "session"} {
+		pkg, err := build.ImportDir(folder, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := token.NewFileSet()
+		shown := ""
+		for _, name := range pkg.GoFiles {
+			file, err := parser.ParseFile(files, filepath.Join(folder, name), nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown += file.Doc.Text()
+		}
+		example, err := os.ReadFile(filepath.Join(folder, "example_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest, lines := string(example), 0
+		for line := range strings.Lines(shown) {
+			code, isCode := strings.CutPrefix(line, "\t")
+			if code, _, _ = strings.Cut(strings.TrimSpace(code), " // "); !isCode || code == "" {
+				continue
+			}
+			lines++
+			if _, after, ok := strings.Cut(rest, code); ok { // in the same order
+				rest = after
+			} else {
+				t.Errorf("%s: %q is not in its Example, or not there", folder, code)
+			}
+		}
+		if lines == 0 {
+			t.Errorf("%s shows no code", folder)
+		}
+	}
 }

@@ -10,8 +10,10 @@ import (
 
 func Example() {
 	ctx := context.Background()
+	token, rest := []byte("what is read often"), []byte("the rest")
 	store := keystore.Memory() // or keystore.Keychain(keystore.KeychainOptions{})
-	if err := store.Save(ctx, "work", keystore.Record{Head: []byte("what is read often"), Body: []byte("the rest")}); err != nil {
+	err := store.Save(ctx, "work", keystore.Record{Head: token, Body: rest})
+	if err != nil {
 		fmt.Println(err)
 		return
 	}

@@ -116,8 +116,10 @@ func TestFileDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, bad := range map[string][]byte{
-		"empty": {}, "cut in the header": good[:40], "cut in the body": good[:len(good)-1], "cut before the body": good[:len(good)-600],
-		"a bit": append(append([]byte{}, good[:len(good)-1]...), good[len(good)-1]^1), "text": []byte("hunter2\n"),
+		"empty": {}, "cut in the header": good[:40], "cut in the body": good[:len(good)-1],
+		"cut before the body": good[:len(good)-600],
+		"a bit":               append(append([]byte{}, good[:len(good)-1]...), good[len(good)-1]^1),
+		"text":                []byte("hunter2\n"),
 	} {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)

@@ -14,7 +14,9 @@ import (
 func TestFileModes(t *testing.T) {
 	t.Parallel()
 	dir := saved(t, "me")
-	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Dir(dir): 0o700, filepath.Join(dir, "me.age"): 0o600} {
+	for path, want := range map[string]os.FileMode{
+		dir: 0o700, filepath.Dir(dir): 0o700, filepath.Join(dir, "me.age"): 0o600,
+	} {
 		if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v", path, info.Mode(), err)
 		}
@@ -74,7 +76,8 @@ func TestFileRefuses(t *testing.T) {
 			if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("Load: %v", err)
 			}
-			if err := s.Save(t.Context(), "me", sized("a", 10)); !errors.Is(err, ErrUnavailable) || c.saves && !strings.Contains(err.Error(), c.says) {
+			err = s.Save(t.Context(), "me", sized("a", 10))
+			if !errors.Is(err, ErrUnavailable) || c.saves && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("Save: %v", err)
 			}
 		})
@@ -124,7 +127,8 @@ func TestFileCannotBeWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := File(dir, secretly("right"))
-			if err := s.Save(t.Context(), "me", sized("a", 10)); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "can't be written") {
+			err := s.Save(t.Context(), "me", sized("a", 10))
+			if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "can't be written") {
 				t.Errorf("Save: %v", err)
 			}
 			if r, err := s.Load(t.Context(), "me"); err != nil || string(r.Head) != string(sized("me", 0).Head) {

@@ -1,10 +1,8 @@
 // Package keystore stores sessions: in the OS keychain, in an encrypted file where there is none, or in memory.
 //
-//	store := keystore.Keychain(keystore.KeychainOptions{})
-//	if err := store.Save(ctx, "work", keystore.Record{Head: token, Body: rest}); err != nil {
-//		return err
-//	}
-//	record, err := store.Head(ctx, "work") // one read of the keychain
+//	store := keystore.Memory() // or keystore.Keychain(keystore.KeychainOptions{})
+//	err := store.Save(ctx, "work", keystore.Record{Head: token, Body: rest})
+//	record, err := store.Head(ctx, "work") // one read of a keychain
 //
 // A crash or a reader in the middle of a Save sees the old record or the new one, whole, however small the entries of
 // the platform's keychain are. Every call has a limit. A store that can't be used says why (UnavailableError) and is

@@ -56,7 +56,7 @@ func childBetween(t *testing.T, task string, limit time.Duration, between func()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("the child did not end in a minute"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Minute, errors.New("the child did not end in two minutes"))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self, "-test.run=^TestChild$", "-test.v")
 	cmd.Env = append(append(os.Environ(), env...), childTask+"="+task, childLimit+"="+limit.String())
@@ -117,7 +117,8 @@ func TestChild(t *testing.T) {
 		})
 	case "services":
 		mine := keystore.Keychain(keystore.KeychainOptions{Service: "myapp", Limit: limit})
-		err = errors.Join(s.Save(t.Context(), "me", record("loopkey's", 10)), mine.Save(t.Context(), "me", record("mine", 10)))
+		err = errors.Join(
+			s.Save(t.Context(), "me", record("loopkey's", 10)), mine.Save(t.Context(), "me", record("mine", 10)))
 		for want, store := range map[string]keystore.Store{"loopkey's": s, "mine": mine} {
 			r, loadErr := store.Load(t.Context(), "me")
 			if err = errors.Join(err, loadErr); string(r.Head) != string(record(want, 10).Head) {
@@ -187,7 +188,8 @@ func TestSecretServiceKeepsFromProcessToProcess(t *testing.T) {
 		task     string
 		notFound bool
 	}{{"head", true}, {"save", false}, {"head", false}, {"delete", false}, {"head", true}} {
-		if r := child(t, step.task, 10*time.Second, k.Env()...); r.NotFound != step.notFound || r.Why+r.Other != "" && !r.NotFound {
+		r := child(t, step.task, 10*time.Second, k.Env()...)
+		if r.NotFound != step.notFound || r.Why+r.Other != "" && !r.NotFound {
 			t.Errorf("%s: %+v", step.task, r)
 		}
 	}
@@ -232,15 +234,18 @@ func TestDeleteWithDuplicates(t *testing.T) {
 	k := secretservice.Start(t)
 	conn := k.Connect(t)
 	var session dbus.ObjectPath
-	if err := conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets").
-		Call("org.freedesktop.Secret.Service.OpenSession", 0, "plain", dbus.MakeVariant("")).Store(new(dbus.Variant), &session); err != nil {
+	err := conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets").
+		Call("org.freedesktop.Secret.Service.OpenSession", 0, "plain", dbus.MakeVariant("")).
+		Store(new(dbus.Variant), &session)
+	if err != nil {
 		t.Fatal(err)
 	}
 	login := conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets/collection/login")
 	ours := map[string]string{"service": "loopkey", "username": "me"}
 	for range 3 {
 		err := login.Call("org.freedesktop.Secret.Collection.CreateItem", 0, map[string]dbus.Variant{
-			"org.freedesktop.Secret.Item.Label": dbus.MakeVariant("mine"), "org.freedesktop.Secret.Item.Attributes": dbus.MakeVariant(ours),
+			"org.freedesktop.Secret.Item.Label":      dbus.MakeVariant("mine"),
+			"org.freedesktop.Secret.Item.Attributes": dbus.MakeVariant(ours),
 		}, struct {
 			Session           dbus.ObjectPath
 			Parameters, Value []byte
@@ -256,7 +261,8 @@ func TestDeleteWithDuplicates(t *testing.T) {
 		}
 	}
 	var items []dbus.ObjectPath
-	if err := login.Call("org.freedesktop.Secret.Collection.SearchItems", 0, ours).Store(&items); err != nil || len(items) != 0 {
+	err = login.Call("org.freedesktop.Secret.Collection.SearchItems", 0, ours).Store(&items)
+	if err != nil || len(items) != 0 {
 		t.Errorf("left in the keychain: %v, %v", items, err)
 	}
 }
@@ -382,7 +388,8 @@ func TestNoBusIsStarted(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dbus-launch"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	child(t, "head", 10*time.Second, "DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR="+dir, "PATH="+dir+":"+os.Getenv("PATH"))
+	child(t, "head", 10*time.Second,
+		"DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR="+dir, "PATH="+dir+":"+os.Getenv("PATH"))
 	if _, err := os.Stat(started); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("dbus-launch was run (%v)", err)
 	}

@@ -161,7 +161,8 @@ func TestSplitCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d.steps != want.save || d.gets != want.saveGets {
-			t.Errorf("entries of %d: Save took %d writes and %d reads, not %d and %d", max, d.steps, d.gets, want.save, want.saveGets)
+			t.Errorf("entries of %d: Save took %d writes and %d reads, not %d and %d",
+				max, d.steps, d.gets, want.save, want.saveGets)
 		}
 		d.gets = 0
 		if _, err := s.read(ctx, "me", true); err != nil || d.gets != want.load {
@@ -222,9 +223,11 @@ func TestSplitSurvivesCrashes(t *testing.T) {
 						standing = &old
 					}
 					crashes(t, start, steps[first], func(a *drawer) {
-						whole(t, split{entries: &drawer{t: t, entries: a.entries}, max: minEntry}, standing, result(first))("after the first crash")
+						reader := split{entries: &drawer{t: t, entries: a.entries}, max: minEntry}
+						whole(t, reader, standing, result(first))("after the first crash")
 						crashes(t, a, steps[second], func(b *drawer) {
-							whole(t, split{entries: &drawer{t: t, entries: b.entries}, max: minEntry}, standing, result(first), result(second))("after the second crash")
+							reader := split{entries: &drawer{t: t, entries: b.entries}, max: minEntry}
+							whole(t, reader, standing, result(first), result(second))("after the second crash")
 							for _, end := range []bool{true, false} { // a login, or a logout
 								c, s := newDrawer(t, minEntry)
 								c.entries = maps.Clone(b.entries)
@@ -252,7 +255,9 @@ func TestSplitSurvivesCrashes(t *testing.T) {
 
 // crashes runs step once for every write it makes, crashing before and after it,
 // with a reader between all writes, and calls then with what is left.
-func crashes(t *testing.T, start *drawer, step func(context.Context, split) error, then func(*drawer), allowed ...*Record) {
+func crashes(
+	t *testing.T, start *drawer, step func(context.Context, split) error, then func(*drawer), allowed ...*Record,
+) {
 	t.Helper()
 	for n := 1; ; n++ {
 		for _, after := range []bool{false, true} {

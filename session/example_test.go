@@ -41,14 +41,14 @@ func Example() {
 
 func (w *world) greeting(ctx context.Context, issuer, clientID, api string) (string, error) {
 	options := session.Options{Issuer: issuer, ClientID: clientID}
-	options.Store, options.StateDir, options.CacheDir = w.store, w.dir, w.dir // else the OS keychain, and the user's folders
+	options.Store, options.StateDir, options.CacheDir = w.store, w.dir, w.dir // not the user's own, in an example
 	s, err := session.Open(ctx, options)
 	if err != nil {
 		return "", err
 	}
 	if _, err := s.Info(ctx); errors.Is(err, session.ErrNotLoggedIn) {
 		login := loopback.Config{Provider: s.Provider(), Store: s.Begin}
-		login.BaseURL, login.OpenBrowser = w.baseURL, w.browser // else http://localhost:3000, and the user's own browser
+		login.BaseURL, login.OpenBrowser = w.baseURL, w.browser // likewise
 		if _, err := loopback.Login(ctx, login); err != nil {
 			return "", err
 		}

@@ -25,8 +25,9 @@ func TestTokenSource(t *testing.T) {
 	login := s.login("")
 	for range 2 {
 		token, err := source.Token()
-		if err != nil || token.AccessToken != login.AccessToken.Reveal() || token.Type() != "Bearer" || !token.Expiry.Equal(login.Expiry) {
-			t.Errorf("the token of the login until %v: %v", token.Expiry, err)
+		if err != nil || token.AccessToken != login.AccessToken.Reveal() || !token.Expiry.Equal(login.Expiry) ||
+			token.Type() != "Bearer" {
+			t.Errorf("the token of the login: %v", err)
 		}
 	}
 	s.requests(0)
@@ -82,7 +83,9 @@ func TestClient(t *testing.T) {
 	}))
 	defer api.Close()
 	client := s.process().Client(t.Context(), session.Request{})
-	for path, status := range map[string]int{"/": http.StatusOK, "/here": http.StatusOK, "/away": http.StatusFound, "/circle": 0} {
+	for path, status := range map[string]int{
+		"/": http.StatusOK, "/here": http.StatusOK, "/away": http.StatusFound, "/circle": 0,
+	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+path, nil)
 		if err != nil {
 			t.Fatal(err)

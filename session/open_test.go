@@ -27,26 +27,29 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := session.Open(t.Context(), good()); err != nil {
 		t.Fatal(err)
 	}
-	full := &keystore.UnavailableError{Why: "it is locked", Reason: keystore.ReasonLocked}
+	locked := &keystore.UnavailableError{Why: "it is locked", Reason: keystore.ReasonLocked}
 	for name, c := range map[string]struct {
 		change func(*session.Options)
 		want   error
 	}{
-		"no issuer":                {func(o *session.Options) { o.Issuer = "" }, provider.ErrConfig},
-		"an issuer over http":      {func(o *session.Options) { o.Issuer = "http://issuer.example.com" }, provider.ErrConfig},
-		"no client":                {func(o *session.Options) { o.ClientID = "" }, provider.ErrConfig},
-		"an app that is a path":    {func(o *session.Options) { o.AppName = "../mine" }, provider.ErrConfig},
-		"an app that is hidden":    {func(o *session.Options) { o.AppName = ".mine" }, provider.ErrConfig},
-		"a device of Windows":      {func(o *session.Options) { o.AppName = "con.app" }, provider.ErrConfig},
-		"a long profile":           {func(o *session.Options) { o.Profile = strings.Repeat("p", 65) }, provider.ErrConfig},
-		"a profile with a slash":   {func(o *session.Options) { o.Profile = "a/b" }, provider.ErrConfig},
-		"a store that is locked":   {func(o *session.Options) { o.Store = unreadable{o.Store, full} }, keystore.ErrUnavailable},
-		"and it says so by itself": {func(o *session.Options) { o.Store = unreadable{o.Store, full} }, full},
+		"no issuer":              {func(o *session.Options) { o.Issuer = "" }, provider.ErrConfig},
+		"an issuer over http":    {func(o *session.Options) { o.Issuer = "http://issuer.example.com" }, provider.ErrConfig},
+		"no client":              {func(o *session.Options) { o.ClientID = "" }, provider.ErrConfig},
+		"an app that is a path":  {func(o *session.Options) { o.AppName = "../mine" }, provider.ErrConfig},
+		"an app that is hidden":  {func(o *session.Options) { o.AppName = ".mine" }, provider.ErrConfig},
+		"a device of Windows":    {func(o *session.Options) { o.AppName = "con.app" }, provider.ErrConfig},
+		"a long profile":         {func(o *session.Options) { o.Profile = strings.Repeat("p", 65) }, provider.ErrConfig},
+		"a profile with a slash": {func(o *session.Options) { o.Profile = "a/b" }, provider.ErrConfig},
+		"a store that is locked": {func(o *session.Options) { o.Store = unreadable{o.Store, locked} }, locked},
 	} {
 		o := good()
 		c.change(&o)
-		if s, err := session.Open(t.Context(), o); !errors.Is(err, c.want) || s != nil {
+		s, err := session.Open(t.Context(), o)
+		if !errors.Is(err, c.want) || s != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		if errors.Is(c.want, locked) != errors.Is(err, keystore.ErrUnavailable) {
+			t.Errorf("%s: %v is of the wrong kind", name, err)
 		}
 	}
 	damaged := good()

@@ -14,8 +14,8 @@ import (
 	"github.com/loopkey/loopkey/session"
 )
 
-// A renewal whose answer is not believed hands nothing out, and costs no session: the refresh
-// token in it is the only one that still works where they rotate and a second use is taken for theft.
+// A renewal whose response is not believed hands nothing out, and the session goes on. Where refresh tokens rotate and a
+// second use is taken for theft, the refresh token in that response is the only one that still works.
 func TestRotationOutlivesLies(t *testing.T) {
 	t.Parallel()
 	set := func(name string, value any) func(map[string]any) {
@@ -83,8 +83,7 @@ func TestRotationOutlivesLies(t *testing.T) {
 	}
 }
 
-// A refresh token that came beside an ID token of somebody else hands out nothing until the
-// provider says whose it is.
+// A refresh token that came beside another subject's ID token hands out nothing until the provider says whose it is.
 func TestUnprovenRefreshToken(t *testing.T) {
 	t.Parallel()
 	const (
@@ -112,7 +111,10 @@ func TestUnprovenRefreshToken(t *testing.T) {
 	for _, c := range []struct {
 		mood int32
 		want error
-	}{{silent, nil}, {another, provider.ErrSubject}, {silent, provider.ErrSubject}, {crooked, provider.ErrTokenType}, {silent, provider.ErrSubject}, {honest, nil}, {silent, nil}} {
+	}{
+		{silent, nil}, {another, provider.ErrSubject}, {silent, provider.ErrSubject}, {crooked, provider.ErrTokenType},
+		{silent, provider.ErrSubject}, {honest, nil}, {silent, nil},
+	} {
 		mood.Store(c.mood)
 		if _, err := s.get(session.Request{Force: true}); !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("mood %d: got %v, want %v", c.mood, err, c.want)
@@ -123,8 +125,8 @@ func TestUnprovenRefreshToken(t *testing.T) {
 	}
 }
 
-// A clock that was ahead at the login and is set right leaves tokens with an expiry that it
-// reckoned: they are renewed, by themselves and by force.
+// A clock that was ahead at the login and is set right since has left tokens with a wrong expiry. They are renewed, both
+// when they are asked for and by force.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{Rotate: true, OpaqueAccessTokens: true})

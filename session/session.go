@@ -1,14 +1,15 @@
 // Package session keeps a login that lasts: it stores its tokens, hands them out by audience and scope, renews them and
 // ends them.
 //
-//	s, err := session.Open(ctx, session.Options{Issuer: issuer, ClientID: clientID})
+//	options := session.Options{Issuer: issuer, ClientID: clientID}
+//	s, err := session.Open(ctx, options)
 //	if err != nil {
-//		return err
+//		return "", err
 //	}
 //	if _, err := s.Info(ctx); errors.Is(err, session.ErrNotLoggedIn) {
-//		_, err := loopback.Login(ctx, loopback.Config{Provider: s.Provider(), Store: s.Begin})
-//		if err != nil {
-//			return err
+//		login := loopback.Config{Provider: s.Provider(), Store: s.Begin}
+//		if _, err := loopback.Login(ctx, login); err != nil {
+//			return "", err
 //		}
 //	}
 //	client := oauth2.NewClient(ctx, s.TokenSource(ctx, session.Request{}))

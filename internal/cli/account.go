@@ -9,6 +9,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
@@ -76,6 +77,23 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 		}),
 	}
 	return a.opened, nil
+}
+
+// open returns the provider and the keystore of an errand. It asks neither for anything.
+func (e *errand) open(
+	keychainLimit time.Duration, passphrase keystores.Passphrase,
+) (*provider.Provider, keystore.Store, error) {
+	p, err := provider.New(provider.Config{
+		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: provider.NewSecret(e.ClientSecret),
+		Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := openStore(e.Keystore, keystores.Options{
+		StateDir: e.StateDir, Limit: keychainLimit, Passphrase: passphrase,
+	})
+	return p, store, err
 }
 
 // recall completes a configuration without an issuer with the one client that the profile is logged in to. It also

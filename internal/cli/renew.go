@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,17 +15,14 @@ import (
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/internal/wire"
-	"github.com/loopkey/loopkey/keystore"
-	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
 
-// A renewal is made by a process of its own, which a killed `loopkey token`, a
-// closed terminal or a Ctrl-C leaves alone: between the provider's answer and the
-// keystore lies the only copy of a rotated refresh token.
+// A process of its own makes a renewal, so that a killed `loopkey token`, a closed terminal or a Ctrl-C does not end
+// it: between the provider's response and the keystore it holds the only copy of a rotated refresh token.
 
-// An errand is all that such a process has to know. It is read from a pipe, for
-// arguments and environments can be seen by others.
+// An errand is all that the process needs to know. It comes through a pipe, because other users can see arguments, and
+// other programs of this user can see the environment.
 type errand struct {
 	wire.Header
 	known.Client
@@ -37,23 +33,11 @@ type errand struct {
 	Order        []byte `json:"order"`
 }
 
-// errandLimit bounds an errand in bytes; a client secret is the largest thing in it.
-const errandLimit = 1 << 20
-
-// replyLimit bounds a reply in bytes: it holds a whole session.
-const replyLimit = 32 << 20
-
-func (e *errand) open(keychainLimit time.Duration, passphrase keystores.Passphrase) (*provider.Provider, keystore.Store, error) {
-	p, err := provider.New(provider.Config{
-		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: provider.NewSecret(e.ClientSecret),
-		Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := openStore(e.Keystore, keystores.Options{StateDir: e.StateDir, Limit: keychainLimit, Passphrase: passphrase})
-	return p, store, err
-}
+// Limits of what goes through the pipes, in bytes.
+const (
+	errandLimit = 1 << 20  // the client secret is the largest part
+	replyLimit  = 32 << 20 // it holds a whole session
+)
 
 // renew is the command of the process that makes a renewal.
 func (a *app) renew() *cobra.Command {
@@ -77,27 +61,28 @@ func (a *app) runErrand(ctx context.Context) error {
 	if wire.Unmarshal(data, &e) != nil {
 		return fmt.Errorf("%w: renew is for loopkey itself: run loopkey token --force-refresh", errUsage)
 	}
-	p, store, err := e.open(keychainLimitScript, func(context.Context, bool) (string, error) { return e.Passphrase, nil })
+	given := func(context.Context, bool) (string, error) { return e.Passphrase, nil }
+	p, store, err := e.open(keychainLimitScript, given)
 	if err != nil {
 		return err
 	}
 	s := session.New(session.Config{Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir})
 	s.Renew(ctx, e.Order, func(reply []byte) {
 		_, err = a.stdout.Write(reply)
-		if pipe, ok := a.stdout.(io.Closer); ok { // its end is the end of the reply, whatever is still to be done
+		if pipe, ok := a.stdout.(io.Closer); ok { // the other process reads to the end of the pipe
 			_ = pipe.Close()
 		}
 	})
 	return err
 }
 
-// runApart has a process of its own run the errand, and returns what it wrote. It
-// stops waiting when ctx ends; the process goes on.
+// runApart starts a process that runs the errand, and returns its reply. When ctx ends runApart returns; the process
+// goes on.
 func (a *app) runApart(ctx context.Context, e errand, passphrase keystores.Passphrase, order []byte) ([]byte, error) {
 	e.Order = order
 	var err error
 	if wantsPassphrase(e.Keystore) {
-		if e.Passphrase, err = passphrase(ctx, false); err != nil { // known by now
+		if e.Passphrase, err = passphrase(ctx, false); err != nil { // it was typed or found before
 			return nil, err
 		}
 	}
@@ -109,7 +94,7 @@ func (a *app) runApart(ctx context.Context, e errand, passphrase keystores.Passp
 	if err != nil {
 		return nil, session.ErrNotApart
 	}
-	cmd := exec.Command(self, "renew") //nolint:noctx,gosec // ourselves; an end of ctx must not end it
+	cmd := exec.Command(self, "renew") //nolint:noctx,gosec // this program itself, and the end of ctx must not end it
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = environ.WithoutSecrets(a.env)
 	cmd.SysProcAttr = apart()

@@ -86,7 +86,7 @@ func TestSocketPassesErrorsOn(t *testing.T) {
 		s := Dial(served(t, failing{want}))
 		_, err := s.Head(t.Context(), "me")
 		sentinel := want
-		if errors.Is(want, keystore.ErrUnavailable) || !errors.Is(want, keystore.ErrNotFound) && !errors.Is(want, keystore.ErrCorrupt) {
+		if !errors.Is(want, keystore.ErrNotFound) && !errors.Is(want, keystore.ErrCorrupt) {
 			sentinel = keystore.ErrUnavailable
 		}
 		if !errors.Is(err, sentinel) {
@@ -144,7 +144,8 @@ func TestSocketWithoutServer(t *testing.T) {
 	}
 	for name, path := range map[string]string{
 		"no directory": filepath.Join(dir, "no", "s"), "no socket": filepath.Join(dir, "s"), "nobody listens": dead,
-		"hangs up": rude(""), "half a line": rude(`{"head":"`), "no JSON": rude("hunter2\n"), "other JSON": rude("{\"head\":7}\n"),
+		"hangs up": rude(""), "half a line": rude(`{"head":"`), "no JSON": rude("hunter2\n"),
+		"other JSON": rude("{\"head\":7}\n"),
 	} {
 		_, err := Dial(path).Load(t.Context(), "me")
 		if !errors.Is(err, keystore.ErrUnavailable) || strings.Contains(err.Error(), "hunter") {
@@ -239,7 +240,8 @@ func FuzzSocket(f *testing.F) {
 			return
 		}
 		err := classified(kinds().Err(re.Failure))
-		if err != nil && !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt) && !errors.Is(err, keystore.ErrUnavailable) {
+		if err != nil && !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt) &&
+			!errors.Is(err, keystore.ErrUnavailable) {
 			t.Errorf("%q became %v", line, err)
 		}
 	})

@@ -20,7 +20,8 @@ func TestSocketRefusesOpenDirectories(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Dial(path).Load(t.Context(), "me"); !errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrNotFound) {
+	_, err := Dial(path).Load(t.Context(), "me")
+	if !errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrNotFound) {
 		t.Errorf("Dial: %v", err)
 	}
 	if err := Serve(t.Context(), listen(t, path+"2"), keystore.Memory()); !errors.Is(err, keystore.ErrUnavailable) {

@@ -48,15 +48,17 @@ func TestWhatIsNoMessage(t *testing.T) {
 		in   io.Reader
 		want error
 	}{
-		"nothing":             {strings.NewReader(""), io.EOF},
-		"cut short":           {strings.NewReader(`{"v":1,"text":"hun`), io.EOF},
-		"without its end":     {strings.NewReader(`{"v":1,"text":"hunter"}`), io.EOF},
-		"no JSON":             {strings.NewReader("hunter\n"), ErrUnreadable},
-		"another type":        {strings.NewReader(`{"v":1,"text":{"hunter":2}}` + "\n"), ErrUnreadable},
-		"an array":            {strings.NewReader(`["hunter"]` + "\n"), ErrUnreadable},
-		"more than one":       {strings.NewReader(`{"v":1} {"text":"hunter"}` + "\n"), ErrUnreadable},
-		"another version":     {strings.NewReader(`{"v":2,"text":["hunter"]}` + "\n"), ErrVersion},
-		"too long":            {strings.NewReader(`{"text":"` + strings.Repeat("hunter", limit) + `"}` + "\n"), ErrUnreadable},
+		"nothing":         {strings.NewReader(""), io.EOF},
+		"cut short":       {strings.NewReader(`{"v":1,"text":"hun`), io.EOF},
+		"without its end": {strings.NewReader(`{"v":1,"text":"hunter"}`), io.EOF},
+		"no JSON":         {strings.NewReader("hunter\n"), ErrUnreadable},
+		"another type":    {strings.NewReader(`{"v":1,"text":{"hunter":2}}` + "\n"), ErrUnreadable},
+		"an array":        {strings.NewReader(`["hunter"]` + "\n"), ErrUnreadable},
+		"more than one":   {strings.NewReader(`{"v":1} {"text":"hunter"}` + "\n"), ErrUnreadable},
+		"another version": {strings.NewReader(`{"v":2,"text":["hunter"]}` + "\n"), ErrVersion},
+		"too long": {
+			strings.NewReader(`{"text":"` + strings.Repeat("hunter", limit) + `"}` + "\n"), ErrUnreadable,
+		},
 		"an end that is lost": {io.MultiReader(strings.NewReader(`{"v":1`), iotest.ErrReader(broken)), broken},
 	} {
 		var l letter
@@ -98,8 +100,10 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 		finds     []error
 		findsNone []error
 	}{
-		"none":         {nil, "", nil, nil},
-		"a sentinel":   {fmt.Errorf("profile %q: %w", "p", errAway), `profile "p": away`, []error{errAway}, []error{errClosed}},
+		"none": {nil, "", nil, nil},
+		"a sentinel": {
+			fmt.Errorf("profile %q: %w", "p", errAway), `profile "p": away`, []error{errAway}, []error{errClosed},
+		},
 		"two":          {errors.Join(errAway, errClosed), "away closed", []error{errAway, errClosed}, nil},
 		"with parts":   {fmt.Errorf("x: %w", longest), "x: locked: for \uFFFD[2Jever", []error{errClosed}, []error{errAway}},
 		"unknown":      {errNobody, "nobody", nil, []error{errAway, errClosed, errNobody}},
@@ -134,7 +138,10 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 			}
 		}
 		locked, ok := errors.AsType[*lockedError](got)
-		if ok != errors.As(c.err, new(*lockedError)) || ok && (locked.Why != "for \uFFFD[2Jever" || locked.Wait != longest.Wait) {
+		if ok != errors.As(c.err, new(*lockedError)) {
+			t.Errorf("%s: has parts: %t", name, ok)
+		}
+		if ok && (locked.Why != "for \uFFFD[2Jever" || locked.Wait != longest.Wait) {
 			t.Errorf("%s: got the parts %+v", name, locked)
 		}
 	}
