@@ -57,7 +57,7 @@ func Example() {
 	mux.Handle("/app/", server.Guard(app))
 	mux.Handle("/", server.Handler()) // the login, the logout and the pages
 	go server.Run(ctx)                // keeps open pages current
-	own := &http.Server{Handler: mux} //nolint:gosec // an example needs no timeouts
+	own := &http.Server{Handler: mux}
 	defer own.Close()
 	go func() { _ = own.Serve(listener) }()
 

@@ -43,8 +43,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		returnTo = "/"
 	}
-	// Any page can send the user's browser here, and then to the callback with an answer for its own user. So only a
-	// known browser whose user came by themselves may replace another user's session.
+	// Any page can send the user's browser here, and then to the callback with its own user's authorization code. So
+	// only a known browser whose user came by themselves may replace another user's session.
 	_, known := s.browsers.knows(r)
 	byThemselves := slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site"))
 	pending, err := s.flow.Begin(r.Context(), login.Request{

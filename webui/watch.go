@@ -12,10 +12,10 @@ import (
 
 const (
 	watchEvery = 300 * time.Millisecond // how often run asks whether another process changed the session: one stat
-	viewLife   = time.Second            // how old a view may be when a request is answered from it
+	viewLife   = time.Second            // how old a view may be when a reply is made from it
 )
 
-// A view is what the server knows of the session. Requests are answered from it, so that the keychain is read only
+// A view is what the server knows of the session. Replies are made from it, so that the keychain is read only
 // when the session has changed.
 type view struct {
 	info     session.Info

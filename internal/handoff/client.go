@@ -15,10 +15,11 @@ import (
 )
 
 // A Client asks the server at a socket. Its errors are ErrNoServer, ErrSilent, ErrEnded, ErrOtherSession, the cause of
-// an ended context, and what the server reports: the sentinels of provider, keystore and loopback are found in that.
+// an ended context, and what the server reports. The sentinels of provider, keystore and internal/login, and the
+// provider's diagnosis, are found in a reported error.
 type Client struct {
-	Socket  string // its path
-	Session string // the name of the session; the server of another refuses
+	Socket  string // the path of the socket
+	Session string // the name of the session; a server of another session refuses
 }
 
 // OneTimeURL implements Host.
@@ -32,7 +33,7 @@ func (c Client) OneTimeURL(ctx context.Context) (string, error) {
 	return r.URL, err
 }
 
-// Login implements Host. The provider may be slow, so the server has as long as ctx for the URL too.
+// Login implements Host. The provider may be slow, so the wait for the URL is limited by ctx alone.
 func (c Client) Login(ctx context.Context, params url.Values, show func(url string)) error {
 	t, err := c.ask(ctx, question{Params: params})
 	if err != nil {
@@ -62,7 +63,7 @@ func (c Client) Logout(ctx context.Context, l Logout, show func(url string)) err
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(first.URL, LogoutPath+"?") { // an older server takes any question for one about a login
+	if !strings.Contains(first.URL, LogoutPath+"?") { // an older server takes every question for a login
 		return ErrNoServer
 	}
 	show(first.URL)
@@ -114,7 +115,7 @@ func (t *talk) hear(ctx context.Context) (reply, error) {
 	return r, kinds().Err(r.Failure)
 }
 
-// hearSoon is hear for what the server says at once.
+// hearSoon is hear for a reply that the server gives at once.
 func (t *talk) hearSoon(ctx context.Context) (reply, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, soon, ErrSilent)
 	defer cancel()

@@ -25,7 +25,8 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// A Host does what a terminal asks for. A server that holds the port is one, and Client is one for the terminal.
+// A Host does what a terminal asks for. The server that holds the port is a Host, and Client is one on the terminal's
+// side.
 type Host interface {
 	// OneTimeURL returns a fresh URL that lets the browser which opens it see the user.
 	OneTimeURL(ctx context.Context) (string, error)
@@ -51,16 +52,16 @@ var (
 	ErrNoServer = errors.New("no server of this user holds the port")
 	// ErrSilent says that a server took a question and gave no reply.
 	ErrSilent = errors.New("the server that holds the port does not answer")
-	// ErrEnded says that the server ended before what was asked of it came to its end.
+	// ErrEnded says that the server ended before it had done what was asked.
 	ErrEnded = errors.New("the server that holds the port ended")
-	// ErrOtherSession says that the server is one for another session.
+	// ErrOtherSession says that the server works for another session.
 	ErrOtherSession = errors.New("the port is held by a server for another profile, issuer or client")
 )
 
-// soon limits the wait for what does not depend on a person or a provider.
+// soon limits the wait for what depends neither on a person nor on a provider.
 const soon = 5 * time.Second
 
-// Limits of messages, in bytes. A reply holds an authorization URL, in which each byte of a question may take three.
+// Limits of messages, in bytes. A reply may hold an authorization URL, where each byte of a question takes up to three.
 const (
 	questionLimit = 64 << 10
 	replyLimit    = 256 << 10
@@ -82,7 +83,7 @@ type reply struct {
 	Done bool   `json:"done,omitempty"`
 }
 
-// kinds are the errors of a server that a terminal tells apart.
+// kinds are the errors that mean in the terminal what they mean in the server.
 func kinds() wire.Kinds {
 	return wire.Kinds{
 		wire.Sentinel("session", ErrOtherSession),
@@ -131,8 +132,8 @@ func Socket(stateDir, baseURL string) string {
 	return filepath.Join("/tmp", name)
 }
 
-// Listen listens on a socket that Socket named. The caller holds the port of the base URL: whatever lies at the path was
-// left by a server that crashed.
+// Listen listens on a socket that Socket named. The caller holds the port of the base URL, so a socket that is there
+// already was left by a server that crashed.
 func Listen(ctx context.Context, socket string) (net.Listener, error) {
 	if err := private.Dir(filepath.Dir(socket)); err != nil {
 		return nil, fmt.Errorf("the socket for terminals: %w", err)

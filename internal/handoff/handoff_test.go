@@ -21,13 +21,13 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// The provider may be slow with discovery or a pushed request; whoever waits for it waits as long as they said.
-func TestSlowFirstAnswer(t *testing.T) {
+// The provider may be slow with discovery or a pushed request. A terminal waits as long as its context allows.
+func TestSlowFirstReply(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		after time.Duration
-		says  string // "": it hangs up
-		want  string // "": the answer
+		says  string // "": the server hangs up
+		want  string // a part of the error; "": the reply
 	}{
 		"slow":         {2 * time.Minute, `{"url":"http://localhost/"}` + "\n", ""},
 		"slower still": {4 * time.Minute, `{"url":"http://localhost/"}` + "\n", "in time"},
@@ -47,7 +47,8 @@ func TestSlowFirstAnswer(t *testing.T) {
 					_ = theirs.Close()
 				}()
 				r, err := newTalk(ours).hear(ctx)
-				if c.want == "" && (err != nil || r.URL == "") || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				failed := err != nil && c.want != "" && strings.Contains(err.Error(), c.want)
+				if replied := err == nil && c.want == "" && r.URL != ""; !failed && !replied {
 					t.Errorf("got %+v, %v", r, err)
 				}
 				<-said
@@ -56,7 +57,7 @@ func TestSlowFirstAnswer(t *testing.T) {
 	}
 }
 
-// A server that says nothing is not one that ended, and an old one that takes a logout for a login is none.
+// A server that says nothing has not ended. An old server, which takes a logout for a login, counts as no server.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "lk") //nolint:usetesting // t.TempDir's is too long for a socket on some systems
@@ -110,7 +111,7 @@ func (h host) Logout(ctx context.Context, l Logout, show func(string)) error {
 	return h.logout(ctx, l, show)
 }
 
-// served has host answer terminals about the session "mine" for as long as the test runs.
+// served lets h reply to terminals of the session "mine" for as long as the test runs.
 func served(t *testing.T, h Host) Client {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lk") //nolint:usetesting // t.TempDir's is too long for a socket on some systems
@@ -155,10 +156,13 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 	}
 	shown := ""
 	show := func(url string) { shown = url }
-	if err := client.Login(t.Context(), url.Values{"prompt": {"login"}}, show); err != nil || shown != "https://provider.example.com/authorize?prompt=login" {
+	err := client.Login(t.Context(), url.Values{"prompt": {"login"}}, show)
+	if err != nil || shown != "https://provider.example.com/authorize?prompt=login" {
 		t.Errorf("a login: %q, %v", shown, err)
 	}
-	leave := Logout{URL: "https://provider.example.com/end?id_token_hint=x", PlainURL: "https://provider.example.com/end", State: "s"}
+	leave := Logout{
+		URL: "https://provider.example.com/end?id_token_hint=x", PlainURL: "https://provider.example.com/end", State: "s",
+	}
 	if err := client.Logout(t.Context(), leave, show); err != nil || shown != "http://localhost:3000/auth/ended?id=1" {
 		t.Errorf("a logout: %q, %v", shown, err)
 	}
@@ -205,7 +209,7 @@ func TestDiagnosisReachesTheTerminal(t *testing.T) {
 	}
 }
 
-// What a terminal no longer waits for ends.
+// When the terminal stops waiting, the server stops too.
 func TestTerminalStopsWaiting(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
@@ -224,7 +228,7 @@ func TestTerminalStopsWaiting(t *testing.T) {
 	}
 }
 
-// A server that is stopped says nothing of what was asked for, which may come to its end all the same.
+// A server that is stopped reports no error of the login, because the login may succeed all the same.
 func TestServerStops(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "lk") //nolint:usetesting // t.TempDir's is too long for a socket on some systems

@@ -37,7 +37,8 @@ func (c *crowd) introduce(ctx context.Context, conn net.Conn) context.Context {
 // shows something only the person should have, such as a state that waits or a cookie that is known. A request that
 // shows nothing goes to next.
 //
-// Every request goes to next where the system does not tell (all but Linux), and where this process is root's: under sudo or in a container the person's browser is another user's.
+// Every request goes to next where the system does not tell (all but Linux), and where this process is root's: under
+// sudo or in a container the person's browser is another user's.
 func RefuseOtherUsers(asks func(*http.Request) bool, refuse http.Handler, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if asks(r) && peerOf(r).foreign {
