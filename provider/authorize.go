@@ -19,7 +19,7 @@ type AuthorizationRequest struct {
 	CodeChallenge string     // the code verifier's, by S256
 	Scope         string     // space-separated
 	Audience      string     // sent as audience or resource; "": not sent
-	Extra         url.Values // further parameters: organization, prompt, max_age …; none takes the place of those above
+	Extra         url.Values // further ones, such as prompt; those that IsOwnParameter knows are passed over
 }
 
 // AuthorizationURL returns the URL to send the browser to. If the provider demands it, of all clients or of this one,
@@ -31,9 +31,11 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	}
 	// These are not made by oauth2.Config.AuthCodeURL: it appends them to a query that the endpoint has already, where
 	// a parameter could then stand twice, it sends one value for each, and a request that is pushed needs a form.
-	q := maps.Clone(r.Extra)
-	if q == nil {
-		q = url.Values{}
+	q := url.Values{}
+	for name, values := range r.Extra {
+		if !IsOwnParameter(name) {
+			q[name] = values
+		}
 	}
 	q.Set("response_type", "code")
 	q.Set("client_id", p.cfg.ClientID)

@@ -30,6 +30,7 @@ type metadata struct {
 	PARRequired              bool     `json:"require_pushed_authorization_requests"`
 	IssInResponse            bool     `json:"authorization_response_iss_parameter_supported"`
 	IDTokenAlgorithms        []string `json:"id_token_signing_alg_values_supported"`
+	ScopesSupported          []string `json:"scopes_supported"`
 	UserInfoAlgorithms       []string `json:"userinfo_signing_alg_values_supported"`
 	TokenEndpointAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
 }

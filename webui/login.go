@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,6 +35,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	query := r.URL.Query()
 	params := url.Values{}
+	maps.Copy(params, s.cfg.Params)
 	for _, name := range loginParams() {
 		if value := query.Get(name); value != "" {
 			params.Set(name, value)

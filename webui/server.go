@@ -37,9 +37,10 @@ import (
 // Config says whose session the pages are about. Only Session is required.
 type Config struct {
 	Session  *session.Session
-	BaseURL  string // of this server; "": http://localhost:3000. BaseURL + /auth/callback is registered at the provider
-	Scope    string // what a login asks for; "": openid profile email offline_access
-	Audience string // the API that a login's access token is for; "": the provider's default
+	BaseURL  string     // of this server; "": http://localhost:3000. BaseURL + /auth/callback is registered at the provider
+	Scope    string     // what a login asks for; "": openid profile email offline_access
+	Audience string     // the API that a login's access token is for; "": the provider's default
+	Params   url.Values // further authorization parameters of the logins that browsers begin here
 
 	// Store keeps a login that was made here. It replaces the session of another subject only if mayReplace allows
 	// that subject; else its error wraps session.ErrSomebodyElse. nil: Session.Replace.

@@ -24,11 +24,13 @@ type account struct {
 	provider *provider.Provider
 	session  *session.Session
 	store    keystore.Store
+
+	withoutOffline bool // the login leaves out offline_access, which the provider does not know
 }
 
 // configure reads the configuration.
 func (a *app) configure() (*config.Config, error) {
-	input := config.Input{Flags: a.flags, Environ: a.env}
+	input := config.Input{Flags: a.flags, Params: a.params, Environ: a.env}
 	if !a.isolated {
 		if dir, err := os.Getwd(); err == nil { // a folder that was deleted holds no .env
 			input.Dir = dir
@@ -136,7 +138,7 @@ func recall(cfg *config.Config) error {
 // configOf returns the configuration of a client that is logged in: that of its profile, with this client in it.
 func (a *app) configOf(k known.Client) (*config.Config, error) {
 	named := *a
-	named.flags = map[string]string{"profile": k.Profile}
+	named.flags, named.params = map[string]string{"profile": k.Profile}, nil
 	cfg, err := named.configure()
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func (a *app) loginByBrowser(ctx context.Context, acc *account, f loginFlags) (*
 		AppName:  appName,
 		Provider: acc.provider, Scope: acc.config.Scope, Audience: acc.config.Audience,
 		BaseURL: acc.config.BaseURL, Timeout: f.timeout, Params: f.params,
-		OpenBrowser: b.open, ShowURL: b.show, Opened: b.browserOpened,
+		OpenBrowser: b.open, ShowURL: func(authorizationURL string) { b.show(ctx, authorizationURL) }, Opened: b.browserOpened,
 		Pasted: lines, Rejected: b.reject,
 		Store:  b.store,
 		Advice: acc.situation().advice,
@@ -51,7 +51,7 @@ func (b *browserLogin) byServer(ctx context.Context, taken error) error {
 	ctx, cancel := clock.WithTimeoutCause(ctx, b.flags.timeout, loopback.ErrTimeout)
 	defer cancel()
 	err := b.account.server().Login(ctx, b.flags.params, func(authorizationURL string) {
-		b.show(authorizationURL)
+		b.show(ctx, authorizationURL)
 		b.browserOpened(b.open(ctx, authorizationURL))
 	})
 	if errors.Is(err, handoff.ErrNoServer) {
@@ -61,7 +61,10 @@ func (b *browserLogin) byServer(ctx context.Context, taken error) error {
 }
 
 // show shows the URL to log in at.
-func (b *browserLogin) show(authorizationURL string) {
+func (b *browserLogin) show(ctx context.Context, authorizationURL string) {
+	if scope, err := b.account.provider.LoginScope(ctx, b.account.config.Scope); err == nil { // from memory, by now
+		b.sayScope(b.account, scope)
+	}
 	if !b.flags.noBrowser {
 		b.say("Opening your browser. If nothing opens, go to:")
 	}

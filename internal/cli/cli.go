@@ -30,6 +30,7 @@ type app struct {
 	stdout io.Writer
 	stderr io.Writer         // for the commands that loopkey starts; loopkey itself writes to the terminal
 	flags  map[string]string // the flags of the configuration that were given, by name
+	params []string          // of the flag --param: name=value
 
 	terminal    *terminal.Terminal                             // everything for the person goes through it
 	allowCores  func()                                         // undoes forbidCores

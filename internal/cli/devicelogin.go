@@ -17,7 +17,15 @@ import (
 func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
 	ctx, cancel := clock.WithTimeoutCause(ctx, f.timeout, loopback.ErrTimeout)
 	defer cancel()
-	code, err := acc.provider.StartDevice(ctx, acc.config.Scope, acc.config.Audience)
+	if len(acc.config.Params) > 0 {
+		a.say("The profile's params are left out: a login on another device can't carry them.")
+	}
+	scope, err := acc.provider.LoginScope(ctx, acc.config.Scope)
+	if err != nil {
+		return nil, deviceError(ctx, err)
+	}
+	a.sayScope(acc, scope)
+	code, err := acc.provider.StartDevice(ctx, scope, acc.config.Audience)
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}

@@ -14,6 +14,12 @@ func (a *app) configFlags(flags *pflag.FlagSet) {
 	}
 }
 
+// paramFlag adds --param, for the commands that make authorization requests.
+func (a *app) paramFlag(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&a.params, "param", nil,
+		"a further authorization parameter, `NAME=VALUE`, such as access_type=offline; may be repeated")
+}
+
 // A configFlag notes its value only when it is given: the sources below the command line
 // have their say only where it is not.
 type configFlag struct {

@@ -17,9 +17,24 @@ func (a *app) greet(acc *account, t *provider.Tokens) {
 	if !t.SessionExpiry.IsZero() {
 		a.say("The provider ends the session at %s.", words.Moment(t.SessionExpiry, now))
 	}
-	if t.RefreshToken.IsZero() && slices.Contains(strings.Fields(acc.config.Scope), "offline_access") {
+	if !t.RefreshToken.IsZero() {
+		return
+	}
+	switch {
+	case acc.withoutOffline:
+		a.say("No refresh token came, so you will have to log in again then. Some providers give one for a parameter of " +
+			"their own: Google for loopkey login --param access_type=offline --prompt consent.")
+	case slices.Contains(strings.Fields(acc.config.Scope), "offline_access"):
 		a.say("No refresh token came, though offline_access was asked for, so you will have to log in again then: %s.",
 			acc.situation().sentence(reasonNoRefreshToken))
+	}
+}
+
+// sayScope says which scope the login leaves out, and how to ask for it all the same.
+func (a *app) sayScope(acc *account, asked string) {
+	if acc.withoutOffline = asked != acc.config.Scope; acc.withoutOffline {
+		a.say("The scope offline_access is left out: the provider's scopes_supported lacks it. " +
+			"--scope \"openid offline_access\" asks for it all the same.")
 	}
 }
 

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -56,6 +59,7 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "print the URL instead of opening it")
 	flags.BoolVar(&f.device, "device", false, "log in on another device with a code (RFC 8628)")
 	flags.DurationVar(&f.timeout, "timeout", 3*time.Minute, "how long to wait for you")
+	a.paramFlag(flags)
 	for _, p := range loginParams {
 		flags.String(p.flag, "", p.usage)
 	}
@@ -64,10 +68,12 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 
 // readParams takes the parameters of the authorization request from the flags.
 func (f *loginFlags) readParams(flags *pflag.FlagSet) error {
+	if f.device && flags.Changed("param") {
+		return deviceCannot("param")
+	}
 	for _, p := range loginParams {
 		if f.device && flags.Changed(p.flag) { // a wish that is dropped in silence would seem to be granted
-			return fmt.Errorf("%w: --device can't carry --%s (RFC 8628 has no such parameter): leave one of them out",
-				errUsage, p.flag)
+			return deviceCannot(p.flag)
 		}
 		if value, _ := flags.GetString(p.flag); value != "" {
 			f.params.Set(p.param, value)
@@ -76,6 +82,25 @@ func (f *loginFlags) readParams(flags *pflag.FlagSet) error {
 	if age := f.params.Get("max_age"); age != "" {
 		if seconds, err := strconv.Atoi(age); err != nil || seconds < 0 {
 			return fmt.Errorf("%w: --max-age is %q: it is a number of seconds", errUsage, age)
+		}
+	}
+	return nil
+}
+
+func deviceCannot(flag string) error {
+	return fmt.Errorf("%w: --device can't carry --%s (RFC 8628 has no such parameter): leave one of them out", errUsage, flag)
+}
+
+// mergeParams adds those parameters of the configuration that no flag of their own sets.
+func (f *loginFlags) mergeParams(cfg *config.Config, given []string) error {
+	for _, p := range loginParams {
+		if f.params.Has(p.param) && slices.ContainsFunc(given, func(s string) bool { return strings.HasPrefix(s, p.param+"=") }) {
+			return fmt.Errorf("%w: --%s and --param %s=… set the same parameter: leave one of them out", errUsage, p.flag, p.param)
+		}
+	}
+	for name, values := range cfg.Params {
+		if !f.params.Has(name) {
+			f.params[name] = values
 		}
 	}
 	return nil
@@ -90,6 +115,9 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 		return err
 	}
 	if err := cfg.CompleteForLogin(); err != nil {
+		return err
+	}
+	if err := f.mergeParams(cfg, a.params); err != nil {
 		return err
 	}
 	acc, err := a.open(cfg, keychainLimitPerson)

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -23,6 +24,7 @@ var ErrInvalid = errors.New("configuration")
 // Input is what Load reads.
 type Input struct {
 	Flags   map[string]string // by name, only those that were set
+	Params  []string          // of the flag --param: name=value
 	Environ []string          // as os.Environ returns it
 	Dir     string            // the folder of the .env; "": none is read
 }
@@ -31,7 +33,8 @@ type Input struct {
 type Config struct {
 	known.Client     // Issuer and ClientID are "" where none is configured
 	Audience, Scope  string
-	RefreshAudiences bool // the refresh token may be used for audiences that the login did not name
+	Params           url.Values // further authorization parameters; none that a login sets itself
+	RefreshAudiences bool       // the refresh token may be used for audiences that the login did not name
 	StateDir         string
 	CacheDir         string
 
@@ -57,6 +60,9 @@ func Load(in Input) (*Config, error) {
 	places := placesOf(in.Environ)
 	profile, err := readProfile(places, c.Profile)
 	if err != nil {
+		return nil, err
+	}
+	if c.Params, err = paramsOf(in.Params, profile); err != nil {
 		return nil, err
 	}
 	layers := []layer{flags, variables, file, profile}

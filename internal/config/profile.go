@@ -80,6 +80,12 @@ func readProfile(p places, profile string) (layer, error) {
 	l := layer{}
 	table := profiles[profile]
 	for _, written := range slices.Sorted(maps.Keys(table)) {
+		if strings.ReplaceAll(written, "-", "_") == paramsKey {
+			if err := readParams(l, table[written], origin); err != nil {
+				return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, origin, err)
+			}
+			continue
+		}
 		s, text, err := readKey(p, table, written)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(content, profile, written), err)

@@ -158,5 +158,5 @@ func keys() []string {
 			keys = append(keys, s.key)
 		}
 	}
-	return keys
+	return append(keys, paramsKey)
 }

@@ -107,7 +107,7 @@ func (f *Flow) redeem(ctx context.Context, r *http.Request, l *login, q url.Valu
 func (f *Flow) exchange(ctx context.Context, r *http.Request, l *login, code provider.Secret) (*provider.Tokens, error) {
 	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
 		Code: code, RedirectURI: f.cfg.RedirectURI, CodeVerifier: l.verifier, Nonce: l.nonce,
-		Scope: f.cfg.Scope, Audience: f.cfg.Audience, MaxAge: l.maxAge, Organization: l.params.Get("organization"),
+		Scope: l.scope, Audience: f.cfg.Audience, MaxAge: l.maxAge, Organization: l.params.Get("organization"),
 	})
 	if err != nil {
 		return nil, err

@@ -122,6 +122,7 @@ type login struct {
 	browser       string
 	params        url.Values
 	maxAge        time.Duration
+	scope         string // as it was asked for
 	state, nonce  string
 	verifier      provider.Secret
 	begun         time.Time
@@ -194,10 +195,13 @@ func (f *Flow) prepare(ctx context.Context, l *login) error {
 	verifier := oauth2.GenerateVerifier()
 	l.state, l.nonce, l.verifier, l.begun = random(), random(), provider.NewSecret(verifier), f.cfg.Now()
 	var err error
+	if l.scope, err = f.cfg.Provider.LoginScope(ctx, f.cfg.Scope); err != nil {
+		return err
+	}
 	l.url, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
 		RedirectURI: f.cfg.RedirectURI, State: l.state, Nonce: l.nonce,
 		CodeChallenge: oauth2.S256ChallengeFromVerifier(verifier),
-		Scope:         f.cfg.Scope, Audience: f.cfg.Audience, Extra: l.params,
+		Scope:         l.scope, Audience: f.cfg.Audience, Extra: l.params,
 	})
 	return err
 }

@@ -1,0 +1,44 @@
+package provider
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// ownParameters are the authorization parameters that every login sets itself, or whose effect it could not follow: a
+// response that comes another way, a request object in place of the request, a secret in a URL.
+var ownParameters = []string{
+	"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
+	"audience", "resource", "response_mode", "request", "request_uri",
+	"client_secret", "client_assertion", "client_assertion_type", "code_verifier",
+}
+
+// IsOwnParameter reports whether a login sets an authorization parameter itself, so that AuthorizationRequest.Extra
+// can't. Some providers know no case in names, so none is known here.
+func IsOwnParameter(name string) bool {
+	return slices.Contains(ownParameters, strings.ToLower(name))
+}
+
+// LoginScope returns what a login asks for that was given a scope: DefaultScope without offline_access where
+// scopes_supported lacks it, since such providers (Google, Cognito, GitLab) may refuse the whole login for it. Any
+// other scope is the caller's choice and stays as it is, because discovery need not name every scope.
+func (p *Provider) LoginScope(ctx context.Context, scope string) (string, error) {
+	if scope != DefaultScope {
+		return scope, nil
+	}
+	m, err := p.metadata(ctx, forLogin)
+	if err != nil {
+		return "", err
+	}
+	if len(m.ScopesSupported) == 0 || slices.Contains(m.ScopesSupported, "offline_access") {
+		return scope, nil
+	}
+	// Azure B2C names openid alone, and gives a refresh token only for offline_access.
+	if u, err := url.Parse(m.AuthorizationEndpoint); err == nil && strings.HasSuffix(u.Hostname(), ".b2clogin.com") {
+		return scope, nil
+	}
+	kept := slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return s == "offline_access" })
+	return strings.Join(kept, " "), nil
+}
