@@ -12,7 +12,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// What the browser may bring back (OpenID Connect Core 1.0, sections 3.1.2.5 to 3.1.2.7; RFC 9207).
+// Authorization responses in the callback (OpenID Connect Core 1.0, sections 3.1.2.5 to 3.1.2.7; RFC 9207).
 func TestCallback(t *testing.T) {
 	t.Parallel()
 	// None of these redeems a code.
@@ -90,7 +90,7 @@ func TestCallbackAccepted(t *testing.T) {
 	})
 }
 
-// get is a browser that follows no redirect.
+// get sends a GET request, and follows no redirect.
 func get(t testing.TB, target string) (status int, location *url.URL, body string) {
 	t.Helper()
 	return fetch(t, http.MethodGet, target)
@@ -119,8 +119,8 @@ func fetch(t testing.TB, method, target string) (status int, location *url.URL, 
 	return resp.StatusCode, location, string(page)
 }
 
-// An answer without the state of a login that waits is a stranger's: it ends nothing,
-// whatever it says, and the real one still gets through.
+// A callback without the state of a waiting login may come from anybody. It ends nothing, and the real callback still
+// gets through.
 func TestCallbackOfAStranger(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
@@ -156,7 +156,7 @@ func TestCallbackOfAStranger(t *testing.T) {
 			}
 		})
 	}
-	// Only a GET is an answer: form_post was not asked for, and a HEAD is some scanner's.
+	// A callback is a GET: response_mode=form_post was not requested, and a HEAD comes from a scanner.
 	for _, method := range []string{http.MethodPost, http.MethodHead, http.MethodPut, http.MethodOptions} {
 		t.Run("by_"+method, func(t *testing.T) {
 			if status, _, _ := fetch(t, method, back.String()); status < 400 {

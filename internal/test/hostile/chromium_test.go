@@ -13,9 +13,8 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// What only a browser can say: a page on another port of the same machine, in the very
-// browser that is logged in, reads nothing of ours, frames nothing and ends nothing.
-// Ports are no border for cookies, so ours go along with all it tries.
+// A page on another port, in the browser that is logged in, can read and frame nothing of ours, and ends nothing. The
+// browser sends our cookies with all of its requests, since cookies know no port.
 func TestNeighbourInChromium(t *testing.T) {
 	t.Parallel()
 	browser := chromium.Start(t)

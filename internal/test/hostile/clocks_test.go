@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// A clock that is off is said in words, with the difference that was measured, and
-// costs no session although the refresh token was used up by the answer.
+// Where this machine's clock is wrong, loopkey says by how much, and the session survives although the renewal used up
+// the refresh token.
 func TestClocks(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)
 	for name, c := range map[string]struct {
-		ahead time.Duration // the provider's clock, of ours
+		ahead time.Duration // how far the provider's clock is ahead of ours
 		words string
 	}{
 		"behind by minutes": {12 * time.Minute, "this computer's clock is 12m behind the provider's: set it"},
@@ -47,7 +47,7 @@ func TestClocks(t *testing.T) {
 			if now := w.stored(t); len(now.Head) == 0 || bytes.Equal(now.Body, w.was.Body) && bytes.Equal(now.Head, w.was.Head) {
 				t.Error("the new refresh token was not kept")
 			}
-			w.Confess() // the clock is set
+			w.Confess() // both clocks agree
 			w.On(Token, func(w http.ResponseWriter, r *http.Request) bool {
 				if r.PostFormValue("refresh_token") != first {
 					return false
@@ -62,7 +62,7 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// Minutes to and fro that only the tokens' life is about need no clock at all.
+// Without an ID token there is only expires_in, which does not depend on the clock.
 func TestClocksWithoutIDToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

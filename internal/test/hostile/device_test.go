@@ -10,8 +10,8 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// The device grant (RFC 8628, sections 3.2 to 3.5). Its polls are a second apart, so all
-// cases run at once and are judged one after another.
+// The device grant (RFC 8628, sections 3.2 to 3.5). Polls are a second apart, so all cases run at once; then the
+// results are checked one after another.
 func TestDevice(t *testing.T) {
 	t.Parallel()
 	const pending = `{"error":"authorization_pending"}`
@@ -22,7 +22,7 @@ func TestDevice(t *testing.T) {
 	responded := func(status int, kind, body string) func(p *Provider) {
 		return func(p *Provider) { p.Respond(Device, status, kind, body) }
 	}
-	atFirst := func(status int, body string) func(p *Provider) { // and then honest
+	atFirst := func(status int, body string) func(p *Provider) { // and honest after that
 		return func(p *Provider) {
 			p.On(Token, func(w http.ResponseWriter, _ *http.Request) bool {
 				if p.Requests(Token) > 1 {
@@ -115,6 +115,7 @@ func TestDevice(t *testing.T) {
 		},
 		"sig_wrong": {lies: Lies{Sign: forge.OtherRS256().Sign}, code: 4, words: "signature", polls: 1},
 	}
+	cases = some(cases)
 	type run struct {
 		p *Provider
 		h *house.House

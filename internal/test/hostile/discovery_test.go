@@ -10,7 +10,7 @@ import (
 
 const html = "text/html; charset=utf-8"
 
-// Whose word the rest is (OpenID Connect Discovery 1.0, sections 3 and 4.3).
+// The provider's metadata (OpenID Connect Discovery 1.0, sections 3 and 4.3).
 func TestDiscovery(t *testing.T) {
 	t.Parallel()
 	lie := func(name string, value any, words string) trial {
@@ -94,14 +94,14 @@ func TestDiscoveryAccepted(t *testing.T) {
 				t.Errorf("the endpoint's own query came as %q", got)
 			}
 		}},
-		// S256 or nothing (RFC 7636, section 4.2): the provider here checks that it is S256 that comes.
+		// loopkey uses S256 in any case (RFC 7636, section 4.2), and the provider here checks that.
 		"plain_challenges_alone": {
 			lies: Lies{Discovery: set("code_challenge_methods_supported", []string{"plain"})}, requests: one,
 		},
 	})
 }
 
-// An issuer is compared to the letter, whatever it ends in.
+// An issuer is compared to the letter, including a slash at its end.
 func TestIssuers(t *testing.T) {
 	t.Parallel()
 	for name, path := range map[string]string{

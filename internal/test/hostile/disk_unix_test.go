@@ -15,7 +15,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// full runs loopkey where no file can hold a byte, as on a full disk.
+// full runs loopkey with a file size limit of zero, as on a full disk.
 func full(h *house.House, args ...string) house.Result {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -23,9 +23,9 @@ func full(h *house.House, args ...string) house.Result {
 	return h.Finish(inShell(cmd, "ulimit -f 0"))
 }
 
-// inShell runs a command after some words to the shell, in the same process.
+// inShell makes a command run shell commands first, in the same process.
 func inShell(cmd *exec.Cmd, words string) *exec.Cmd {
-	// By argv[0], which the shell sets to the path, the test binary knows what it is.
+	// The shell sets argv[0] to the path, by which the test binary knows which program it is.
 	dir, err := os.MkdirTemp(variable(cmd.Env, "HOME"), "bin")
 	link := filepath.Join(dir, "loopkey")
 	sh, lookErr := exec.LookPath("sh")
@@ -44,7 +44,7 @@ func variable(environ []string, name string) string {
 	return value
 }
 
-// A full disk costs the caches and what is noted beside the session, not the session.
+// Where the disk is full, loopkey works without its caches and notes.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
@@ -69,8 +69,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// Where the encrypted file can't be written, no refresh token is used up for an answer
-// that could not be kept, and nobody is sent to a login for nothing.
+// Where the encrypted file can't be written, loopkey says so before it uses up a refresh token or opens a browser.
 func TestDiskFullForTheFile(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t, "LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE=correct horse battery staple")
@@ -104,8 +103,8 @@ func TestDiskFullForTheFile(t *testing.T) {
 	}
 }
 
-// Folders that can't be made or written in: the caches are a convenience, the lock and
-// the encrypted file are not.
+// Where folders can't be made or written, loopkey works without the caches, but not without the lock or the encrypted
+// file.
 func TestNoFolder(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
@@ -113,7 +112,7 @@ func TestNoFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	nowhere := filepath.Join(file, "nowhere")
-	for name, c := range map[string]struct {
+	for name, c := range some(map[string]struct {
 		variable string
 		args     string
 		code     int
@@ -129,7 +128,7 @@ func TestNoFolder(t *testing.T) {
 		"config":               {"XDG_CONFIG_HOME", "token", 0, ""},
 		"temporary, exec":      {"TMPDIR", "exec -- true", 0, ""},
 		"temporary, a renewal": {"TMPDIR", "token --force-refresh", 0, ""},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := house.WithTenant(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/loopkey/loopkey/internal/test/secretservice"
 )
 
-// A login that is interrupted does not wait for a keychain that hangs: the minute that it
-// has is for a person who types a password.
+// An interrupted login does not wait for a keychain that hangs. The limit of a minute is for a user who types the
+// keychain's password.
 func TestInterruptedBesideHangingKeychain(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)
@@ -37,8 +37,7 @@ func TestInterruptedBesideHangingKeychain(t *testing.T) {
 	h.Must("token")
 }
 
-// Whoever asks while somebody logs out is told of a session or of none, not of a keychain
-// that can't be used.
+// A command that runs during a logout finds the session or finds none. It never says that the keychain can't be used.
 func TestQuestionsBesideLogout(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)

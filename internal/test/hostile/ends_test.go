@@ -8,7 +8,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// watch starts a command that a test ends itself.
+// watch starts a command that the test ends itself.
 func watch(t *testing.T, cmd *exec.Cmd) *house.Running {
 	t.Helper()
 	stderr, err := cmd.StderrPipe()

@@ -16,7 +16,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// runWith runs loopkey with further variables.
+// runWith runs loopkey with more environment variables.
 func runWith(h *house.House, env []string, args ...string) house.Result {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -25,7 +25,7 @@ func runWith(h *house.House, env []string, args ...string) house.Result {
 	return h.Finish(cmd)
 }
 
-// leftovers are exec's folders in the places.
+// leftovers returns the folders that exec made in these places.
 func leftovers(t *testing.T, places ...string) (all []string) {
 	t.Helper()
 	for _, place := range places {
@@ -38,7 +38,7 @@ func leftovers(t *testing.T, places ...string) (all []string) {
 	return all
 }
 
-// A place where others can rename exec's folder is passed over.
+// exec does not use a place where others can rename its folder.
 func TestExecPlaces(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
@@ -102,7 +102,7 @@ func TestExecPlaces(t *testing.T) {
 	refused(t, r, 1, "a place for the token file", "belongs to another user", "can be written in by others")
 }
 
-// A folder put in the place of exec's own gets no token.
+// Where another folder took the place of exec's own, no token is written into it.
 func TestExecFolderIsReplaced(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
@@ -123,7 +123,7 @@ func TestExecFolderIsReplaced(t *testing.T) {
 	}
 }
 
-// What a killed exec leaves is removed by the next one, and what another one uses is not.
+// The next exec removes what a killed exec left, and not what a running exec uses.
 func TestExecKilled(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
@@ -159,7 +159,7 @@ func TestExecKilled(t *testing.T) {
 	}
 }
 
-// loopkey is a path by which a command starts it.
+// loopkey returns a path at which a command can start loopkey.
 func loopkey(t *testing.T, h *house.House) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "loopkey")
@@ -169,7 +169,7 @@ func loopkey(t *testing.T, h *house.House) string {
 	return path
 }
 
-// Many at once sweep beside each other, and each keeps its own.
+// Many execs at once remove what killed ones left, and none removes what another uses.
 func TestExecBesideExec(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
@@ -189,7 +189,7 @@ func TestExecBesideExec(t *testing.T) {
 	}
 }
 
-// A closed terminal ends what waits, as Ctrl-C does, and leaves nothing half done.
+// A closed terminal ends a waiting command as Ctrl-C does, and nothing is left behind.
 func TestTerminalIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, keystore, line, args string }{
@@ -225,7 +225,7 @@ func TestTerminalIsClosed(t *testing.T) {
 	}
 }
 
-// The command gets what its terminal's end means, unless nohup or the like said that it means nothing.
+// exec's command gets the SIGHUP of a closed terminal too, unless nohup or the like made it ignore the signal.
 func TestExecHangsUp(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)

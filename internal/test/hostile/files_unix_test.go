@@ -18,14 +18,14 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// under runs loopkey with a umask.
+// under runs loopkey under a umask.
 func under(h *house.House, umask string, args ...string) house.Result {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return h.Finish(inShell(h.Command(ctx, args...), "umask "+umask))
 }
 
-// Nobody else can read or write what loopkey makes, whatever the umask.
+// No other user can read or write a file of loopkey's, under any umask.
 func TestModes(t *testing.T) {
 	t.Parallel()
 	for _, umask := range []string{"0", "077"} {
@@ -78,8 +78,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// A link in the place of one of our files harms nothing that it leads to, and a pipe
-// there keeps nobody waiting.
+// Where a link is in the place of one of our files, loopkey does not change what it leads to. Where a pipe is, loopkey
+// does not wait for its other end.
 func TestStrangeFiles(t *testing.T) {
 	t.Parallel()
 	strange := map[string]func(path, victim string) error{
@@ -89,7 +89,7 @@ func TestStrangeFiles(t *testing.T) {
 		"a folder":           func(path, _ string) error { return os.Mkdir(path, 0o700) },
 		"a link to a device": func(path, _ string) error { return os.Symlink("/dev/zero", path) },
 	}
-	for name, put := range strange {
+	for name, put := range some(strange) {
 		for _, keystore := range []string{"socket", "file"} {
 			t.Run(name+"/"+keystore, func(t *testing.T) {
 				t.Parallel()
@@ -129,7 +129,7 @@ func TestStrangeFiles(t *testing.T) {
 				if replaced < 4 {
 					t.Fatalf("only %d files were replaced", replaced)
 				}
-				for command, wants := range map[string]int{ // with a keystore that is no file of ours
+				for command, wants := range map[string]int{ // with a keystore that is not a file
 					"status": 0, "token": 0, "exec -- true": 0, "token --force-refresh": 1, "login": 1, "logout": 1, "logout --all": 1,
 				} {
 					ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -162,26 +162,26 @@ func TestStrangeFiles(t *testing.T) {
 	}
 }
 
-// A folder that others can write in may hold what they put there: it is refused. One
-// that they can only look into is closed.
+// A state folder that others can write in may hold files of theirs, so it is refused. A folder that they can only read
+// is made private.
 func TestFoldersOfOthers(t *testing.T) {
 	t.Parallel()
 	commands := []string{"token --force-refresh", "login", "logout", "serve --no-browser"}
-	for name, c := range map[string]struct {
+	for name, c := range some(map[string]struct {
 		change func(path string) error
 		words  string // "": it works
 	}{
 		"writable by all":     {func(path string) error { return os.Chmod(path, 0o777) }, "chmod 700"},
 		"writable by a group": {func(path string) error { return os.Chmod(path, 0o770) }, "chmod 700"},
 		"readable by all":     {func(path string) error { return os.Chmod(path, 0o755) }, ""},
-		"another user's":      {func(path string) error { return os.Chown(path, 12345, 12345) }, "another"}, // takes root
+		"another user's":      {func(path string) error { return os.Chown(path, 12345, 12345) }, "another"}, // needs root
 		"a link to our folder": {
 			func(path string) error { return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path)) }, "",
 		},
 		"a link to another's": {func(path string) error {
 			return errors.Join(os.Rename(path, path+"2"), os.Chmod(path+"2", 0o777), os.Symlink(path+"2", path))
 		}, "chmod 700"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := house.WithTenant(t)
@@ -206,12 +206,12 @@ func TestFoldersOfOthers(t *testing.T) {
 			if got := h.Tenant.Requests("token") + h.Tenant.Requests("revoke"); got != 0 {
 				t.Errorf("%d requests", got)
 			}
-			h.Must("token") // needs nothing of that folder
+			h.Must("token") // does not need that folder
 		})
 	}
 }
 
-// What somebody else may have put into the cache names no keys.
+// Keys in a cache that others could write are not believed.
 func TestForeignCache(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -241,17 +241,16 @@ func TestForeignCache(t *testing.T) {
 	}
 }
 
-// A profile's name becomes part of a file's: no other than plain ones are taken.
+// A profile's name becomes part of a file name, so only plain names are accepted.
 func TestProfileNames(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
 	h.Must("login")
 	before := tree(t, h.Dir)
-	for _, name := range []string{
+	for _, name := range few([]string{
 		"../x", "..", ".", "a/b", `a\b`, "/etc/passwd", "a\nb", "a\x1b[2Jb", " ", "a b", "-x", "~", "$HOME", "%s", "*", "a:b",
-		"|id",
-		"\xff", "ａ", "\u202ex", strings.Repeat("a", 65), strings.Repeat("a", 300), "NUL", "con.work", "lpt1",
-	} {
+		"|id", "\xff", "ａ", "\u202ex", strings.Repeat("a", 65), strings.Repeat("a", 300), "NUL", "con.work", "lpt1",
+	}) {
 		for _, command := range []string{"token", "login", "status", "logout", "serve --no-browser"} {
 			r := h.Run(append(strings.Fields(command), "--profile="+name)...)
 			if r.Code != 2 || r.Stdout != "" || strings.ContainsAny(r.Stderr, "\x1b\u202e") {
@@ -284,7 +283,7 @@ func tree(t *testing.T, dir string) (paths []string) {
 	return paths
 }
 
-// A socket's address is short, a person's folders need not be.
+// A socket's path must be short, and a user's folders may be long.
 func TestLongPaths(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)

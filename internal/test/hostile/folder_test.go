@@ -15,9 +15,9 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// A listener hears all that a provider is told.
+// A listener records all requests to a provider.
 type listener struct {
-	expected bool // to be asked something
+	expected bool // requests are expected
 
 	mu    sync.Mutex
 	heard strings.Builder
@@ -43,9 +43,8 @@ func (l *listener) text() string {
 	return l.heard.String()
 }
 
-// A folder that one changes into, a cloned repository say, may name a tenant of its own
-// in a .env, and do nothing else: it runs no program, weakens no check, and gets
-// nothing of a session that is there.
+// The .env of a folder that the user changes into, such as a cloned repository, may name a tenant of its own. It can't
+// run a program, weaken a check or get anything of an existing session.
 func TestStrangersFolder(t *testing.T) {
 	t.Parallel()
 	secretFile := filepath.Join(t.TempDir(), "secret")
@@ -83,7 +82,7 @@ SSL_CERT_DIR=@dir
 GODEBUG=x509sha1=1
 GOTRACEBACK=crash
 `
-	for name, dotenv := range map[string]string{
+	for name, dotenv := range some(map[string]string{
 		"tenant and client":  "LOOPKEY_ISSUER=http://@evil\nLOOPKEY_CLIENT_ID=@client\n",
 		"Auth0's names":      "ISSUER_BASE_URL=http://@evil\nAUTH0_CLIENT_ID=@client\nLOOPKEY_ISSUER=http://@evil\n",
 		"tenant":             "LOOPKEY_ISSUER=http://@evil\n",
@@ -93,7 +92,7 @@ GOTRACEBACK=crash
 		"another's base URL": "APP_BASE_URL=https://mallory.example.com\n",
 		"secret":             "LOOPKEY_CLIENT_SECRET=of-the-folder\nLOOPKEY_ISSUER=http://@evil\nLOOPKEY_CLIENT_ID=@client\n",
 		"nothing":            "",
-	} {
+	}) {
 		for _, secret := range []string{"", "secret-of-the-environment"} {
 			t.Run(name+"/"+secret, func(t *testing.T) {
 				t.Parallel()
@@ -109,7 +108,7 @@ GOTRACEBACK=crash
 					"@evil", strings.TrimPrefix(evil.Issuer(), "http://"), "@secret", secretFile, "@client", house.Client,
 				).Replace(dotenv + nasty)
 				heard.expected = secret == "" && strings.Contains(dotenv, "@client")
-				// the person's own session is meant
+				// then it is the user's own session
 				same := !strings.Contains(dotenv, "ISSUER") && !strings.Contains(dotenv, "CLIENT_ID")
 				visitFolder(t, w, heard, text, same)
 			})
@@ -117,7 +116,7 @@ GOTRACEBACK=crash
 	}
 }
 
-// visitFolder runs every command in a folder with this .env, and programs and a config.toml.
+// visitFolder runs every command in a folder with this .env, with programs and a config.toml in it.
 func visitFolder(t *testing.T, w *world, stranger *listener, dotenv string, same bool) {
 	t.Helper()
 	dir := t.TempDir()
@@ -152,7 +151,7 @@ func visitFolder(t *testing.T, w *world, stranger *listener, dotenv string, same
 		args := strings.Fields(command)
 		cmd := w.house.Command(ctx, args...)
 		cmd.Dir = dir
-		if same && args[0] == "logout" { // they are the same session
+		if same && args[0] == "logout" { // it is the same session
 			cancel()
 			continue
 		}
@@ -196,11 +195,11 @@ func visitFolder(t *testing.T, w *world, stranger *listener, dotenv string, same
 		w.unharmed(t)
 	}
 	w.restore(t)
-	w.house.Must("token") // elsewhere, all is as it was
+	w.house.Must("token") // in another folder nothing has changed
 }
 
-// A folder that calls the provider of a session an Auth0 tenant does not have the refresh token
-// used for an API of its choice: other providers may end the session over that.
+// A .env that calls the provider of a session an Auth0 tenant does not make loopkey use the refresh token for an API of
+// the .env's choice: a provider that is not Auth0 may end the session over that.
 func TestStrangersTenant(t *testing.T) {
 	t.Parallel()
 	w := worldOf(t, StartAt(t, "/"))

@@ -11,7 +11,7 @@ import (
 
 const clientSecret = "the-secret-of-the-client-which-is-longer-than-256-bits"
 
-// What an ID token must say and how it must be signed (OpenID Connect Core 1.0, sections 2 and 3.1.3.7).
+// The claims and the signature of an ID token (OpenID Connect Core 1.0, sections 2 and 3.1.3.7).
 func TestIDToken(t *testing.T) {
 	t.Parallel()
 	claim := func(name string, value any, words string) trial {
@@ -137,7 +137,7 @@ func otherLetter(r rune) rune {
 	return 'A'
 }
 
-// The secret of a confidential client signs nothing.
+// An ID token that is signed with the client secret is refused.
 func TestIDTokenOfConfidentialClient(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
@@ -168,7 +168,7 @@ func TestIDTokenOfConfidentialClient(t *testing.T) {
 	}
 }
 
-// Odd but right.
+// Unusual ID tokens that are valid.
 func TestIDTokenAccepted(t *testing.T) {
 	t.Parallel()
 	one := map[string]int{Token: 1, Keys: 1, Discovery: 1}

@@ -11,11 +11,14 @@ import (
 	"github.com/loopkey/loopkey/internal/test/secretservice"
 )
 
-// A keychain that can't be asked is exit 5 with a way out for every command, before
-// anybody is sent to a browser and before the provider is asked, and is never taken for
-// one that knows nobody. When it is back, so is the session.
+// Where the keychain can't be asked, every command exits 5 and says what to do, before it opens a browser and before it
+// sends a request to the provider. It never says that nobody is logged in. When the keychain is back, the session is
+// too.
 func TestKeychainAway(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a keychain that hangs is waited for")
+	}
 	absent := func(_ *testing.T, h *house.House, _ *secretservice.Keychain) func() {
 		was := h.Env
 		h.Env = append(h.Env, "DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR="+h.Dir)
@@ -34,7 +37,7 @@ func TestKeychainAway(t *testing.T) {
 			"login", "login --device", "token", "token --force-refresh", "status", "exec -- true", "serve --no-browser",
 			"logout", "logout --local", "logout --all",
 		}},
-		// Commands that a person sits at wait for a minute: see TestKeychainCannotBeUsed for those.
+		// Commands that a user waits for have a limit of a minute: TestKeychainCannotBeUsed tests those.
 		"hanging": {hanging, "no answer in 9s", []string{"token", "token --force-refresh", "status", "exec -- true"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -47,7 +50,7 @@ func TestKeychainAway(t *testing.T) {
 			putBack := c.takeAway(t, h, k)
 			done := make(chan struct{})
 			began := time.Now()
-			for _, command := range c.commands { // at once, for each may take its whole limit
+			for _, command := range c.commands { // at once, because each may take its whole limit
 				go func() {
 					defer func() { done <- struct{}{} }()
 					r := h.Run(strings.Fields(command)...)
@@ -77,14 +80,13 @@ func TestKeychainAway(t *testing.T) {
 	}
 }
 
-// A keychain that can be read and yet refuses: nothing is asked of the provider that
-// could not be kept then, nothing is said to be done that was not, and the session
-// stays as it was.
+// Where the keychain can be read and refuses the rest, loopkey asks the provider for nothing that it could not store,
+// reports nothing that did not happen, and leaves the session as it was.
 func TestKeychainRefuses(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
+	for name, c := range some(map[string]struct {
 		method, how string
-		commands    []string // that fail; the others of each run work
+		commands    []string // those that must fail; the others must work
 		words       string
 	}{
 		"full":      {"CreateItem", noSpace, []string{"login", "token --force-refresh"}, "No space left on device"},
@@ -104,7 +106,7 @@ func TestKeychainRefuses(t *testing.T) {
 		"no session":     {"OpenSession", denied, []string{"login", "token", "status"}, "does not let this program"},
 		"deleting":       {"Delete", noSpace, []string{"logout --local"}, "No space left on device"},
 		"deleting, shut": {"Delete", dismissed, []string{"logout --local"}, "did not remove an entry"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := newVault(t)
@@ -127,7 +129,7 @@ func TestKeychainRefuses(t *testing.T) {
 			if now := v.Entries(); !maps.Equal(now, was) {
 				t.Errorf("%d entries, not as they were", len(now))
 			}
-			if c.method != "Delete" { // the refresh token is revoked before
+			if c.method != "Delete" { // a logout revokes the refresh token first
 				h.Must("token", "--force-refresh")
 			}
 			h.Must("logout", "--local")
@@ -138,8 +140,8 @@ func TestKeychainRefuses(t *testing.T) {
 	}
 }
 
-// A keychain that only seems to write, as where its dialog is dismissed: nobody logs in
-// for nothing, and nothing is said to be stored that was not.
+// A keychain may only seem to write, as when the user dismisses its dialog. loopkey notices before a login, and never
+// says that something was stored that was not.
 func TestKeychainKeepsNothing(t *testing.T) {
 	t.Parallel()
 	v := newVault(t)
@@ -166,16 +168,19 @@ func TestKeychainKeepsNothing(t *testing.T) {
 	}
 }
 
-// What comes between a renewal's request and its answer must not cost the session.
+// A keychain that fails between a renewal's request and its response must not cost the session.
 func TestKeychainChangesItsMind(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it waits for twenty seconds")
+	}
 	v := newVault(t)
 	h := house.WithTenant(t, append(v.Keychain.Env(), "LOOPKEY_KEYSTORE=keychain")...)
 	h.Must("login")
 
 	t.Log("one that is busy for a moment is asked again")
 	before := len(v.Entries())
-	v.Refuse("CreateItem", noSpace, 1) // the trial is let through
+	v.Refuse("CreateItem", noSpace, 1) // the test write before the request succeeds
 	time.AfterFunc(1500*time.Millisecond, func() { v.Refuse("CreateItem", "", 0) })
 	h.Must("token", "--force-refresh")
 	h.Must("token", "--force-refresh")
@@ -189,7 +194,7 @@ func TestKeychainChangesItsMind(t *testing.T) {
 	t.Log("one that never changes its mind again costs the answer, and it is said what that means")
 	v.Refuse("CreateItem", noSpace, 1)
 	refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device")
-	refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device") // waits for that process to end
+	refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device") // waits for the renewing process
 	v.Refuse("CreateItem", "", 0)
 	if r := h.Run("status"); r.Code != 0 || len(v.Entries()) != before {
 		t.Errorf("status exits %d: %s", r.Code, r.Stderr)
@@ -201,7 +206,7 @@ func TestKeychainChangesItsMind(t *testing.T) {
 	h.Must("login")
 }
 
-// Somebody deletes the entry in the keychain's own program.
+// The user deletes the entry with the keychain's own program.
 func TestKeychainDeletedWhileInUse(t *testing.T) {
 	t.Parallel()
 	v, p := newVault(t), Start(t)
@@ -212,7 +217,7 @@ func TestKeychainDeletedWhileInUse(t *testing.T) {
 		v.Change(nothing)
 		return false
 	})
-	h.Must("token", "--force-refresh") // what the provider gave last is kept, not lost
+	h.Must("token", "--force-refresh") // the new tokens are stored
 	p.On(Token, nil)
 	h.Must("token", "--force-refresh")
 
@@ -224,8 +229,7 @@ func TestKeychainDeletedWhileInUse(t *testing.T) {
 	h.Must("login")
 }
 
-// What can't be read is left alone, and said to be there: only a login replaces it, and
-// only a logout deletes it.
+// An entry that loopkey can't read stays as it is. Only a login replaces it, and only a logout deletes it.
 func TestKeychainOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	v := newVault(t)

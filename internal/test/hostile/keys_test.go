@@ -10,7 +10,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// Which keys may have signed (OpenID Connect Core 1.0, section 10.1; RFC 7517).
+// The provider's keys (OpenID Connect Core 1.0, section 10.1; RFC 7517).
 func TestKeySets(t *testing.T) {
 	t.Parallel()
 	keys := func(change func(keys []any) []any) Lies {
@@ -103,11 +103,10 @@ func TestKeySetsAccepted(t *testing.T) {
 	})
 }
 
-// Keys that rotate are fetched anew, once, when a token names one that is not known;
-// the ones that are known are not asked for again.
+// The keys are fetched again, once, when a token names a key that is not cached. Cached keys are not fetched again.
 func TestKeyRotation(t *testing.T) {
 	t.Parallel()
-	// Each of these is a run of its own with what the runs before have cached.
+	// Each case runs with what the cases before it have cached.
 	steps := func(t *testing.T, login bool) {
 		p := Start(t)
 		h := house.New(t, p.Issuer())
@@ -142,7 +141,7 @@ func TestKeyRotation(t *testing.T) {
 		t.Parallel()
 		steps(t, false)
 	})
-	t.Run("just_before_signing", func(t *testing.T) { // the code is out when the key changes
+	t.Run("just_before_signing", func(t *testing.T) { // the key changes between code and token
 		t.Parallel()
 		p := Start(t)
 		h := house.New(t, p.Issuer())
@@ -159,8 +158,7 @@ func TestKeyRotation(t *testing.T) {
 	})
 }
 
-// Whoever sends garbage key IDs makes loopkey ask for keys once, over many runs and
-// many processes at once.
+// Tokens with made-up key IDs make loopkey fetch the keys once, over many runs and over many processes at once.
 func TestKeyStorm(t *testing.T) {
 	t.Parallel()
 	t.Run("logins_one_after_another", func(t *testing.T) {
@@ -189,7 +187,7 @@ func TestKeyStorm(t *testing.T) {
 			t.Errorf("the keys were fetched %d times", got)
 		}
 		w.unharmed(t)
-		// What strangers sent keeps a renewal from nothing.
+		// After that a renewal still gets rotated keys.
 		w.Reset()
 		w.Lie(Lies{})
 		w.Rotate(forge.OtherRS256(), forge.OtherRS256())
@@ -213,7 +211,7 @@ func TestKeyStorm(t *testing.T) {
 		for range processes {
 			refused(t, <-results, 4, "signature")
 		}
-		// Once in five seconds: whoever renews next may be the one that the new key is there for.
+		// One fetch in five seconds: the keys may really have rotated.
 		if keys, most := w.Requests(Keys), 1+int(time.Since(began)/(5*time.Second)); keys < 1 || keys > most {
 			t.Errorf("the keys were fetched %d times for %d answers", keys, w.Requests(Token))
 		}
@@ -221,7 +219,7 @@ func TestKeyStorm(t *testing.T) {
 	})
 }
 
-// A key set may be large, and an answer that is good is kept: a login after a login asks for no keys.
+// The keys are cached: a login after a login fetches none.
 func TestKeysAreCached(t *testing.T) {
 	t.Parallel()
 	p := Start(t)

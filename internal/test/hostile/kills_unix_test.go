@@ -15,12 +15,11 @@ import (
 	"github.com/loopkey/loopkey/internal/test/secretservice"
 )
 
-// Each command is killed at random instants of its life, with its process group
-// every other time. The session is whole after each, the old one or the new one,
-// and no refresh token was ever used twice.
+// Each command is killed at random moments, every second time with its process group. After each kill the session is
+// whole, the old one or the new one, and no refresh token is ever used twice.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
-	for _, killed := range []struct {
+	for _, killed := range few([]struct {
 		keystore, command string
 		instants          int
 	}{
@@ -30,7 +29,7 @@ func TestKilledAnywhere(t *testing.T) {
 		{"keychain", "login", 10},
 		{"keychain", "token --force-refresh", 20},
 		{"file", "token --force-refresh", 5},
-	} {
+	}) {
 		t.Run(killed.keystore+"/"+killed.command, func(t *testing.T) {
 			t.Parallel()
 			var env []string
@@ -69,7 +68,7 @@ func killOften(t *testing.T, h *house.House, instants int, args ...string) {
 				"kill %d: status exits %d (%s), token exits %d (%s)", i, status.Code, status.Stderr, token.Code, token.Stderr,
 			)
 		}
-		if args[0] == "logout" { // its refresh token may be revoked already
+		if args[0] == "logout" { // the refresh token may be revoked already
 			continue
 		}
 		if r := h.Run("token", "--force-refresh"); r.Code != 0 {
@@ -87,7 +86,7 @@ func killOften(t *testing.T, h *house.House, instants int, args ...string) {
 	}
 }
 
-// kill starts loopkey and kills it after a while, alone or with all of its process group.
+// kill starts loopkey and kills it after a while, alone or with its process group.
 func kill(t *testing.T, h *house.House, after time.Duration, group bool, args ...string) {
 	t.Helper()
 	cmd := h.Command(context.Background(), args...)
@@ -104,11 +103,14 @@ func kill(t *testing.T, h *house.House, after time.Duration, group bool, args ..
 	timer.Stop()
 }
 
-// A hundred tools ask at once for a token that is over, again and again, and every
-// tenth is killed. The refresh tokens rotate and the tenant watches for reuse.
+// A hundred tools at once ask for a token that has expired, in twenty rounds, and every tenth is killed. Refresh tokens
+// rotate, and the tenant detects reuse.
 func TestTwentyRounds(t *testing.T) {
 	t.Parallel()
 	tools, rounds := 100, fewer(20)
+	if testing.Short() {
+		tools = 20
+	}
 	h := house.WithTenant(t)
 	h.Must("login")
 	for round := range rounds {

@@ -10,7 +10,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// A program at the other end of stdin does not fill the terminal.
+// A program that writes endlessly to the stdin of a login does not fill the terminal.
 func TestPastedWithoutEnd(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
@@ -26,7 +26,7 @@ func TestPastedWithoutEnd(t *testing.T) {
 	}
 }
 
-// An access token that is over when it comes does not live until half an hour ago.
+// By a clock that is far ahead, a new access token has already expired. The login stands, and names the clock.
 func TestLoginByAClockAhead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

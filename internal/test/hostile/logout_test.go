@@ -15,7 +15,7 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 )
 
-// gone checks that nothing of the session is stored any more.
+// gone checks that the session is not stored any more.
 func (w *world) gone(t testing.TB) {
 	t.Helper()
 	if _, err := w.house.Store.Load(context.Background(), w.name); !errors.Is(err, keystore.ErrNotFound) {
@@ -23,12 +23,12 @@ func (w *world) gone(t testing.TB) {
 	}
 }
 
-// Revocation (RFC 7009) and the end of the provider's session (OpenID Connect RP-Initiated
-// Logout 1.0): whatever the provider answers, the session is deleted here.
+// Revocation (RFC 7009) and the end of the provider's session (OpenID Connect RP-Initiated Logout 1.0). However the
+// provider responds, the stored session is deleted.
 func TestLogout(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)
-	for name, c := range map[string]trial{
+	for name, c := range some(map[string]trial{
 		"good":             {words: "refresh token revoked", requests: map[string]int{Revoke: 1, EndSession: 1}},
 		"revoked_html_200": {more: responds(Revoke, 200, html, "<p>done"), words: "refresh token revoked"},
 		"revoked_204":      {more: responds(Revoke, 204, "", ""), words: "refresh token revoked"},
@@ -59,7 +59,7 @@ func TestLogout(t *testing.T) {
 		},
 		"return_with_more": {lies: Lies{Return: func(q url.Values) { q.Set("more", "1"); q.Set("error", "none") }},
 			words: "the provider's session ended", requests: map[string]int{EndSession: 1}},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := all.borrow(t)
@@ -85,7 +85,7 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-// The browser comes back from the provider with the state that went there, or it is another's.
+// The return from the provider's logout must carry the state that was sent there.
 func TestLogoutReturn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -230,7 +230,7 @@ func TestBackChannel(t *testing.T) {
 		}
 		w.unharmed(t)
 	})
-	// A session that is not here is logged out already: section 2.7. But a token works once.
+	// A session that does not exist counts as logged out (section 2.7). A logout token works once.
 	for name, change := range map[string]func(map[string]any){
 		"of_another_person":  func(c map[string]any) { c["sub"] = "charles"; delete(c, "sid") },
 		"of_a_login_before":  at("iat", 3*time.Minute),

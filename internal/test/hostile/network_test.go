@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// broken are answers that a network, or what sits in it, makes of a good one.
+// broken are responses that a network, or a machine in it, has damaged.
 func broken() map[string]struct {
 	hook  Hook
-	code  int // 1: nothing is known of the request; 4: it was answered, with something that is not to be used
+	code  int // 1: the outcome of the request is unknown; 4: the response can't be used
 	words string
 } {
 	type row = struct {
@@ -63,7 +63,7 @@ func broken() map[string]struct {
 	}
 }
 
-// hijacked says something and hangs up.
+// hijacked writes raw bytes as the response, and hangs up.
 func hijacked(words string) Hook {
 	return func(w http.ResponseWriter, _ *http.Request) bool {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -93,7 +93,7 @@ func endless(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// bomb is 100 MiB in as many KiB.
+// bomb sends 100 MiB that gzip packed into 100 KiB.
 func bomb(w http.ResponseWriter, _ *http.Request) bool {
 	w.Header().Set("Content-Encoding", "gzip")
 	packed := gzip.NewWriter(w)
@@ -113,8 +113,8 @@ func elsewhere(status int) Hook {
 	}
 }
 
-// What a network does to discovery, the keys and the code's exchange costs a login, and
-// to the refresh request a renewal; never the session.
+// A network fault at discovery, keys or the code exchange makes a login fail, and at the refresh request a renewal. The
+// stored session survives.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)

@@ -2,4 +2,4 @@
 
 package hostile
 
-func fewer(n int) int { return n }
+const underRace = false

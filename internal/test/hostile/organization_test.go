@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Who asked Auth0 for an organization gets a login of that one or none: else whoever
-// is let in by another organization of the tenant would be let in here.
+// A login for an Auth0 organization must be of that organization. Otherwise the members of every organization of the
+// tenant could log in.
 func TestOrganization(t *testing.T) {
 	t.Parallel()
 	w := worldOf(t, StartAt(t, "/"))
@@ -40,7 +40,7 @@ func TestOrganization(t *testing.T) {
 	})
 }
 
-// The organization of a login is that of all its renewals.
+// Every renewal must name the organization of the login.
 func TestOrganizationRenewed(t *testing.T) {
 	t.Parallel()
 	w := worldOf(t, StartAt(t, "/"))
@@ -53,7 +53,7 @@ func TestOrganizationRenewed(t *testing.T) {
 	w.unharmedButRotated(t)
 	w.Lie(Lies{Claims: set("org_id", "org_1")})
 	w.house.Must("token", "--domain", domain, "--force-refresh")
-	w.Confess() // silent
+	w.Confess() // without an organization in the ID token
 	w.house.Must("token", "--domain", domain, "--force-refresh")
 	w.was = w.stored(t)
 	w.Lie(Lies{Claims: set("org_id", "org_2")})

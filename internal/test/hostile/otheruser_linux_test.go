@@ -41,7 +41,7 @@ func (v *village) request(method, target string, headers ...string) string {
 	return rawRequest(method, strings.TrimPrefix(target, v.Base), strings.TrimPrefix(v.Base, "http://"), headers...)
 }
 
-// send sends text as a user and returns what comes back; with another word it hangs up that way.
+// send sends text as a user, and returns the response. With how (close or reset) it hangs up at once instead.
 func (v *village) send(user uint32, text string, how ...string) []byte {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -55,7 +55,7 @@ func (v *village) send(user uint32, text string, how ...string) []byte {
 	return out
 }
 
-// ask sends a request as a user, and returns the answer to it.
+// ask sends a request as a user, and returns the response.
 func (v *village) ask(user uint32, method, target string, headers ...string) (*http.Response, string) {
 	v.t.Helper()
 	out := v.send(user, v.request(method, target, headers...))
@@ -67,7 +67,7 @@ func (v *village) ask(user uint32, method, target string, headers ...string) (*h
 	return r, string(body)
 }
 
-// recognised is the cookie of the person's browser, after the one-time URL.
+// recognised opens the one-time URL as the person's browser, and returns its cookie.
 func (v *village) recognised(oneTime string) string {
 	v.t.Helper()
 	r, body := v.ask(person, http.MethodGet, oneTime)
@@ -77,7 +77,8 @@ func (v *village) recognised(oneTime string) string {
 	return "Cookie: " + r.Cookies()[0].Name + "=" + r.Cookies()[0].Value
 }
 
-// With the person's own one-time URL and cookie, another user sees and changes nothing, and uses nothing up.
+// With the person's own one-time URL and cookie another user sees nothing and changes nothing, and does not use up the
+// URL.
 func TestOtherUserAtServe(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
@@ -116,14 +117,14 @@ func TestOtherUserAtServe(t *testing.T) {
 			t.Errorf("%s: %d, %v, %s", name, r.StatusCode, r.Header, body)
 		}
 	}
-	for range 10 { // who is gone before they are looked up is nobody's either
+	for range 10 { // a connection that is closed before its user is looked up counts as another user's
 		for _, how := range []string{"close", "reset"} {
 			v.send(neighbour, v.request(http.MethodPost, "/auth/logout", cookie), how)
 		}
 	}
 	v.must("token", "--force-refresh")
 
-	// The logout of the person's browser leads to the provider with an ID token, and another's nowhere.
+	// A logout redirects the person's browser to the provider with the ID token, and another user's browser nowhere.
 	r, body := v.ask(person, http.MethodPost, "/auth/logout", cookie)
 	ended := r.Header.Get("Location")
 	if r.StatusCode != http.StatusSeeOther || !strings.HasPrefix(ended, "/auth/ended?id=") {
@@ -145,8 +146,8 @@ func TestOtherUserAtServe(t *testing.T) {
 	}
 }
 
-// A login's state stands in the argument list of the browser. Another user who logs in as themselves with it, or
-// has the person's own answer, gets nowhere, and the login goes on.
+// Other users can read a login's state in the browser's argument list. Whoever logs in as themselves with it, or
+// repeats the person's own callback, gets an error, and the login goes on.
 func TestOtherUserAtLogin(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
@@ -175,8 +176,8 @@ func TestOtherUserAtLogin(t *testing.T) {
 	}
 }
 
-// The one-time URL of a logout stands in the argument list of the browser, and leads whoever it is surely the person
-// to the provider with an ID token.
+// Other users can read the one-time URL of a logout in the browser's argument list. It sends only a browser that is
+// surely the person's to the provider with the ID token.
 func TestOtherUserAtLogout(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
@@ -220,7 +221,7 @@ func TestOtherUserAtLogout(t *testing.T) {
 	}
 }
 
-// app starts a server of a user's at an address.
+// app starts a server as a user at an address.
 func (v *village) app(user uint32, addr string) (heard *bufio.Reader, stop func()) {
 	v.t.Helper()
 	cmd := v.as(context.Background(), user, "app", addr)
@@ -247,16 +248,16 @@ func (v *village) app(user uint32, addr string) (heard *bufio.Reader, stop func(
 	}
 }
 
-// Another user who holds the app's port, or the loopback that the app lacks, is told nothing.
+// Another user who listens at the app's port, or at the loopback address that the app left free, gets no request.
 func TestOtherUserAsUpstream(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
 	v := newVillage(t, p.Issuer())
 	v.must("login")
-	for name, c := range map[string]struct {
-		four, six uint32 // who listens there; root: nobody
+	for name, c := range some(map[string]struct {
+		four, six uint32 // the user who listens there; root: nobody does
 		target    string
-		want      string // "": nobody's
+		want      string // "": none gets the request
 	}{
 		"another's":           {neighbour, root, "127.0.0.1", ""},
 		"another's, by name":  {neighbour, root, "localhost", ""},
@@ -265,7 +266,7 @@ func TestOtherUserAsUpstream(t *testing.T) {
 		"both are another's":  {neighbour, neighbour, "localhost", ""},
 		"another's beside it": {person, neighbour, "127.0.0.1", "127.0.0.1"},
 		"the person's":        {person, person, "127.0.0.1", "127.0.0.1"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			free, giveBack, err := house.FreePort(t.Context())
 			if err != nil {
@@ -304,7 +305,7 @@ func TestOtherUserAsUpstream(t *testing.T) {
 	}
 }
 
-// serveFor is serve until end is called.
+// serveFor runs serve until end is called.
 func (v *village) serveFor(t *testing.T, args ...string) (oneTime string, end func()) {
 	t.Helper()
 	serving := v.start(append([]string{"serve", "--no-browser"}, args...)...)

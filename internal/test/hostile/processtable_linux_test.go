@@ -20,11 +20,14 @@ const (
 	tablePassphrase = "passphrase-of-the-process-table"
 )
 
-// Everybody may list processes with their arguments, and who runs a program gives it
-// an environment. While each command runs, the arguments of all processes it starts
-// are read as often as can be; the browser and exec's command write down their own.
+// Every user can read the argument lists of all processes. While each command runs, the test reads the argument lists
+// of all its processes as often as it can. The browser and exec's command write down their own arguments and
+// environment.
 func TestProcessTable(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it reads the process table all the time")
+	}
 	p := Start(t)
 	p.Demand(tableSecret)
 	notes := filepath.Join(t.TempDir(), "notes")
@@ -81,8 +84,8 @@ func TestProcessTable(t *testing.T) {
 	}
 }
 
-// noteTaker is a program that appends its arguments, its environment and its parent's
-// arguments to a file, and goes on as another command.
+// noteTaker makes a program that appends its arguments, its environment and its parent's arguments to a file, and then
+// runs another command.
 func noteTaker(t *testing.T, notes, command string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
@@ -96,7 +99,7 @@ func noteTaker(t *testing.T, notes, command string) string {
 	return path
 }
 
-// waitFor waits until a file holds some text.
+// waitFor waits until a file holds a text.
 func waitFor(t *testing.T, path, text string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -109,7 +112,7 @@ func waitFor(t *testing.T, path, text string) {
 	t.Fatalf("%s never held %q", path, text)
 }
 
-// A processTable collects the argument lists of all processes of one house.
+// A processTable collects the argument lists of all processes of a house.
 type processTable struct {
 	done    chan struct{}
 	reading sync.WaitGroup
@@ -149,7 +152,7 @@ func watchTable(t *testing.T, home string) *processTable {
 	return table
 }
 
-// stop ends the reading and returns the argument lists that were seen.
+// stop stops reading, and returns the argument lists that were seen.
 func (p *processTable) stop() []string {
 	select {
 	case <-p.done:
@@ -164,7 +167,7 @@ func (p *processTable) stop() []string {
 	return lines
 }
 
-// No crash leaves a token in a file; a command under exec keeps the limit of its person.
+// A crash of loopkey dumps no core. exec's command keeps the user's limit for core dumps.
 func TestCoreDumps(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)

@@ -7,8 +7,8 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// The provider, while it is honest, is one that a login, a renewal and a logout work with:
-// what the lies make of that is then their doing.
+// Login, renewal and logout work with the provider as long as it is honest, so a failure in another test comes from its
+// lie.
 func TestHonestProvider(t *testing.T) {
 	t.Parallel()
 	p := Start(t)

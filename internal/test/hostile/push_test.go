@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Pushed authorization requests (RFC 9126), where the provider demands them.
+// Pushed authorization requests (RFC 9126), where the provider requires them.
 func TestPushedRequest(t *testing.T) {
 	t.Parallel()
 	demanded := set("require_pushed_authorization_requests", true)
@@ -67,8 +67,8 @@ func TestPushedRequest(t *testing.T) {
 	})
 }
 
-// A provider may demand it of one client alone, which discovery does not tell (RFC 9126,
-// section 6): the refusal does, once.
+// A provider may require pushed requests of one client only (RFC 9126, section 6). Discovery does not show that;
+// loopkey learns it from the refusal, once.
 func TestPushOfThisClient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

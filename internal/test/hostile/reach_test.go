@@ -25,8 +25,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// unreachable runs a login and a renewal that must both end with exit 1 and these words,
-// and leave the session alone.
+// unreachable runs a login and a renewal. Both must exit 1 with these words, and leave the session as it was.
 func (m *machine) unreachable(t *testing.T, words string) {
 	t.Helper()
 	for _, args := range [][]string{{"login"}, {"token", "--force-refresh"}} {
@@ -35,8 +34,7 @@ func (m *machine) unreachable(t *testing.T, words string) {
 	}
 }
 
-// A certificate that is not good for the provider ends everything, and the session
-// serves again when the provider has a good one.
+// With a bad certificate nothing works. The session works again once the provider has a good one.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -109,7 +107,7 @@ func authorities(c *tls.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
 }
 
-// Nobody is there, or the name is nobody's.
+// Nothing listens at the provider's address, or its name does not resolve.
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
 	port, giveBack, err := house.FreePort(t.Context())
@@ -119,7 +117,7 @@ func TestNobodyThere(t *testing.T) {
 	t.Cleanup(giveBack)
 	for name, c := range map[string]struct{ issuer, words string }{
 		"refused": {"http://127.0.0.1:" + strconv.Itoa(port), "connection refused"},
-		// too long a label to be asked for
+		// a label that is too long for DNS
 		"no such name": {"https://" + strings.Repeat("n", 64) + ".example", "its name is not known"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +144,7 @@ func TestNobodyThere(t *testing.T) {
 	})
 }
 
-// A proxy leads to the provider, or is named as what stands in the way.
+// A proxy leads to the provider, or the error says that the proxy is the cause.
 func TestProxies(t *testing.T) {
 	t.Parallel()
 	const name = "provider.example" // nobody's: reached through the proxy or not at all
@@ -208,7 +206,7 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// connect makes a tunnel of a request (RFC 9110, section 9.3.6).
+// connect turns a CONNECT request into a tunnel (RFC 9110, section 9.3.6).
 func connect(w http.ResponseWriter, address string) {
 	there, err := net.Dial("tcp", address) //nolint:noctx // a proxy in a test
 	if err != nil {
@@ -232,16 +230,19 @@ func connect(w http.ResponseWriter, address string) {
 	both.Wait()
 }
 
-// A provider that takes a request and says nothing holds nobody for long: twenty seconds,
-// or before the browser opens no longer than --timeout.
+// A provider that accepts a request and never responds is given up on after twenty seconds, and before the browser
+// opens after --timeout.
 func TestHangs(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("most cases wait for twenty seconds")
+	}
 	cases := map[string]struct {
 		endpoint string
 		args     []string
 		lies     Lies
 		words    string
-		gone     bool // the session is, all the same
+		gone     bool // the session is gone in any case
 	}{
 		"discovery":     {endpoint: Discovery, args: []string{"login", "--timeout", "1s"}},
 		"keys":          {endpoint: Keys, args: []string{"login"}},
@@ -269,7 +270,7 @@ func TestHangs(t *testing.T) {
 			<-over
 			return true
 		})
-		all.Go(func() { // all at once, since most of it is waiting
+		all.Go(func() { // all at once, because they mostly wait
 			r := m.run(t, c.args...)
 			results <- func() {
 				t.Run(name, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// What a renewal may bring (OpenID Connect Core 1.0, section 12.2; RFC 6749, section 6).
-// After each of these the session is the one from before, to the byte.
+// Responses to a refresh request (OpenID Connect Core 1.0, section 12.2; RFC 6749, section 6). After each lie the
+// session is as it was, except for a rotated refresh token.
 func TestRenewal(t *testing.T) {
 	t.Parallel()
 	renew := []string{"token", "--force-refresh"}
@@ -90,8 +90,7 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
-// What the login's ID token said is what a renewed one is held against, also when
-// another in between left it out.
+// A renewed ID token is compared with that of the login, even if the one in between lacked the claim.
 func TestRenewalAfterARenewal(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)
@@ -119,11 +118,11 @@ func TestRenewalAfterARenewal(t *testing.T) {
 	}
 }
 
-// Odd but right: the next renewal works too.
+// Unusual responses that are valid. The next renewal works too.
 func TestRenewalAccepted(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)
-	for name, l := range map[string]Lies{
+	for name, l := range some(map[string]Lies{
 		"no_new_refresh_token": {Token: without("refresh_token")},
 		"no_id_token":          {Token: without("id_token")},
 		"no_scope":             {Token: without("scope")},
@@ -136,7 +135,7 @@ func TestRenewalAccepted(t *testing.T) {
 		"nonce_missing":        {Claims: without("nonce")},
 		"iat_of_the_first":     {Claims: at("iat", 0)},
 		"fewer_claims":         {Claims: func(c map[string]any) { delete(c, "name"); delete(c, "email"); delete(c, "sid") }},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := all.borrow(t)
@@ -164,12 +163,12 @@ func TestRenewalAccepted(t *testing.T) {
 	}
 }
 
-// invalid_grant, in whatever form, ends the renewing and nothing else: the access token
-// is good until it expires, and the provider is not asked again.
+// After invalid_grant, in whatever form, there are no more refresh requests, and the access token is used until it
+// expires.
 func TestRenewalRefused(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)
-	for name, c := range map[string]struct {
+	for name, c := range some(map[string]struct {
 		status int
 		body   string
 	}{
@@ -178,7 +177,7 @@ func TestRenewalRefused(t *testing.T) {
 		"invalid_grant_401":       {401, `{"error":"invalid_grant"}`},
 		"invalid_grant_in_a_200":  {200, `{"error":"invalid_grant"}`},
 		"invalid_grant_an_object": {400, `{"error":{"code":"invalid_grant","message":"expired"}}`},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := all.borrow(t)
@@ -202,7 +201,7 @@ func TestRenewalRefused(t *testing.T) {
 	}
 }
 
-// A scope that was asked for by name and not granted is no token.
+// Where a scope that was asked for by name was not granted, no token is handed out.
 func TestScopeNotGranted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -216,8 +215,8 @@ func TestScopeNotGranted(t *testing.T) {
 	w.house.Must("token", "--force-refresh")
 }
 
-// A token that is for another API than was asked for is not handed out, at a login and
-// at a renewal. What a renewal brought beside it is kept: the old refresh token may be used up.
+// An access token for another API than was asked for is not handed out, after a login or a renewal. The new refresh
+// token is stored all the same, because the old one may be used up.
 func TestTokenForAnotherAPI(t *testing.T) {
 	t.Parallel()
 	const api = "https://api.example.com/"

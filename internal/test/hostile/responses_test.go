@@ -12,15 +12,14 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// answers has an endpoint answer this, whatever is asked.
+// responds makes an endpoint respond to every request in this way.
 func responds(endpoint string, status int, kind, body string) func(*world) {
 	return func(w *world) { w.Respond(endpoint, status, kind, body) }
 }
 
 const asJSON = "application/json"
 
-// What the token endpoint may answer to a code (RFC 6749, sections 5.1 and 5.2; OpenID Connect Core 1.0, section
-// 3.1.3.3).
+// Responses of the token endpoint to a code (RFC 6749, sections 5.1 and 5.2; OpenID Connect Core 1.0, section 3.1.3.3).
 func TestTokenResponse(t *testing.T) {
 	t.Parallel()
 	lie := func(name string, value any, words string) trial {
@@ -50,7 +49,7 @@ func TestTokenResponse(t *testing.T) {
 		"access_token_newline":   lie("access_token", "abc\r\nX-Injected: 1", "characters"),
 		"access_token_gigantic":  lie("access_token", strings.Repeat("a", 65<<10), "too large"),
 		"refresh_token_gigantic": lie("refresh_token", strings.Repeat("a", 65<<10), "too large"),
-		// at_hash is of the one that was issued
+		// at_hash belongs to the issued access token
 		"access_token_other":    lie("access_token", "another", "access token hash"),
 		"id_token_missing":      {lies: Lies{Token: without("id_token")}, words: "no ID token"},
 		"id_token_empty":        lie("id_token", "", "no ID token"),
@@ -97,7 +96,7 @@ func TestTokenResponse(t *testing.T) {
 			more: redirects(Token), words: "a redirect, which is not followed", requests: map[string]int{Token: 1},
 		},
 		"temporarily_unavailable": unreachable(503, `{"error":"temporarily_unavailable"}`),
-		"server_error":            unreachable(500, `{"error":"invalid_grant"}`), // a 5xx says nothing of the grant
+		"server_error":            unreachable(500, `{"error":"invalid_grant"}`), // a 5xx says nothing about the grant
 	})
 }
 
@@ -130,11 +129,11 @@ func TestTokenResponseAccepted(t *testing.T) {
 		}, requests: one},
 	})
 
-	// A lifetime in other forms: what is understood counts, and what is not is an expiry that was not told. Then the
-	// token is handed out for some minutes, and never for longer than the provider could mean.
+	// expires_in in other forms. Where it can't be understood, the expiry is unknown, and the token is used for some
+	// minutes.
 	hour := func(left time.Duration) bool { return left > 58*time.Minute && left <= time.Hour }
 	unknown := func(left time.Duration) bool { return left == 0 }
-	for name, c := range map[string]struct {
+	for name, c := range some(map[string]struct {
 		lie  func(map[string]any)
 		good func(left time.Duration) bool
 	}{
@@ -150,7 +149,7 @@ func TestTokenResponseAccepted(t *testing.T) {
 			a["expires_in"] = 14 * 24 * 3600
 			a["access_token"] = forge.RS256().Sign(map[string]any{"alg": "RS256"}, map[string]any{"exp": ago(-time.Hour)})
 		}, hour},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := all.borrow(t)
@@ -178,7 +177,7 @@ func TestTokenResponseAccepted(t *testing.T) {
 	}
 }
 
-// How the client says who it is (RFC 6749, section 2.3.1), at every endpoint that asks.
+// Client authentication (RFC 6749, section 2.3.1), at every endpoint that requires it.
 func TestClientAuthentication(t *testing.T) {
 	t.Parallel()
 	const secret = `s3cr$et+/with:odd"chars %41&=`
@@ -189,7 +188,7 @@ func TestClientAuthentication(t *testing.T) {
 		"client_secret_basic": {[]string{"client_secret_post", "client_secret_basic"}, true},
 		"client_secret_post":  {[]string{"client_secret_post"}, false},
 		"not_told":            {nil, true},
-		// Discovery tells what the provider knows; how the client is registered is found out once.
+		// Discovery lists what the provider supports. How this client is registered is learnt from a refusal, once.
 		"post_alone_registered": {[]string{"client_secret_basic", "client_secret_post"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -237,8 +236,8 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
-// UserInfo is asked where the ID token lacks what the scopes promise, and believed
-// about the same person alone (OpenID Connect Core 1.0, sections 5.3 and 5.4).
+// UserInfo is requested where the ID token lacks claims of the scopes, and believed only about the same subject (OpenID
+// Connect Core 1.0, sections 5.3 and 5.4).
 func TestUserInfo(t *testing.T) {
 	t.Parallel()
 	lacking := func(c map[string]any) { delete(c, "name"); delete(c, "email") }
@@ -247,7 +246,7 @@ func TestUserInfo(t *testing.T) {
 			lies: Lies{Claims: lacking, UserInfo: change}, words: words, requests: map[string]int{UserInfo: 1, Revoke: 0},
 		}
 	}
-	// asJWT answers a signed UserInfo.
+	// asJWT makes UserInfo a signed JWT.
 	asJWT := func(sign func(header, claims map[string]any) string, header, claims func(map[string]any)) func(w *world) {
 		return func(w *world) {
 			h := map[string]any{"alg": "RS256", "kid": "rsa-1"}
@@ -272,7 +271,7 @@ func TestUserInfo(t *testing.T) {
 			requests: map[string]int{UserInfo: 1},
 		}
 	}
-	// es256 publishes another key beside the ID tokens', and tells how UserInfo is signed.
+	// es256 publishes a second key, and discovery says how UserInfo is signed.
 	es256 := func(c trial, told ...string) trial {
 		answer := c.more
 		c.lies.Discovery = set("userinfo_signing_alg_values_supported", told)
@@ -317,7 +316,7 @@ func TestUserInfo(t *testing.T) {
 		return c
 	}
 	all.accept(t, map[string]trial{
-		// its bearer is in the header, or the provider would refuse it
+		// The provider refuses an access token outside the Authorization header.
 		"scope_claims": good(trial{lies: Lies{Claims: lacking}, requests: asked}, "Ada of UserInfo"),
 		"jwt":          good(jwt(sign, nil, nil, ""), "Ada of UserInfo"),
 		"jwt_ES256": good(

@@ -12,13 +12,12 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// A login that a running server makes for the command line is judged by the same checks,
-// and says as much.
+// A login that a running server makes for the command line passes the same checks, with the same errors.
 func TestLoginThroughServe(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.house.Serve()
-	for name, c := range map[string]trial{
+	for name, c := range some(map[string]trial{
 		"nonce_wrong": {lies: Lies{Claims: set("nonce", "another")}, words: "nonce"},
 		"sig_wrong":   {lies: Lies{Sign: forge.OtherRS256().Sign}, words: "signature"},
 		"iss_wrong": {
@@ -30,7 +29,7 @@ func TestLoginThroughServe(t *testing.T) {
 		"token_type_DPoP":  {lies: Lies{Token: set("token_type", "DPoP")}, words: "token type"},
 		"unavailable":      {more: responds(Token, 503, html, ""), code: 1, words: "can't be reached"},
 		"id_token_missing": {lies: Lies{Token: without("id_token")}, words: "no ID token"},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			w.Confess()
 			w.Lie(c.lies)
@@ -51,8 +50,8 @@ func TestLoginThroughServe(t *testing.T) {
 	})
 }
 
-// A logout in a terminal while the person's own server holds the port leads the browser through it, and hears that
-// it came back.
+// A logout in a terminal goes through the user's own server where that holds the port, and learns from it that the
+// browser came back.
 func TestLogoutThroughServe(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -72,7 +71,7 @@ func TestLogoutThroughServe(t *testing.T) {
 		t.Errorf("exit %d: %s", r.Code, r.Stderr)
 	}
 	w.count(t, map[string]int{Revoke: 1, EndSession: 1})
-	// where the system does not tell who asks, the provider asks
+	// where the system does not tell which user asks, the provider asks
 	if !slices.Equal(hints, []bool{runtime.GOOS == "linux"}) {
 		t.Errorf("ID tokens sent along: %v", hints)
 	}
@@ -100,7 +99,7 @@ func TestLogoutThroughServe(t *testing.T) {
 	}
 }
 
-// Auth0's own logout page sends no state back: that the browser was sent there is all that is known.
+// Auth0's own logout sends no state back, so loopkey knows only that the browser was sent there.
 func TestLogoutThroughServeAtAuth0(t *testing.T) {
 	t.Parallel()
 	p := StartAt(t, "/")

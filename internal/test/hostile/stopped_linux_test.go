@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// A process that is stopped while its renewal is made (Ctrl-Z, a frozen terminal) keeps the
-// others waiting no longer than the renewal takes.
+// A process that is stopped during its renewal (Ctrl-Z, a frozen terminal) keeps the others waiting only as long as the
+// renewal takes.
 func TestStoppedHolder(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
-	p.Lie(Lies{Token: set("expires_in", 30)}) // shorter than is asked for
+	p.Lie(Lies{Token: set("expires_in", 30)}) // shorter than --min-ttl
 	w := worldOf(t, p)
 	w.Confess()
 	w.Reset()
@@ -46,7 +46,7 @@ func TestStoppedHolder(t *testing.T) {
 	if err := second.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for waiting := false; !waiting; { // for its turn: it has the lock's file open
+	for waiting := false; !waiting; { // until it has the lock file open
 		if ctx.Err() != nil {
 			t.Fatal("it never waits")
 		}
@@ -60,7 +60,7 @@ func TestStoppedHolder(t *testing.T) {
 	if err := second.Wait(); err != nil || said.Len() > 0 {
 		t.Errorf("the other: %v: %s", err, said.String())
 	}
-	w.count(t, map[string]int{Token: 1}) // for both
+	w.count(t, map[string]int{Token: 1}) // one request for both
 	if err := stopped.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// The users of a village, by their numbers.
+// The user IDs of a village.
 const (
 	root       = 0
 	person     = 1001
@@ -24,11 +24,11 @@ const (
 	passphrase = "passphrase-of-the-village"
 )
 
-// A village is a house whose loopkey runs as one user, beside another one.
+// A village is a house whose loopkey runs as one user of a machine that has another.
 type village struct {
 	*house.House
 	t   *testing.T
-	dir string // where everybody finds the test binary, by the names it has
+	dir string // where both users can run the test binary, by each of its names
 }
 
 func newVillage(t *testing.T, issuer string) *village {
@@ -67,7 +67,7 @@ func newVillage(t *testing.T, issuer string) *village {
 	return v
 }
 
-// copyProgram links it where it can: with the race detector in it, it is large.
+// copyProgram makes a hard link where that works, because a binary with the race detector is large.
 func copyProgram(from, to string) error {
 	if os.Link(from, to) == nil {
 		return nil
@@ -76,7 +76,7 @@ func copyProgram(from, to string) error {
 	return errors.Join(err, os.WriteFile(to, content, 0o755))
 }
 
-// as is a run of one of the binary's programs by a user.
+// as returns a run of one of the test binary's programs as a user.
 func (v *village) as(ctx context.Context, user uint32, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(v.dir, program), args...)
 	cmd.Env, cmd.Dir = v.Env, v.dir
@@ -91,7 +91,7 @@ func (v *village) run(args ...string) house.Result {
 	return v.Finish(v.as(ctx, person, "loopkey", args...))
 }
 
-// Profiles that somebody else wrote, or can write, are not read; root's are.
+// A config.toml that another user wrote, or can write, is not read. One of root's is.
 func TestProfilesOfOthers(t *testing.T) {
 	t.Parallel()
 	v := newVillage(t, "https://issuer.invalid")

@@ -23,15 +23,14 @@ const (
 	none       dbus.ObjectPath = "/"
 )
 
-// A vault is a Secret Service that refuses what it is told to, as gnome-keyring
-// can't be brought to.
+// A vault is a Secret Service that refuses what a test tells it to. gnome-keyring can't be made to do that.
 type vault struct {
 	Keychain *secretservice.Keychain
 	conn     *dbus.Conn
 
 	mu      sync.Mutex
-	entries map[string]string // the secrets by username, as go-keyring calls it
-	refuse  map[string]string // by method: the name and text of an error, or dismissed
+	entries map[string]string // the secrets by go-keyring's username
+	refuse  map[string]string // by method: an error's name and text, or dismissed
 	spare   int               // how many calls that are refused are let through before
 }
 
@@ -54,7 +53,7 @@ func newVault(t testing.TB) *vault {
 	return v
 }
 
-// Refuse makes calls of the method fail, after so many that don't; "" makes it honest.
+// Refuse makes calls of a method fail after some that succeed. With "" they succeed again.
 func (v *vault) Refuse(method, how string, spare int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -71,7 +70,7 @@ func (v *vault) Entries() map[string]string {
 	return all
 }
 
-// Change changes each entry; what becomes "" is deleted.
+// Change changes each entry. An entry that becomes "" is deleted.
 func (v *vault) Change(how func(secret string) string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -155,7 +154,7 @@ func (v *vault) reply(call *dbus.Message, kind dbus.Type, errorName string, body
 	v.conn.Send(&dbus.Message{Type: kind, Headers: headers, Body: body}, nil)
 }
 
-// A secret as the Secret Service API has it.
+// A secret is the Secret of the Secret Service API.
 type secret struct {
 	Session           dbus.ObjectPath
 	Parameters, Value []byte

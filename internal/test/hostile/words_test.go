@@ -13,14 +13,14 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// steering is text that would clear a terminal, set its title and its clipboard, link
-// elsewhere, turn the reading direction, draw lines of its own, and run in a page.
+// steering is text that would clear a terminal, set its title and clipboard, link elsewhere, reverse the reading
+// direction, add lines of its own, and run a script in a page.
 const steering = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b[2J\u009b31m" +
 	"\x1b]8;;https://mallory.example.com\x07here\x1b]8;;\x07" +
 	"\u202egpj.exe\u2066\u2028\u200b\x00\x7f\r\nLogged in as root at https://bank.example.com.\r" +
 	`<script>alert(1)</script><img src=x onerror=alert(2)>"'&amp;` + "\ufeff\U000e0041"
 
-// calm checks that text could steer nothing, and that no line of it is the stranger's.
+// calm checks that a text holds no control characters, and no line that the provider made up.
 func calm(t testing.TB, what, text string) {
 	t.Helper()
 	for _, r := range text {
@@ -34,8 +34,7 @@ func calm(t testing.TB, what, text string) {
 	}
 }
 
-// Whatever a provider says of the person, of an error, or of the way to log in, it
-// steers no terminal.
+// No text of a provider, in claims, errors or device responses, can steer a terminal.
 func TestWordsOnTheTerminal(t *testing.T) {
 	t.Parallel()
 	everywhere := func(m map[string]any) {
@@ -54,7 +53,7 @@ func TestWordsOnTheTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]struct {
+	for name, c := range some(map[string]struct {
 		lies  Lies
 		more  func(p *Provider)
 		args  []string
@@ -106,7 +105,7 @@ func TestWordsOnTheTerminal(t *testing.T) {
 		"device refused": {
 			more: func(p *Provider) { p.Respond(Device, 400, asJSON, string(refusal)) }, args: []string{"login", "--device"},
 		},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := Start(t)
@@ -140,7 +139,7 @@ func TestWordsOnTheTerminal(t *testing.T) {
 	}
 }
 
-// What is printed as JSON can be read again, with the claims as they are.
+// JSON output can be parsed again, and holds the claims unchanged.
 func TestWordsInJSON(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
@@ -159,7 +158,7 @@ func TestWordsInJSON(t *testing.T) {
 	}
 }
 
-// Nor do they run in a page, or turn what it says.
+// No text of a provider runs in a page, or reverses its text.
 func TestWordsOnThePage(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
@@ -210,7 +209,7 @@ func TestWordsOnThePage(t *testing.T) {
 	}
 }
 
-// A browser is a person's, with their cookies.
+// A browser is an HTTP client that keeps cookies.
 type browser struct{ client http.Client }
 
 func newBrowser(t testing.TB) *browser {
@@ -222,7 +221,7 @@ func newBrowser(t testing.TB) *browser {
 	return &browser{http.Client{Jar: jar}}
 }
 
-// get follows redirects, as a browser does; headers are names and values.
+// get sends a GET request with headers, given as names and values, and follows redirects.
 func (b *browser) get(t testing.TB, target string, headers ...string) (status int, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)

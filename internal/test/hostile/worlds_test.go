@@ -16,12 +16,12 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 )
 
-// A world is a provider and a house that is logged in there. One case after another is tried in it.
+// A world is a provider, and a house that is logged in there. Cases use it one after another.
 type world struct {
 	*Provider
 	house *house.House
 	name  string          // of the session, in the keystore
-	was   keystore.Record // the session before the case
+	was   keystore.Record // the session before a case
 }
 
 func newWorld(t testing.TB, env ...string) *world {
@@ -40,19 +40,20 @@ func worldOf(t testing.TB, p *Provider, env ...string) *world {
 	return w
 }
 
-// worlds are two, since no more than a few cases run at once.
+// worlds holds the worlds that no case is using: few, since only a few cases run at once.
 type worlds chan *world
 
 func newWorlds(t testing.TB) worlds {
 	t.Helper()
-	all := make(worlds, 2)
+	all := make(worlds, shorter(2)) // one with -short
 	for range cap(all) {
 		all <- newWorld(t)
 	}
 	return all
 }
 
-// borrow waits for a world that is free, and gives it back honest and logged in when the test ends.
+// borrow waits for a free world, with an honest provider and the session of its beginning. It is free again when the
+// test ends.
 func (all worlds) borrow(t *testing.T) *world {
 	t.Helper()
 	w := <-all
@@ -74,7 +75,7 @@ func (w *world) stored(t testing.TB) keystore.Record {
 	return record
 }
 
-// restore puts the session back that the world began with.
+// restore stores the session that the world began with.
 func (w *world) restore(t testing.TB) {
 	t.Helper()
 	if err := w.house.Store.Save(context.Background(), w.name, w.was); err != nil {
@@ -82,7 +83,7 @@ func (w *world) restore(t testing.TB) {
 	}
 }
 
-// forget leaves nobody logged in.
+// forget deletes the session.
 func (w *world) forget(t testing.TB) {
 	t.Helper()
 	if err := w.house.Store.Delete(context.Background(), w.name); err != nil {
@@ -90,7 +91,7 @@ func (w *world) forget(t testing.TB) {
 	}
 }
 
-// unharmed checks that the session is the one from before, to the byte.
+// unharmed checks that the session is the same as before, to the byte.
 func (w *world) unharmed(t testing.TB) {
 	t.Helper()
 	if now := w.stored(t); !bytes.Equal(now.Head, w.was.Head) || !bytes.Equal(now.Body, w.was.Body) {
@@ -98,7 +99,7 @@ func (w *world) unharmed(t testing.TB) {
 	}
 }
 
-// unharmedButRotated is unharmed after a renewal: one refresh token may have taken the place of another.
+// unharmedButRotated is unharmed, except that the refresh token may be another.
 func (w *world) unharmedButRotated(t testing.TB) {
 	t.Helper()
 	if now := w.stored(t); !bytes.Equal(now.Head, w.was.Head) ||
@@ -118,7 +119,7 @@ func withoutRefreshToken(t testing.TB, body []byte) (rest map[string]any) {
 	return rest
 }
 
-// A person's machine, whose caches and locks no case before has touched.
+// A machine is the world with a home folder of its own, whose caches no earlier case has filled.
 type machine struct {
 	*world
 	env []string
@@ -141,7 +142,7 @@ func (m *machine) run(t testing.TB, args ...string) house.Result {
 	return r
 }
 
-// discreet checks that nothing secret was told beside the answer.
+// discreet checks that stderr holds no secret.
 func (m *machine) discreet(t testing.TB, r house.Result) {
 	t.Helper()
 	for _, secret := range m.Secrets() {
@@ -151,7 +152,8 @@ func (m *machine) discreet(t testing.TB, r house.Result) {
 	}
 }
 
-// refused checks an end with this code, that says these words and hands out nothing.
+// refused checks that a run exited with this code, printed nothing on stdout, and these words in the last line of
+// stderr.
 func refused(t testing.TB, r house.Result, code int, words ...string) {
 	t.Helper()
 	if r.Code != code {
@@ -171,23 +173,23 @@ func refused(t testing.TB, r house.Result, code int, words ...string) {
 	}
 }
 
-// A trial is one lie, and what has to come of it.
+// A trial is a lie of the provider, and the result that it must have.
 type trial struct {
 	lies  Lies
-	more  func(w *world) // what a lie can't say
+	more  func(w *world) // what Lies can't express
 	args  []string       // of the command; nil: login
 	code  int            // 0: refused with exit 4
 	words string         // what the last line says
-	// How often the provider may be asked, by endpoint; those that are not named are not counted.
+	// How many requests must come, by endpoint. Endpoints that are not named are not counted.
 	requests map[string]int
 	after    func(t *testing.T, w *world)
 }
 
-// refuse runs trials that must fail. The session stays as it was, but for a refresh token
-// that a renewal replaced, and the next honest renewal on the same machine works: no lie was kept in a cache either.
+// refuse runs trials that must fail. The session must stay as it was, except for a refresh token that a renewal
+// replaced, and the next honest renewal on the same machine must work, so that no lie is in a cache.
 func (all worlds) refuse(t *testing.T, trials map[string]trial) {
 	t.Helper()
-	for name, c := range trials {
+	for name, c := range some(trials) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := all.borrow(t)
@@ -220,10 +222,10 @@ func (all worlds) refuse(t *testing.T, trials map[string]trial) {
 	}
 }
 
-// accept runs logins that must work although the provider is odd, of somebody who was not logged in.
+// accept runs logins that must succeed although the provider is unusual. Nobody is logged in before.
 func (all worlds) accept(t *testing.T, trials map[string]trial) {
 	t.Helper()
-	for name, c := range trials {
+	for name, c := range some(trials) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := all.borrow(t)
@@ -260,7 +262,7 @@ func (w *world) count(t testing.TB, want map[string]int) {
 	}
 }
 
-// set and without are the simplest lies.
+// set and without are the simplest lies: they set and delete a member.
 func set(name string, value any) func(map[string]any) {
 	return func(m map[string]any) { m[name] = value }
 }
@@ -269,7 +271,7 @@ func without(name string) func(map[string]any) {
 	return func(m map[string]any) { delete(m, name) }
 }
 
-// at is a moment that long before the lie is told.
+// at sets a member to a moment in the past, or with a negative duration in the future.
 func at(name string, before time.Duration) func(map[string]any) {
 	return func(m map[string]any) { m[name] = ago(before) }
 }
