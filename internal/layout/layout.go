@@ -110,7 +110,7 @@ func (l *Layout) draw(out *bytes.Buffer, r *http.Request, t *Template, p Page) e
 }
 
 // policy is the Content-Security-Policy of our own pages: they load what is ours and nothing else, no markup runs as a
-// script or a style, and nobody frames them. A Markdown file may hold small pictures as data: URLs, of which only raster
-// types are let through.
+// script or a style, and nobody frames them. A Markdown file may hold small pictures as data: URLs, of which only
+// raster types are let through.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

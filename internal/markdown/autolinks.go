@@ -121,7 +121,8 @@ const maxLocal = 64
 // bareAddress returns the length of the email address that a text begins with, or 0.
 func bareAddress(text string) int {
 	at := 0
-	for at < len(text) && at <= maxLocal && (isLetter(text[at]) || isDigit(text[at]) || strings.IndexByte(".-_+", text[at]) >= 0) {
+	for at < len(text) && at <= maxLocal && (isLetter(text[at]) || isDigit(text[at]) ||
+		strings.IndexByte(".-_+", text[at]) >= 0) {
 		at++
 	}
 	if at == 0 || at == len(text) || text[at] != '@' {

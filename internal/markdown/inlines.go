@@ -283,7 +283,10 @@ func (in *inlineParser) delimiter(c byte) {
 	node := in.addText(in.text[in.at-length : in.at])
 	left := !unicode.IsSpace(after) && (!isMark(after) || unicode.IsSpace(before) || isMark(before))
 	right := !unicode.IsSpace(before) && (!isMark(before) || unicode.IsSpace(after) || isMark(after))
-	d := &delimiter{node: node, char: c, length: length, original: length, canOpen: left, canClose: right, previous: in.delimiters}
+	d := &delimiter{
+		node: node, char: c, length: length, original: length,
+		canOpen: left, canClose: right, previous: in.delimiters,
+	}
 	switch {
 	case c == '_':
 		d.canOpen = left && (!right || isMark(before))

@@ -246,10 +246,13 @@ func TestLikeGoldmark(t *testing.T) {
 		"|a|\n|-|\n|b|\n# c", "|a|\n|-|\n|b|\n> c", "|a|b|\n|:-:|--|\n||x|\n|y|", "a\n|b", "|a|\n|-a|", "|a|\n|::|",
 		"~~a~~", "~a~", "~~~a~~~b", "**a ~~b** c~~", "~~a *b* c~~ d", "a~~b~~c", "~~ a ~~", "~~a\nb~~",
 		"- [ ] a\n- [x] b\n- [X] c\n- d", "1. [x] a", "- [ ] a\n\n- [x] b", "- [y] a", "- a [x]", "[x] a",
-		"see https://example.com/a.", "(https://example.com/a_(b))", "https://example.com/a?b=c&d=e", "http://example.com, and",
+		"see https://example.com/a.", "(https://example.com/a_(b))", "https://example.com/a?b=c&d=e",
+		"http://example.com, and",
 		"www.example.com/a", "x.www.example.com", "https://example", "https://example.com)", "https://example.com/a&amp;",
-		"*https://example.com*", "**https://example.com/a_b_c**", "a@example.com", "a.b+c@example.co.uk.", "a@b", "a@example.com_",
-		"xhttps://example.com", "[a https://example.com](b)", "`https://example.com`", "<https://example.com>", "~~https://example.com~~",
+		"*https://example.com*", "**https://example.com/a_b_c**", "a@example.com",
+		"a.b+c@example.co.uk.", "a@b", "a@example.com_",
+		"xhttps://example.com", "[a https://example.com](b)", "`https://example.com`", "<https://example.com>",
+		"~~https://example.com~~",
 		"https://example.com\"", "ftp://example.com/a",
 	} {
 		var want bytes.Buffer

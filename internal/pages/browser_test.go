@@ -47,7 +47,8 @@ func TestFilesInTheBrowser(t *testing.T) {
 
 	browser.Do(t, chromedp.Navigate(base+"/enter"))
 	for target, want := range map[string]string{
-		"/pages/report.html": "still|rgb(1, 2, 3)|200|700", "/pages/pic.svg": "still|||", "/pages/page": "Page · loopkey|rgb(|200|",
+		"/pages/report.html": "still|rgb(1, 2, 3)|200|700", "/pages/pic.svg": "still|||",
+		"/pages/page": "Page · loopkey|rgb(|200|",
 	} {
 		browser.Do(t, chromedp.Navigate(base+target))
 		got := chromium.Get(t, browser, chromedp.Evaluate[string](`[

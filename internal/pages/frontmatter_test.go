@@ -21,13 +21,14 @@ func TestReadFrontMatter(t *testing.T) {
 		want   frontMatter
 		body   string
 	}{
-		"none":                     {"# Hello\n", frontMatter{}, "# Hello\n"},
-		"empty file":               {"", frontMatter{}, ""},
-		"a rule further down":      {"Hello\n\n---\nrequire: x\n---\n", frontMatter{}, "Hello\n\n---\nrequire: x\n---\n"},
-		"a long rule":              {"-----\nHello\n", frontMatter{}, "-----\nHello\n"},
-		"empty":                    {"---\n---\nHello\n", frontMatter{}, "Hello\n"},
-		"title":                    {"---\ntitle: Pay day # or so\n---\nHello\n", frontMatter{title: "Pay day"}, "Hello\n"},
-		"title in quotes":          {"---\n\"title\" : 'It''s: paid #1'  # yes\n---\n", frontMatter{title: "It's: paid #1"}, ""},
+		"none":                {"# Hello\n", frontMatter{}, "# Hello\n"},
+		"empty file":          {"", frontMatter{}, ""},
+		"a rule further down": {"Hello\n\n---\nrequire: x\n---\n", frontMatter{}, "Hello\n\n---\nrequire: x\n---\n"},
+		"a long rule":         {"-----\nHello\n", frontMatter{}, "-----\nHello\n"},
+		"empty":               {"---\n---\nHello\n", frontMatter{}, "Hello\n"},
+		"title":               {"---\ntitle: Pay day # or so\n---\nHello\n", frontMatter{title: "Pay day"}, "Hello\n"},
+		"title in quotes": {"---\n\"title\" : 'It''s: paid #1'  # yes\n---\n", frontMatter{title: "It's: paid #1"},
+			""},
 		"escapes":                  {"---\ntitle: \"a \\\"b\\\" \\\\ c\"\n---\n", frontMatter{title: `a "b" \ c`}, ""},
 		"closed by dots":           {"---\ntitle: a\n...\nb", frontMatter{title: "a"}, "b"},
 		"Windows lines":            {"---\r\ntitle: a\r\n---\r\nb\r\n", frontMatter{title: "a"}, "b\r\n"},
@@ -35,18 +36,24 @@ func TestReadFrontMatter(t *testing.T) {
 		"blank lines before":       {"\n \n---\ntitle: a\n---\nb", frontMatter{title: "a"}, "b"},
 		"invisible before":         {"\u200b---\u00a0\ntitle: a\n---\nb", frontMatter{title: "a"}, "b"},
 		"comments and blank lines": {"---\n# hm\n\n  # hm\ntitle: a\n---\n", frontMatter{title: "a"}, ""},
-		"keys of other tools":      {"---\ntags:\n- a\n- b\ndate: 2026-01-01\ndescription: >\n  long: text\ntitle: a\n---\n", frontMatter{title: "a"}, ""},
-		"claim":                    {"---\nrequire:\n  role: admin\n---\n", roles("role", want{text: "admin"}), ""},
-		"claim in quotes":          {"---\nrequire:\n  'role': \"1\"\n---\n", roles("role", want{"1", true}), ""},
-		"negative number":          {"---\nrequire:\n  level: -3\n---\n", roles("level", want{text: "-3"}), ""},
-		"namespaced":               {"---\nrequire:\n  https://example.com/roles: hr\n---\n", roles("https://example.com/roles", want{text: "hr"}), ""},
-		"any of":                   {"---\nrequire:\n  role: [hr, 'a, b', \"c\"]\n---\n", roles("role", want{text: "hr"}, want{"a, b", true}, want{"c", true}), ""},
-		"any of, a line each":      {"---\nrequire:\n  role:\n  - hr\n  - 2\n---\n", roles("role", want{text: "hr"}, want{text: "2"}), ""},
-		"any of, further in":       {"---\nrequire:\n  role:\n    - hr # note\n---\n", roles("role", want{text: "hr"}), ""},
-		"braces":                   {"---\nrequire: {role: hr}\n---\n", roles("role", want{text: "hr"}), ""},
-		"two claims": {"---\nrequire: { \"a\": [x, y], https://e.com/b: true } # both\n---\n", frontMatter{require: requirement{claims: []claimRequirement{
-			{"a", []want{{text: "x"}, {text: "y"}}}, {"https://e.com/b", []want{{text: "true"}}}}}}, ""},
-		"acr":             {"---\nacr: urn:example:mfa\n---\n", frontMatter{require: requirement{acr: []string{"urn:example:mfa"}}}, ""},
+		"keys of other tools": {"---\ntags:\n- a\n- b\ndate: 2026-01-01\ndescription: >\n  long: text\ntitle: a\n---\n",
+			frontMatter{title: "a"}, ""},
+		"claim":           {"---\nrequire:\n  role: admin\n---\n", roles("role", want{text: "admin"}), ""},
+		"claim in quotes": {"---\nrequire:\n  'role': \"1\"\n---\n", roles("role", want{"1", true}), ""},
+		"negative number": {"---\nrequire:\n  level: -3\n---\n", roles("level", want{text: "-3"}), ""},
+		"namespaced": {"---\nrequire:\n  https://example.com/roles: hr\n---\n",
+			roles("https://example.com/roles", want{text: "hr"}), ""},
+		"any of": {"---\nrequire:\n  role: [hr, 'a, b', \"c\"]\n---\n",
+			roles("role", want{text: "hr"}, want{"a, b", true}, want{"c", true}), ""},
+		"any of, a line each": {"---\nrequire:\n  role:\n  - hr\n  - 2\n---\n",
+			roles("role", want{text: "hr"}, want{text: "2"}), ""},
+		"any of, further in": {"---\nrequire:\n  role:\n    - hr # note\n---\n", roles("role", want{text: "hr"}), ""},
+		"braces":             {"---\nrequire: {role: hr}\n---\n", roles("role", want{text: "hr"}), ""},
+		"two claims": {"---\nrequire: { \"a\": [x, y], https://e.com/b: true } # both\n---\n",
+			frontMatter{require: requirement{claims: []claimRequirement{
+				{"a", []want{{text: "x"}, {text: "y"}}}, {"https://e.com/b", []want{{text: "true"}}}}}}, ""},
+		"acr": {"---\nacr: urn:example:mfa\n---\n",
+			frontMatter{require: requirement{acr: []string{"urn:example:mfa"}}}, ""},
 		"several acr":     {"---\nacr: [a, b]\n---\n", frontMatter{require: requirement{acr: []string{"a", "b"}}}, ""},
 		"seconds":         {"---\nmax_age: 90\n---\n", frontMatter{require: requirement{maxAge: 90 * time.Second}}, ""},
 		"minutes":         {"---\nmax_age: 10m\n---\n", frontMatter{require: requirement{maxAge: 10 * time.Minute}}, ""},
@@ -68,7 +75,8 @@ func TestReadFrontMatter(t *testing.T) {
 	}
 }
 
-// What is not understood closes the page. Each of these would otherwise be a page that the author believes to be protected.
+// What is not understood closes the page. Otherwise each of these would be a page whose author believes that it is
+// protected.
 func TestReadFrontMatterRefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -179,7 +187,8 @@ func TestReadFrontMatterRefuses(t *testing.T) {
 func FuzzFrontMatter(f *testing.F) {
 	for _, seed := range []string{
 		"---\ntitle: a\nrequire: {a: b, 'c': [d, \"e\"]}\nacr: [x]\nmax_age: 5m\n---\nHello",
-		"---\nrequire:\n  https://example.com/roles:\n    - hr\n    - 'it''s'\n---\n", "\n--- \n---", "+++\n+++", "---\r\n---", "text",
+		"---\nrequire:\n  https://example.com/roles:\n    - hr\n    - 'it''s'\n---\n", "\n--- \n---", "+++\n+++",
+		"---\r\n---", "text",
 	} {
 		f.Add([]byte(seed))
 	}

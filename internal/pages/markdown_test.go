@@ -16,7 +16,9 @@ import (
 func TestMarkdown(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ source, want string }{
-		"heading":             {"## Über *uns* & `x`", `<h2 id="über-uns-x">Über <em>uns</em> &amp; <code>x</code> <a class="anchor" href="#%C3%BCber-uns-x" aria-label="Link to this section">#</a></h2>`},
+		"heading": {"## Über *uns* & `x`",
+			`<h2 id="über-uns-x">Über <em>uns</em> &amp; <code>x</code> ` +
+				`<a class="anchor" href="#%C3%BCber-uns-x" aria-label="Link to this section">#</a></h2>`},
 		"the same twice":      {"# A\n# A", `<h1 id="a-1">`},
 		"an id of the layout": {"# Main", `<h1 id="main-1">`},
 		"heading of signs":    {"# !!!", `<h1 id="section">`},
@@ -25,12 +27,14 @@ func TestMarkdown(t *testing.T) {
 		"task":                {"- [x] paid", `<input type="checkbox" disabled checked aria-label="done"> paid`},
 		"strikethrough":       {"~~no~~", `<del>no</del>`},
 		"autolink":            {"see https://example.com/a", `<a href="https://example.com/a">https://example.com/a</a>`},
-		"code":                {"```go\na < b & \"c\"\n```", `<pre tabindex="0"><code class="language-go">a &lt; b &amp; &quot;c&quot;`},
+		"code": {"```go\na < b & \"c\"\n```",
+			`<pre tabindex="0"><code class="language-go">a &lt; b &amp; &quot;c&quot;`},
 		"indented code":       {"    <b>\n", `<pre tabindex="0"><code>&lt;b&gt;`},
 		"local picture":       {"![plan](img/plan.png)", `<img src="img/plan.png" alt="plan">`},
 		"rooted picture":      {"![plan](/pages/plan.png)", `<img src="/pages/plan.png" alt="plan">`},
 		"picture in the page": {"![dot](data:image/png;base64,AAAA)", `<img src="data:image/png;base64,AAAA" alt="dot">`},
-		"foreign picture":     {"![plan *b*](https://example.com/p.png \"t\")", `<a href="https://example.com/p.png" title="t">plan <em>b</em></a>`},
+		"foreign picture": {"![plan *b*](https://example.com/p.png \"t\")",
+			`<a href="https://example.com/p.png" title="t">plan <em>b</em></a>`},
 		"foreign, no scheme":  {"![](//example.com/p.png)", `<a href="//example.com/p.png">image</a>`},
 		"foreign, backslash":  {`![p](/\\example.com/p.png)`, `<a href=`},
 		"badge":               {"[![build](https://e.com/b.svg)](https://e.com)", `<a href="https://e.com">build</a>`},
@@ -47,12 +51,16 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
-// FuzzMarkdown asks that no source brings an element or attribute into a page that could run, load from elsewhere, or send a form.
+// FuzzMarkdown asks that no source brings an element or attribute into a page that could run, load from elsewhere, or
+// send a form.
 func FuzzMarkdown(f *testing.F) {
 	for _, seed := range []string{
-		"<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "[x](JaVa\tscript:alert(1))", "![x](javascript:alert(1))",
-		"[x](data:text/html,<script>)", "<a href='//x' onclick=y>", "# a {onclick=alert(1) style=x}", "```\"><script>\n```", "[x]: javascript:a\n[x]", "<javascript:alert(1)>",
-		"![a ![b](//y)](//x)", "|a|\n|:-:|\n|<svg/onload=1>|", "&lt;script&gt;", "[![a](//b)](//c)", "<http://a.b/\"onclick=1>", "- [ ] a", "**a ~~b~~ c**",
+		"<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "[x](JaVa\tscript:alert(1))",
+		"![x](javascript:alert(1))",
+		"[x](data:text/html,<script>)", "<a href='//x' onclick=y>", "# a {onclick=alert(1) style=x}", "```\"><script>\n```",
+		"[x]: javascript:a\n[x]", "<javascript:alert(1)>",
+		"![a ![b](//y)](//x)", "|a|\n|:-:|\n|<svg/onload=1>|", "&lt;script&gt;", "[![a](//b)](//c)",
+		"<http://a.b/\"onclick=1>", "- [ ] a", "**a ~~b~~ c**",
 	} {
 		f.Add(seed)
 	}
@@ -63,7 +71,8 @@ func FuzzMarkdown(f *testing.F) {
 		}
 		for n := range markup.All(t, string(doc.body)) {
 			switch n.Data {
-			case "script", "style", "iframe", "object", "embed", "form", "base", "meta", "link", "svg", "math", "button", "textarea":
+			case "script", "style", "iframe", "object", "embed", "form", "base", "meta", "link", "svg", "math", "button",
+				"textarea":
 				t.Fatalf("<%s> from %q", n.Data, source)
 			}
 			for _, a := range n.Attr {
@@ -71,8 +80,10 @@ func FuzzMarkdown(f *testing.F) {
 					t.Fatalf("%s from %q", a.Key, source)
 				}
 				value := strings.ToLower(strings.TrimSpace(a.Val))
-				if (a.Key == "href" || a.Key == "src") && (strings.HasPrefix(value, "javascript:") || strings.HasPrefix(value, "vbscript:") ||
-					strings.HasPrefix(value, "file:") || strings.HasPrefix(value, "data:") && !strings.HasPrefix(value, "data:image/")) {
+				if (a.Key == "href" || a.Key == "src") && (strings.HasPrefix(value, "javascript:") ||
+					strings.HasPrefix(value, "vbscript:") ||
+					strings.HasPrefix(value, "file:") || strings.HasPrefix(value, "data:") &&
+					!strings.HasPrefix(value, "data:image/")) {
 					t.Fatalf("%s=%q from %q", a.Key, a.Val, source)
 				}
 				if n.Data == "img" && a.Key == "src" && !isLocalPicture("/pages/a.md", a.Val) {
@@ -125,7 +136,8 @@ Some *text* with [a link](other.md), ` + "`code`" + ` and https://example.com.
 
 // BenchmarkMarkdownPage serves a page of about 2 KB: front matter, check, rendering, layout.
 func BenchmarkMarkdownPage(b *testing.B) {
-	site := siteOf(b, folderOf(b, map[string]string{"pay.md": benchPage + strings.Repeat("\nA paragraph of some words that follow one another.\n", 30)}))
+	site := siteOf(b, folderOf(b, map[string]string{"pay.md": benchPage +
+		strings.Repeat("\nA paragraph of some words that follow one another.\n", 30)}))
 	claims := provider.Claims{"sub": "u", "role": "hr", "acr": "mfa"}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -122,18 +122,21 @@ func TestPagesServe(t *testing.T) {
 	} {
 		res := get(t, site, target, provider.Claims{"sub": "u"})
 		body := markup.Body(t, res)
-		if res.StatusCode != want.status || res.Header.Get("Content-Type") != want.contentType || !strings.Contains(body, want.body) {
+		if res.StatusCode != want.status || res.Header.Get("Content-Type") != want.contentType ||
+			!strings.Contains(body, want.body) {
 			t.Errorf("%s: %d %s\n%s", target, res.StatusCode, res.Header.Get("Content-Type"), body)
 		}
 		if strings.Contains(body, canary) {
 			t.Errorf("%s shows what it must not", target)
 		}
 		if res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("Content-Security-Policy") == "" ||
-			res.Header.Get("Cache-Control") == "" || res.Header.Get("Cross-Origin-Resource-Policy") != "same-origin" && want.status == 200 {
+			res.Header.Get("Cache-Control") == "" || res.Header.Get("Cross-Origin-Resource-Policy") != "same-origin" &&
+			want.status == 200 {
 			t.Errorf("%s: %v", target, res.Header)
 		}
 	}
-	if res := get(t, site, "/pages/sub", nil); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/pages/sub/" {
+	if res := get(t, site, "/pages/sub", nil); res.StatusCode != http.StatusSeeOther ||
+		res.Header.Get("Location") != "/pages/sub/" {
 		t.Errorf("a folder without its slash: %d %s", res.StatusCode, res.Header.Get("Location"))
 	}
 }
@@ -141,10 +144,12 @@ func TestPagesServe(t *testing.T) {
 // A file of the folder that a browser shows by itself must not act as a page of ours.
 func TestFilesAreConfined(t *testing.T) {
 	t.Parallel()
-	site := siteOf(t, folderOf(t, map[string]string{"a.html": "x", "a.svg": "x", "a.xml": "x", "a.js": "x", "a.bin": "x", "a.md": "x"}))
+	site := siteOf(t, folderOf(t, map[string]string{"a.html": "x", "a.svg": "x", "a.xml": "x", "a.js": "x", "a.bin": "x",
+		"a.md": "x"}))
 	for _, name := range []string{"a.html", "a.svg", "a.xml", "a.js", "a.bin"} {
 		policy := get(t, site, "/pages/"+name, nil).Header.Get("Content-Security-Policy")
-		for _, must := range []string{"sandbox ", "default-src 'none'", "form-action 'none'", "frame-ancestors 'none'", "base-uri 'none'"} {
+		for _, must := range []string{"sandbox ", "default-src 'none'", "form-action 'none'", "frame-ancestors 'none'",
+			"base-uri 'none'"} {
 			if !strings.Contains(policy, must) {
 				t.Errorf("%s: no %s in %q", name, must, policy)
 			}
@@ -155,7 +160,8 @@ func TestFilesAreConfined(t *testing.T) {
 			}
 		}
 	}
-	if policy := get(t, site, "/pages/a.md", nil).Header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") {
+	if policy := get(t, site, "/pages/a.md", nil).Header.Get("Content-Security-Policy"); strings.Contains(policy,
+		"unsafe") {
 		t.Errorf("a page of ours: %q", policy)
 	}
 }
@@ -166,13 +172,19 @@ func TestPagesRefuse(t *testing.T) {
 	site := siteOf(t, dir)
 	for _, target := range []string{
 		"/pages/../secret.txt", "/pages/sub/../../secret.txt", "/pages/..", "/pages/../", "/pages/.",
-		"/pages/%2e%2e/secret.txt", "/pages/..%2fsecret.txt", "/pages/%2e%2e%2fsecret.txt", "/pages/..%5csecret.txt", "/pages/sub%2f..%2f..%2fsecret.txt",
-		"/pages/%252e%252e/secret.txt", "/pages/..%c0%afsecret.txt", "/pages/%ff", "/pages/ok.md%00.html", "/pages/ok%00", "/pages/%0aok.md",
-		"/pages//etc/passwd", "/pages/%2fetc/passwd", "/pages/sub%5cok.md", "/pages/C:/ok.md", "/pages/c:ok.md", "/pages/ok.md::$DATA", "/pages/ok.md:x",
-		"/pages/.env", "/pages/.git/config", "/pages/.git/", "/pages/sub/.hidden/page", "/pages/sub/.secret", "/pages/sub/.secret.md",
-		"/pages/ok.md.", "/pages/ok.md%20", "/pages/ok.md. .", "/pages/sub./ok.md", "/pages/sub%20/ok.md", "/pages/GIT~1/config", "/pages/OK~1.MD",
+		"/pages/%2e%2e/secret.txt", "/pages/..%2fsecret.txt", "/pages/%2e%2e%2fsecret.txt", "/pages/..%5csecret.txt",
+		"/pages/sub%2f..%2f..%2fsecret.txt",
+		"/pages/%252e%252e/secret.txt", "/pages/..%c0%afsecret.txt", "/pages/%ff", "/pages/ok.md%00.html", "/pages/ok%00",
+		"/pages/%0aok.md",
+		"/pages//etc/passwd", "/pages/%2fetc/passwd", "/pages/sub%5cok.md", "/pages/C:/ok.md", "/pages/c:ok.md",
+		"/pages/ok.md::$DATA", "/pages/ok.md:x",
+		"/pages/.env", "/pages/.git/config", "/pages/.git/", "/pages/sub/.hidden/page", "/pages/sub/.secret",
+		"/pages/sub/.secret.md",
+		"/pages/ok.md.", "/pages/ok.md%20", "/pages/ok.md. .", "/pages/sub./ok.md", "/pages/sub%20/ok.md",
+		"/pages/GIT~1/config", "/pages/OK~1.MD",
 		"/pages/%e2%80%8b.env", "/pages/.e%e2%80%8bnv", "/pages/sub/%c2%ad.secret.md", "/pages/%ef%bb%bf.env",
-		"/pages/CON", "/pages/con.md", "/pages/NUL.txt", "/pages/nul.tar.gz", "/pages/COM1", "/pages/sub/lpt9.md", "/pages/aux%20.md", "/pages/COM%c2%b9", "/pages/CONIN$",
+		"/pages/CON", "/pages/con.md", "/pages/NUL.txt", "/pages/nul.tar.gz", "/pages/COM1", "/pages/sub/lpt9.md",
+		"/pages/aux%20.md", "/pages/COM%c2%b9", "/pages/CONIN$",
 		"/pages/" + strings.Repeat("a", 1100), "/pages/" + strings.Repeat("a/", 600),
 	} {
 		u, err := url.Parse(target)
@@ -193,13 +205,17 @@ func TestPagesRefuse(t *testing.T) {
 	}
 }
 
-// On this system most of these names would only be missing; on another they are a device, a drive, or another name for what is hidden.
+// On this system most of these names would only be missing. On another they are a device, a drive, or another name for
+// what is hidden.
 func TestNameOf(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"CON", "con", "Prn.md", "AUX.tar.gz", "nul.txt", "NUL .txt", "COM1", "com0.md", "sub/lpt9.md", "COM\u00b9", "LPT\u00b3.x", "CONIN$", "conout$.md", "clock$",
-		"C:", "C:x.md", "x.md:stream", "x.md::$DATA", `sub\x.md`, `..\x`, "x.md.", "x.md ", "sub./x", "sub /x", "GIT~1/config", "x/SECRET~12.MD",
-		"\u200b.env", ".e\u200bnv", "\u00ad.x", "\ufeff.env", "a\u202eb", ".env", "a/.b/c", "..", "a/../b", "a//b", "a/.", ".", "./a", "/a", "a\x00", "a\x1fb", "a\x7f", "\xff",
+		"CON", "con", "Prn.md", "AUX.tar.gz", "nul.txt", "NUL .txt", "COM1", "com0.md", "sub/lpt9.md", "COM\u00b9",
+		"LPT\u00b3.x", "CONIN$", "conout$.md", "clock$",
+		"C:", "C:x.md", "x.md:stream", "x.md::$DATA", `sub\x.md`, `..\x`, "x.md.", "x.md ", "sub./x", "sub /x",
+		"GIT~1/config", "x/SECRET~12.MD",
+		"\u200b.env", ".e\u200bnv", "\u00ad.x", "\ufeff.env", "a\u202eb", ".env", "a/.b/c", "..", "a/../b", "a//b", "a/.",
+		".", "./a", "/a", "a\x00", "a\x1fb", "a\x7f", "\xff",
 		"\u0085", strings.Repeat("a", 1025),
 	} {
 		if got, ok := nameOf(Path + name); ok {
@@ -207,8 +223,10 @@ func TestNameOf(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"": ".", "a": "a", "a/": "a", "a/b.md": "a/b.md", "console.md": "console.md", "com.md": "com.md", "COM10": "COM10", "nullable.md": "nullable.md", "a b & c.md": "a b & c.md",
-		"\u00e9/\u738b": "\u00e9/\u738b", "a~": "a~", "a.b.c": "a.b.c", "x..md": "x..md", "100%": "100%", "%2e%2e": "%2e%2e", "?": "?",
+		"": ".", "a": "a", "a/": "a", "a/b.md": "a/b.md", "console.md": "console.md", "com.md": "com.md", "COM10": "COM10",
+		"nullable.md": "nullable.md", "a b & c.md": "a b & c.md",
+		"\u00e9/\u738b": "\u00e9/\u738b", "a~": "a~", "a.b.c": "a.b.c", "x..md": "x..md", "100%": "100%", "%2e%2e": "%2e%2e",
+		"?": "?",
 	} {
 		if got, ok := nameOf(Path + name); !ok || got != want {
 			t.Errorf("%q: %q %v", name, got, ok)
@@ -224,11 +242,15 @@ func TestPagesFollowLinksInsideOnly(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("making a symbolic link takes a privilege on Windows")
 	}
-	dir := folderOf(t, map[string]string{"ok.md": "# Fine", "sub/ok.md": "# Fine too", "guarded.md": "---\nrequire: {role: admin}\n---\n" + canary})
+	dir := folderOf(t, map[string]string{"ok.md": "# Fine", "sub/ok.md": "# Fine too",
+		"guarded.md": "---\nrequire: {role: admin}\n---\n" + canary})
 	for name, target := range map[string]string{
-		"out.txt": "../secret.txt", "far.txt": filepath.Join(filepath.Dir(dir), "secret.txt"), "beside": "../pages-too", "up": "..",
-		"hidden.txt": ".env", "hiddendir": ".git", "sub/hidden.md": ".hidden/page.md", "loop": "loop", "loop1": "loop2", "loop2": "loop1",
-		"self": ".", "tricky": "down/../.env", "down": "sub", "bare.txt": "guarded.md", "twice": "down/../../secret.txt", "device": "/dev/zero",
+		"out.txt": "../secret.txt", "far.txt": filepath.Join(filepath.Dir(dir), "secret.txt"), "beside": "../pages-too",
+		"up":         "..",
+		"hidden.txt": ".env", "hiddendir": ".git", "sub/hidden.md": ".hidden/page.md", "loop": "loop", "loop1": "loop2",
+		"loop2": "loop1",
+		"self":  ".", "tricky": "down/../.env", "down": "sub", "bare.txt": "guarded.md", "twice": "down/../../secret.txt",
+		"device":  "/dev/zero",
 		"fine.md": "sub/ok.md", "finedir": "sub", "chain": "finedir",
 	} {
 		if err := os.Symlink(filepath.FromSlash(target), filepath.Join(dir, filepath.FromSlash(name))); err != nil {
@@ -237,38 +259,47 @@ func TestPagesFollowLinksInsideOnly(t *testing.T) {
 	}
 	site := siteOf(t, dir)
 	for _, name := range []string{
-		"out.txt", "far.txt", "beside/secret.md", "beside/", "up/secret.txt", "up/", "hidden.txt", "hiddendir/config", "sub/hidden.md", "sub/hidden", "loop", "loop1",
+		"out.txt", "far.txt", "beside/secret.md", "beside/", "up/secret.txt", "up/", "hidden.txt", "hiddendir/config",
+		"sub/hidden.md", "sub/hidden", "loop", "loop1",
 		"tricky", "twice", "device", "self/.env", "self/../../secret.txt",
 	} {
-		if res := get(t, site, "/pages/"+name, nil); res.StatusCode != http.StatusNotFound || strings.Contains(markup.Body(t, res), canary) {
+		if res := get(t, site, "/pages/"+name, nil); res.StatusCode != http.StatusNotFound ||
+			strings.Contains(markup.Body(t, res), canary) {
 			t.Errorf("%s: %d", name, res.StatusCode)
 		}
 	}
 	for _, name := range []string{"fine", "finedir/ok", "chain/ok.md", "self/ok", "down/ok"} {
-		if res := get(t, site, "/pages/"+name, nil); res.StatusCode != http.StatusOK || !strings.Contains(markup.Body(t, res), "Fine") {
+		if res := get(t, site, "/pages/"+name, nil); res.StatusCode != http.StatusOK ||
+			!strings.Contains(markup.Body(t, res), "Fine") {
 			t.Errorf("%s: %d", name, res.StatusCode)
 		}
 	}
 	// A link by another kind of name does not take off what the page asks for.
-	if res := get(t, site, "/pages/bare.txt", nil); res.StatusCode != http.StatusForbidden || strings.Contains(markup.Body(t, res), canary) {
+	if res := get(t, site, "/pages/bare.txt", nil); res.StatusCode != http.StatusForbidden ||
+		strings.Contains(markup.Body(t, res), canary) {
 		t.Errorf("a .txt that leads to a guarded page: %d", res.StatusCode)
 	}
-	if body := markup.Body(t, get(t, site, "/pages/", nil)); strings.Contains(body, canary) || strings.Contains(body, "secret") {
+	if body := markup.Body(t, get(t, site, "/pages/", nil)); strings.Contains(body, canary) ||
+		strings.Contains(body, "secret") {
 		t.Errorf("the index tells of what is not served:\n%s", body)
 	}
 }
 
 func TestBrokenFrontMatterClosesThePage(t *testing.T) {
 	t.Parallel()
-	site := siteOf(t, folderOf(t, map[string]string{"sub/pay.md": "---\ntitle: Pay\nrequires: {role: hr}\n---\n" + canary, "huge.md": strings.Repeat("a ", maxMarkdown)}))
+	site := siteOf(t, folderOf(t, map[string]string{"sub/pay.md": "---\ntitle: Pay\nrequires: {role: hr}\n---\n" + canary,
+		"huge.md": strings.Repeat("a ", maxMarkdown)}))
 	res := get(t, site, "/pages/sub/pay", nil)
-	if body := markup.Body(t, res); res.StatusCode != 500 || !strings.Contains(body, "sub/pay.md: line 3: ") || strings.Contains(body, canary) {
+	if body := markup.Body(t, res); res.StatusCode != 500 || !strings.Contains(body, "sub/pay.md: line 3: ") ||
+		strings.Contains(body, canary) {
 		t.Errorf("%d\n%s", res.StatusCode, body)
 	}
-	if res := get(t, site, "/pages/huge", nil); res.StatusCode != 500 || !strings.Contains(markup.Body(t, res), "longer than 4 MB") {
+	if res := get(t, site, "/pages/huge", nil); res.StatusCode != 500 ||
+		!strings.Contains(markup.Body(t, res), "longer than 4 MB") {
 		t.Errorf("a huge file: %d", res.StatusCode)
 	}
-	if body := markup.Body(t, get(t, site, "/pages/", nil)); !strings.Contains(body, "cannot be read") || strings.Contains(body, canary) {
+	if body := markup.Body(t, get(t, site, "/pages/", nil)); !strings.Contains(body, "cannot be read") ||
+		strings.Contains(body, canary) {
 		t.Errorf("the index does not say that a page is broken:\n%s", body)
 	}
 }
@@ -283,12 +314,14 @@ func TestStepUp(t *testing.T) {
 
 	res := get(t, site, "/pages/pay%20%C3%A4?a=b", weak)
 	to, err := url.Parse(res.Header.Get("Location"))
-	if err != nil || res.StatusCode != http.StatusSeeOther || to.Path != "/auth/login" || strings.Contains(markup.Body(t, res), "salaries") {
+	if err != nil || res.StatusCode != http.StatusSeeOther || to.Path != "/auth/login" ||
+		strings.Contains(markup.Body(t, res), "salaries") {
 		t.Fatalf("%d %v", res.StatusCode, to)
 	}
 	query := to.Query()
 	back := "/pages/pay%20%C3%A4?a=b&stepped=1800000000"
-	if query.Get("acr_values") != "mfa hw" || query.Get("max_age") != "300" || query.Get("returnTo") != back || len(query) != 3 {
+	if query.Get("acr_values") != "mfa hw" || query.Get("max_age") != "300" || query.Get("returnTo") != back ||
+		len(query) != 3 {
 		t.Errorf("%v", query)
 	}
 
@@ -297,14 +330,16 @@ func TestStepUp(t *testing.T) {
 	if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/pages/pay%20%C3%A4?a=b" {
 		t.Errorf("the mark stays in the address bar: %d %s", res.StatusCode, res.Header.Get("Location"))
 	}
-	if res = get(t, site, "/pages/pay%20%C3%A4?a=b", strong); res.StatusCode != 200 || !strings.Contains(markup.Body(t, res), "salaries") {
+	if res = get(t, site, "/pages/pay%20%C3%A4?a=b", strong); res.StatusCode != 200 ||
+		!strings.Contains(markup.Body(t, res), "salaries") {
 		t.Errorf("%d", res.StatusCode)
 	}
 
 	// The provider did not do it: said once, not asked for ever.
 	res = get(t, site, back, weak)
 	body := markup.Body(t, res)
-	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") || !strings.Contains(body, "“mfa” or “hw”") || !strings.Contains(body, "auth_time") {
+	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") ||
+		!strings.Contains(body, "“mfa” or “hw”") || !strings.Contains(body, "auth_time") {
 		t.Errorf("%d\n%s", res.StatusCode, body)
 	}
 	if !strings.Contains(body, "stepped%3D"+strconv.FormatInt(now.Unix(), 10)) {
@@ -321,20 +356,25 @@ func TestStepUp(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/pages/pay%20%C3%A4", nil)
 	res = send(site, r, weak)
 	if res.StatusCode != http.StatusUnauthorized || res.Header.Get("Content-Type") != "application/json" ||
-		res.Header.Get("WWW-Authenticate") != `Bearer realm="loopkey", error="insufficient_user_authentication", acr_values="mfa hw", max_age=300` {
+		res.Header.Get("WWW-Authenticate") != `Bearer realm="loopkey", `+
+			`error="insufficient_user_authentication", acr_values="mfa hw", max_age=300` {
 		t.Errorf("%d %v", res.StatusCode, res.Header)
 	}
 }
 
 func TestLackingClaimIsExplained(t *testing.T) {
 	t.Parallel()
-	site := siteOf(t, folderOf(t, map[string]string{"pay.md": "---\ntitle: Secret plan\nrequire: {https://example.com/roles: hr}\n---\nsalaries"}))
+	site := siteOf(t, folderOf(t, map[string]string{
+		"pay.md": "---\ntitle: Secret plan\nrequire: {https://example.com/roles: hr}\n---\nsalaries",
+	}))
 	res := get(t, site, "/pages/pay", claimsOf(t, `{"https://example.com/roles": ["dev", "<b>"]}`))
 	body := markup.Body(t, res)
-	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") || strings.Contains(body, "Secret plan") || strings.Contains(body, "<b>") {
+	if res.StatusCode != http.StatusForbidden || strings.Contains(body, "salaries") ||
+		strings.Contains(body, "Secret plan") || strings.Contains(body, "<b>") {
 		t.Errorf("%d\n%s", res.StatusCode, body)
 	}
-	for _, part := range []string{"“hr” in https://example.com/roles", "“dev”", "prompt=login", "returnTo=%2Fpages%2Fpay"} {
+	for _, part := range []string{"“hr” in https://example.com/roles", "“dev”", "prompt=login",
+		"returnTo=%2Fpages%2Fpay"} {
 		if !strings.Contains(body, part) {
 			t.Errorf("no %s in\n%s", part, body)
 		}
@@ -344,22 +384,26 @@ func TestLackingClaimIsExplained(t *testing.T) {
 func TestIndex(t *testing.T) {
 	t.Parallel()
 	site := siteOf(t, folderOf(t, map[string]string{
-		"a.md": "```\n# not this\n```\n# Alpha & *Omega* `code`", "b.md": "---\ntitle: Beta\n---\n# Other", "c.md": "no heading", "empty.md": "",
-		"sub/d.md": "# Delta\nreport", "sub/deep/e.html": "<html><TITLE>Epsi&lt;lon</TITLE>", "paper.pdf": "x", "style.css": "x", "x.png": "x",
+		"a.md": "```\n# not this\n```\n# Alpha & *Omega* `code`", "b.md": "---\ntitle: Beta\n---\n# Other",
+		"c.md": "no heading", "empty.md": "",
+		"sub/d.md": "# Delta\nreport", "sub/deep/e.html": "<html><TITLE>Epsi&lt;lon</TITLE>", "paper.pdf": "x",
+		"style.css": "x", "x.png": "x",
 		"hr.md": "---\ntitle: Salaries\nrequire: {role: hr}\n---\n", "mfa.md": "---\nacr: mfa\n---\n# Vault",
 		"plain.md": "# Plain", "plain": "x",
 	}))
 	titles := func(target string, claims provider.Claims) string {
 		var found []string
 		for _, a := range markup.Elements(t, markup.Body(t, get(t, site, target, claims)), "a") {
-			if href := markup.Attribute(a, "href"); strings.HasPrefix(href, "/pages/") && href != "/pages/" && !strings.HasSuffix(href, "/") {
+			if href := markup.Attribute(a, "href"); strings.HasPrefix(href, "/pages/") && href != "/pages/" &&
+				!strings.HasSuffix(href, "/") {
 				found = append(found, strings.TrimPrefix(href, "/pages/")+"="+markup.Text(a))
 			}
 		}
 		return strings.Join(found, "|")
 	}
 	for target, want := range map[string]string{
-		"/pages/":                "a=Alpha & Omega code|b=Beta|c=c|empty=empty|paper.pdf=paper.pdf|plain.md=Plain|mfa=Vault|sub/d=Delta|sub/deep/e.html=Epsi<lon",
+		"/pages/": "a=Alpha & Omega code|b=Beta|c=c|empty=empty|paper.pdf=paper.pdf|plain.md=Plain|" +
+			"mfa=Vault|sub/d=Delta|sub/deep/e.html=Epsi<lon",
 		"/pages/sub/":            "sub/d=Delta|sub/deep/e.html=Epsi<lon",
 		"/pages/?q=BETA":         "b=Beta",
 		"/pages/?q=alpha+code":   "a=Alpha & Omega code",
@@ -375,7 +419,8 @@ func TestIndex(t *testing.T) {
 	if got := titles("/pages/?q=salaries", provider.Claims{"role": "hr"}); got != "hr=Salaries" {
 		t.Errorf("to whom may see it: %s", got)
 	}
-	if body := markup.Body(t, get(t, site, "/pages/?q=%3Cscript%3Ex", nil)); strings.Contains(body, "<script>x") || !strings.Contains(body, "&lt;script&gt;x") {
+	if body := markup.Body(t, get(t, site, "/pages/?q=%3Cscript%3Ex", nil)); strings.Contains(body, "<script>x") ||
+		!strings.Contains(body, "&lt;script&gt;x") {
 		t.Errorf("the search is not escaped:\n%s", body)
 	}
 }
@@ -396,14 +441,17 @@ func TestNewWantsAFolder(t *testing.T) {
 // FuzzPagePath asks for any path, behind a mux and without one, and looks for the canaries beside and in the folder.
 func FuzzPagePath(f *testing.F) {
 	dir := folderOf(f, map[string]string{"ok.md": "# Ok", "sub/ok.html": "ok"})
-	if err := os.Symlink(filepath.Join("..", "secret.txt"), filepath.Join(dir, "link.txt")); err != nil && runtime.GOOS != "windows" {
+	if err := os.Symlink(filepath.Join("..", "secret.txt"), filepath.Join(dir, "link.txt")); err != nil &&
+		runtime.GOOS != "windows" {
 		f.Fatal(err)
 	}
 	site := siteOf(f, dir)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /pages/{path...}", func(w http.ResponseWriter, r *http.Request) { site.serve(w, r, nil) })
+	bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { site.serve(w, r, nil) })
+	mux.Handle("GET /pages/{path...}", bare)
 	for _, seed := range []string{
-		"ok", "sub/", "../secret.txt", "..\\secret.txt", "%2e%2e/secret.txt", "sub/../../secret.txt", ".env", ".git/config", "sub/.hidden/page", "link.txt",
+		"ok", "sub/", "../secret.txt", "..\\secret.txt", "%2e%2e/secret.txt", "sub/../../secret.txt", ".env", ".git/config",
+		"sub/.hidden/page", "link.txt",
 		"../pages-too/secret", "/", "NUL", "a\x00b", "ok.md::$DATA", "\u200b.env", "sub/.secret.md", "...", "sub/%2e./.env",
 	} {
 		f.Add(seed)
@@ -418,7 +466,7 @@ func FuzzPagePath(f *testing.F) {
 			if u == nil {
 				continue
 			}
-			for _, handler := range []http.Handler{mux, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { site.serve(w, r, nil) })} {
+			for _, handler := range []http.Handler{mux, bare} {
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 				r.URL = u
 				w := httptest.NewRecorder()
@@ -426,7 +474,8 @@ func FuzzPagePath(f *testing.F) {
 				if strings.Contains(w.Body.String(), canary) {
 					t.Fatalf("%q is served", u.Path)
 				}
-				if to := w.Header().Get("Location"); to != "" && (!strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.HasPrefix(to, `/\`)) {
+				if to := w.Header().Get("Location"); to != "" &&
+					(!strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.HasPrefix(to, `/\`)) {
 					t.Fatalf("%q leads to %q", u.Path, to)
 				}
 			}

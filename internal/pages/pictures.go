@@ -8,8 +8,8 @@ import (
 	"github.com/loopkey/loopkey/internal/markdown"
 )
 
-// replacePictures makes links of the images that a page would load from elsewhere. Pages ask no other host for anything,
-// nor anything of loopkey's own: an image with the address of the logout is no image. at is the page's URL path.
+// replacePictures makes links of the images that a page would load from elsewhere. A page loads nothing from another
+// host, nor from loopkey's own routes: an image with the address of the logout is no image. at is the page's URL path.
 func replacePictures(root *markdown.Node, at string) {
 	var foreign []*markdown.Node
 	root.Walk(func(n *markdown.Node, entering bool) {

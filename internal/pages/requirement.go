@@ -13,17 +13,15 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// maxAgeLeeway is how much older than max_age a login may be. It covers the way
-// back from the provider and clocks that differ, without which a short max_age
-// could never be met.
+// maxAgeLeeway is how much older than max_age a login may be. It covers the way back from the provider and clocks that
+// differ: without it a short max_age could never be met.
 const maxAgeLeeway = time.Minute
 
-// A requirement is what a page asks of the login beyond that there is one. The
-// zero requirement asks nothing more.
+// A requirement is what a page asks of a login. The zero requirement is met by every login.
 type requirement struct {
 	claims []claimRequirement // all must hold
 	acr    []string           // the login's acr must be one of them; nil: any
-	maxAge time.Duration      // the person must have logged in no longer ago; zero: any time
+	maxAge time.Duration      // the user must have logged in no longer ago; zero: any time
 }
 
 // A claimRequirement asks that a claim has, or contains, one of some values.
@@ -32,7 +30,7 @@ type claimRequirement struct {
 	any  []want
 }
 
-// A want is one value that would do, as it was written.
+// A want is one value that meets a claimRequirement, as the page's author wrote it.
 type want struct {
 	text   string
 	quoted bool // then it is a string; otherwise it may be a number or a boolean too
@@ -46,18 +44,17 @@ type verdict struct {
 	maxAge  time.Duration // stepUp: the max_age that it must ask for; zero: none
 }
 
-// An outcome tells the three ways that a check can end.
+// An outcome is one of the three ways that a check can end.
 type outcome int
 
 const (
 	forbidden outcome = iota // the zero verdict lets nobody in
-	stepUp                   // another login could meet it
+	stepUp                   // another login could meet the requirement
 	allowed
 )
 
-// check compares the claims of a login with what the page asks. A claim that is
-// lacking is said first, for another login would not mend it; acr and max_age
-// can be had by logging in again (OpenID Connect Core 1.0, section 3.1.2.1).
+// check compares the claims of a login with what the page asks. Where a claim is lacking it says nothing of acr and
+// max_age: another login can meet those (OpenID Connect Core 1.0, section 3.1.2.1), but gives no claim.
 func (q requirement) check(claims provider.Claims, now time.Time) verdict {
 	var lacks []string
 	for _, c := range q.claims {
@@ -72,15 +69,8 @@ func (q requirement) check(claims provider.Claims, now time.Time) verdict {
 		lacks = append(lacks, fmt.Sprintf("It asks for a login of the kind (acr) %s; this one is %s.",
 			oneOf(q.acr), orNone(words.Line(claims.Text("acr"), 100))))
 	}
-	if q.maxAge > 0 {
-		switch at := claims.Time("auth_time"); {
-		case at.IsZero():
-			lacks = append(lacks, fmt.Sprintf("It asks for a login within the last %s; this one does not say when it was (auth_time).", words.Duration(q.maxAge)))
-		case now.Sub(at) > q.maxAge+maxAgeLeeway:
-			lacks = append(lacks, fmt.Sprintf("It asks for a login within the last %s; this one was %s ago.", words.Duration(q.maxAge), words.Duration(now.Sub(at))))
-		case at.Sub(now) > maxAgeLeeway: // a login of tomorrow proves nothing about today
-			lacks = append(lacks, fmt.Sprintf("It asks for a login within the last %s; this one says that it is still to come (auth_time): is a clock wrong?", words.Duration(q.maxAge)))
-		}
+	if reason := q.tooOld(claims, now); reason != "" {
+		lacks = append(lacks, reason)
 	}
 	if lacks != nil {
 		// All that the page asks, not only what is lacking: the new login replaces the old one.
@@ -89,13 +79,32 @@ func (q requirement) check(claims provider.Claims, now time.Time) verdict {
 	return verdict{outcome: allowed}
 }
 
-// holds reports whether the claim has one of the values wanted.
+// tooOld says why the login does not meet max_age, or "" if it does.
+func (q requirement) tooOld(claims provider.Claims, now time.Time) string {
+	if q.maxAge == 0 {
+		return ""
+	}
+	reason := ""
+	switch at := claims.Time("auth_time"); {
+	case at.IsZero():
+		reason = "this one does not say when it was (auth_time)"
+	case now.Sub(at) > q.maxAge+maxAgeLeeway:
+		reason = "this one was " + words.Duration(now.Sub(at)) + " ago"
+	case at.Sub(now) > maxAgeLeeway: // a login of tomorrow proves nothing about today
+		reason = "this one says that it is still to come (auth_time), so a clock is wrong"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("It asks for a login within the last %s; %s.", words.Duration(q.maxAge), reason)
+}
+
+// holds reports whether the claim is, or contains, one of the values.
 func (c claimRequirement) holds(claims provider.Claims) bool {
 	value, ok := lookUp(claims, c.name)
 	return ok && slices.ContainsFunc(c.any, func(w want) bool { return w.in(value) })
 }
 
-// explain says in a sentence what is asked and what there is.
+// explain says in a sentence what the page asks for and what the login has.
 func (c claimRequirement) explain(claims provider.Claims) string {
 	texts := make([]string, len(c.any))
 	for i, w := range c.any {
@@ -108,8 +117,8 @@ func (c claimRequirement) explain(claims provider.Claims) string {
 	return fmt.Sprintf("It asks for %s in %s; your login has %s there.", oneOf(texts), c.name, words.Claim(value))
 }
 
-// lookUp finds a claim: by its literal name first, for namespaced claims such as
-// https://example.com/roles have dots in theirs, then as a path into objects.
+// lookUp finds a claim: by its literal name first, because the name of a namespaced claim such as
+// https://example.com/roles has dots in it, then as a path into objects.
 func lookUp(claims map[string]any, name string) (any, bool) {
 	if value, ok := claims[name]; ok {
 		return value, value != nil
@@ -127,7 +136,7 @@ func lookUp(claims map[string]any, name string) (any, bool) {
 	return nil, false
 }
 
-// in reports whether a claim's value is what is wanted, or a list that contains it.
+// in reports whether a claim's value equals w, or is a list that contains it.
 func (w want) in(value any) bool {
 	if list, ok := value.([]any); ok {
 		return slices.ContainsFunc(list, w.is)
@@ -138,7 +147,7 @@ func (w want) in(value any) bool {
 	return w.is(value)
 }
 
-// is compares one value. Strings compare to the letter.
+// is reports whether one value equals w. Strings are compared to the letter.
 func (w want) is(value any) bool {
 	switch v := value.(type) {
 	case string:
@@ -157,7 +166,7 @@ func (w want) is(value any) bool {
 	return false
 }
 
-// sameNumber compares by the letter, then by value as far as a float64 is exact.
+// sameNumber compares two numbers to the letter, then by value as far as a float64 is exact.
 func sameNumber(a, b string) bool {
 	if a == b {
 		return true
@@ -167,7 +176,7 @@ func sameNumber(a, b string) bool {
 	return errX == nil && errY == nil && x == y && math.Abs(x) < 1<<53
 }
 
-// oneOf writes values as a person would say them.
+// oneOf joins values as a person would say them: “a”, “b” or “c”.
 func oneOf(values []string) string {
 	quoted := make([]string, len(values))
 	for i, value := range values {
