@@ -371,7 +371,7 @@ func (d *delimiter) opens(closer *delimiter) bool {
 	if d.char == '~' {
 		return d.length == closer.length
 	}
-	return !(closer.canOpen || d.canClose) || closer.original%3 == 0 || (d.original+closer.original)%3 != 0
+	return !closer.canOpen && !d.canClose || closer.original%3 == 0 || (d.original+closer.original)%3 != 0
 }
 
 // emphasize puts what is between two runs into an emphasis, and returns the run to go on with.

@@ -206,7 +206,7 @@ func entity(text string) (decoded string, size int) {
 	if code == 0 {
 		code = utf8.RuneError
 	}
-	return string(rune(code)), end + 1 // what is no character becomes U+FFFD
+	return string(rune(code)), end + 1 //nolint:gosec // of seven digits; what is no character becomes U+FFFD
 }
 
 // isPunctuation reports whether c is ASCII punctuation, which a backslash escapes.
