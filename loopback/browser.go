@@ -15,11 +15,12 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// ErrNoBrowser says that there is no browser to open here.
+// ErrNoBrowser says that no browser can be opened here.
 var ErrNoBrowser = errors.New("no browser can be opened here")
 
-// OpenBrowser opens a URL in the person's browser: the command in $BROWSER, under WSL
-// the browser of Windows, else the platform's. It does not wait for the browser to end.
+// OpenBrowser opens a URL in the user's browser: by the command in $BROWSER, under WSL in the browser of Windows, else
+// by the launcher of the platform. It does not wait for the browser to end. Its errors wrap ErrNoBrowser where there is
+// none to open.
 //
 // A launcher may report success and open nothing, so the URL should be shown as well.
 func OpenBrowser(ctx context.Context, target string) error {
@@ -42,73 +43,7 @@ func OpenBrowser(ctx context.Context, target string) error {
 	return openByPlatform(ctx, target)
 }
 
-// browserCommand splits $BROWSER into words as a shell would, without one; %s is
-// replaced by the URL, else it is the last argument.
-func browserCommand(command, target string) ([]string, error) {
-	words, err := splitWords(command)
-	if err != nil {
-		return nil, err
-	}
-	if len(words) == 0 {
-		return nil, errors.New("it names no command")
-	}
-	replaced := false
-	for i, word := range words[1:] {
-		if strings.Contains(word, "%s") {
-			words[i+1] = strings.ReplaceAll(word, "%s", target)
-			replaced = true
-		}
-	}
-	if !replaced {
-		words = append(words, target)
-	}
-	return words, nil
-}
-
-// splitWords knows quotes and backslashes, and nothing else of a shell. On Windows a
-// backslash belongs to a path.
-func splitWords(s string) ([]string, error) {
-	var words []string
-	var word strings.Builder
-	var quote rune
-	inWord, escaped := false, false
-	for _, r := range s {
-		switch {
-		case escaped:
-			if quote == '"' && r != '"' && r != '\\' && r != '$' && r != '`' {
-				word.WriteRune('\\')
-			}
-			word.WriteRune(r)
-			escaped = false
-		case r == '\\' && quote != '\'' && runtime.GOOS != "windows":
-			escaped, inWord = true, true
-		case quote != 0 && r == quote:
-			quote = 0
-		case quote != 0:
-			word.WriteRune(r)
-		case r == '\'' || r == '"':
-			quote, inWord = r, true
-		case r == ' ' || r == '\t' || r == '\n':
-			if inWord {
-				words = append(words, word.String())
-				word.Reset()
-				inWord = false
-			}
-		default:
-			word.WriteRune(r)
-			inWord = true
-		}
-	}
-	if quote != 0 || escaped {
-		return nil, errors.New("a quote is not closed")
-	}
-	if inWord {
-		words = append(words, word.String())
-	}
-	return words, nil
-}
-
-// wslCommand opens the browser of Windows from inside WSL; nil elsewhere. No shell sees the URL.
+// wslCommand returns the command that opens the browser of Windows from inside WSL, or nil. No shell sees the URL.
 func wslCommand(target string) []string {
 	if runtime.GOOS != "linux" || os.Getenv("WSL_DISTRO_NAME") == "" && os.Getenv("WSL_INTEROP") == "" {
 		return nil
@@ -116,7 +51,7 @@ func wslCommand(target string) []string {
 	if path, err := exec.LookPath("wslview"); err == nil {
 		return []string{path, target}
 	}
-	if strings.HasPrefix(target, "file:") { // Windows knows our files by other names
+	if strings.HasPrefix(target, "file:") { // Windows has other names for our files
 		return nil
 	}
 	for _, name := range []string{"rundll32.exe", "/mnt/c/Windows/System32/rundll32.exe"} {
@@ -127,19 +62,19 @@ func wslCommand(target string) []string {
 	return nil
 }
 
-// launchWait is how long a launcher has to say that it can't.
+// launchWait is how long a launcher has to fail.
 const launchWait = 500 * time.Millisecond
 
-// launch starts a browser with its output kept out of ours, and comes back when it has
-// failed, ended, or run for a moment.
+// launch runs the command of a browser, without a place for its output. It returns when the command has failed, ended,
+// or run for launchWait.
 func launch(ctx context.Context, args []string) error {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, words.Printable(args[0]), bare(err))
 	}
-	command := exec.Command(path, args[1:]...) //nolint:noctx,gosec // the person's own browser: it outlives us
+	command := exec.Command(path, args[1:]...) //nolint:noctx,gosec // the user's own browser outlives us
 	command.Env = environ.WithoutSecrets(os.Environ())
-	command.SysProcAttr = apart() // Ctrl-C on our terminal is not for the browser
+	command.SysProcAttr = apart()
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, words.Printable(args[0]), bare(err))
 	}
@@ -158,7 +93,7 @@ func launch(ctx context.Context, args []string) error {
 	return nil
 }
 
-// bare takes the command line, and with it the URL, out of an error.
+// bare returns an error without the command line, which has the URL in it.
 func bare(err error) error {
 	if e, ok := errors.AsType[*exec.Error](err); ok {
 		return e.Err

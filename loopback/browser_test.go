@@ -59,7 +59,8 @@ func TestOpenBrowser(t *testing.T) {
 	dir := t.TempDir()
 	script := filepath.Join(dir, "browser")
 	seen := filepath.Join(dir, "seen")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\nprintf %s \"$2\" >\""+seen+"\"\necho noise; echo noise >&2\n"), 0o700); err != nil {
+	text := "#!/bin/sh\nprintf %s \"$2\" >\"" + seen + "\"\necho noise; echo noise >&2\n"
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("BROWSER", script+" --tab")
@@ -129,7 +130,8 @@ func TestNoBrowser(t *testing.T) {
 				t.Setenv(name, env[name])
 			}
 			t.Setenv("PATH", empty)
-			if err := OpenBrowser(t.Context(), "https://x.example.com/?secret"); err == nil || strings.Contains(err.Error(), "secret") {
+			err := OpenBrowser(t.Context(), "https://x.example.com/?secret")
+			if err == nil || strings.Contains(err.Error(), "secret") {
 				t.Errorf("got %v", err)
 			} else if env["BROWSER"] == "" && !errors.Is(err, ErrNoBrowser) {
 				t.Errorf("got %v", err)
@@ -150,17 +152,25 @@ func TestLaunchers(t *testing.T) {
 		target  string
 		want    string
 	}{
-		"xdg-open":     {program: "xdg-open", env: map[string]string{"DISPLAY": ":7"}, want: target},
-		"Wayland":      {program: "www-browser", env: map[string]string{"WAYLAND_DISPLAY": "w"}, want: target},
-		"wslview":      {program: "wslview", env: map[string]string{"WSL_DISTRO_NAME": "Debian"}, want: target},
-		"rundll32.exe": {program: "rundll32.exe", env: map[string]string{"WSL_INTEROP": "/run/x"}, want: "url.dll,FileProtocolHandler " + target},
-		"WSLg's own":   {program: "xdg-open", env: map[string]string{"WSL_DISTRO_NAME": "Debian", "DISPLAY": ":0"}, want: target},
-		"our own file": {program: "rundll32.exe", env: map[string]string{"WSL_DISTRO_NAME": "Debian"}, target: "file:///home/ada/x.html"},
+		"xdg-open": {program: "xdg-open", env: map[string]string{"DISPLAY": ":7"}, want: target},
+		"Wayland":  {program: "www-browser", env: map[string]string{"WAYLAND_DISPLAY": "w"}, want: target},
+		"wslview":  {program: "wslview", env: map[string]string{"WSL_DISTRO_NAME": "Debian"}, want: target},
+		"rundll32.exe": {
+			program: "rundll32.exe", env: map[string]string{"WSL_INTEROP": "/run/x"},
+			want: "url.dll,FileProtocolHandler " + target,
+		},
+		"WSLg's own": {
+			program: "xdg-open", env: map[string]string{"WSL_DISTRO_NAME": "Debian", "DISPLAY": ":0"}, want: target,
+		},
+		"our own file": {
+			program: "rundll32.exe", env: map[string]string{"WSL_DISTRO_NAME": "Debian"}, target: "file:///home/ada/x.html",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			seen := filepath.Join(dir, "seen")
-			if err := os.WriteFile(filepath.Join(dir, c.program), []byte("#!/bin/sh\nprintf %s \"$*\" >\""+seen+"\"\n"), 0o700); err != nil {
+			text := "#!/bin/sh\nprintf %s \"$*\" >\"" + seen + "\"\n"
+			if err := os.WriteFile(filepath.Join(dir, c.program), []byte(text), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			for _, name := range []string{"BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "WSL_INTEROP"} {

@@ -11,11 +11,11 @@ import (
 	"syscall"
 )
 
-// openByPlatform runs the system's launcher. It may turn into the browser itself
-// (xdg-open does without a desktop), so nobody waits for its end.
+// openByPlatform runs the system's launcher. Some launchers become the browser (xdg-open does so without a desktop), so
+// nobody waits for their end.
 func openByPlatform(ctx context.Context, target string) error {
 	if runtime.GOOS == "darwin" {
-		if os.Getenv("SSH_CONNECTION") != "" { // it would open where the person is not
+		if os.Getenv("SSH_CONNECTION") != "" { // it would open on a screen that the user does not see
 			return fmt.Errorf("%w: this is a session over SSH", ErrNoBrowser)
 		}
 		return launch(ctx, []string{"/usr/bin/open", target})
@@ -31,4 +31,5 @@ func openByPlatform(ctx context.Context, target string) error {
 	return fmt.Errorf("%w: xdg-open is not installed", ErrNoBrowser)
 }
 
+// apart puts a command into a process group of its own, so that Ctrl-C on our terminal does not reach it.
 func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -21,7 +21,8 @@ func TestLauncherStays(t *testing.T) {
 		}
 	}
 	script := filepath.Join(dir, "browser")
-	text := "#!/bin/sh\nread line <\"" + question + "\"\nread line 2>/dev/null </proc/$$/stat\necho \"$$ $line\" >\"" + answer + "\"\n"
+	text := "#!/bin/sh\nread line <\"" + question + "\"\nread line 2>/dev/null </proc/$$/stat\necho \"$$ $line\" >\"" +
+		answer + "\"\n"
 	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -53,8 +53,9 @@ func TestRedirectURI(t *testing.T) {
 			at := start(t, tenant.Config{}, redirectURI)
 			var v visit
 			_, err := loopback.Login(t.Context(), loopback.Config{
-				Issuer: at.Issuer(), ClientID: clientID, RedirectURI: redirectURI, BaseURL: "http://localhost:1", OpenBrowser: v.open,
-				Timeout: 30 * time.Second,
+				Issuer: at.Issuer(), ClientID: clientID, RedirectURI: redirectURI, BaseURL: "http://localhost:1",
+				OpenBrowser: v.open,
+				Timeout:     30 * time.Second,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -121,7 +122,8 @@ func TestAnyPort(t *testing.T) {
 				Issuer: at.Issuer(), ClientID: clientID, RedirectURI: "http://" + host + ":0/callback", Timeout: 30 * time.Second,
 				OpenBrowser: func(ctx context.Context, target string) error {
 					redirect, err := url.Parse(parameter(t, target, "redirect_uri"))
-					if err != nil || redirect.Port() == "0" || redirect.Host != host+":"+redirect.Port() || redirect.Path != "/callback" {
+					if err != nil || redirect.Port() == "0" || redirect.Host != host+":"+redirect.Port() ||
+						redirect.Path != "/callback" {
 						t.Errorf("redirect_uri is %s: %v", redirect, err)
 					}
 					for _, loopback := range []string{"127.0.0.1", "::1"} {
@@ -144,17 +146,21 @@ func TestAnyPort(t *testing.T) {
 func TestRedirectURIRefused(t *testing.T) {
 	t.Parallel()
 	for _, wrong := range []string{
-		"https://localhost:3000/callback", "http://192.0.2.1:3000/callback", "http://example.com/callback", "localhost:3000/callback",
-		"http://localhost:3000", "http://localhost:3000/a/../b", "http://localhost:3000//a", "http://localhost:3000/{x}", "http://localhost:3000/%61",
+		"https://localhost:3000/callback", "http://192.0.2.1:3000/callback", "http://example.com/callback",
+		"localhost:3000/callback",
+		"http://localhost:3000", "http://localhost:3000/a/../b", "http://localhost:3000//a", "http://localhost:3000/{x}",
+		"http://localhost:3000/%61",
 		"http://localhost:99999/callback", "http://localhost:/callback", "http://u@localhost/callback",
 		"http://localhost:3000/callback?x", "http://localhost:3000/callback#x", "http://localhost:3000/auth/done",
 	} {
-		_, err := loopback.Login(t.Context(), loopback.Config{Issuer: "http://127.0.0.1:1", ClientID: "x", RedirectURI: wrong})
+		cfg := loopback.Config{Issuer: "http://127.0.0.1:1", ClientID: "x", RedirectURI: wrong}
+		_, err := loopback.Login(t.Context(), cfg)
 		if err == nil || !strings.Contains(err.Error(), strconv.Quote(wrong)) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
-	_, err := loopback.Login(t.Context(), loopback.Config{Issuer: "http://127.0.0.1:1", ClientID: "x", BaseURL: "http://localhost:0"})
+	cfg := loopback.Config{Issuer: "http://127.0.0.1:1", ClientID: "x", BaseURL: "http://localhost:0"}
+	_, err := loopback.Login(t.Context(), cfg)
 	if err == nil || !strings.Contains(err.Error(), `base URL "http://localhost:0"`) {
 		t.Errorf("port 0 in the base URL: %v", err)
 	}
@@ -235,12 +241,18 @@ func TestNoBrowserAtOnce(t *testing.T) {
 		change func(*loopback.Config)
 		want   error
 	}{
-		"nobody knows the URL":           {loopback.ErrNoBrowser, func(*loopback.Config) {}, loopback.ErrNoBrowser},
-		"the caller's launcher fails":    {broken, func(*loopback.Config) {}, loopback.ErrNoBrowser},
-		"the caller is told, but no URL": {broken, func(c *loopback.Config) { c.Opened = func(error) {} }, loopback.ErrNoBrowser},
-		"the URL is shown":               {broken, func(c *loopback.Config) { c.ShowURL = func(string) {} }, loopback.ErrTimeout},
-		"the URL may be pasted":          {broken, func(c *loopback.Config) { c.Pasted = make(chan string) }, loopback.ErrTimeout},
-		"the browser opens":              {nil, func(*loopback.Config) {}, loopback.ErrTimeout},
+		"nobody knows the URL":        {loopback.ErrNoBrowser, func(*loopback.Config) {}, loopback.ErrNoBrowser},
+		"the caller's launcher fails": {broken, func(*loopback.Config) {}, loopback.ErrNoBrowser},
+		"the caller is told, but no URL": {
+			broken, func(c *loopback.Config) { c.Opened = func(error) {} }, loopback.ErrNoBrowser,
+		},
+		"the URL is shown": {
+			broken, func(c *loopback.Config) { c.ShowURL = func(string) {} }, loopback.ErrTimeout,
+		},
+		"the URL may be pasted": {
+			broken, func(c *loopback.Config) { c.Pasted = make(chan string) }, loopback.ErrTimeout,
+		},
+		"the browser opens": {nil, func(*loopback.Config) {}, loopback.ErrTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

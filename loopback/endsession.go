@@ -39,7 +39,8 @@ const logoutPath = "/auth/logout"
 
 // EndSession opens the provider's logout in the browser and waits until the browser is back. The provider may ask the
 // user first. Its errors wrap ErrTimeout, or *PortTakenError: then the browser was sent there and its return can't be
-// seen. Where the browser can't be opened and nobody knows the URL, for lack of Opened, it returns ErrNoBrowser at once.
+// seen. Where the browser can't be opened and nobody knows the URL, for lack of Opened, it returns ErrNoBrowser at
+// once.
 func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute)
 	cfg.PlainURL = cmp.Or(cfg.PlainURL, cfg.URL)
@@ -100,9 +101,9 @@ type ending struct {
 	back    chan struct{} // gets a value when the browser is back
 }
 
-// routes lead a browser to the provider and see it come back. The state tells the return from other requests, but
-// Auth0's /v2/logout sends none back. So nothing counts as the return before a browser was led to the provider, nor what
-// a page makes a browser fetch.
+// routes returns the pages that lead a browser to the provider and see it come back. The state tells the return from
+// other requests, but Auth0's /v2/logout sends none back. So nothing counts as the return before a browser was led to
+// the provider, nor what a page makes a browser fetch.
 func (e *ending) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+logoutPath, localhost.OnlyGET(localhost.RefuseOtherUsers(e.leads, e.usedLink(), e.lead)))
@@ -114,12 +115,14 @@ func (e *ending) routes() http.Handler {
 	return mux
 }
 
+// usedLink is the page for a link that leads nowhere any more, or never did.
 func (e *ending) usedLink() localhost.Page {
 	return localhost.Page{
 		Status: http.StatusNotFound, App: e.AppName, Title: "Nothing here", Text: "This link was for one use.",
 	}
 }
 
+// noLogout is the page for what is no return from the provider.
 func (e *ending) noLogout() localhost.Page {
 	return localhost.Page{
 		Status: http.StatusBadRequest, App: e.AppName, Title: "Not a logout that waits here", Text: "Nothing was changed.",
@@ -151,6 +154,7 @@ func (e *ending) returns(r *http.Request) bool {
 		(e.State == "" || slices.Equal(r.URL.Query()["state"], []string{e.State}))
 }
 
+// returned ends the wait for the browser.
 func (e *ending) returned(w http.ResponseWriter, r *http.Request) {
 	if !e.returns(r) {
 		e.noLogout().Write(w)

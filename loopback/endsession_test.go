@@ -19,9 +19,11 @@ func TestEndSession(t *testing.T) {
 	var visiting sync.WaitGroup
 	opened, told := "", ""
 	err := loopback.EndSession(t.Context(), loopback.EndSessionConfig{
-		URL: s.base + "/?state=right", State: "right", BaseURL: s.base, Timeout: 20 * time.Second, // as a provider that redirects at once
-		Opened:  func(target string, _ error) { told = target },
-		Private: func(target string) (string, error) { return target, nil }, // where the system tells who asks it is not called
+		URL:   s.base + "/?state=right", // of a provider that redirects at once
+		State: "right", BaseURL: s.base, Timeout: 20 * time.Second,
+		Opened: func(target string, _ error) { told = target },
+		// Where the system tells which user asks, Private is not called.
+		Private: func(target string) (string, error) { return target, nil },
 		OpenBrowser: func(ctx context.Context, target string) error {
 			opened = target
 			ctx = context.WithoutCancel(ctx)

@@ -10,9 +10,9 @@
 //
 // The client is registered with the redirect URI http://localhost:3000/auth/callback, unless Config names another one.
 //
-// Login binds the port of the redirect URI on both loopbacks before it opens the browser, sends a fresh state, nonce and
-// S256 code challenge (RFC 7636), and believes nothing before it is verified. A forged, stale or foreign callback gets an
-// error page and ends nothing; the page that says "You are logged in" comes after the tokens were stored.
+// Login binds the port of the redirect URI on both loopbacks before it opens the browser. It sends a fresh state, nonce
+// and S256 code challenge (RFC 7636), and believes nothing before it is verified. A forged, stale or foreign callback
+// gets an error page and ends nothing; the page that says "You are logged in" comes after the tokens were stored.
 package loopback
 
 import (
@@ -34,10 +34,10 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// DefaultBaseURL is where the local server is unless Config says otherwise.
+// DefaultBaseURL is http://localhost:3000, where the local server is unless Config says otherwise.
 const DefaultBaseURL = localurl.Default
 
-// DefaultScope is the scope of a login that asks for none in particular.
+// DefaultScope is "openid profile email offline_access", the scope of a login that asks for none in particular.
 const DefaultScope = provider.DefaultScope
 
 var (
@@ -48,7 +48,8 @@ var (
 	ErrAgain = login.ErrAgain
 )
 
-// A PortTakenError says that another program holds the port of the redirect URI, and which one if the system tells.
+// A PortTakenError says that another program has bound the port of the redirect URI. It has the Port, the Addr that
+// could not be bound, and the Holder: a program and its process ID, or "" where the system does not tell.
 type PortTakenError = localhost.PortTakenError
 
 // Config says for which client the user logs in, and what the program wants to hear of it.
@@ -77,7 +78,8 @@ type Config struct {
 	Store       func(context.Context, *provider.Tokens) error // called before the page says that the login worked
 	Pasted      <-chan string                                 // URLs that a browser on another machine ended up at
 	Rejected    func(reason string)                           // called with why one of them was not the right one
-	Advice      func(error) string                            // what the user can do about an error, for the page; "": nothing
+	// Advice returns what the user can do about an error, for the page that says how the login went; nil, or "": nothing.
+	Advice func(error) string
 }
 
 // pageLimit is how long Login waits for the browser to fetch the page that says how the login went.
@@ -247,7 +249,7 @@ func (cfg *Config) routes(flow *login.Flow, pending *login.Pending, callbackPath
 			Text: "Finish it in the tab that was opened for it.",
 		})
 		ended := page(localhost.Page{
-			Status: http.StatusOK, Good: true, Title: "The login is over",
+			Status: http.StatusOK, Good: true, Title: "The login has ended",
 			Text: "You can close this tab and go back to your terminal.",
 		})
 		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -32,7 +32,9 @@ type scene struct {
 func newScene(t testing.TB, cfg tenant.Config) *scene {
 	t.Helper()
 	base := "http://localhost:" + strconv.Itoa(freePort(t))
-	cfg.Clients = []tenant.Client{{ID: clientID, RedirectURIs: []string{base + login.CallbackPath}, PostLogoutRedirectURIs: []string{base}}}
+	cfg.Clients = []tenant.Client{{
+		ID: clientID, RedirectURIs: []string{base + login.CallbackPath}, PostLogoutRedirectURIs: []string{base},
+	}}
 	cfg.Users = []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada <b>Lovelace</b>", Password: "x"}}
 	started, err := tenant.Start(t.Context(), cfg)
 	if err != nil {
@@ -89,7 +91,10 @@ func get(t testing.TB, target, host string, headers ...string) (int, string, htt
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -194,9 +199,12 @@ func TestStrangers(t *testing.T) {
 				if status/100 != 4 {
 					t.Errorf("%s gets %d", name, status)
 				}
-				if strings.Contains(body, code) || header.Get("Cache-Control") != "no-store" || header.Get("Referrer-Policy") != "no-referrer" ||
-					header.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(header.Get("Content-Security-Policy"), "frame-ancestors 'none'") ||
-					!strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") || strings.Contains(body, "<script") {
+				if strings.Contains(body, code) || header.Get("Cache-Control") != "no-store" ||
+					header.Get("Referrer-Policy") != "no-referrer" ||
+					header.Get("X-Content-Type-Options") != "nosniff" ||
+					!strings.Contains(header.Get("Content-Security-Policy"), "frame-ancestors 'none'") ||
+					!strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") ||
+					strings.Contains(body, "<script") {
 					t.Errorf("%s: the page is not as it should be: %v", name, header)
 				}
 			}
@@ -212,8 +220,12 @@ func TestStrangers(t *testing.T) {
 					t.Errorf("%s of the right answer gets %d, not %d", method, status, want)
 				}
 			}
-			for _, host := range []string{"evil.example", "evil.example" + s.base[strings.LastIndex(s.base, ":"):], "localhost", "localhost:1", "127.0.0.1.nip.io"} {
-				if status, _, _ := get(t, s.base+login.CallbackPath+"?"+back.RawQuery, host); status != http.StatusMisdirectedRequest {
+			port := s.base[strings.LastIndex(s.base, ":"):]
+			for _, host := range []string{
+				"evil.example", "evil.example" + port, "localhost", "localhost:1", "127.0.0.1.nip.io",
+			} {
+				status, _, _ := get(t, s.base+login.CallbackPath+"?"+back.RawQuery, host)
+				if status != http.StatusMisdirectedRequest {
 					t.Errorf("Host %s gets %d", host, status)
 				}
 			}
@@ -227,14 +239,16 @@ func TestStrangers(t *testing.T) {
 			real := strings.Replace(answer.URL, "localhost", "127.0.0.1", 1)
 			status, _, header := get(t, real, "")
 			if status != http.StatusSeeOther || strings.Contains(header.Get("Location"), "code") ||
-				header.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
+				header.Get("Referrer-Policy") != "no-referrer" ||
+				!strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
 				t.Errorf("the real answer (iss %s) gets %d to %s", iss, status, header.Get("Location"))
 			}
 			// Used once.
 			if status, body, _ := get(t, real, ""); status/100 != 4 || !strings.Contains(body, `href="/"`) {
 				t.Errorf("the real answer a second time gets %d", status)
 			}
-			if status, body, _ := get(t, s.base+header.Get("Location"), ""); status != 200 || !strings.Contains(body, "You are logged in") {
+			if status, body, _ := get(t, s.base+header.Get("Location"), ""); status != 200 ||
+				!strings.Contains(body, "You are logged in") {
 				t.Errorf("the clean page gets %d", status)
 			}
 		})
@@ -256,9 +270,17 @@ func TestLoginFails(t *testing.T) {
 		page   string
 		status int
 	}{
-		"declined":        {person: tenant.Person{Email: "ada@example.com", Password: "x", Deny: true}, want: provider.ErrRefused, page: "access_denied", status: 403},
-		"wrong nonce":     {tenant: tenant.Config{OnIDToken: func(c map[string]any) { c["nonce"] = "another" }}, person: ada(), want: provider.ErrNonce, page: "nonce", status: 502},
-		"can't be stored": {person: ada(), store: errors.New("the keychain is locked"), page: "keychain is locked", status: 500},
+		"declined": {
+			person: tenant.Person{Email: "ada@example.com", Password: "x", Deny: true},
+			want:   provider.ErrRefused, page: "access_denied", status: 403,
+		},
+		"wrong nonce": {
+			tenant: tenant.Config{OnIDToken: func(c map[string]any) { c["nonce"] = "another" }}, person: ada(),
+			want: provider.ErrNonce, page: "nonce", status: 502,
+		},
+		"can't be stored": {
+			person: ada(), store: errors.New("the keychain is locked"), page: "keychain is locked", status: 500,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -279,7 +301,8 @@ func TestLoginFails(t *testing.T) {
 			if err == nil || c.want != nil && !errors.Is(err, c.want) || c.store != nil && !errors.Is(err, c.store) {
 				t.Errorf("got %v", err)
 			}
-			if page.Status != c.status || !strings.Contains(page.Body, c.page) || strings.Contains(page.Body, "You are logged in") {
+			if page.Status != c.status || !strings.Contains(page.Body, c.page) ||
+				strings.Contains(page.Body, "You are logged in") {
 				t.Errorf("the page (%d) says %s", page.Status, page.Body)
 			}
 		})
@@ -389,7 +412,8 @@ func TestEndWhileRedeeming(t *testing.T) {
 			cfg := s.config(nil)
 			cfg.OpenBrowser = func(waiting context.Context, target string) error {
 				visiting.Go(func() {
-					if page, err := ada().Visit(context.WithoutCancel(ctx), target); !c.hang && (err != nil || page.Status != http.StatusOK) {
+					if page, err := ada().Visit(context.WithoutCancel(ctx), target); !c.hang &&
+						(err != nil || page.Status != http.StatusOK) {
 						t.Errorf("the browser ends up at %+v: %v", page, err)
 					}
 				})
@@ -429,7 +453,8 @@ func TestPasted(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			for _, wrong := range []string{"nonsense", "http://evil.example/auth/callback?state=x&code=y", s.base + "/auth/callback?state=guessed&code=y", s.base + "/"} {
+			for _, wrong := range []string{"nonsense", "http://evil.example/auth/callback?state=x&code=y",
+				s.base + "/auth/callback?state=guessed&code=y", s.base + "/"} {
 				pasted <- wrong
 			}
 			pasted <- "  " + answer.URL + " "

@@ -19,7 +19,9 @@ func WithTimeoutCause(parent context.Context, limit time.Duration, cause error) 
 	return withTimeoutBy(parent, limit, cause, Now)
 }
 
-func withTimeoutBy(parent context.Context, limit time.Duration, cause error, now func() time.Time) (context.Context, context.CancelFunc) {
+func withTimeoutBy(
+	parent context.Context, limit time.Duration, cause error, now func() time.Time,
+) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
 	due := now().Add(limit)
 	go func() {

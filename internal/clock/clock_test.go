@@ -43,7 +43,8 @@ func TestDeadlineAfterSleep(t *testing.T) {
 	})
 }
 
-// asleep is the clock on the wall of a laptop that sleeps for eight hours, ten seconds after start by the timers' clock.
+// asleep is the clock on the wall of a laptop that sleeps for eight hours, ten seconds after start by the timers'
+// clock.
 func asleep(start time.Time) func() time.Time {
 	return func() time.Time {
 		if time.Since(start) > 10*time.Second {
@@ -61,7 +62,8 @@ func TestWait(t *testing.T) {
 			t.Errorf("%v after %s", err, time.Since(start))
 		}
 		start = time.Now()
-		if err := waitUntil(t.Context(), start.Add(time.Hour), asleep(start)); err != nil || time.Since(start) > 20*time.Second {
+		if err := waitUntil(t.Context(), start.Add(time.Hour), asleep(start)); err != nil ||
+			time.Since(start) > 20*time.Second {
 			t.Errorf("%v, awake for %s", err, time.Since(start))
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errLate)

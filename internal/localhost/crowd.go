@@ -6,36 +6,37 @@ import (
 	"sync"
 )
 
-// A crowd is the connections of those who have shown nothing yet: silent ones, those with
-// half a request, those that send a body or take their answer a byte at a time. With too
-// many of them the oldest is closed, so that whoever opens them all can't keep the real
-// answer out. A browser opens an idle one anew.
+// A crowd is the connections of a server. It limits those of strangers: connections on which no request was trusted,
+// such as silent ones, those with half a request, and those that send or take a body a byte at a time. If there are too
+// many, it closes the oldest, so that nobody who opens many keeps the provider's response out. A browser whose idle
+// connection was closed opens another.
 type crowd struct {
-	most int
+	most int // connections of strangers
 
 	mu    sync.Mutex
-	turns uint64
+	turns uint64 // counts the changes of state, as a clock for ages
 	seen  map[net.Conn]sighting
 }
 
-// A sighting is at which turn a connection came, or sent its first request, and whether one is under way on it, and one
-// that is trusted. Later requests make it no younger: of those a stranger can send as many as they like.
+// A sighting is what a crowd knows of a connection. The connection is as old as its opening or its first request,
+// whichever was later. Further requests make it no younger, for a stranger can send as many as they like.
 type sighting struct {
-	turn                 uint64
-	busy, asked, trusted bool
+	turn    uint64 // when its age began
+	busy    bool   // a request is under way
+	asked   bool   // a request was begun
+	trusted bool   // the request that is under way was trusted
 }
 
-// Trust is called for a request that has shown what no stranger can: a state that waits
-// here, or the cookie of a browser that is known. Its connection does not have to make
-// room for others until the request is answered. On a server that is not Serve's it
-// does nothing.
+// Trust exempts the connection of r from the limit on strangers until r is served. It is for a request that has shown
+// what no stranger can, such as the state of a login that waits, or the cookie of a known browser. On a server that is
+// not Serve's it does nothing.
 func Trust(r *http.Request) {
 	if c, ok := r.Context().Value(callerKey{}).(*caller); ok {
 		c.crowd.trust(c.conn)
 	}
 }
 
-// note hears of a new state; a connection is active once the header of its request was read.
+// note is an http.Server's ConnState. A connection is active once the header of a request was read.
 func (c *crowd) note(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,7 +45,7 @@ func (c *crowd) note(conn net.Conn, state http.ConnState) {
 	case state == http.StateHijacked, state == http.StateClosed:
 		delete(c.seen, conn)
 		return
-	case !known && state != http.StateNew: // it made room: what was read of it before is still answered, to nobody
+	case !known && state != http.StateNew: // it was closed; the request that was read before is still served, to nobody
 		return
 	}
 	c.turns++
@@ -58,7 +59,7 @@ func (c *crowd) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// makeRoom closes the oldest connection of a stranger where there are too many. The lock is held.
+// makeRoom closes the oldest connection of a stranger if there are too many. The caller holds the lock.
 func (c *crowd) makeRoom() {
 	var oldest net.Conn
 	strangers := 0
@@ -77,7 +78,7 @@ func (c *crowd) makeRoom() {
 	}
 }
 
-// trust is until the connection's next state.
+// trust exempts conn from eviction until its state next changes.
 func (c *crowd) trust(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,6 +88,7 @@ func (c *crowd) trust(conn net.Conn) {
 	}
 }
 
+// closeIdle closes the connections on which no request is under way.
 func (c *crowd) closeIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

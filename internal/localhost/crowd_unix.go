@@ -4,8 +4,8 @@ package localhost
 
 import "syscall"
 
-// mostStrangers is 2000, and no more than half of the files that this process may open:
-// where none can be opened any more, nobody can be let in.
+// mostStrangers returns 2000, but no more than half of the files that this process may open: a process that can open no
+// more files accepts no connection.
 func mostStrangers() int {
 	const enough = 2000
 	var limit syscall.Rlimit

@@ -1,4 +1,4 @@
 package localhost
 
-// mostStrangers is bounded by memory alone.
+// mostStrangers returns 2000: memory alone limits the connections of a process.
 func mostStrangers() int { return 2000 }

@@ -10,25 +10,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel is asked for one socket by its two addresses (sock_diag(7), inet_diag.h). That costs the same at any
-// number of sockets, where the tables in /proc grow with them. It needs no privilege.
-
+// Netlink tells of one socket by its two addresses (sock_diag(7), include/uapi/linux/inet_diag.h). A question costs the
+// same at any number of sockets, while the tables in /proc grow with them. It needs no privilege.
 const (
 	sockDiagByFamily = 20 // SOCK_DIAG_BY_FAMILY
 	diagRequestSize  = unix.SizeofNlMsghdr + 56
 	diagReplySize    = unix.SizeofNlMsghdr + 72
 	diagPatience     = time.Second
-	mostDiags        = 8 // questions at once
+	mostDiags        = 8 // questions at a time
 )
 
+// errNoDiag says that the kernel's reply is of no known form.
 var errNoDiag = errors.New("the kernel does not tell of its sockets")
 
-// diags bounds how many questions are asked at once.
+// diags limits how many questions are asked at a time.
 var diags = make(chan struct{}, mostDiags)
 
-// connection returns what peerIn needs of the system's sockets: both ends of a connection. Where the kernel does not
-// answer that question, or does not know our own end, the tables are read.
-func connection(e end) func() ([]socket, error) {
+// connection returns tables for peerIn that hold both ends of a connection and nothing else. Where netlink does not
+// tell, or does not know our own end, they are the whole tables of /proc.
+func connection(e connEnd) func() ([]socket, error) {
 	return func() ([]socket, error) {
 		ours, err := diagnose(e.local, e.remote)
 		if err != nil || ours == nil {
@@ -45,7 +45,7 @@ func connection(e end) func() ([]socket, error) {
 	}
 }
 
-// diagnose asks for the socket with these addresses; nil: there is none.
+// diagnose returns the socket with these addresses, or nil if there is none.
 func diagnose(local, remote netip.AddrPort) (*socket, error) {
 	diags <- struct{}{}
 	defer func() { <-diags }()
@@ -67,13 +67,14 @@ func diagnose(local, remote netip.AddrPort) (*socket, error) {
 		return nil, err
 	}
 	s, err := parseDiag(reply[:n])
-	if err != nil || s == nil || s.local != local || s.remote != remote { // else a listener, which it tells of where there is no connection
+	// Where there is no connection the kernel tells of a listener, whose addresses are not these.
+	if err != nil || s == nil || s.local != local || s.remote != remote {
 		return nil, err
 	}
 	return s, nil
 }
 
-// diagRequest is an inet_diag_req_v2 for one socket in any state.
+// diagRequest returns an inet_diag_req_v2 for one socket in any state.
 func diagRequest(local, remote netip.AddrPort) []byte {
 	b := make([]byte, 0, diagRequestSize)
 	b = binary.NativeEndian.AppendUint32(b, diagRequestSize)
@@ -97,14 +98,15 @@ func diagRequest(local, remote netip.AddrPort) []byte {
 	return binary.NativeEndian.AppendUint64(b, ^uint64(0)) // INET_DIAG_NOCOOKIE, twice
 }
 
-// parseDiag reads the kernel's reply: a socket, or nil where there is none.
+// parseDiag reads the kernel's reply. It returns nil if there is no such socket.
 func parseDiag(b []byte) (*socket, error) {
 	if len(b) < unix.SizeofNlMsghdr {
 		return nil, errNoDiag
 	}
 	switch kind := binary.NativeEndian.Uint16(b[4:]); {
 	case kind == unix.NLMSG_ERROR && len(b) >= unix.SizeofNlMsghdr+4:
-		if errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:]))); errno != syscall.ENOENT { //nolint:gosec // an errno
+		code := int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])) //nolint:gosec // a C int
+		if errno := syscall.Errno(-code); errno != syscall.ENOENT {
 			return nil, errno
 		}
 		return nil, nil

@@ -85,8 +85,9 @@ func TestUnsecure(t *testing.T) {
 func TestOnlyGET(t *testing.T) {
 	t.Parallel()
 	handler := OnlyGET(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
-	for method, want := range map[string]int{http.MethodGet: 200, http.MethodHead: 405, http.MethodPost: 405, http.MethodOptions: 405} {
-		if w := send(t, handler, method, "/"); w.Code != want || (want == 405) != (w.Header().Get("Allow") == http.MethodGet) {
+	for method, want := range map[string]int{"GET": 200, "HEAD": 405, "POST": 405, "OPTIONS": 405} {
+		w := send(t, handler, method, "/")
+		if w.Code != want || (want == 405) != (w.Header().Get("Allow") == http.MethodGet) {
 			t.Errorf("%s gets %d, %v", method, w.Code, w.Header())
 		}
 	}
@@ -95,10 +96,14 @@ func TestOnlyGET(t *testing.T) {
 // What a page says is no markup, and its style is the one that its policy names.
 func TestPage(t *testing.T) {
 	t.Parallel()
-	page := Page{Status: http.StatusForbidden, App: "<i>", Title: "<b>", Text: "<script>alert(1)</script>", Next: `"><img src=x>`, Home: true}
+	page := Page{
+		Status: http.StatusForbidden, App: "<i>", Title: "<b>", Text: "<script>alert(1)</script>",
+		Next: `"><img src=x>`, Home: true,
+	}
 	w := send(t, page, http.MethodGet, "/")
 	body := w.Body.String()
-	if w.Code != http.StatusForbidden || regexp.MustCompile(`<(i|b|script|img)>`).MatchString(body) || strings.Contains(body, "<img") ||
+	if w.Code != http.StatusForbidden || regexp.MustCompile(`<(i|b|script|img)>`).MatchString(body) ||
+		strings.Contains(body, "<img") ||
 		!strings.Contains(body, "&lt;script&gt;") || !strings.Contains(body, `href="/"`) {
 		t.Errorf("%d %s", w.Code, body)
 	}
@@ -107,10 +112,12 @@ func TestPage(t *testing.T) {
 		t.Fatalf("no style: %s", body)
 	}
 	sum := sha256.Sum256([]byte(style[1]))
-	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'") {
+	hash := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, hash) {
 		t.Errorf("the policy %q is for another style", policy)
 	}
-	if plain := send(t, Page{Status: 200, Title: "Hello"}, http.MethodGet, "/").Body.String(); !strings.Contains(plain, "<title>Hello</title>") {
+	plain := send(t, Page{Status: 200, Title: "Hello"}, http.MethodGet, "/").Body.String()
+	if !strings.Contains(plain, "<title>Hello</title>") {
 		t.Errorf("without a program: %s", plain)
 	}
 }
@@ -129,7 +136,8 @@ func TestAnyPort(t *testing.T) {
 		}
 	}
 	if len(l.parts) == 2 {
-		if _, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort("::1", strconv.Itoa(l.Port()))); err == nil {
+		addr := net.JoinHostPort("::1", strconv.Itoa(l.Port()))
+		if _, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr); err == nil {
 			t.Error("the other loopback is free")
 		}
 	}

@@ -11,11 +11,12 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// holder names the program that listens on a port, as lsof tells it.
+// holder names the program that listens on a port, as lsof reports it, or returns "".
 func holder(port int) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "/usr/sbin/lsof", "-nP", "-sTCP:LISTEN", "-iTCP:"+strconv.Itoa(port), "-Fpc").Output() //nolint:gosec // a number
+	args := []string{"-nP", "-sTCP:LISTEN", "-iTCP:" + strconv.Itoa(port), "-Fpc"}
+	out, err := exec.CommandContext(ctx, "/usr/sbin/lsof", args...).Output() //nolint:gosec // the port is a number
 	if err != nil {
 		return ""
 	}

@@ -10,15 +10,17 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// holder names the program that listens on a port, as far as /proc shows it to us.
+// holder names the program that listens on a port, or returns "" where /proc does not show it to this user.
 func holder(port int) string {
 	all, err := sockets()
 	if err != nil {
 		return ""
 	}
 	inodes := map[string]bool{}
-	for _, s := range all { // a loopback, or all addresses: those keep us from binding ours
-		if addr := s.local.Addr(); s.state == listening && int(s.local.Port()) == port && (addr.IsLoopback() || addr.IsUnspecified()) {
+	for _, s := range all {
+		addr := s.local.Addr()
+		// A socket on a loopback address, or on all addresses, keeps this program from binding the port.
+		if s.state == listening && int(s.local.Port()) == port && (addr.IsLoopback() || addr.IsUnspecified()) {
 			inodes["socket:["+strconv.FormatUint(s.inode, 10)+"]"] = true
 		}
 	}
@@ -29,7 +31,7 @@ func holder(port int) string {
 	for _, process := range processes {
 		descriptors, err := os.ReadDir(process + "/fd")
 		if err != nil {
-			continue // another user's
+			continue // a process of another user
 		}
 		for _, fd := range descriptors {
 			if link, err := os.Readlink(process + "/fd/" + fd.Name()); err == nil && inodes[link] {

@@ -2,5 +2,5 @@
 
 package localhost
 
-// holder names the program that listens on a port; this system does not tell without more rights.
+// holder returns "": this system does not tell without more rights which program listens on a port.
 func holder(int) string { return "" }

@@ -7,9 +7,10 @@ import (
 	"syscall"
 )
 
+// inUse reports whether err says that another socket has the address.
 func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
 
-// lacking: the machine has no such address, or not even the family.
+// lacking reports whether err says that the machine lacks the address, or its family.
 func lacking(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }

@@ -6,13 +6,14 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// inUse: Windows also answers "access" where another program holds the port for itself.
+// inUse reports whether err says that another socket has the address. Windows denies access where that socket is
+// exclusive.
 func inUse(err error) bool {
 	return errors.Is(err, windows.WSAEADDRINUSE) || errors.Is(err, windows.WSAEACCES)
 }
 
-// lacking: the machine has no such address, or not even the family. The syscall
-// package's constants of these names are not what Windows answers.
+// lacking reports whether err says that the machine lacks the address, or its family. What Windows returns is not the
+// constants of package syscall that have these names.
 func lacking(err error) bool {
 	return errors.Is(err, windows.WSAEADDRNOTAVAIL) || errors.Is(err, windows.WSAEAFNOSUPPORT)
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/loopkey/loopkey/internal/localurl"
 )
 
-// A PortTakenError says that a program, if known which, holds our port.
+// A PortTakenError says that another program has bound a port.
 type PortTakenError struct {
 	Port   int
-	Addr   string
+	Addr   string // that could not be bound: a loopback address and the port
 	Holder string // the program and its process ID; "" where the system does not tell
 }
 
@@ -25,11 +25,11 @@ func (e *PortTakenError) Error() string {
 	return fmt.Sprintf("port %d is taken by %s", e.Port, holder)
 }
 
-// A Listener is bound to 127.0.0.1 and ::1: a browser may take either for localhost,
-// and one that we lacked could be somebody else's.
+// A Listener is bound to 127.0.0.1 and ::1. A browser may take either for localhost, and another program could bind one
+// that was left.
 type Listener struct {
 	parts []net.Listener
-	most  int // strangers' connections; 0: mostStrangers
+	most  int // connections of strangers; 0: mostStrangers
 }
 
 // Listen binds the port of baseURL on both loopbacks. A family that the machine lacks is left out; an address in use on
@@ -42,7 +42,10 @@ func Listen(ctx context.Context, baseURL string) (*Listener, error) {
 	return ListenPort(ctx, localurl.Port(u))
 }
 
-// ListenPort is Listen for a port. 0 stands for one that is free on both loopbacks, which Listener.Port tells.
+// mostTries limits how many ports that the system gives away on one loopback may be in use on the other.
+const mostTries = 20
+
+// ListenPort is Listen for a port. 0 binds one that is free on both loopbacks; Listener.Port returns which.
 func ListenPort(ctx context.Context, port int) (*Listener, error) {
 	l, err := listenOn(ctx, port, "127.0.0.1", "::1")
 	for range mostTries {
@@ -54,10 +57,7 @@ func ListenPort(ctx context.Context, port int) (*Listener, error) {
 	return l, err
 }
 
-// mostTries is how many ports that are free on one loopback may be taken on the other.
-const mostTries = 20
-
-// Port returns the port.
+// Port returns the port that is bound.
 func (l *Listener) Port() int { return l.parts[0].Addr().(*net.TCPAddr).Port }
 
 func listenOn(ctx context.Context, port int, hosts ...string) (*Listener, error) {
@@ -69,7 +69,7 @@ func listenOn(ctx context.Context, port int, hosts ...string) (*Listener, error)
 		switch {
 		case err == nil:
 			l.parts = append(l.parts, part)
-			port = l.Port() // which may have been 0
+			port = l.Port() // if it was 0, the next address gets the same one
 		case lacking(err):
 			missing = err
 		default:
@@ -86,6 +86,7 @@ func listenOn(ctx context.Context, port int, hosts ...string) (*Listener, error)
 	return l, nil
 }
 
+// syscallError returns what the system said, without the words that package net adds.
 func syscallError(err error) error {
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		return e.Err
@@ -93,7 +94,7 @@ func syscallError(err error) error {
 	return err
 }
 
-// Close frees the port.
+// Close frees the port. Serve does so too.
 func (l *Listener) Close() error {
 	var errs []error
 	for _, part := range l.parts {

@@ -40,7 +40,8 @@ func TestLackingFamily(t *testing.T) {
 			t.Errorf("%q: %d listeners", hosts, len(l.parts))
 		}
 	}
-	if _, err := listenOn(t.Context(), 0, "192.0.2.1"); err == nil || !strings.Contains(err.Error(), "no loopback address") {
+	if _, err := listenOn(t.Context(), 0, "192.0.2.1"); err == nil ||
+		!strings.Contains(err.Error(), "no loopback address") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -107,9 +108,15 @@ func TestLimits(t *testing.T) {
 		request string
 		want    int
 	}{
-		"a big form":      {"POST /auth/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + strconv.Itoa(len(big)) + "\r\n\r\n" + big, 413},
-		"an app's upload": {"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + strconv.Itoa(len(big)) + "\r\n\r\n" + big, 200},
-		"a big header":    {"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: " + strings.Repeat("x", headerLimit+8<<10) + "\r\n\r\n", 431},
+		"a big form": {
+			"POST /auth/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + strconv.Itoa(len(big)) + "\r\n\r\n" + big, 413,
+		},
+		"an app's upload": {
+			"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + strconv.Itoa(len(big)) + "\r\n\r\n" + big, 200,
+		},
+		"a big header": {
+			"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: " + strings.Repeat("x", headerLimit+8<<10) + "\r\n\r\n", 431,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -7,14 +7,14 @@ import (
 	"sync"
 )
 
-// A peer is who is at the other end of a connection, as far as the system tells.
+// A peer is the user whose process is at the other end of a connection, as far as the system tells.
 type peer struct {
-	foreign bool // neither this user nor root
-	own     bool // this user, surely
-	settled bool // it stays so as long as the connection does
+	foreign bool // the process is of another user, and not root's
+	own     bool // the process is surely this user's
+	settled bool // neither changes as long as the connection lives
 }
 
-// A caller is the connection of a request, and what was found out about its other end.
+// A caller is the connection of a request, and what is known of the process at its other end.
 type caller struct {
 	crowd *crowd
 	conn  net.Conn
@@ -30,15 +30,15 @@ func (c *crowd) introduce(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, callerKey{}, &caller{crowd: c, conn: conn})
 }
 
-// RefuseOtherUsers passes a request to refuse instead of next if another user of this machine sent it, one that is not
-// root either. The person's browser runs as the person, so another user sees and does nothing here, whatever they know.
+// RefuseOtherUsers passes a request to refuse instead of next if another user of this machine sent it who is not root.
+// The browser of this user runs as this user, so others see and do nothing here, whatever they know.
 //
-// To look up who sent a request costs milliseconds, so it is done only where asks returns true: for a request that
-// shows something only the person should have, such as a state that waits or a cookie that is known. A request that
-// shows nothing goes to next.
+// Only requests for which asks returns true are looked at, because that costs a question to the kernel. It returns true
+// for a request that shows what only this user should have, such as the state of a login that waits or a known cookie.
+// A request that shows nothing of the kind goes to next.
 //
 // Every request goes to next where the system does not tell (all but Linux), and where this process is root's: under
-// sudo or in a container the person's browser is another user's.
+// sudo or in a container the browser of the person at the machine is another user's.
 func RefuseOtherUsers(asks func(*http.Request) bool, refuse http.Handler, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if asks(r) && peerOf(r).foreign {
@@ -55,7 +55,7 @@ func Own(r *http.Request) bool { return peerOf(r).own }
 
 func peerOf(r *http.Request) peer {
 	c, ok := r.Context().Value(callerKey{}).(*caller)
-	if !ok { // another program's server, which shows its handlers the addresses of a connection alone
+	if !ok { // a server that is not Serve's, of whose connection only the addresses are known
 		return lookUpPeerAt(r)
 	}
 	c.mu.Lock()
@@ -66,6 +66,6 @@ func peerOf(r *http.Request) peer {
 	return c.peer
 }
 
-// ForeignListener reports whether the server on this machine that conn was dialled to is neither this user's nor
-// root's. It is false where the system does not tell, and where this process is root's.
+// ForeignListener reports whether conn was dialled to a server on this machine that is neither this user's nor root's.
+// It is false where the system does not tell, and where this process is root's.
 func ForeignListener(conn net.Conn) bool { return foreignListener(conn) }

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// TellsPeers is whether the system tells whose the other end of a connection is.
+// TellsPeers says whether the system tells which user is at the other end of a connection.
 const TellsPeers = true
 
 func lookUpPeer(conn net.Conn) peer {
@@ -20,8 +20,8 @@ func lookUpPeer(conn net.Conn) peer {
 	return peerIn(connection(e), os.Geteuid(), e)
 }
 
-// lookUpPeerAt is lookUpPeer for a request whose connection is not at hand, on a server that closes no connection while
-// it is answered.
+// lookUpPeerAt is lookUpPeer for a request whose connection is not at hand. Its server closes no connection before it
+// has sent the response.
 func lookUpPeerAt(r *http.Request) peer {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -33,18 +33,19 @@ func lookUpPeerAt(r *http.Request) peer {
 		return peer{}
 	}
 	remote = netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), remote.Port())
-	e := end{local: local, remote: remote, anyInode: true}
+	e := connEnd{local: local, remote: remote, anyInode: true}
 	return peerIn(connection(e), os.Geteuid(), e)
 }
 
-// An end is ours of a connection.
-type end struct {
+// A connEnd is our side of a TCP connection: both addresses, and the inode of our socket.
+type connEnd struct {
 	local, remote netip.AddrPort
-	inode         uint64
-	anyInode      bool // the inode is not known
+	inode         uint64 // 0: our socket is closed
+	anyInode      bool   // the inode is not known
 }
 
-func endOf(conn net.Conn) (e end, ok bool) {
+// endOf returns our side of conn. ok is false for what is no TCP connection.
+func endOf(conn net.Conn) (e connEnd, ok bool) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return e, false
@@ -56,12 +57,13 @@ func endOf(conn net.Conn) (e end, ok bool) {
 		err = raw.Control(func(fd uintptr) { statErr = syscall.Fstat(int(fd), &stat) })
 	}
 	if errors.Join(err, statErr) == nil {
-		e.inode = stat.Ino // else 0, which no connection has: ours is over
+		e.inode = stat.Ino
 	}
 	e.local, e.remote = unmapped(tcp.LocalAddr()), unmapped(tcp.RemoteAddr())
 	return e, true
 }
 
+// unmapped returns an address in the form that the tables have: an IPv4 address is one, however it is written.
 func unmapped(addr net.Addr) netip.AddrPort {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
@@ -70,10 +72,11 @@ func unmapped(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(tcp.AddrPort().Addr().Unmap().WithZone(""), tcp.AddrPort().Port())
 }
 
-// peerIn finds the other end of a connection in the tables. When ours is over its addresses may be another
-// connection's, which a request that still waits in a buffer must not be taken to come by.
-func peerIn(tables func() ([]socket, error), euid int, e end) peer {
-	over := false
+// peerIn finds the other end of a connection in the tables. Once our socket is closed its addresses can be those of
+// another connection. A request of the old one may still wait in a buffer, and must not count as sent by the new one.
+// The tables are read twice where they lack the other end, for they are not of one instant.
+func peerIn(tables func() ([]socket, error), euid int, e connEnd) peer {
+	closed := false
 	for range 2 {
 		all, err := tables()
 		if err != nil {
@@ -88,18 +91,19 @@ func peerIn(tables func() ([]socket, error), euid int, e end) peer {
 				ours = &all[i]
 			}
 		}
-		over = ours == nil
+		closed = ours == nil
 		switch {
 		case ours != nil && theirs != nil:
 			return theirs.peer(euid)
-		case ours != nil && ours.state != established: // who hangs up at once is not to be known, so it is nobody of ours
+		case ours != nil && ours.state != established: // they hung up, and can't be told from another user any more
 			return peer{foreign: euid != 0}
 		}
 	}
-	return peer{foreign: over && euid != 0} // else it lives and the tables don't have it: it may come from outside of them
+	// A connection that lives and whose other end is in no table may come from outside of them, such as a container.
+	return peer{foreign: closed && euid != 0}
 }
 
-// peer judges a socket by whose it is. In no process's hands it may have been anybody's.
+// peer judges by a socket's user. A socket that no process holds any more may have been another user's.
 func (s socket) peer(euid int) peer {
 	held := s.inode != 0
 	return peer{
@@ -114,9 +118,10 @@ func foreignListener(conn net.Conn) bool {
 	return ok && foreignListenerIn(sockets, os.Geteuid(), e)
 }
 
-// foreignListenerIn looks at who listens at the other end. The system gives a connection to a socket of the very
-// address, else to one of all addresses; several may share it (SO_REUSEPORT), and then any of them might have got it.
-func foreignListenerIn(tables func() ([]socket, error), euid int, e end) bool {
+// foreignListenerIn judges by the sockets that listen at the other end. The system gives a connection to a socket that
+// is bound to the very address, else to one that is bound to all addresses. Several can be bound to the same
+// (SO_REUSEPORT), and then any of them may have got it.
+func foreignListenerIn(tables func() ([]socket, error), euid int, e connEnd) bool {
 	if euid == 0 {
 		return false
 	}
@@ -139,5 +144,5 @@ func foreignListenerIn(tables func() ([]socket, error), euid int, e end) bool {
 			return foreign
 		}
 	}
-	return peerIn(tables, euid, e).foreign // nobody listens any more: then who took this connection counts
+	return peerIn(tables, euid, e).foreign // nobody listens any more, so the holder of this connection counts
 }

@@ -16,16 +16,20 @@ import (
 	"testing"
 )
 
+// rest is the part of a row between the state and the user.
+const rest = " 00000000:00000000 00:00000000 00000000 "
+
 // As the tables of a little-endian machine have them, and of no other.
-const tables = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 41 1 0000000000000000 100 0 0 10 0
-   1: 00000000000000000000000001000000:0BB8 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 42 1
-   2: 0000000000000000FFFF00000100007F:C350 0000000000000000FFFF00000100007F:0BB8 01 00000000:00000000 00:00000000 00000000 65534        0 43 1
-   3: 0100007F:C351 0100007F:0BB8 06 00000000:00000000 03:00001770 00000000     0        0 0 3 0000000000000000
-   4: 0100007F 0100007F:0BB8 01 00000000:00000000 00:00000000 00000000     0        0 44
-   5: 01007F:0BB8 0100007F:0BB8 01 00000000:00000000 00:00000000 00000000     0        0 44
-   6: 0100007F:0BB8
-`
+const tables = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n" +
+	"   0: 0100007F:0BB8 00000000:0000 0A" + rest + " 1001        0 41 1 0000000000000000 100 0 0 10 0\n" +
+	"   1: 00000000000000000000000001000000:0BB8 00000000000000000000000000000000:0000 0A" +
+	rest + "    0        0 42 1\n" +
+	"   2: 0000000000000000FFFF00000100007F:C350 0000000000000000FFFF00000100007F:0BB8 01" +
+	rest + "65534        0 43 1\n" +
+	"   3: 0100007F:C351 0100007F:0BB8 06 00000000:00000000 03:00001770 00000000     0        0 0 3 0000000000000000\n" +
+	"   4: 0100007F 0100007F:0BB8 01" + rest + "    0        0 44\n" +
+	"   5: 01007F:0BB8 0100007F:0BB8 01" + rest + "    0        0 44\n" +
+	"   6: 0100007F:0BB8\n"
 
 func TestParseSockets(t *testing.T) {
 	t.Parallel()
@@ -68,7 +72,7 @@ func sequence(all ...[]socket) func() ([]socket, error) {
 func TestPeer(t *testing.T) {
 	t.Parallel()
 	here, there := at("127.0.0.1:3000"), at("127.0.0.1:50000")
-	e := end{local: here, remote: there, inode: 1}
+	e := connEnd{local: here, remote: there, inode: 1}
 	const me, another = 1001, 65534
 	ours := socket{here, there, established, me, 1}
 	closing := socket{here, there, 8, me, 1} // CLOSE_WAIT: they have hung up
@@ -79,19 +83,33 @@ func TestPeer(t *testing.T) {
 		euid   int
 		want   peer
 	}{
-		"we":                            {sequence([]socket{unrelated, ours, theirs(me, 2)}), me, peer{own: true, settled: true}},
-		"root":                          {sequence([]socket{ours, theirs(0, 2)}), me, peer{settled: true}},
-		"another":                       {sequence([]socket{ours, theirs(another, 2)}), me, peer{foreign: true, settled: true}},
-		"another, the other way round":  {sequence([]socket{theirs(another, 2), ours}), me, peer{foreign: true, settled: true}},
-		"let go of":                     {sequence([]socket{ours, theirs(0, 0)}), me, peer{foreign: true}},
-		"let go of, with a uid":         {sequence([]socket{ours, theirs(me, 0)}), me, peer{foreign: true}},
-		"gone":                          {sequence([]socket{closing}), me, peer{foreign: true}},
-		"both gone":                     {sequence([]socket{unrelated}), me, peer{foreign: true}},
-		"missed, then there":            {sequence([]socket{ours}, []socket{ours, theirs(another, 2)}), me, peer{foreign: true, settled: true}},
-		"ours is over, and they are":    {sequence([]socket{theirs(me, 2)}), me, peer{foreign: true}},
-		"ours is over, the ends reused": {sequence([]socket{{here, there, established, me, 7}, theirs(me, 2)}), me, peer{foreign: true}},
-		"about to reuse the ends":       {sequence([]socket{closing, {there, here, connecting, me, 2}}), me, peer{foreign: true}},
-		"ours missed, then there":       {sequence([]socket{theirs(me, 2)}, []socket{ours, theirs(me, 2)}), me, peer{own: true, settled: true}},
+		"we": {
+			sequence([]socket{unrelated, ours, theirs(me, 2)}), me, peer{own: true, settled: true},
+		},
+		"root": {sequence([]socket{ours, theirs(0, 2)}), me, peer{settled: true}},
+		"another": {
+			sequence([]socket{ours, theirs(another, 2)}), me, peer{foreign: true, settled: true},
+		},
+		"another, the other way round": {
+			sequence([]socket{theirs(another, 2), ours}), me, peer{foreign: true, settled: true},
+		},
+		"let go of":             {sequence([]socket{ours, theirs(0, 0)}), me, peer{foreign: true}},
+		"let go of, with a uid": {sequence([]socket{ours, theirs(me, 0)}), me, peer{foreign: true}},
+		"gone":                  {sequence([]socket{closing}), me, peer{foreign: true}},
+		"both gone":             {sequence([]socket{unrelated}), me, peer{foreign: true}},
+		"missed, then there": {
+			sequence([]socket{ours}, []socket{ours, theirs(another, 2)}), me, peer{foreign: true, settled: true},
+		},
+		"ours is over, and they are": {sequence([]socket{theirs(me, 2)}), me, peer{foreign: true}},
+		"ours is over, the ends reused": {
+			sequence([]socket{{here, there, established, me, 7}, theirs(me, 2)}), me, peer{foreign: true},
+		},
+		"about to reuse the ends": {
+			sequence([]socket{closing, {there, here, connecting, me, 2}}), me, peer{foreign: true},
+		},
+		"ours missed, then there": {
+			sequence([]socket{theirs(me, 2)}, []socket{ours, theirs(me, 2)}), me, peer{own: true, settled: true},
+		},
 		"missed, then gone":             {sequence([]socket{ours}, []socket{closing}), me, peer{foreign: true}},
 		"from outside of these tables":  {sequence([]socket{ours, unrelated}), me, peer{}},
 		"tables that can't be read":     {func() ([]socket, error) { return nil, errors.New("no") }, me, peer{}},
@@ -116,12 +134,14 @@ func TestPeerByAddresses(t *testing.T) {
 		table []socket
 		want  peer
 	}{
-		"we":                     {[]socket{ours, {there, here, established, me, 2}}, peer{own: true, settled: true}},
-		"another":                {[]socket{ours, {there, here, established, another, 2}}, peer{foreign: true, settled: true}},
+		"we": {[]socket{ours, {there, here, established, me, 2}}, peer{own: true, settled: true}},
+		"another": {
+			[]socket{ours, {there, here, established, another, 2}}, peer{foreign: true, settled: true},
+		},
 		"gone":                   {[]socket{{here, there, 8, me, 7}}, peer{foreign: true}},
 		"from outside of tables": {[]socket{ours}, peer{}},
 	} {
-		if got := peerIn(sequence(c.table), me, end{local: here, remote: there, anyInode: true}); got != c.want {
+		if got := peerIn(sequence(c.table), me, connEnd{local: here, remote: there, anyInode: true}); got != c.want {
 			t.Errorf("%s: %+v, not %+v", name, got, c.want)
 		}
 	}
@@ -150,21 +170,32 @@ func TestForeignListener(t *testing.T) {
 		euid   int
 		want   bool
 	}{
-		"ours":                            {[]socket{listens("127.0.0.1:5173", me)}, "127.0.0.1:5173", me, false},
-		"root's":                          {[]socket{listens("127.0.0.1:5173", 0)}, "127.0.0.1:5173", me, false},
-		"another's":                       {[]socket{listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", me, true},
-		"another's on the other port":     {[]socket{listens("127.0.0.1:5173", me), listens("127.0.0.1:5174", another)}, "127.0.0.1:5173", me, false},
-		"another's on the other loopback": {[]socket{listens("127.0.0.1:5173", me), listens("[::1]:5173", another)}, "[::1]:5173", me, true},
-		"another's on all addresses":      {[]socket{listens("0.0.0.0:5173", another)}, "127.0.0.1:5173", me, true},
-		"another's on all of both":        {[]socket{listens("[::]:5173", another)}, "127.0.0.1:5173", me, true},
-		"ours before another's of all":    {[]socket{listens("[::]:5173", another), listens("127.0.0.1:5173", me)}, "127.0.0.1:5173", me, false},
-		"another's before ours of all":    {[]socket{listens("0.0.0.0:5173", me), listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", me, true},
-		"shared":                          {[]socket{listens("127.0.0.1:5173", me), listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", me, true},
-		"gone, and taken by another":      {[]socket{taken, ours}, "127.0.0.1:5173", me, true},
-		"gone, and taken by nobody":       {[]socket{}, "127.0.0.1:5173", me, true},
-		"we are root":                     {[]socket{listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", 0, false},
+		"ours":      {[]socket{listens("127.0.0.1:5173", me)}, "127.0.0.1:5173", me, false},
+		"root's":    {[]socket{listens("127.0.0.1:5173", 0)}, "127.0.0.1:5173", me, false},
+		"another's": {[]socket{listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", me, true},
+		"another's on the other port": {
+			[]socket{listens("127.0.0.1:5173", me), listens("127.0.0.1:5174", another)}, "127.0.0.1:5173", me, false,
+		},
+		"another's on the other loopback": {
+			[]socket{listens("127.0.0.1:5173", me), listens("[::1]:5173", another)}, "[::1]:5173", me, true,
+		},
+		"another's on all addresses": {[]socket{listens("0.0.0.0:5173", another)}, "127.0.0.1:5173", me, true},
+		"another's on all of both":   {[]socket{listens("[::]:5173", another)}, "127.0.0.1:5173", me, true},
+		"ours before another's of all": {
+			[]socket{listens("[::]:5173", another), listens("127.0.0.1:5173", me)}, "127.0.0.1:5173", me, false,
+		},
+		"another's before ours of all": {
+			[]socket{listens("0.0.0.0:5173", me), listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", me, true,
+		},
+		"shared": {
+			[]socket{listens("127.0.0.1:5173", me), listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", me, true,
+		},
+		"gone, and taken by another": {[]socket{taken, ours}, "127.0.0.1:5173", me, true},
+		"gone, and taken by nobody":  {[]socket{}, "127.0.0.1:5173", me, true},
+		"we are root":                {[]socket{listens("127.0.0.1:5173", another)}, "127.0.0.1:5173", 0, false},
 	} {
-		if got := foreignListenerIn(sequence(c.table), c.euid, end{local: at("127.0.0.1:50000"), remote: at(c.remote), inode: 3}); got != c.want {
+		e := connEnd{local: at("127.0.0.1:50000"), remote: at(c.remote), inode: 3}
+		if got := foreignListenerIn(sequence(c.table), c.euid, e); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -246,7 +277,8 @@ func TestDiagnose(t *testing.T) {
 		defer conn.Close()
 		e, _ := endOf(conn)
 		ours, err := diagnose(e.local, e.remote)
-		if err != nil || ours == nil || ours.inode != e.inode || ours.uid != int64(os.Geteuid()) || ours.state != established {
+		if err != nil || ours == nil || ours.inode != e.inode || ours.uid != int64(os.Geteuid()) ||
+			ours.state != established {
 			t.Errorf("%s: %+v, %v", host, ours, err)
 		}
 		all, err := sockets()
@@ -264,11 +296,12 @@ func TestDiagnose(t *testing.T) {
 func TestEmptyTables(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tcp")
-	if err := os.WriteFile(path, []byte("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"), 0o600); err != nil {
+	head := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+	if err := os.WriteFile(path, []byte(head), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tables := func() ([]socket, error) { return socketsIn(path, path+"6") }
-	e := end{local: at("127.0.0.1:3000"), remote: at("127.0.0.1:50000"), inode: 1}
+	e := connEnd{local: at("127.0.0.1:3000"), remote: at("127.0.0.1:50000"), inode: 1}
 	if got := peerIn(tables, 1001, e); got != (peer{}) {
 		t.Errorf("the other end is %+v", got)
 	}

@@ -7,7 +7,8 @@ import (
 	"net/http"
 )
 
-// TellsPeers is whether the system tells whose the other end of a connection is: this one does not without more rights.
+// TellsPeers says whether the system tells which user is at the other end of a connection. This one does not, without
+// more rights.
 const TellsPeers = false
 
 func lookUpPeer(net.Conn) peer { return peer{settled: true} }

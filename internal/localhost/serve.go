@@ -13,23 +13,26 @@ import (
 	"time"
 )
 
-// discard: what strangers send us is nobody's to read on a terminal.
+// discard takes net/http's log, which would show on the terminal what strangers send.
 var discard = log.New(io.Discard, "", 0)
 
-// Limits on who talks to us.
+// Limits on requests.
 const (
-	headerLimit   = 64 << 10 // the cookies of every server on localhost come here
-	bodyLimit     = 256 << 10
+	headerLimit   = 64 << 10         // browsers send the cookies of every server on localhost
+	bodyLimit     = 256 << 10        // under ownPath
 	headerTimeout = 5 * time.Second  // from the first byte of a request to the end of its header
-	bodyTimeout   = 30 * time.Second // for a body sent to us
-	drainTimeout  = 5 * time.Second  // for the rest of another one that nobody read
+	bodyTimeout   = 30 * time.Second // for a body under ownPath
+	drainTimeout  = 5 * time.Second  // for the rest of any other body, after its handler returned
 	idleTimeout   = 30 * time.Second
-	graceTimeout  = time.Second // for answers under way when it ends
+	graceTimeout  = time.Second // for responses that are under way when Serve is to end
 )
 
-// Serve answers on both loopbacks until ctx ends, then lets answers that are under
-// way finish, for a second at most, and frees the port. Bodies sent to /auth/ are
-// limited; other paths may be an app's, which knows how much it takes.
+// ownPath begins the paths whose bodies are limited. A body elsewhere may be for an app behind the server, which limits
+// it by itself.
+const ownPath = "/auth/"
+
+// Serve serves handler on both loopbacks until ctx ends. Then it gives responses that are under way a second to finish,
+// and frees the port.
 func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	strangers := &crowd{most: cmp.Or(l.most, mostStrangers()), seen: map[net.Conn]sighting{}}
 	server := &http.Server{
@@ -49,7 +52,7 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	case <-ctx.Done():
 	}
 	_ = l.Close()
-	strangers.closeIdle() // Shutdown would wait for a browser's spare connection
+	strangers.closeIdle() // Shutdown would wait for the spare connections of browsers
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTimeout)
 	defer cancel()
 	if server.Shutdown(grace) != nil {
@@ -62,15 +65,16 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	return err
 }
 
+// limitBodies limits the size of bodies and the time that they take.
 func limitBodies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
 		switch {
 		case r.ContentLength == 0:
-		case strings.HasPrefix(r.URL.Path, "/auth/"):
+		case strings.HasPrefix(r.URL.Path, ownPath):
 			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 			_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout))
-		default: // the server reads what the handler left
+		default: // net/http reads what the handler left
 			defer func() { _ = conn.SetReadDeadline(time.Now().Add(drainTimeout)) }()
 		}
 		next.ServeHTTP(w, r)

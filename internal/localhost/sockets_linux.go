@@ -13,26 +13,26 @@ import (
 	"strings"
 )
 
-// A socket is a row of the system's tables of TCP sockets, which are everybody's to read.
+// A socket is a row of the system's tables of TCP sockets, which every user can read.
 type socket struct {
-	local, remote netip.AddrPort // an IPv4 address is one however it is written
+	local, remote netip.AddrPort // an IPv4 address is never written as an IPv6 one
 	state         uint8
 	uid           int64
-	inode         uint64 // 0: it is in no process's hands, and uid says nothing
+	inode         uint64 // 0: no process holds the socket, and uid says nothing
 }
 
-// States that matter, of include/net/tcp_states.h.
+// Some of the states in include/net/tcp_states.h.
 const (
 	established = 0x01
-	connecting  = 0x02 // SYN_SENT: it has not reached us
+	connecting  = 0x02 // SYN_SENT: the other end has not heard of it
 	listening   = 0x0A
 )
 
-// sockets reads the tables of both families. They are not of one instant: what changes meanwhile may be missed.
+// sockets reads the tables of both families. They are not of one instant: it can miss what changes meanwhile.
 func sockets() ([]socket, error) { return socketsIn("/proc/net/tcp", "/proc/net/tcp6") }
 
-// errNoSockets says that the tables hold nothing, not even the socket of whoever asks: on WSL 1 and gVisor they are
-// always empty. That tells nothing of a connection.
+// errNoSockets says that the tables lack even the socket that is asked about. They are always empty on WSL 1 and
+// gVisor, and tell nothing of a connection there.
 var errNoSockets = errors.New("the system's tables of sockets are empty")
 
 func socketsIn(tables ...string) ([]socket, error) {
@@ -63,7 +63,7 @@ func socketsIn(tables ...string) ([]socket, error) {
 	return all, nil
 }
 
-// parseSockets leaves out what is no row as this program knows them.
+// parseSockets reads a table. It skips lines of a form that it does not know.
 func parseSockets(r io.Reader) ([]socket, error) {
 	var all []socket
 	lines := bufio.NewScanner(r)
@@ -84,7 +84,7 @@ func parseSockets(r io.Reader) ([]socket, error) {
 	return all, lines.Err()
 }
 
-// parseAddress reads an address as the tables have it: words as the machine holds them in memory, and the port.
+// parseAddress reads an address of the tables: 32-bit words in the byte order of the machine, then the port.
 func parseAddress(text string) (netip.AddrPort, bool) {
 	words, portText, _ := strings.Cut(text, ":")
 	raw, err := hex.DecodeString(words)

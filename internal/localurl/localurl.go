@@ -46,7 +46,8 @@ func ParseRedirect(raw string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case u.Path == "" || strings.TrimSuffix(u.Path, "/") != strings.TrimSuffix(path.Clean(u.Path), "/") || !plain(u.EscapedPath()):
+	case u.Path == "" || !plain(u.EscapedPath()) ||
+		strings.TrimSuffix(u.Path, "/") != strings.TrimSuffix(path.Clean(u.Path), "/"):
 		return nil, errPath
 	case Port(u) == 0 && u.Port() != "0":
 		return nil, errPort

@@ -2,20 +2,53 @@ package localurl
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
 
+// check says of each URL in two lists, separated by white space, whether parse takes it.
+func check(t *testing.T, parse func(string) (*url.URL, error), good, bad string) {
+	t.Helper()
+	for _, raw := range strings.Fields(good) {
+		if _, err := parse(raw); err != nil {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+	for _, raw := range strings.Fields(bad) {
+		if u, err := parse(raw); err == nil {
+			t.Errorf("%q is taken for %v", raw, u)
+		}
+	}
+}
+
 func TestParseBase(t *testing.T) {
 	t.Parallel()
-	for raw, ok := range map[string]bool{
-		"": true, "http://localhost:3000": true, "http://127.0.0.1:1": true, "http://[::1]:65535/": true, "http://localhost": true,
-		"https://localhost:3000": false, "http://localhost:3000/x": false, "http://0.0.0.0:3000": false, "http://192.0.2.1:3000": false,
-		"http://localhost:0": false, "http://localhost:99999": false, "http://u@localhost:1": false, "localhost:3000": false,
-		"http://localhost:3000?x": false, "http://localhost:3000?": false, "http://localhost:3000#": false, "http://localhost:": false,
-		"http://localhost.:3000": false, "http://127.0.0.2:3000": false, "http://localhost:x": false,
-	} {
-		if _, err := ParseBase(raw); (err == nil) != ok {
-			t.Errorf("%q: %v", raw, err)
+	check(t, ParseBase, `
+		http://localhost:3000 http://127.0.0.1:1 http://[::1]:65535/ http://localhost
+	`, `
+		https://localhost:3000 http://localhost:3000/x http://0.0.0.0:3000 http://192.0.2.1:3000
+		http://localhost:0 http://localhost:99999 http://u@localhost:1 localhost:3000 http://localhost:x
+		http://localhost:3000?x http://localhost:3000? http://localhost:3000# http://localhost:
+		http://localhost.:3000 http://127.0.0.2:3000
+	`)
+	if u, err := ParseBase(""); err != nil || u.String() != Default {
+		t.Errorf("nothing is %v, %v", u, err)
+	}
+}
+
+func TestParseRedirect(t *testing.T) {
+	t.Parallel()
+	check(t, ParseRedirect, `
+		http://localhost:3000/auth/callback http://127.0.0.1:0/ http://[::1]:0/a_b-c.d/ http://localhost/x
+	`, `
+		http://localhost:3000 http://localhost:3000/a/../b http://localhost:3000/. http://localhost:3000/a//b
+		http://localhost:3000/a// http://localhost:3000/%61 http://localhost:3000/{x} http://localhost:3000/é
+		http://localhost:3000/a?b http://localhost:3000/a# http:/a http:a https://localhost:3000/a
+		http://192.0.2.1/a http://u@localhost/a http://localhost:65536/a http://localhost:/a
+	`)
+	for _, bad := range []string{"", "http://localhost:3000/a b"} {
+		if _, err := ParseRedirect(bad); err == nil {
+			t.Errorf("%q is taken", bad)
 		}
 	}
 }
@@ -23,8 +56,18 @@ func TestParseBase(t *testing.T) {
 func TestPort(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]int{
-		"http://localhost": 80, "https://localhost": 443, "http://localhost:3000/x": 3000, "http://[::1]:1": 1, "http://[::1]": 80,
-		"http://localhost:": 0, "http://localhost:0": 0, "http://localhost:65536": 0, "ftp://localhost": 0, "": 0,
+		"http://localhost":         80,
+		"https://localhost":        443,
+		"http://localhost:3000/x":  3000,
+		"http://[::1]:1":           1,
+		"http://[::1]":             80,
+		"http://localhost:":        0,
+		"http://localhost:0":       0,
+		"http://localhost:65536":   0,
+		"ftp://localhost":          0,
+		"ftp://localhost:21":       21,
+		"":                         0,
+		"https://localhost:443/?x": 443,
 	} {
 		u, err := url.Parse(raw)
 		if err != nil {
@@ -38,28 +81,25 @@ func TestPort(t *testing.T) {
 
 func TestIsLoopback(t *testing.T) {
 	t.Parallel()
-	for host, want := range map[string]bool{
-		"localhost": true, "LocalHost": true, "127.0.0.1": true, "127.9.9.9": true, "::1": true, "::ffff:127.0.0.1": true,
-		"": false, "localhost.example": false, "192.0.2.1": false, "0.0.0.0": false, "::": false, "127.0.0.1.nip.io": false,
-	} {
-		if got := IsLoopback(host); got != want {
-			t.Errorf("%q: %v", host, got)
+	for _, host := range []string{"localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"} {
+		if !IsLoopback(host) {
+			t.Errorf("%q is none", host)
+		}
+	}
+	for _, host := range []string{"", "localhost.example", "192.0.2.1", "0.0.0.0", "::", "127.0.0.1.nip.io"} {
+		if IsLoopback(host) {
+			t.Errorf("%q is one", host)
 		}
 	}
 }
 
-func TestParseRedirect(t *testing.T) {
+// A port of 80 goes without saying, and any other does not.
+func TestAuthorities(t *testing.T) {
 	t.Parallel()
-	for raw, ok := range map[string]bool{
-		"http://localhost:3000/auth/callback": true, "http://127.0.0.1:0/": true, "http://[::1]:0/a_b-c.d/": true, "http://localhost/x": true,
-		"http://localhost:3000": false, "http://localhost:3000/a/../b": false, "http://localhost:3000/.": false, "http://localhost:3000/a//b": false,
-		"http://localhost:3000/a//": false, "http://localhost:3000/%61": false, "http://localhost:3000/{x}": false, "http://localhost:3000/a b": false,
-		"http://localhost:3000/é": false, "http://localhost:3000/a?b": false, "http://localhost:3000/a#": false, "http:/a": false, "http:a": false,
-		"https://localhost:3000/a": false, "http://192.0.2.1/a": false, "http://u@localhost/a": false, "http://localhost:65536/a": false,
-		"http://localhost:/a": false, "": false,
-	} {
-		if _, err := ParseRedirect(raw); (err == nil) != ok {
-			t.Errorf("%q: %v", raw, err)
-		}
+	if got := strings.Join(Authorities(3000), " "); got != "localhost:3000 127.0.0.1:3000 [::1]:3000" {
+		t.Errorf("got %s", got)
+	}
+	if got := strings.Join(Authorities(80), " "); got != "localhost:80 localhost 127.0.0.1:80 127.0.0.1 [::1]:80 [::1]" {
+		t.Errorf("got %s", got)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // Why a response was refused. Neither ends a login.
 var (
-	errNoLogin = errors.New("this answer belongs to no login that waits here")
+	errNoLogin = errors.New("this response belongs to no login that waits here")
 	errBrowser = errors.New("this login was begun in another browser")
 )
 
@@ -103,8 +103,10 @@ func (f *Flow) redeem(ctx context.Context, r *http.Request, l *login, q url.Valu
 	return f.exchange(ctx, r, l, code)
 }
 
-// exchange exchanges a login's code and stores the tokens. r is the callback's request, or nil.
-func (f *Flow) exchange(ctx context.Context, r *http.Request, l *login, code provider.Secret) (*provider.Tokens, error) {
+// exchange redeems a login's code and stores the tokens. r is the callback's request, or nil.
+func (f *Flow) exchange(
+	ctx context.Context, r *http.Request, l *login, code provider.Secret,
+) (*provider.Tokens, error) {
 	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
 		Code: code, RedirectURI: f.cfg.RedirectURI, CodeVerifier: l.verifier, Nonce: l.nonce,
 		Scope: l.scope, Audience: f.cfg.Audience, MaxAge: l.maxAge, Organization: l.params.Get("organization"),
@@ -134,7 +136,7 @@ func (f *Flow) repeat(ctx context.Context, l *login) (authorizationURL string, e
 	return l.url, nil
 }
 
-// putBack lets a login that was taken wait again, if anybody still waits for it. The mutex is held.
+// putBack lets a login that was taken wait again, if anybody still waits for it. The caller holds the lock.
 func (f *Flow) putBack(l *login) bool {
 	if l.waiters == 0 {
 		return false

@@ -124,7 +124,8 @@ func TestOtherBrowser(t *testing.T) {
 		"empty":           {{Name: cookie, Value: ""}},
 		"of another port": {{Name: "loopkey_1_login", Value: "mine"}},
 	} {
-		if w := call(t, f, query, cookies...); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "another browser") {
+		if w := call(t, f, query, cookies...); w.Code != http.StatusBadRequest ||
+			!strings.Contains(w.Body.String(), "another browser") {
 			t.Errorf("%s gets %d: %s", label, w.Code, w.Body)
 		}
 	}
@@ -230,7 +231,8 @@ func TestAgain(t *testing.T) {
 	p := begin(t, f, login.Request{CLI: true})
 	w := call(t, f, s.answer(t, p.URL))
 	next := w.Header().Get("Location")
-	if w.Code != http.StatusSeeOther || !strings.HasPrefix(next, s.tenant.Issuer()) || parameter(t, next, "state") == parameter(t, p.URL, "state") {
+	if w.Code != http.StatusSeeOther || !strings.HasPrefix(next, s.tenant.Issuer()) ||
+		parameter(t, next, "state") == parameter(t, p.URL, "state") {
 		t.Fatalf("got %d to %s", w.Code, next)
 	}
 	if w := call(t, f, s.answer(t, next)); !strings.HasPrefix(w.Header().Get("Location"), login.ResultPath) {
@@ -280,7 +282,8 @@ func TestTooLate(t *testing.T) {
 // Whatever a stranger sends, only the right state ends a login, and nothing he sends is markup.
 func FuzzCallback(f *testing.F) {
 	for _, seed := range []string{
-		"", "state=STATE", "state=STATE&error=access_denied&error_description=%3Cscript%3E", "state=STATE&state=STATE&code=x", "state=STATE;code=x",
+		"", "state=STATE", "state=STATE&error=access_denied&error_description=%3Cscript%3E",
+		"state=STATE&state=STATE&code=x", "state=STATE;code=x",
 		"state=%00&code=<script>", "state[]=STATE", "STATE=STATE", "state=STATE%20", "iss=x&state=STATE&error=%1b%5b31m",
 	} {
 		f.Add(seed)
@@ -302,7 +305,8 @@ func FuzzCallback(f *testing.F) {
 		cancel()
 		_, err := p.Wait(ended)
 		switch {
-		case right && (w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), login.ResultPath+"?id=") || errors.Is(err, context.Canceled)):
+		case right && (w.Code != http.StatusSeeOther ||
+			!strings.HasPrefix(w.Header().Get("Location"), login.ResultPath+"?id=") || errors.Is(err, context.Canceled)):
 			t.Errorf("%q: the right state gets %d to %q, and %v", query, w.Code, w.Header().Get("Location"), err)
 		case !right && (w.Code != http.StatusBadRequest || !errors.Is(err, context.Canceled)):
 			t.Errorf("%q: a stranger gets %d, and the login %v", query, w.Code, err)

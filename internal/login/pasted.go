@@ -12,10 +12,10 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// A response that does not come to Callback is text: what a user copied out of a browser's address bar, often on another
-// machine, and pasted into a terminal. It comes as terminals, chats and mails leave it: wrapped over lines, between
-// quotes or angle brackets, with a label before it, with https (some browsers change that), without a scheme, as the
-// query alone, or as the authorization code alone.
+// A response that does not come to Callback is text: what a user copied out of a browser's address bar, often on
+// another machine, and pasted into a terminal. It comes as terminals, chats and mails leave it: wrapped over lines,
+// between quotes or angle brackets, with a label before it, with https (some browsers change that), without a scheme,
+// as the query alone, or as the authorization code alone.
 
 const (
 	mostPasted = 64 << 10 // bytes of a pasted text
@@ -95,8 +95,8 @@ func (f *Flow) takeOnly(abort context.CancelFunc) *login {
 	return nil
 }
 
-// pastedResponses returns the responses that a text can stand for, the likeliest first. Which of them belongs to a login
-// is told by its state.
+// pastedResponses returns the responses that a text can stand for, the likeliest first. The state of a response tells
+// whether it belongs to a login.
 func (f *Flow) pastedResponses(text string) []url.Values {
 	var responses []url.Values
 	for _, form := range pastedForms(text) {
@@ -153,10 +153,12 @@ func (f *Flow) queryOf(form string) (query string, ok bool) {
 	return query, "/"+path == own.Path && slices.Contains(localurl.Authorities(localurl.Port(own)), host)
 }
 
-// pastedCode returns the authorization code that a text is, if it is one word that can be a code (RFC 6749, appendix A.11).
+// pastedCode returns the authorization code that a text is, if it is one word that can be a code (RFC 6749, appendix
+// A.11).
 func pastedCode(text string) (code string, ok bool) {
 	code = strings.Trim(strings.Join(strings.Fields(text), ""), "\"'`<>")
-	if len(code) < leastCode || len(code) > mostPasted || strings.Contains(code, "://") || strings.ContainsAny(code, "=&?") {
+	if len(code) < leastCode || len(code) > mostPasted || strings.Contains(code, "://") ||
+		strings.ContainsAny(code, "=&?") {
 		return "", false
 	}
 	return code, !strings.ContainsFunc(code, func(c rune) bool { return c <= ' ' || c > '~' })

@@ -139,7 +139,8 @@ func TestPasteCodeOfOne(t *testing.T) {
 }
 
 func FuzzPaste(f *testing.F) {
-	for _, seed := range []string{"", "x", base + login.CallbackPath + "?code=c&state=s", "?error=x&state=y", "&amp;code=1\n2&state=3", "\xff?state=%zz"} {
+	for _, seed := range []string{"", "x", base + login.CallbackPath + "?code=c&state=s", "?error=x&state=y",
+		"&amp;code=1\n2&state=3", "\xff?state=%zz"} {
 		f.Add(seed)
 	}
 	s := newScene(f)
