@@ -14,17 +14,17 @@ import (
 )
 
 // Guard returns a handler that calls next for a request of the logged-in user's browser and for no other. It can stand
-// in any mux, at any path, on any server, beside Handler, which has the login. It refuses, in this order:
+// in any mux and at any path, in the same server as Handler, which has the login. It refuses:
 //
 //   - a Host that is not localhost, 127.0.0.1 or [::1] with the port of Config.BaseURL (DNS rebinding);
-//   - what another user of this machine sends, where the system tells (on Linux), even with a cookie of ours;
-//   - what another origin's page makes the browser send, other ports of localhost included, unless it leads the user
-//     here by a link;
-//   - a browser that was not recognised, and every browser once the session has ended. A browser that navigates is sent
-//     to the login and comes back; any other client gets a 401.
+//   - what another origin's page makes the browser send, other ports of localhost included. Only a link to here is
+//     followed;
+//   - a browser that was not recognised, another user of this machine with the cookie of one that was (where the system
+//     tells, which is Linux), and every browser once the session has ended. A browser that navigates is sent to the
+//     login and comes back, any other client gets a 401.
 //
-// User returns who sent a request to next. Its responses are not cached and not embedded by other origins, unless it
-// sets Cache-Control or Cross-Origin-Resource-Policy; a Content-Security-Policy is its own to set.
+// For next, User returns the claims of the user. Browsers neither cache its responses nor let other origins embed them,
+// unless next sets Cache-Control or Cross-Origin-Resource-Policy. Guard sets no Content-Security-Policy.
 func (s *Server) Guard(next http.Handler) http.Handler {
 	return s.front(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, ok := s.visit(r)
@@ -42,7 +42,7 @@ func (s *Server) Guard(next http.Handler) http.Handler {
 
 type visitKey struct{}
 
-// User returns the claims of the user whose request Guard let through.
+// User returns the claims of the user whose request Guard let through. It returns false for any other request.
 func User(r *http.Request) (provider.Claims, bool) {
 	info, ok := guarded(r)
 	return info.Claims, ok

@@ -65,7 +65,7 @@ func usual(status int) Problem {
 		return Problem{
 			Title: "Something broke",
 			Why:   "loopkey could not make this page.",
-			Next:  "If it happens again, end loopkey serve and start it anew.",
+			Next:  "If it happens again, end this server and start it anew.",
 		}
 	case http.StatusBadGateway:
 		return Problem{
