@@ -19,7 +19,7 @@ internal/cli: internal/clock internal/config internal/environ internal/handoff i
 internal/clock:
 internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words provider
 internal/environ:
-internal/handoff: internal/localurl internal/login internal/private internal/wire keystore provider
+internal/handoff: internal/localurl internal/login internal/private internal/wire internal/wire/kinds
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
 internal/layout: internal/localhost internal/words
@@ -30,17 +30,18 @@ internal/login: internal/clock internal/localhost internal/localurl internal/wor
 internal/markdown:
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
-internal/sharedstore: internal/private internal/wire keystore
+internal/sharedstore: internal/private internal/wire internal/wire/kinds keystore
 internal/tenant:
 internal/terminal: internal/clock internal/words
 internal/upstream: internal/localhost internal/localurl internal/words provider session
 internal/wire: internal/words
+internal/wire/kinds: internal/wire keystore provider
 internal/words:
 keystore: internal/private internal/words
 keystore/keystoretest: keystore
 loopback: internal/clock internal/environ internal/localhost internal/localurl internal/login internal/words provider
 provider: internal/clock internal/localurl internal/private internal/words
-session: internal/clock internal/known internal/private internal/wire internal/words keystore provider
+session: internal/clock internal/known internal/private internal/wire internal/wire/kinds keystore provider
 webui: internal/clock internal/handoff internal/layout internal/localhost internal/localurl internal/login internal/pages internal/upstream internal/words provider session
 .: internal/cli
 internal/test/axe: internal/test/chromium internal/test/npm

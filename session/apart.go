@@ -43,7 +43,7 @@ func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state,
 	}
 	var re reply
 	if wire.Unmarshal(line, &re) == nil {
-		if err := kinds().Err(re.Failure); err != nil {
+		if err := failures().Err(re.Failure); err != nil {
 			return nil, err
 		}
 		if re.Session != nil {
@@ -67,7 +67,7 @@ func (s *Session) Renew(ctx context.Context, ordered []byte, tell func(reply []b
 
 // replyOf returns nil where it can't write the reply. The process that ordered the renewal takes that for a sudden end.
 func replyOf(st *state, err error) []byte {
-	re := reply{Header: kinds().Failed(err)}
+	re := reply{Header: failures().Failed(err)}
 	if err == nil {
 		record, err := st.encode()
 		if err != nil {

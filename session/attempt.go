@@ -44,7 +44,7 @@ func fingerprint(refreshToken string) string {
 func (s *Session) noteAttempt(st *state, failed error, usedUp bool) {
 	a := attempt{Token: fingerprint(st.RefreshToken), Began: s.cfg.Now()}
 	if failed != nil {
-		a.Ended, a.Failed = a.Began, &failure{kinds().Failure(failed), usedUp}
+		a.Ended, a.Failed = a.Began, &failure{failures().Failure(failed), usedUp}
 	}
 	if data, err := json.Marshal(a); err == nil {
 		_ = private.Replace(s.attemptFile(), data)
@@ -63,7 +63,7 @@ func (s *Session) afterAttempt(st *state, asked time.Time) error {
 		return nil //nolint:nilerr // nothing is known about this refresh token
 	}
 	if a.Failed != nil && a.Ended.After(asked) && !a.Ended.After(s.cfg.Now()) {
-		return kinds().Err(a.Failed.Failure)
+		return failures().Err(a.Failed.Failure)
 	}
 	if a.Failed == nil || a.Failed.MaybeSent {
 		s.cfg.Notice(s.named(ErrReplyLost))

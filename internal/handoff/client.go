@@ -112,7 +112,7 @@ func (t *talk) hear(ctx context.Context) (reply, error) {
 	case err != nil:
 		return reply{}, ErrEnded
 	}
-	return r, kinds().Err(r.Failure)
+	return r, failures().Err(r.Failure)
 }
 
 // hearSoon is hear for a reply that the server gives at once.

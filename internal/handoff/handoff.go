@@ -15,14 +15,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
-	"github.com/loopkey/loopkey/keystore"
-	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/internal/wire/kinds"
 )
 
 // A Host does what a terminal asks for. The server that holds the port is a Host, and Client is one on the terminal's
@@ -83,32 +83,14 @@ type reply struct {
 	Done bool   `json:"done,omitempty"`
 }
 
-// kinds are the errors that mean in the terminal what they mean in the server.
-func kinds() wire.Kinds {
-	return wire.Kinds{
+// failures are the errors that mean in the terminal what they mean in the server.
+func failures() wire.Kinds {
+	return slices.Concat(wire.Kinds{
 		wire.Sentinel("session", ErrOtherSession),
-		wire.Sentinel("untrusted", provider.ErrUntrusted),
-		wire.Sentinel("refused", provider.ErrRefused),
-		wire.Sentinel("unreachable", provider.ErrUnreachable),
-		wire.Sentinel("keystore", keystore.ErrUnavailable),
-		wire.Sentinel("corrupt", keystore.ErrCorrupt),
 		wire.Sentinel("timeout", login.ErrTimeout),
 		wire.Sentinel("forbidden", login.ErrForbidden),
-		wire.As[*keystore.UnavailableError]("unavailable"),
-		wire.Part("diagnosis", func(err error) (provider.Diagnosis, bool) {
-			d := provider.Diagnose(err)
-			return d, d != provider.Diagnosis{}
-		}, func(d provider.Diagnosis) error { return diagnosed(d) }),
-	}
+	}, kinds.Keystore(), kinds.Provider())
 }
-
-// A diagnosed is what the server's error knows about its cause, for provider.Diagnose.
-type diagnosed provider.Diagnosis
-
-func (d diagnosed) Error() string { return string(d.Reason) }
-
-// Diagnosis returns the diagnosis.
-func (d diagnosed) Diagnosis() provider.Diagnosis { return provider.Diagnosis(d) }
 
 // longestSocket is how long the path of a socket may be on every system, in bytes.
 const longestSocket = 103

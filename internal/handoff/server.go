@@ -45,12 +45,12 @@ func serve(ctx context.Context, conn net.Conn, session string, host Host) {
 	var q question
 	if err := wire.NewReader(conn, questionLimit).Read(&q); err != nil {
 		if errors.Is(err, wire.ErrVersion) {
-			send(reply{Header: kinds().Failed(err)})
+			send(reply{Header: failures().Failed(err)})
 		}
 		return
 	}
 	if q.Session != session {
-		send(reply{Header: kinds().Failed(ErrOtherSession)})
+		send(reply{Header: failures().Failed(ErrOtherSession)})
 		return
 	}
 	// The terminal says no more. Its end of the connection closes when it stops waiting.
@@ -76,5 +76,5 @@ func serve(ctx context.Context, conn net.Conn, session string, host Host) {
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return // one of the two ends stopped, which says nothing about what was asked for
 	}
-	send(reply{Header: kinds().Failed(err), Done: err == nil})
+	send(reply{Header: failures().Failed(err), Done: err == nil})
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
+	"github.com/loopkey/loopkey/internal/wire/kinds"
 	"github.com/loopkey/loopkey/keystore"
 )
 
@@ -40,15 +41,6 @@ type reply struct {
 	wire.Header
 	Head []byte `json:"head"`
 	Body []byte `json:"body"`
-}
-
-// kinds are the errors of a store.
-func kinds() wire.Kinds {
-	return wire.Kinds{
-		wire.Sentinel("not_found", keystore.ErrNotFound),
-		wire.Sentinel("corrupt", keystore.ErrCorrupt),
-		wire.As[*keystore.UnavailableError]("unavailable"),
-	}
 }
 
 // Serve replies for store on a Unix socket until ctx ends. Then it closes the listener and waits for the replies that
@@ -111,7 +103,7 @@ func serve(ctx context.Context, conn net.Conn, store keystore.Store) {
 	if err == nil {
 		r, err = perform(ctx, store, req)
 	}
-	_ = wire.Write(conn, &reply{Header: kinds().Failed(classified(err)), Head: r.Head, Body: r.Body})
+	_ = wire.Write(conn, &reply{Header: kinds.Keystore().Failed(classified(err)), Head: r.Head, Body: r.Body})
 }
 
 func perform(ctx context.Context, store keystore.Store, req request) (keystore.Record, error) {
@@ -194,7 +186,7 @@ func (r *remote) ask(ctx context.Context, req request) (keystore.Record, error) 
 	case err != nil:
 		return none, unavailable(keystore.ReasonFailed, "it went away, or its reply can't be read", nil)
 	}
-	return keystore.Record{Head: re.Head, Body: re.Body}, classified(kinds().Err(re.Failure))
+	return keystore.Record{Head: re.Head, Body: re.Body}, classified(kinds.Keystore().Err(re.Failure))
 }
 
 func (r *remote) gone(err error) error {

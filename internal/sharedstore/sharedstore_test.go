@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/wire"
+	"github.com/loopkey/loopkey/internal/wire/kinds"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/keystore/keystoretest"
 )
@@ -239,7 +240,7 @@ func FuzzSocket(f *testing.F) {
 		if wire.Unmarshal(line, &re) != nil {
 			return
 		}
-		err := classified(kinds().Err(re.Failure))
+		err := classified(kinds.Keystore().Err(re.Failure))
 		if err != nil && !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt) &&
 			!errors.Is(err, keystore.ErrUnavailable) {
 			t.Errorf("%q became %v", line, err)

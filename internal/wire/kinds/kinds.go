@@ -1,4 +1,6 @@
-package session
+// Package kinds lists the errors of the libraries that keep their meaning on the way between two loopkey processes. Their
+// names travel, so they must not change.
+package kinds
 
 import (
 	"github.com/loopkey/loopkey/internal/wire"
@@ -6,23 +8,24 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// kinds are the errors of a renewal that keep their meaning on the way from the process that made it.
-func kinds() wire.Kinds {
+// Keystore returns the kinds of a keystore's errors.
+func Keystore() wire.Kinds {
 	return wire.Kinds{
-		wire.Sentinel("not_logged_in", ErrNotLoggedIn),
-		wire.Sentinel("cannot_renew", ErrCannotRenew),
-		wire.Sentinel("refresh_refused", ErrRefreshRefused),
-		wire.Sentinel("no_refresh_token", ErrNoRefreshToken),
-		wire.Sentinel("expired", ErrExpired),
-		wire.Sentinel("locked", ErrLocked),
+		wire.Sentinel("not_found", keystore.ErrNotFound),
 		wire.Sentinel("keystore", keystore.ErrUnavailable),
 		wire.Sentinel("corrupt", keystore.ErrCorrupt),
+		wire.As[*keystore.UnavailableError]("unavailable"),
+	}
+}
+
+// Provider returns the kinds of a provider's errors. Of their details provider.Diagnose finds what it found before.
+func Provider() wire.Kinds {
+	return wire.Kinds{
 		wire.Sentinel("untrusted", provider.ErrUntrusted),
 		wire.Sentinel("audience", provider.ErrAudience),
 		wire.Sentinel("refused", provider.ErrRefused),
 		wire.Sentinel("unreachable", provider.ErrUnreachable),
 		wire.Sentinel("config", provider.ErrConfig),
-		wire.As[*keystore.UnavailableError]("unavailable"),
 		wire.Part("diagnosis", diagnosis, func(d provider.Diagnosis) error { return diagnosed(d) }),
 	}
 }
@@ -32,7 +35,7 @@ func diagnosis(err error) (provider.Diagnosis, bool) {
 	return d, d != provider.Diagnosis{}
 }
 
-// A diagnosed is the diagnosis of an error of the provider package, for provider.Diagnose to find.
+// A diagnosed is the diagnosis of an error in another process, for provider.Diagnose.
 type diagnosed provider.Diagnosis
 
 func (d diagnosed) Error() string { return string(d.Reason) }

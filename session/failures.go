@@ -1,0 +1,21 @@
+package session
+
+import (
+	"slices"
+
+	"github.com/loopkey/loopkey/internal/wire"
+	"github.com/loopkey/loopkey/internal/wire/kinds"
+)
+
+// failures are the errors of a renewal that keep their meaning on the way from the process that made it.
+func failures() wire.Kinds {
+	return slices.Concat(wire.Kinds{
+		wire.Sentinel("not_logged_in", ErrNotLoggedIn),
+		wire.Sentinel("cannot_renew", ErrCannotRenew),
+		wire.Sentinel("refresh_refused", ErrRefreshRefused),
+		wire.Sentinel("no_refresh_token", ErrNoRefreshToken),
+		wire.Sentinel("expired", ErrExpired),
+		wire.Sentinel("locked", ErrLocked),
+		wire.As[*ScopeError]("scope"),
+	}, kinds.Keystore(), kinds.Provider())
+}
