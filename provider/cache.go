@@ -21,9 +21,10 @@ type cached struct {
 // A diskCache holds discovery and keys of one issuer. They are no secret, but another user who could write the file
 // could name other keys. So it is read and written as a private file.
 type diskCache struct {
-	Issuer    string `json:"issuer"`
-	Discovery cached `json:"discovery"`
-	Keys      cached `json:"keys"`
+	Issuer       string `json:"issuer"`
+	DiscoveryURL string `json:"discovery_url,omitempty"`
+	Discovery    cached `json:"discovery"`
+	Keys         cached `json:"keys"`
 	// UnknownKey is when keys were last fetched for a signature that none of them had made. UnknownRenewed is the same,
 	// of the signatures that came from the token endpoint with a renewal.
 	UnknownKey     time.Time `json:"unknown_key,omitzero"`
@@ -35,7 +36,11 @@ type diskCache struct {
 }
 
 func (p *Provider) cachePath() string {
-	sum := sha256.Sum256([]byte(p.cfg.Issuer))
+	key := p.cfg.Issuer
+	if p.cfg.DiscoveryURL != "" {
+		key += "\x00" + p.cfg.DiscoveryURL
+	}
+	sum := sha256.Sum256([]byte(key))
 	return filepath.Join(p.cfg.CacheDir, hex.EncodeToString(sum[:])+".json")
 }
 
@@ -44,13 +49,14 @@ func (p *Provider) cache() *diskCache {
 	if p.cached != nil {
 		return p.cached
 	}
-	p.cached = &diskCache{Issuer: p.cfg.Issuer}
+	p.cached = &diskCache{Issuer: p.cfg.Issuer, DiscoveryURL: p.cfg.DiscoveryURL}
 	if p.cfg.CacheDir == "" {
 		return p.cached
 	}
 	var c diskCache
 	raw, err := private.Read(p.cachePath(), 4*bodyLimit)
-	if err == nil && json.Unmarshal(raw, &c) == nil && c.Issuer == p.cfg.Issuer {
+	if err == nil && json.Unmarshal(raw, &c) == nil && c.Issuer == p.cfg.Issuer &&
+		c.DiscoveryURL == p.cfg.DiscoveryURL {
 		p.cached = &c
 	}
 	return p.cached

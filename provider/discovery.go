@@ -188,7 +188,7 @@ func (p *Provider) expireDiscovery() {
 
 // discover fetches discovery and keeps it. The caller holds the mutex.
 func (p *Provider) discover(ctx context.Context) (*metadata, error) {
-	target := strings.TrimSuffix(p.cfg.Issuer, "/") + "/.well-known/openid-configuration"
+	target := cmp.Or(p.cfg.DiscoveryURL, strings.TrimSuffix(p.cfg.Issuer, "/")+"/.well-known/openid-configuration")
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: issuer: %w", ErrConfig, err)

@@ -65,6 +65,7 @@ import (
 // Config names a provider and a client that is registered there.
 type Config struct {
 	Issuer            string           // required; compared to the letter with what the provider writes
+	DiscoveryURL      string           // of the metadata, where it is not under the issuer, whom it has to name; "": it is
 	ClientID          string           // required
 	ClientSecret      Secret           // zero: a public client, which PKCE alone protects
 	Auth0             bool             // the issuer is an Auth0 tenant; implied by a host under auth0.com
@@ -102,6 +103,9 @@ func New(cfg Config) (*Provider, error) {
 	case u.Scheme != "https" && (u.Scheme != "http" || !localurl.IsLoopback(u.Hostname())):
 		return nil, fmt.Errorf("%w: issuer %q must be https (http is for loopback hosts alone)",
 			ErrConfig, words.Printable(cfg.Issuer))
+	case cfg.DiscoveryURL != "" && !usableDiscoveryURL(cfg.DiscoveryURL):
+		return nil, fmt.Errorf("%w: discovery URL %q must be https (http is for loopback hosts alone)",
+			ErrConfig, words.Printable(cfg.DiscoveryURL))
 	case cfg.ClientID == "":
 		return nil, fmt.Errorf("%w: no client ID", ErrConfig)
 	}
@@ -131,6 +135,15 @@ func New(cfg Config) (*Provider, error) {
 		p.redact(url.QueryEscape(cfg.ClientID) + ":" + url.QueryEscape(secret)) // as in an Authorization header
 	}
 	return p, nil
+}
+
+// usableDiscoveryURL reports whether metadata may be fetched at a URL. It may have a query: Azure B2C's have.
+func usableDiscoveryURL(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.User != nil || strings.Contains(raw, "#") {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && localurl.IsLoopback(u.Hostname())
 }
 
 // now returns the time by the clock on the wall.

@@ -18,6 +18,7 @@ import (
 // Options are for Open. Issuer and ClientID are required; the zero value of the rest is what most programs want.
 type Options struct {
 	Issuer, ClientID string
+	DiscoveryURL     string          // of the metadata, where it is not under the issuer
 	ClientSecret     provider.Secret // zero: a public client
 	Auth0            bool            // the issuer is an Auth0 tenant under a domain of its own
 	Profile          string          // tells apart the sessions of one client; "": default
@@ -47,8 +48,14 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		return nil, fmt.Errorf("%w: there is no folder for the session's lock: set %s",
 			provider.ErrConfig, private.HomeVariable())
 	}
+	if app == loopkey && o.DiscoveryURL == "" {
+		noted := known.Client{Profile: profile, Issuer: o.Issuer, ClientID: o.ClientID}
+		if k, ok := known.Recall(stateDir, noted.Name()); ok {
+			o.DiscoveryURL = k.DiscoveryURL
+		}
+	}
 	p, err := provider.New(provider.Config{
-		Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Auth0: o.Auth0,
+		Issuer: o.Issuer, DiscoveryURL: o.DiscoveryURL, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Auth0: o.Auth0,
 		CacheDir: cmp.Or(o.CacheDir, folders.Cache), HTTPClient: o.HTTPClient, Now: o.Now,
 	})
 	if err != nil {
@@ -61,7 +68,8 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		cfg.Store = keystore.Keychain(keystore.KeychainOptions{Service: app})
 		if app == loopkey {
 			cfg.Known = known.Client{
-				Profile: profile, Issuer: p.Issuer(), ClientID: p.ClientID(), Auth0: o.Auth0, Keystore: "keychain",
+				Profile: profile, Issuer: p.Issuer(), DiscoveryURL: o.DiscoveryURL,
+				ClientID: p.ClientID(), Auth0: o.Auth0, Keystore: "keychain",
 			}
 		}
 	}

@@ -57,6 +57,9 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	if err := cfg.Complete(); err != nil {
 		return nil, err
 	}
+	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
+		cfg.RememberDiscovery(k)
+	}
 	secret, err := cfg.ClientSecret()
 	if err != nil {
 		return nil, err
@@ -87,7 +90,7 @@ func (e *errand) open(
 ) (*provider.Provider, keystore.Store, error) {
 	p, err := provider.New(provider.Config{
 		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: provider.NewSecret(e.ClientSecret),
-		Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
+		DiscoveryURL: e.DiscoveryURL, Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
 	})
 	if err != nil {
 		return nil, nil, err

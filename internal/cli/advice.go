@@ -67,7 +67,7 @@ func advices() []advice {
 		{provider.ReasonRefreshRefused, "if it goes on like that, run loopkey login", ""},
 		{provider.ReasonPushRequired, "this client has to push its requests: run loopkey login again, which does", ""},
 		{provider.ReasonDeviceCodeExpired, "run loopkey login --device again", ""},
-		{provider.ReasonDiscoveryUnavailable, "check --issuer (or --domain)", ""},
+		{provider.ReasonDiscoveryUnavailable, "check --issuer (or --domain); where the metadata is not under the issuer, --discovery-url says where", ""},
 		{provider.ReasonIssuerName, "if it is the right one, use --issuer {issuer}", ""},
 		{provider.ReasonIssuerMissing, "check --issuer", ""},
 		{provider.ReasonOtherClient, "check --client-id", ""},

@@ -13,6 +13,19 @@ import (
 
 // The checks of the settings' values. Their errors go on from the value: it "holds no scope".
 
+// checkDiscoveryURL allows what an issuer may be, and a query.
+func checkDiscoveryURL(v value) error {
+	withoutQuery, _, _ := strings.Cut(v.text, "?")
+	switch err := checkIssuer(withoutQuery); {
+	case errors.Is(err, errPlain):
+		return err
+	case err != nil || strings.ContainsFunc(v.text, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }):
+		return errors.New("is no address of a provider's metadata, such as " +
+			"https://login.example.com/tenant/.well-known/openid-configuration")
+	}
+	return nil
+}
+
 // checkClientID allows printable ASCII (RFC 6749, appendix A.1).
 func checkClientID(v value) error {
 	return checkCharacters(v.text, "client ID", func(r rune) bool { return r < 0x7f })

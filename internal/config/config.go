@@ -73,6 +73,11 @@ func Load(in Input) (*Config, error) {
 	for i := range settings {
 		c.choose(&settings[i], layers...)
 	}
+	// One in a profile belongs to the issuer that the profile names.
+	if named, _, _, _ := issuerOf(profile); c.values["discovery-url"].from == fromProfile && named != "" && named != c.Issuer {
+		c.DiscoveryURL = ""
+		delete(c.values, "discovery-url")
+	}
 	if c.StateDir == "" || c.CacheDir == "" {
 		return nil, fmt.Errorf("%w: loopkey has no place for its files: set %s", ErrInvalid, private.HomeVariable())
 	}
@@ -148,6 +153,10 @@ func (c *Config) Remember(earlier known.Client) {
 		c.secret = nil
 		delete(c.values, "client-secret")
 	}
+	if c.Issuer != "" && c.Issuer != earlier.Issuer {
+		c.DiscoveryURL = "" // it is another issuer's
+		delete(c.values, "discovery-url")
+	}
 	lastLogin := func(text string) value { return value{text: text, from: fromLastLogin, origin: "the last login"} }
 	c.Issuer, c.ClientID, c.Auth0 = earlier.Issuer, earlier.ClientID, earlier.Auth0
 	c.values["issuer"], c.values["client-id"] = lastLogin(c.Issuer), lastLogin(c.ClientID)
@@ -163,6 +172,14 @@ func (c *Config) Remember(earlier known.Client) {
 			c.values[s.name] = lastLogin(text)
 			s.set(c, text)
 		}
+	}
+}
+
+// RememberDiscovery takes the discovery URL of an earlier login of the same client, unless another one is configured.
+func (c *Config) RememberDiscovery(earlier known.Client) {
+	if c.DiscoveryURL == "" && earlier.DiscoveryURL != "" && c.Name() == earlier.Name() {
+		c.DiscoveryURL = earlier.DiscoveryURL
+		c.values["discovery-url"] = value{text: c.DiscoveryURL, from: fromLastLogin, origin: "the last login"}
 	}
 }
 

@@ -83,6 +83,13 @@ var settings = []setting{
 		defaultValue: localurl.Default, check: checkBaseURL,
 		remembered: func(k known.Client) string { return k.BaseURL },
 	},
+	{ // never in ./.env: it says who vouches for the keys of an issuer that may have a session already
+		name: "discovery-url", variables: []string{"LOOPKEY_DISCOVERY_URL"}, key: "discovery_url",
+		flag:       Flag{Value: "URL", Usage: "where the provider's metadata is, if not under the issuer"},
+		set:        func(c *Config, text string) { c.DiscoveryURL = text },
+		check:      checkDiscoveryURL,
+		remembered: func(k known.Client) string { return k.DiscoveryURL },
+	},
 	{
 		name: "profile", variables: []string{"LOOPKEY_PROFILE"},
 		flag: Flag{

@@ -22,6 +22,7 @@ type Client struct {
 	Profile           string `json:"profile"`
 	Issuer            string `json:"issuer"`
 	ClientID          string `json:"client_id"`
+	DiscoveryURL      string `json:"discovery_url,omitempty"`      // of the metadata, where it is not under the issuer
 	Auth0             bool   `json:"auth0,omitempty"`              // the issuer is an Auth0 tenant
 	AudienceParameter string `json:"audience_parameter,omitempty"` // audience or resource; "": as Auth0 says
 	Keystore          string `json:"keystore,omitempty"`           // keychain, file, or socket:PATH
