@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -75,10 +76,11 @@ token whenever they ask.`,
 		Example: `  loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3
   curl -H "$(loopkey token -o header)" https://api.example.com/
   loopkey demo`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          knownCommand,
-		Version:       version(),
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		Args:                       knownCommand,
+		Version:                    version(),
+		SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -93,7 +95,42 @@ token whenever they ask.`,
 	})
 	a.configFlags(root.PersistentFlags())
 	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.demo(), a.version(), a.renew())
+	root.SetHelpCommand(help(root))
+	root.InitDefaultCompletionCmd(a.args...)
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" { // cobra shows its help for a shell that it does not know
+			cmd.Args, cmd.RunE = knownShell, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
+}
+
+// help is cobra's help command, but that a command that does not exist is an error.
+func help(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return knownCommand(root, args)
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
+}
+
+// knownShell refuses a shell that there is no completion for.
+func knownShell(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var shells []string
+	for _, shell := range cmd.Commands() {
+		shells = append(shells, shell.Name())
+	}
+	return fmt.Errorf("%w: there is no completion for %q: there are %s", errUsage, args[0], strings.Join(shells, ", "))
 }
 
 // knownCommand refuses a command that loopkey does not have, and names one that may have been meant.

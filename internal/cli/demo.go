@@ -113,7 +113,7 @@ func (d *demo) play(ctx context.Context) error {
 				stop(err)
 			}
 		})
-	})
+	}, "The demo is at its end, and nothing of it is left. loopkey login makes a real login.")
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}

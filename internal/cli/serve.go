@@ -73,5 +73,5 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	}
 	return a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {
 		a.showServer(ctx, cfg, server.OneTimeURL(), f.noBrowser)
-	})
+	}, "Stopped serving. The session stays: loopkey status shows it, loopkey logout ends it.")
 }

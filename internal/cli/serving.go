@@ -31,9 +31,11 @@ func (a *app) webUI(acc *account) webui.Config {
 	}
 }
 
-// serveUntilEnd serves the web UI, and terminals that ask, until ctx ends. It calls show when requests can come.
+// serveUntilEnd serves the web UI, and terminals that ask, until ctx ends, which is no error: Ctrl-C is how a server
+// is ended. It calls show when requests can come, and says farewell at the end.
 func (a *app) serveUntilEnd(
 	ctx context.Context, acc *account, server *webui.Server, listener *localhost.Listener, show func(context.Context),
+	farewell string,
 ) error {
 	defer listener.Close()
 	if err := private.Dir(acc.config.StateDir); err != nil {
@@ -65,7 +67,8 @@ func (a *app) serveUntilEnd(
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return errInterrupted
+	a.say("%s", farewell)
+	return nil
 }
 
 // openRunning opens the loopkey serve that holds the port. Where another program holds it, it returns taken.
