@@ -15,7 +15,7 @@ const module = "github.com/loopkey/loopkey/"
 // session, keystore, then token or page. A room may import those that stand
 // behind it, and no other of ours. A new arrow is a decision, so it is made here.
 const mayImport = `
-internal/cli: internal/clock internal/config internal/environ internal/handoff internal/keystores internal/known internal/localhost internal/login internal/private internal/sharedstore internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
+internal/cli: internal/clock internal/config internal/environ internal/handoff internal/keystores internal/known internal/localhost internal/localurl internal/login internal/private internal/sharedstore internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
 internal/clock:
 internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words provider
 internal/environ:

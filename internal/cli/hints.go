@@ -1,25 +1,25 @@
 package cli
 
 import (
-	"net/url"
 	"os"
 	"strings"
 
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
 // sayHowToReach tells a person whose browser may be on another machine how the provider's response can get to this one.
 func (a *app) sayHowToReach(baseURL string) {
-	port := "80"
-	if u, err := url.Parse(baseURL); err == nil && u.Port() != "" {
-		port = u.Port()
+	port := 80
+	if u, err := localurl.ParseBase(baseURL); err == nil {
+		port = localurl.Port(u)
 	}
 	switch {
 	case a.lookup("SSH_CONNECTION") != "" || a.lookup("SSH_TTY") != "":
 		a.say("This is an SSH session. If your browser is on your own machine, run there first:\n"+
-			"  ssh -L %s:localhost:%s %s\nor paste here the URL that the browser ends up at.", port, port, a.sshTarget())
+			"  ssh -L %d:localhost:%d %s\nor paste here the URL that the browser ends up at.", port, port, a.sshTarget())
 	case a.inContainer():
-		a.say("This is a container. Forward port %s of it to your machine (dev containers: forwardPorts),\n"+
+		a.say("This is a container. Forward port %d of it to your machine (dev containers: forwardPorts),\n"+
 			"or paste here the URL that the browser ends up at.", port)
 	}
 }
