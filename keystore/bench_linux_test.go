@@ -18,7 +18,7 @@ func BenchmarkKeychain(b *testing.B) {
 	b.Run("split", func(b *testing.B) {
 		benchmark(b, func() Store { return Keychain(KeychainOptions{MaxEntry: 2400}) })
 	})
-	b.Run("trial", func(b *testing.B) { // what a renewal pays to know that its answer can be kept
+	b.Run("reserve", func(b *testing.B) { // what a renewal pays to know that its response can be stored
 		store := Keychain(KeychainOptions{}).(Reserver)
 		for b.Loop() {
 			if _, err := store.Reserve(b.Context(), "bench"); err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// benchmark reads a session of 8 KB, as most commands do.
+// benchmark reads a session of 8 KB.
 func benchmark(b *testing.B, store func() Store) {
 	s := store()
 	if err := s.Save(b.Context(), "me", sized("x", 8<<10)); err != nil {
@@ -32,7 +32,7 @@ func benchmark(b *testing.B, store func() Store) {
 
 func BenchmarkMemory(b *testing.B) { benchmark(b, Memory) }
 
-// BenchmarkFile reads with a store that has read nothing before, as a process does.
+// BenchmarkFile reads with a store that has read nothing yet, like a process that has just started.
 func BenchmarkFile(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "sessions")
 	if err := File(dir, secretly("right")).Save(b.Context(), "me", sized("x", 8<<10)); err != nil {

@@ -13,24 +13,24 @@ import (
 	"testing"
 )
 
-// passphrases answers with the given ones in turn, the last for ever, and counts.
+// passphrases returns the given ones one after the other, then always the last, and counts its calls.
 type passphrases struct {
-	answers  []string
+	all      []string
 	asked    int
 	confirms int
 }
 
 func (p *passphrases) ask(_ context.Context, confirm bool) (string, error) {
-	i := min(p.asked, len(p.answers)-1)
+	i := min(p.asked, len(p.all)-1)
 	p.asked++
 	if confirm {
 		p.confirms++
 	}
-	return p.answers[i], nil
+	return p.all[i], nil
 }
 
 func secretly(s string) func(context.Context, bool) (string, error) {
-	return (&passphrases{answers: []string{s}}).ask
+	return (&passphrases{all: []string{s}}).ask
 }
 
 func saved(t *testing.T, names ...string) (dir string) {
@@ -48,7 +48,7 @@ func saved(t *testing.T, names ...string) (dir string) {
 func TestFilePassphrase(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	p := &passphrases{answers: []string{"right"}}
+	p := &passphrases{all: []string{"right"}}
 	dir := filepath.Join(t.TempDir(), "sessions")
 	s := File(dir, p.ask)
 	if _, err := s.Load(ctx, "me"); !errors.Is(err, ErrNotFound) || p.asked != 0 {
@@ -66,12 +66,12 @@ func TestFilePassphrase(t *testing.T) {
 		t.Errorf("asked %d times, %d of them twice", p.asked, p.confirms)
 	}
 
-	p = &passphrases{answers: []string{"right"}}
+	p = &passphrases{all: []string{"right"}}
 	if err := File(dir, p.ask).Save(ctx, "you", sized("b", 10)); err != nil || p.asked != 1 || p.confirms != 0 {
 		t.Errorf("a second file: asked %d times, %d of them twice, %v", p.asked, p.confirms, err)
 	}
 
-	p = &passphrases{answers: []string{"wrong", "right"}}
+	p = &passphrases{all: []string{"wrong", "right"}}
 	s = File(dir, p.ask)
 	for _, op := range []func() error{
 		func() error { _, err := s.Load(ctx, "me"); return err },
@@ -88,7 +88,7 @@ func TestFilePassphrase(t *testing.T) {
 		t.Errorf("the right one after a wrong one: %v", err)
 	}
 
-	for _, name := range []string{"me", "third"} { // over a file of before, and beside it
+	for _, name := range []string{"me", "third"} { // in place of the file, and beside it
 		err := File(dir, secretly("wrong")).Save(ctx, name, sized("c", 10))
 		if !errors.Is(err, ErrUnavailable) {
 			t.Errorf("Save(%s) with a wrong passphrase: %v", name, err)
@@ -139,7 +139,7 @@ func TestFileDamaged(t *testing.T) {
 	}
 }
 
-// A crash leaves the temporary file at most.
+// A crash leaves nothing but the temporary file.
 func TestFileCrash(t *testing.T) {
 	t.Parallel()
 	dir := saved(t, "me")
@@ -221,7 +221,7 @@ func TestFileEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// What was reserved is used by the next Save, and nothing is left of it otherwise.
+// The next Save uses what was reserved. Without a Save nothing is left of it.
 func TestFileReserve(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sessions")

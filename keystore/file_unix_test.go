@@ -84,7 +84,7 @@ func TestFileRefuses(t *testing.T) {
 	}
 }
 
-// What stands in the temporary file's place is replaced, not followed.
+// A link in the temporary file's place is replaced, not followed.
 func TestFileTemporaryIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	dir := saved(t, "me")
@@ -103,7 +103,7 @@ func TestFileTemporaryIsNotFollowed(t *testing.T) {
 	}
 }
 
-// A write that fails leaves the session of before.
+// A write that fails leaves the old session.
 func TestFileCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(t *testing.T, dir string) error{

@@ -23,7 +23,7 @@ type Record struct {
 	Body []byte // the rest, needed to renew the session or to describe it
 }
 
-// A Store keeps records by name. A name has 1 to 128 characters of [A-Za-z0-9._-]. All who write a record hold the lock
+// A Store keeps records by name. A name has 1 to 128 characters of [A-Za-z0-9._-]. Writers of a record hold the lock
 // of its session; readers need no lock.
 //
 // Every call is bounded in time, by ctx and by the store's own limit. Its errors wrap ErrNotFound, ErrUnavailable or

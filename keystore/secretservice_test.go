@@ -26,8 +26,8 @@ import (
 	"github.com/loopkey/loopkey/keystore/keystoretest"
 )
 
-// These tests use the real Secret Service. go-keyring keeps one connection a
-// process, so whatever uses it is a child: this test binary again.
+// These tests use the real Secret Service. go-keyring keeps one connection for each process, so each test runs what uses
+// go-keyring in a child process, which is this test binary again.
 
 const (
 	childTask   = "KEYSTORE_TEST_CHILD"
@@ -49,7 +49,7 @@ func child(t *testing.T, task string, limit time.Duration, env ...string) result
 	return childBetween(t, task, limit, nil, env...)
 }
 
-// childBetween does the same, and calls between when the child says that it has given up.
+// childBetween does what child does, and calls between when the child says that it has given up.
 func childBetween(t *testing.T, task string, limit time.Duration, between func(), env ...string) result {
 	t.Helper()
 	self, err := os.Executable()
@@ -195,7 +195,8 @@ func TestSecretServiceKeepsFromProcessToProcess(t *testing.T) {
 	}
 }
 
-// What is deleted between a reader's search and its reading is not there; the keychain is.
+// An item that is deleted after a reader has found it is not there any more. That does not mean that the keychain can't
+// be used.
 func TestReadsBesideDeletes(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)
@@ -210,7 +211,7 @@ func TestReadsBesideDeletes(t *testing.T) {
 	running.Wait()
 }
 
-// Two programs with services of their own have keychains of their own.
+// Services keep their entries apart.
 func TestServices(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)
@@ -267,7 +268,7 @@ func TestDeleteWithDuplicates(t *testing.T) {
 	}
 }
 
-// Each way in which a keychain can't be used has its words and its limit.
+// Each way in which a keychain can't be used has its words and its reason, and is found out in time.
 func TestKeychainCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	const short = 300 * time.Millisecond
@@ -351,7 +352,7 @@ func TestKeychainCannotBeUsed(t *testing.T) {
 	}
 }
 
-// A write that was given up is not done later, behind the back of whoever holds the lock then.
+// A write that was given up is not done later, when another process holds the lock.
 func TestAbandonedSaveIsNotDoneLater(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)
@@ -362,7 +363,7 @@ func TestAbandonedSaveIsNotDoneLater(t *testing.T) {
 	}
 }
 
-// go-keyring dereferences nil when the bus goes away while it waits for a prompt.
+// go-keyring dereferences nil when the D-Bus session ends while a prompt is open.
 func TestBusGoesAwayWhileADialogIsOpen(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)
@@ -426,9 +427,8 @@ func hangUp(l net.Listener) {
 	}
 }
 
-// prompter stands in for the desktop's dialog, which gnome-keyring opens through
-// the bus: it is dismissed, or stays open for ever. The channel tells when it is
-// open, and is closed with the bus.
+// prompter stands in for the desktop's dialog, which gnome-keyring opens through D-Bus. The dialog is dismissed, or stays
+// open for ever. The channel says when a dialog is open, and is closed with the bus.
 func prompter(t *testing.T, k *secretservice.Keychain, dismiss bool) (open chan struct{}) {
 	t.Helper()
 	conn := k.Connect(t)
@@ -436,7 +436,7 @@ func prompter(t *testing.T, k *secretservice.Keychain, dismiss bool) (open chan 
 		t.Fatal(err)
 	}
 	calls := make(chan *dbus.Message, 16)
-	conn.Eavesdrop(calls) // raw, for the answer must go out before what follows it
+	conn.Eavesdrop(calls) // raw, because the reply must be sent before what follows it
 	open = make(chan struct{}, 16)
 	go func() {
 		defer close(open)

@@ -16,8 +16,8 @@ import (
 
 var errCrash = errors.New("crashed")
 
-// drawer is a keychain with the rules of the strictest: short entries, valid
-// UTF-8, no NUL. It crashes at the step it is told to.
+// A drawer is a keychain with the rules of the strictest platform: short entries, valid UTF-8, no NUL. It can crash at any
+// write.
 type drawer struct {
 	t       testing.TB
 	max     int
@@ -171,7 +171,7 @@ func TestSplitCounts(t *testing.T) {
 	}
 }
 
-// whole returns a reader that may see only the given records, nil for none.
+// whole returns a reader that fails if it sees another record than those allowed. nil allows that there is none.
 func whole(t *testing.T, s split, allowed ...*Record) func(string) {
 	return func(op string) {
 		t.Helper()
@@ -190,8 +190,7 @@ func whole(t *testing.T, s split, allowed ...*Record) func(string) {
 	}
 }
 
-// A crash before or after every single write; then another writer, which may
-// crash at every single write too; then one that does not.
+// A writer crashes before or after each of its writes. Then a second writer does the same. Then a third one does not crash.
 func TestSplitSurvivesCrashes(t *testing.T) {
 	t.Parallel()
 	older, old, next, last := sized("older", 900), sized("old", 1500), sized("next", 700), sized("last", 400)
@@ -253,8 +252,8 @@ func TestSplitSurvivesCrashes(t *testing.T) {
 	}
 }
 
-// crashes runs step once for every write it makes, crashing before and after it,
-// with a reader between all writes, and calls then with what is left.
+// crashes runs step for each write that step makes, with a crash before or after that write and a reader between all
+// writes. It calls then with what is left.
 func crashes(
 	t *testing.T, start *drawer, step func(context.Context, split) error, then func(*drawer), allowed ...*Record,
 ) {
@@ -281,7 +280,7 @@ func crashes(
 	}
 }
 
-// clean fails if there is an entry that the head does not count.
+// clean fails if there is an entry that the record's head does not name.
 func clean(t *testing.T, d *drawer) {
 	t.Helper()
 	h, err := decodeHead(d.entries["me"])
@@ -386,7 +385,7 @@ func TestSplitReportsDamage(t *testing.T) {
 
 func ptr[T any](v T) *T { return &v }
 
-// An entry that can't be removed stays on the list until it can.
+// An entry that can't be removed is remembered until it can be.
 func TestSplitRemembersWhatItCouldNotSweep(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

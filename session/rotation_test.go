@@ -22,18 +22,18 @@ func TestRotationOutlivesLies(t *testing.T) {
 		return func(m map[string]any) { m[name] = value }
 	}
 	for name, c := range map[string]struct {
-		idToken, answer func(map[string]any)
-		keys            int // the status of the key set; 0: honest
-		want            error
+		idToken, response func(map[string]any)
+		keys              int // the status of the key set; 0: honest
+		want              error
 	}{
 		"another person":    {idToken: set("sub", "mallory"), want: provider.ErrSubject},
 		"another issuer":    {idToken: set("iss", "https://mallory.example.com"), want: provider.ErrIssuer},
 		"another client":    {idToken: set("aud", "mallory"), want: provider.ErrAudience},
 		"of the future":     {idToken: set("iat", time.Now().Add(time.Hour).Unix()), want: provider.ErrIssuedAt},
-		"no ID token":       {answer: set("id_token", "opaque"), want: provider.ErrMalformed},
-		"no Bearer":         {answer: set("token_type", "DPoP"), want: provider.ErrTokenType},
-		"no access token":   {answer: set("access_token", ""), want: provider.ErrMalformed},
-		"an expiry past":    {answer: set("expires_in", -1), want: provider.ErrExpired},
+		"no ID token":       {response: set("id_token", "opaque"), want: provider.ErrMalformed},
+		"no Bearer":         {response: set("token_type", "DPoP"), want: provider.ErrTokenType},
+		"no access token":   {response: set("access_token", ""), want: provider.ErrMalformed},
+		"an expiry past":    {response: set("expires_in", -1), want: provider.ErrExpired},
 		"keys not there":    {keys: http.StatusNotFound, want: provider.ErrRefused},
 		"keys out of reach": {keys: http.StatusServiceUnavailable, want: provider.ErrUnreachable},
 	} {
@@ -47,7 +47,7 @@ func TestRotationOutlivesLies(t *testing.T) {
 					}
 				}
 			}
-			s := newScene(t, tenant.Config{Rotate: true, OnIDToken: lie(c.idToken), OnTokenResponse: lie(c.answer),
+			s := newScene(t, tenant.Config{Rotate: true, OnIDToken: lie(c.idToken), OnTokenResponse: lie(c.response),
 				Intercept: func(endpoint string, w http.ResponseWriter, _ *http.Request) bool {
 					if endpoint != "keys" || c.keys == 0 || !lying.Load() {
 						return false
@@ -99,12 +99,12 @@ func TestUnprovenRefreshToken(t *testing.T) {
 				claims["sub"] = "mallory"
 			}
 		},
-		OnTokenResponse: func(answer map[string]any) {
+		OnTokenResponse: func(response map[string]any) {
 			switch mood.Load() {
 			case silent:
-				delete(answer, "id_token")
+				delete(response, "id_token")
 			case crooked:
-				answer["token_type"] = "DPoP"
+				response["token_type"] = "DPoP"
 			}
 		}})
 	s.login("")

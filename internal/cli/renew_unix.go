@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// apart gives a process a session of its own, so that neither the terminal's signals
-// nor those to our process group reach it.
+// apart gives a process a session of its own, so that neither the terminal's signals nor those to this process's group
+// reach it.
 func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// executable is this very program, even if its file was replaced meanwhile.
+// executable returns a path of this very program, even where its file has been replaced since it started.
 func executable() (string, error) {
 	if runtime.GOOS == "linux" {
 		if _, err := os.Stat("/proc/self/exe"); err == nil {

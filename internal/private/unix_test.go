@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Another user's link does not choose which folder of ours is closed; our own may lead anywhere.
+// Another user's link does not choose which folder is closed. The user's own link may lead anywhere.
 func TestDirIsALink(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -38,7 +38,10 @@ func TestDirIsALink(t *testing.T) {
 			if statErr != nil {
 				t.Fatal(statErr)
 			}
-			want := map[bool]os.FileMode{true: 0o755, false: 0o700}[c.refused]
+			want := os.FileMode(0o700)
+			if c.refused {
+				want = 0o755
+			}
 			if (err != nil) != c.refused || info.Mode().Perm() != want {
 				t.Errorf("%v, and the folder has mode %v", err, info.Mode())
 			}
@@ -49,7 +52,7 @@ func TestDirIsALink(t *testing.T) {
 	}
 }
 
-// What a killed process left is swept when the same file is written next, and nothing else is.
+// Temporary files that a killed process left are removed when the same file is written again, and no other file is.
 func TestReplaceSweeps(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -79,10 +82,10 @@ func TestReplaceSweeps(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, shared := range []bool{true, false} {
+		for _, mode := range []os.FileMode{0o777 | os.ModeSticky, 0o700} {
+			shared := mode != 0o700
 			lay()
-			mode := map[bool]os.FileMode{true: 0o1777, false: 0o700}[shared]
-			if err := os.Chmod(dir, mode&0o777|map[bool]os.FileMode{true: os.ModeSticky}[shared]); err != nil {
+			if err := os.Chmod(dir, mode); err != nil {
 				t.Fatal(err)
 			}
 			if err := Replace(target, []byte("content")); err != nil {
@@ -98,7 +101,7 @@ func TestReplaceSweeps(t *testing.T) {
 	}
 }
 
-// Where others can rename, what lies there is not kept.
+// A folder in which others can rename does not keep its files.
 func TestKeeps(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")

@@ -30,7 +30,7 @@ func sized(mark string, n int) keystore.Record {
 	return keystore.Record{Head: []byte(`{"mark":"` + mark + `"}`), Body: []byte(strings.Repeat(mark, n))}
 }
 
-// socketDir is short: a socket's path has 104 bytes at most.
+// socketDir returns a folder with a short name: a socket's path has 104 bytes at most.
 func socketDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "loopkey") //nolint:usetesting // t.TempDir is too long for a socket
@@ -68,7 +68,7 @@ func served(t testing.TB, s keystore.Store) (path string) {
 	return path
 }
 
-// failing answers every call with its error.
+// failing returns its error from every call.
 type failing struct{ err error }
 
 func (f failing) Head(context.Context, string) (keystore.Record, error) {
@@ -127,7 +127,7 @@ func TestSocketWithoutServer(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	rude := func(answer string) string {
+	rude := func(reply string) string {
 		path := filepath.Join(socketDir(t), "s")
 		l := listen(t, path)
 		go func() {
@@ -137,7 +137,7 @@ func TestSocketWithoutServer(t *testing.T) {
 					return
 				}
 				_, _ = bufio.NewReader(conn).ReadString('\n')
-				_, _ = io.WriteString(conn, answer)
+				_, _ = io.WriteString(conn, reply)
 				_ = conn.Close()
 			}
 		}()
