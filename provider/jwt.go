@@ -40,6 +40,16 @@ func joseHeader(raw string) (h header) {
 	return h
 }
 
+// joseMembers returns the members of a JWT's header, or nil if it can't be decoded.
+func joseMembers(raw string) (members map[string]json.RawMessage) {
+	first, _, _ := strings.Cut(raw, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(first)
+	if err != nil || json.Unmarshal(decoded, &members) != nil {
+		return nil
+	}
+	return members
+}
+
 // decodeClaims decodes a JWT's payload and verifies nothing.
 func decodeClaims(raw string) (Claims, error) {
 	parts := strings.Split(raw, ".")

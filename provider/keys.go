@@ -43,6 +43,10 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) (payload []byt
 }
 
 func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
+	// A JWT's payload is encoded (RFC 7797, section 7), and no extension that "crit" could demand is known here.
+	if h := joseMembers(jwt); h["b64"] != nil || h["crit"] != nil {
+		return nil, malformed("the token's header has b64 or crit, which no signature that is believed here has")
+	}
 	var algorithms []jose.SignatureAlgorithm
 	for _, alg := range k.algorithms {
 		algorithms = append(algorithms, jose.SignatureAlgorithm(alg))
@@ -213,11 +217,9 @@ func parseKeys(raw []byte) ([]jose.JSONWebKey, error) {
 	}
 	var keys []jose.JSONWebKey
 	for _, one := range set.Keys[:min(len(set.Keys), mostKeys)] {
-		var key jose.JSONWebKey
-		if json.Unmarshal(one, &key) != nil || !key.Valid() || !key.IsPublic() || key.Use != "" && key.Use != "sig" {
-			continue
+		if key, ok := parseKey(one); ok {
+			keys = append(keys, key)
 		}
-		keys = append(keys, key)
 	}
 	return slices.Clip(keys), nil
 }

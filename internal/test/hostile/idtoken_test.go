@@ -1,6 +1,11 @@
 package hostile
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +116,13 @@ func TestIDToken(t *testing.T) {
 		"crit_unknown": {
 			lies: Lies{Header: func(h map[string]any) { h["crit"], h["new"] = []any{"new"}, true }}, words: "sign",
 		},
+		"payload_not_encoded": {lies: Lies{ // a JWS (RFC 7797) that is no JWT, by the provider's own key
+			Header: func(h map[string]any) { h["crit"], h["b64"] = []any{"b64"}, false }, Sign: signUnencoded,
+		}, words: "b64"},
+		"payload_encoded_and_said_so": {lies: Lies{
+			Header: func(h map[string]any) { h["crit"], h["b64"] = []any{"b64"}, true },
+		}, words: "b64"},
+		"b64_without_crit": {lies: Lies{Header: set("b64", false)}, words: "b64"},
 		"key_in_the_token": {lies: Lies{
 			Header: func(h map[string]any) { h["jwk"] = forge.OtherRS256().Public() }, Sign: forge.OtherRS256().Sign,
 		},
@@ -208,4 +220,18 @@ func TestIDTokenAccepted(t *testing.T) {
 			}
 		}},
 	})
+}
+
+// signUnencoded signs the payload as RFC 7797 has it: the signature is over the claims as they are.
+func signUnencoded(header, claims map[string]any) string {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	digest := sha256.Sum256([]byte(forge.Encode(header) + "." + string(payload)))
+	signature, err := forge.RS256().Private.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		panic(err)
+	}
+	return forge.Encode(header) + "." + forge.Encode(claims) + "." + base64.RawURLEncoding.EncodeToString(signature)
 }

@@ -34,6 +34,9 @@ func TestKeySets(t *testing.T) {
 		"html":                 {more: responded(200, html, "<p>"), words: "key set"},
 		"empty":                {more: responded(200, "application/json", ""), words: "key set"},
 		"not_found":            {more: responded(404, html, "<p>no"), words: "keys"},
+		"not_to_verify_with":   {lies: first(set("key_ops", []any{"encrypt"})), words: "signature"},
+		"private":              {lies: first(set("d", "AQAB")), words: "signature"},
+		"exponent_of_one":      {lies: first(set("e", "AQ")), words: "signature"},
 		"for_encryption_alone": {lies: first(set("use", "enc")), words: "signature"},
 		"of_another_algorithm": {lies: first(set("alg", "PS256")), words: "signature"},
 		"kid_unknown": {
@@ -62,6 +65,9 @@ func TestKeySets(t *testing.T) {
 func TestKeySetsAccepted(t *testing.T) {
 	t.Parallel()
 	one := map[string]int{Keys: 1, Token: 1}
+	first := func(change func(key map[string]any)) Lies {
+		return Lies{Keys: func(set map[string]any) { change(set["keys"].([]any)[0].(map[string]any)) }}
+	}
 	broken := []any{
 		map[string]any{"kty": "RSA", "kid": "rsa-1"}, map[string]any{"kty": "oct", "k": "aw", "kid": "rsa-1"},
 		map[string]any{"kty": "new"}, "no key", 7, nil, []any{},
@@ -94,6 +100,13 @@ func TestKeySetsAccepted(t *testing.T) {
 			delete(key, "alg")
 			delete(key, "use")
 		}}, requests: one},
+		"what_the_signature_does_not_need": {lies: first(func(key map[string]any) {
+			key["x5t"] = "5D:AF:10:9B:7C:C8:00"
+			key["x5t#S256"], key["x5u"], key["ext"], key["iat"] = "nothing", 7, "true", "2026"
+			key["x5c"] = []any{"-----BEGIN CERTIFICATE-----\nMIIC\n"}
+			key["e"] = key["e"].(string) + "="
+			key["key_ops"] = []any{"verify"}
+		}), requests: one},
 		"jwk_set_content_type": {more: func(w *world) {
 			w.On(Keys, func(rw http.ResponseWriter, _ *http.Request) bool {
 				rw.Header().Set("Content-Type", "application/jwk-set+json")
