@@ -200,6 +200,9 @@ func (s *Server) visitorName(r *http.Request) (string, bool) {
 
 // advice returns what the user can do about an error as a sentence, or "".
 func (s *Server) advice(err error) string {
+	if err == nil {
+		return ""
+	}
 	text := words.Sentence(s.cfg.Advice(err))
 	if text == "" || strings.HasSuffix(text, "?") {
 		return text
