@@ -19,18 +19,20 @@ type forgery struct {
 	twice    bool // go-oidc finds it too
 }
 
-// Each check finds its forgeries, and no other check finds them: the one that is left out lets through its own
-// forgeries and those of no other. So no check is without effect, and none is made twice.
+// TestEachIDTokenCheck leaves out one check after another. The list then lets through the forgeries of that check,
+// and no others. So no check is without effect, and none is made twice.
 func TestEachIDTokenCheck(t *testing.T) {
 	t.Parallel()
 	p := known(t)
 	login := idTokenExpectation{nonce: "n", accessToken: NewSecret("access"), maxAge: time.Minute, organization: "org_1"}
 	first := idTokenExpectation{
-		renewed: true, nonce: "n", accessToken: NewSecret("access"), subject: "ada", authTime: fuzzClock(), organization: "org_1",
+		renewed: true, nonce: "n", accessToken: NewSecret("access"),
+		subject: "ada", authTime: fuzzClock(), organization: "org_1",
 	}
 	honest := func(change ...func(map[string]any)) map[string]any {
 		claims := knownClaims(map[string]any{
-			"nonce": "n", "azp": fakeClient, "auth_time": fuzzClock().Unix(), "at_hash": fuzzKey.AccessTokenHash("access"), "org_id": "org_1",
+			"nonce": "n", "azp": fakeClient, "auth_time": fuzzClock().Unix(),
+			"at_hash": fuzzKey.AccessTokenHash("access"), "org_id": "org_1",
 		})
 		for _, c := range change {
 			c(claims)
@@ -87,7 +89,7 @@ func TestEachIDTokenCheck(t *testing.T) {
 	}, login, first)
 }
 
-// The same for logout tokens.
+// TestEachLogoutTokenCheck does the same for logout tokens.
 func TestEachLogoutTokenCheck(t *testing.T) {
 	t.Parallel()
 	p := known(t)
@@ -135,8 +137,12 @@ func TestEachLogoutTokenCheck(t *testing.T) {
 	}, none)
 }
 
-// eachCheck leaves out one check after another.
-func eachCheck(t *testing.T, checks []check, forgeries []forgery, honest string, candidate func(forgery) *candidate, wants ...idTokenExpectation) {
+// eachCheck leaves out one check after another. candidate returns what the checks look at, for a forgery; the honest
+// token passes them all with each of wants.
+func eachCheck(
+	t *testing.T, checks []check, forgeries []forgery,
+	honest string, candidate func(forgery) *candidate, wants ...idTokenExpectation,
+) {
 	t.Helper()
 	for _, want := range wants {
 		if err := candidate(forgery{token: honest, want: want}).pass(checks); err != nil {

@@ -109,7 +109,7 @@ func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (
 		left := d.Expiry.Sub(p.now())
 		if err := wait(ctx, min(interval, max(left, 0))); err != nil {
 			if failed != nil {
-				return nil, fmt.Errorf("%w (the last answer: %w)", err, failed)
+				return nil, fmt.Errorf("%w (the last poll: %w)", err, failed)
 			}
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -23,47 +24,54 @@ const fuzzIssuer = "https://provider.example.com"
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// What fuzzing begins with is the same in every process, or they would not understand each other's
-// findings: a key and a clock that are always the same.
-var fuzzKey = forge.Key{Algorithm: "EdDSA", ID: "e1", Private: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+// The key and the clock are the same in every process, so that what one fuzzing process found means the same to
+// another.
+var fuzzKey = forge.Key{
+	Algorithm: "EdDSA", ID: "e1", Private: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
+}
 
 func fuzzClock() time.Time { return time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC) }
 
-// known is a provider that knows discovery and keys, and can ask nobody.
+// known returns a provider that has discovery and keys in its cache, and can send no request.
 func known(tb testing.TB) *Provider {
 	tb.Helper()
-	p, err := New(Config{Issuer: fuzzIssuer, ClientID: fakeClient, Now: fuzzClock, HTTPClient: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
-		return nil, errors.New("nobody is asked")
-	})}})
+	nobody := roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("no request is sent") })
+	p, err := New(Config{
+		Issuer: fuzzIssuer, ClientID: fakeClient, Now: fuzzClock, HTTPClient: &http.Client{Transport: nobody},
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	discovery := must(json.Marshal(map[string]any{
+		"issuer": fuzzIssuer, "authorization_endpoint": "https://x/a", "token_endpoint": "https://x/t",
+		"jwks_uri": "https://x/k", "authorization_response_iss_parameter_supported": true,
+		"id_token_signing_alg_values_supported": []string{"EdDSA", "RS256"},
+	}))
+	keys := must(json.Marshal(forge.KeySet(fuzzKey.Public())))
 	p.cached = &diskCache{
-		Issuer: fuzzIssuer,
-		Discovery: cached{Raw: json.RawMessage(`{"issuer":"` + fuzzIssuer + `","authorization_endpoint":"https://x/a","token_endpoint":"https://x/t","jwks_uri":"https://x/k",
-			"authorization_response_iss_parameter_supported":true,"id_token_signing_alg_values_supported":["EdDSA","RS256"]}`),
-			Fetched: fuzzClock(), MaxAge: mostFresh},
-		Keys:       cached{Raw: must(json.Marshal(forge.KeySet(fuzzKey.Public()))), Fetched: fuzzClock(), MaxAge: mostFresh},
-		UnknownKey: fuzzClock(), // as after the first garbage: nobody is asked again
+		Issuer:     fuzzIssuer,
+		Discovery:  cached{Raw: discovery, Fetched: fuzzClock(), MaxAge: mostFresh},
+		Keys:       cached{Raw: keys, Fetched: fuzzClock(), MaxAge: mostFresh},
+		UnknownKey: fuzzClock(), // as after a first made-up key ID: then the keys are not fetched again at once
 	}
 	p.keysTried = fuzzClock()
 	return p
 }
 
+// knownClaims returns the claims of an honest token of the known provider, with more.
 func knownClaims(more map[string]any) map[string]any {
 	now := fuzzClock().Unix()
 	c := map[string]any{"iss": fuzzIssuer, "aud": fakeClient, "sub": "ada", "iat": now, "exp": now + 3600}
-	for name, value := range more {
-		c[name] = value
-	}
+	maps.Copy(c, more)
 	return c
 }
 
-// Discovery that is believed names our issuer, and endpoints that are https alone.
+// FuzzDiscovery: discovery that is believed names the configured issuer, and only https endpoints.
 func FuzzDiscovery(f *testing.F) {
 	p := known(f)
 	f.Add([]byte(p.cached.Discovery.Raw))
-	f.Add([]byte(`{"issuer":"` + fuzzIssuer + `","authorization_endpoint":"http://x","token_endpoint":"https://u@x","jwks_uri":"//x"}`))
+	f.Add([]byte(`{"issuer":"` + fuzzIssuer + `","authorization_endpoint":"http://x",` +
+		`"token_endpoint":"https://u@x","jwks_uri":"//x"}`))
 	f.Add([]byte(`{"Issuer":"` + fuzzIssuer + `","issuer":null,"id_token_signing_alg_values_supported":["none","HS256"]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m, err := p.parseMetadata(raw)
@@ -76,8 +84,14 @@ func FuzzDiscovery(f *testing.F) {
 		if m.Issuer != fuzzIssuer || len(m.algorithms()) == 0 {
 			t.Errorf("believed: %+v", m)
 		}
-		for _, endpoint := range []string{m.AuthorizationEndpoint, m.TokenEndpoint, m.JWKSURI, m.UserInfoEndpoint, m.RevocationEndpoint, m.EndSessionEndpoint, m.DeviceEndpoint, m.PAREndpoint} {
-			if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil) {
+		for _, endpoint := range []string{
+			m.AuthorizationEndpoint, m.TokenEndpoint, m.JWKSURI, m.UserInfoEndpoint, m.RevocationEndpoint,
+			m.EndSessionEndpoint, m.DeviceEndpoint, m.PAREndpoint,
+		} {
+			if endpoint == "" {
+				continue
+			}
+			if u, err := url.Parse(endpoint); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
 				t.Errorf("endpoint %q", endpoint)
 			}
 		}
@@ -89,7 +103,7 @@ func FuzzDiscovery(f *testing.F) {
 	})
 }
 
-// No key set makes a secret, private or weak key verify anything, and none a token that nobody signed.
+// FuzzKeys: no key set makes a secret, private or weak key verify anything, or verifies a token without a signature.
 func FuzzKeys(f *testing.F) {
 	p := known(f)
 	f.Add([]byte(p.cached.Keys.Raw))
@@ -118,12 +132,14 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-// A token answer that passes holds a Bearer token that can be put in a header, and no expiry that lies past.
+// FuzzTokenAnswer: a token response that passes holds a Bearer token that can be put in a header, and an expiry no
+// later than that of the token.
 func FuzzTokenAnswer(f *testing.F) {
 	p := known(f)
 	for _, seed := range []string{
 		`{"access_token":"a","token_type":"bearer","expires_in":3600,"refresh_token":"r","scope":"openid"}`,
-		`{"access_token":"a\n","token_type":"Bearer","expires_in":-1}`, `{"access_token":"a.e30.b","token_type":"Bearer","expires_in":"1e9","scope":["a"]}`,
+		`{"access_token":"a\n","token_type":"Bearer","expires_in":-1}`,
+		`{"access_token":"a.e30.b","token_type":"Bearer","expires_in":"1e9","scope":["a"]}`,
 		`{"access_token":"a","access_token":"b","Access_Token":"c","token_type":"DPoP","refresh_expires_in":{}}`,
 	} {
 		f.Add([]byte(seed))
@@ -141,8 +157,10 @@ func FuzzTokenAnswer(f *testing.F) {
 			return
 		}
 		for _, token := range []Secret{tokens.AccessToken, tokens.RefreshToken} {
-			if strings.ContainsFunc(token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) || len(token.Reveal()) > maxToken {
-				t.Errorf("token %q", token.Reveal())
+			value := token.Reveal()
+			odd := strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' })
+			if odd || len(value) > maxToken {
+				t.Errorf("token %q", value)
 			}
 		}
 		if tokens.TokenType != "Bearer" || tokens.AccessToken.IsZero() {
@@ -154,12 +172,13 @@ func FuzzTokenAnswer(f *testing.F) {
 	})
 }
 
-// A code comes out of a callback only if it is the one code there, the answer is our
-// issuer's, and there is no error; nothing that can steer a terminal comes out at all.
+// FuzzCallback: a code comes out of a callback only if it is the only one, the response is from the configured
+// issuer, and there is no error. No text that can steer a terminal comes out.
 func FuzzCallback(f *testing.F) {
 	p := known(f)
 	for _, seed := range []string{
-		"code=c&iss=https%3A%2F%2Fprovider.example.com&state=s", "code=c", "code=a&code=b&iss=x", "error=access_denied&error_description=%1b[31m&iss=https%3A%2F%2Fprovider.example.com",
+		"code=c&iss=https%3A%2F%2Fprovider.example.com&state=s", "code=c", "code=a&code=b&iss=x",
+		"error=access_denied&error_description=%1b[31m&iss=https%3A%2F%2Fprovider.example.com",
 		"error=&code=c&iss=https%3A%2F%2Fprovider.example.com", "%zz", "iss&iss",
 	} {
 		f.Add(seed)
@@ -170,7 +189,9 @@ func FuzzCallback(f *testing.F) {
 			return
 		}
 		code, err := p.CheckResponse(t.Context(), q)
-		if err == nil && (len(q["code"]) != 1 || code.Reveal() != q.Get("code") || code.IsZero() || len(q["iss"]) != 1 || q.Get("iss") != fuzzIssuer || q.Has("error")) {
+		theCode := len(q["code"]) == 1 && code.Reveal() == q.Get("code") && !code.IsZero()
+		fromUs := len(q["iss"]) == 1 && q.Get("iss") == fuzzIssuer
+		if err == nil && (!theCode || !fromUs || q.Has("error")) {
 			t.Errorf("a code out of %q", raw)
 		}
 		if err != nil {
@@ -186,7 +207,7 @@ func FuzzCallback(f *testing.F) {
 	})
 }
 
-// UserInfo that is signed is believed only with a signature of the provider's.
+// FuzzUserInfo: a signed UserInfo response is believed only with a signature by the provider's key.
 func FuzzUserInfo(f *testing.F) {
 	p := known(f)
 	good := fuzzKey.Token(knownClaims(nil))
@@ -196,25 +217,30 @@ func FuzzUserInfo(f *testing.F) {
 	f.Add("", []byte("null"))
 	m := must(p.parseMetadata(p.cached.Discovery.Raw))
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
-		claims, err := p.userInfo(t.Context(), m, &response{status: 200, header: http.Header{"Content-Type": {kind}}, body: body})
+		resp := &response{status: 200, header: http.Header{"Content-Type": {kind}}, body: body}
+		claims, err := p.userInfo(t.Context(), m, resp)
 		if (claims == nil) == (err == nil) {
 			t.Errorf("%v, %v", claims, err)
 		}
 		if iss, ok := claims["iss"]; ok && iss != fuzzIssuer {
 			t.Errorf("issuer %v", iss)
 		}
-		if kind == "application/jwt" && err == nil && !strings.HasPrefix(strings.TrimSpace(string(body)), good[:strings.LastIndex(good, ".")]) {
+		isGood := strings.HasPrefix(strings.TrimSpace(string(body)), good[:strings.LastIndex(good, ".")])
+		if kind == "application/jwt" && err == nil && !isGood {
 			t.Errorf("%q was believed", body)
 		}
 	})
 }
 
-// A logout token is believed only with a signature of the provider's: no change of a good one passes.
+// FuzzLogoutToken: a logout token is believed only with a signature by the provider's key, and unchanged.
 func FuzzLogoutToken(f *testing.F) {
 	p := known(f)
 	event := map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}
 	good := fuzzKey.Token(knownClaims(map[string]any{"jti": "1", "events": event}))
-	for _, seed := range []string{good, good + "A", strings.Replace(good, ".", "..", 1), "a.e30.b", "", strings.ToLower(good), fuzzKey.Token(knownClaims(nil))} {
+	for _, seed := range []string{
+		good, good + "A", strings.Replace(good, ".", "..", 1), "a.e30.b", "", strings.ToLower(good),
+		fuzzKey.Token(knownClaims(nil)),
+	} {
 		f.Add(seed)
 	}
 	signature := good[:strings.LastIndex(good, ".")]
@@ -232,14 +258,18 @@ func FuzzLogoutToken(f *testing.F) {
 	})
 }
 
-// An ID token is believed only with a signature of the provider's: no change of a good one passes.
+// FuzzIDToken: an ID token is believed only with a signature by the provider's key, and unchanged.
 func FuzzIDToken(f *testing.F) {
 	p := known(f)
 	m := must(p.parseMetadata(p.cached.Discovery.Raw))
-	good := fuzzKey.Token(knownClaims(map[string]any{"nonce": "n", "aud": []string{fakeClient, "api"}, "azp": fakeClient, "auth_time": fuzzClock().Unix()}))
+	good := fuzzKey.Token(knownClaims(map[string]any{
+		"nonce": "n", "aud": []string{fakeClient, "api"}, "azp": fakeClient, "auth_time": fuzzClock().Unix(),
+	}))
+	secret := string(fuzzKey.Private.Public().(ed25519.PublicKey))
 	forged := []string{
-		good, good + "A", strings.ToLower(good), strings.Replace(good, ".", "..", 1), "a.e30.b", "", fuzzKey.Token(knownClaims(map[string]any{"nonce": "m"})),
-		forge.HS256(string(fuzzKey.Private.Public().(ed25519.PublicKey))).Named("e1").Token(knownClaims(map[string]any{"nonce": "n"})),
+		good, good + "A", strings.ToLower(good), strings.Replace(good, ".", "..", 1), "a.e30.b", "",
+		fuzzKey.Token(knownClaims(map[string]any{"nonce": "m"})),
+		forge.HS256(secret).Named("e1").Token(knownClaims(map[string]any{"nonce": "n"})),
 		forge.Encode(map[string]any{"alg": "none"}) + good[strings.Index(good, "."):],
 	}
 	for _, seed := range forged {
@@ -260,10 +290,14 @@ func FuzzIDToken(f *testing.F) {
 	})
 }
 
-// Whatever lies in the cache, what is believed of it is discovery of our issuer and public keys.
+// FuzzCache: whatever the cache holds, only discovery of the configured issuer and public keys are taken from it.
 func FuzzCache(f *testing.F) {
 	whole := must(json.Marshal(known(f).cached))
-	for _, seed := range []string{string(whole), string(whole[:len(whole)/2]), strings.ReplaceAll(string(whole), fuzzIssuer, "https://mallory.example.com"), "{}", "null", `{"issuer":"` + fuzzIssuer + `","discovery":{"raw":7}}`} {
+	for _, seed := range []string{
+		string(whole), string(whole[:len(whole)/2]),
+		strings.ReplaceAll(string(whole), fuzzIssuer, "https://mallory.example.com"),
+		"{}", "null", `{"issuer":"` + fuzzIssuer + `","discovery":{"raw":7}}`,
+	} {
 		f.Add([]byte(seed))
 	}
 	dir := filepath.Join(f.TempDir(), "cache")
@@ -275,7 +309,7 @@ func FuzzCache(f *testing.F) {
 		}
 		m, err := p.metadata(t.Context(), forLogin)
 		if err != nil {
-			if !errors.Is(err, ErrUnreachable) { // it is fetched anew, and nobody is there
+			if !errors.Is(err, ErrUnreachable) { // discovery is fetched anew, in vain
 				t.Errorf("%v", err)
 			}
 			return
@@ -292,6 +326,7 @@ func FuzzCache(f *testing.F) {
 	})
 }
 
+// BenchmarkVerifyIDToken measures the verification of an ID token with a cached RSA key.
 func BenchmarkVerifyIDToken(b *testing.B) {
 	p := known(b)
 	m := must(p.parseMetadata(p.cached.Discovery.Raw))
@@ -304,7 +339,7 @@ func BenchmarkVerifyIDToken(b *testing.B) {
 	}
 }
 
-// What a renewal pays to know where to go: a file read, and discovery parsed.
+// BenchmarkCacheLoad measures how a renewal learns its endpoints: it reads a file and parses discovery.
 func BenchmarkCacheLoad(b *testing.B) {
 	cfg := Config{Issuer: fuzzIssuer, ClientID: fakeClient, CacheDir: b.TempDir()}
 	first := must(New(cfg))

@@ -35,7 +35,8 @@ func ada() tenant.Person {
 func start(t testing.TB, cfg tenant.Config) *tenant.Tenant {
 	t.Helper()
 	cfg.Clients = append(cfg.Clients, tenant.Client{
-		ID: clientID, RedirectURIs: []string{redirect}, PostLogoutRedirectURIs: []string{"http://localhost:3000"}, Audiences: []string{api},
+		ID: clientID, RedirectURIs: []string{redirect}, PostLogoutRedirectURIs: []string{"http://localhost:3000"},
+		Audiences: []string{api},
 	})
 	cfg.Users = []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada Lovelace", Password: "x"}}
 	started, err := tenant.Start(t.Context(), cfg)
@@ -59,7 +60,7 @@ func connect(t testing.TB, at *tenant.Tenant, change ...func(*provider.Config)) 
 	return p
 }
 
-// visit goes through the tenant's pages and returns the answer's parameters.
+// visit goes through the tenant's pages and returns the parameters of the authorization response.
 func visit(t testing.TB, p *provider.Provider, audience string) url.Values {
 	t.Helper()
 	sum := sha256.Sum256([]byte(verifier))
@@ -88,7 +89,8 @@ func login(t testing.TB, p *provider.Provider, audience string) (*provider.Token
 		return nil, err
 	}
 	return p.Exchange(t.Context(), provider.CodeExchange{
-		Code: code, RedirectURI: redirect, CodeVerifier: provider.NewSecret(verifier), Nonce: nonce, Scope: scope, Audience: audience,
+		Code: code, RedirectURI: redirect, CodeVerifier: provider.NewSecret(verifier), Nonce: nonce,
+		Scope: scope, Audience: audience,
 	})
 }
 
@@ -101,6 +103,7 @@ func mustLogin(t testing.TB, p *provider.Provider, audience string) *provider.To
 	return tokens
 }
 
+// TestLoginAndRenewal logs in and renews with every algorithm of the tenant.
 func TestLoginAndRenewal(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
@@ -124,9 +127,10 @@ func TestLoginAndRenewal(t *testing.T) {
 			if renewed.RefreshToken.Reveal() == tokens.RefreshToken.Reveal() || renewed.Claims.Subject() != "ada" {
 				t.Error("the renewal brought no new refresh token, or another person")
 			}
-			// What was used once is refused, and the family with it.
+			// A refresh token that is used a second time is refused, and so are those that came after it.
 			for _, old := range []provider.Secret{tokens.RefreshToken, renewed.RefreshToken} {
-				if _, err := p.Refresh(t.Context(), provider.RefreshRequest{RefreshToken: old, Subject: "ada"}); !errors.Is(err, provider.ErrInvalidGrant) {
+				_, err := p.Refresh(t.Context(), provider.RefreshRequest{RefreshToken: old, Subject: "ada"})
+				if !errors.Is(err, provider.ErrInvalidGrant) {
 					t.Errorf("a used refresh token gets %v", err)
 				}
 			}
@@ -134,7 +138,8 @@ func TestLoginAndRenewal(t *testing.T) {
 	}
 }
 
-// Every ID token that is wrong in one way, and the check that finds it.
+// TestForgedIDTokens logs in with ID tokens that the tenant signs with one claim changed, and names the check that
+// finds each.
 func TestForgedIDTokens(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -148,32 +153,36 @@ func TestForgedIDTokens(t *testing.T) {
 		change func(map[string]any)
 		want   error
 	}{
-		"untouched":                      {func(map[string]any) {}, nil},
-		"issuer of another":              {set("iss", "https://mallory.example.com/"), provider.ErrIssuer},
-		"issuer missing":                 {drop("iss"), provider.ErrIssuer},
-		"issuer with a slash more":       {func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" }, provider.ErrIssuer},
-		"audience of another":            {set("aud", "mallory"), provider.ErrAudience},
-		"audience missing":               {drop("aud"), provider.ErrAudience},
-		"audience empty":                 {set("aud", []string{}), provider.ErrAudience},
-		"several audiences without azp":  {set("aud", []string{clientID, "other"}), provider.ErrAuthorizedParty},
-		"several audiences, azp another": {func(c map[string]any) { c["aud"], c["azp"] = []string{clientID, "other"}, "other" }, provider.ErrAuthorizedParty},
-		"several audiences, azp ours":    {func(c map[string]any) { c["aud"], c["azp"] = []string{clientID, "other"}, clientID }, nil},
-		"azp another":                    {set("azp", "other"), provider.ErrAuthorizedParty},
-		"azp not a string":               {set("azp", 7), provider.ErrAuthorizedParty},
-		"nonce missing":                  {drop("nonce"), provider.ErrNonce},
-		"nonce of another login":         {set("nonce", "another"), provider.ErrNonce},
-		"expired":                        {set("exp", now.Add(-2*time.Minute).Unix()), provider.ErrExpired},
-		"expiry missing":                 {drop("exp"), provider.ErrExpired},
-		"expired within the leeway":      {set("exp", now.Add(-20*time.Second).Unix()), nil},
-		"issued-at missing":              {drop("iat"), provider.ErrIssuedAt},
-		"issued far in the future":       {set("iat", now.Add(10*time.Minute).Unix()), provider.ErrIssuedAt},
-		"issued a little in the future":  {set("iat", now.Add(30*time.Second).Unix()), nil},
-		"subject missing":                {drop("sub"), provider.ErrSubject},
-		"subject empty":                  {set("sub", ""), provider.ErrSubject},
-		"subject endless":                {set("sub", strings.Repeat("a", 256)), provider.ErrSubject},
-		"hash of another access token":   {set("at_hash", "AAAAAAAAAAAAAAAAAAAAAA"), provider.ErrAccessTokenHash},
-		"hash not a string":              {set("at_hash", 1), provider.ErrMalformed},
-		"hash missing":                   {drop("at_hash"), nil},
+		"untouched":                     {func(map[string]any) {}, nil},
+		"issuer of another":             {set("iss", "https://mallory.example.com/"), provider.ErrIssuer},
+		"issuer missing":                {drop("iss"), provider.ErrIssuer},
+		"issuer with a slash more":      {func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" }, provider.ErrIssuer},
+		"audience of another":           {set("aud", "mallory"), provider.ErrAudience},
+		"audience missing":              {drop("aud"), provider.ErrAudience},
+		"audience empty":                {set("aud", []string{}), provider.ErrAudience},
+		"several audiences without azp": {set("aud", []string{clientID, "other"}), provider.ErrAuthorizedParty},
+		"several audiences, azp another": {
+			func(c map[string]any) { c["aud"], c["azp"] = []string{clientID, "other"}, "other" }, provider.ErrAuthorizedParty,
+		},
+		"several audiences, azp ours": {
+			func(c map[string]any) { c["aud"], c["azp"] = []string{clientID, "other"}, clientID }, nil,
+		},
+		"azp another":                   {set("azp", "other"), provider.ErrAuthorizedParty},
+		"azp not a string":              {set("azp", 7), provider.ErrAuthorizedParty},
+		"nonce missing":                 {drop("nonce"), provider.ErrNonce},
+		"nonce of another login":        {set("nonce", "another"), provider.ErrNonce},
+		"expired":                       {set("exp", now.Add(-2*time.Minute).Unix()), provider.ErrExpired},
+		"expiry missing":                {drop("exp"), provider.ErrExpired},
+		"expired within the leeway":     {set("exp", now.Add(-20*time.Second).Unix()), nil},
+		"issued-at missing":             {drop("iat"), provider.ErrIssuedAt},
+		"issued far in the future":      {set("iat", now.Add(10*time.Minute).Unix()), provider.ErrIssuedAt},
+		"issued a little in the future": {set("iat", now.Add(30*time.Second).Unix()), nil},
+		"subject missing":               {drop("sub"), provider.ErrSubject},
+		"subject empty":                 {set("sub", ""), provider.ErrSubject},
+		"subject endless":               {set("sub", strings.Repeat("a", 256)), provider.ErrSubject},
+		"hash of another access token":  {set("at_hash", "AAAAAAAAAAAAAAAAAAAAAA"), provider.ErrAccessTokenHash},
+		"hash not a string":             {set("at_hash", 1), provider.ErrMalformed},
+		"hash missing":                  {drop("at_hash"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -192,13 +201,15 @@ func TestForgedIDTokens(t *testing.T) {
 	}
 }
 
-// Signatures that nobody at the provider made.
+// TestForgedSignatures logs in with token responses that a third party changed.
 func TestForgedSignatures(t *testing.T) {
 	t.Parallel()
 	mallory := forge.OtherRS256().Named("unknown")
 	const secret = "a client secret that is long enough for HMAC"
 	resign := func(key forge.Key) func(map[string]any) {
-		return func(answer map[string]any) { answer["id_token"] = key.Token(forge.Claims(answer["id_token"].(string))) }
+		return func(response map[string]any) {
+			response["id_token"] = key.Token(forge.Claims(response["id_token"].(string)))
+		}
 	}
 	for name, forged := range map[string]struct {
 		change func(map[string]any)
@@ -220,7 +231,9 @@ func TestForgedSignatures(t *testing.T) {
 			}
 			a["id_token"] = string(token)
 		}, provider.ErrSignature},
-		"two parts":                   {func(a map[string]any) { a["id_token"] = "eyJhbGciOiJSUzI1NiJ9.e30" }, provider.ErrMalformed},
+		"two parts": {
+			func(a map[string]any) { a["id_token"] = "eyJhbGciOiJSUzI1NiJ9.e30" }, provider.ErrMalformed,
+		},
 		"none at all":                 {func(a map[string]any) { delete(a, "id_token") }, provider.ErrMalformed},
 		"no access token":             {func(a map[string]any) { delete(a, "access_token") }, provider.ErrMalformed},
 		"control character":           {func(a map[string]any) { a["access_token"] = "a\x1b[31m" }, provider.ErrMalformed},
@@ -250,12 +263,12 @@ func TestForgedSignatures(t *testing.T) {
 	}
 }
 
-// RFC 9207, and what else a callback may carry.
+// TestCheckResponse judges authorization responses (RFC 9207, RFC 6749 section 4.1.2).
 func TestCheckResponse(t *testing.T) {
 	t.Parallel()
 	p := connect(t, start(t, tenant.Config{}))
 	own := p.Issuer()
-	for name, answer := range map[string]struct {
+	for name, response := range map[string]struct {
 		query url.Values
 		want  error
 	}{
@@ -265,19 +278,22 @@ func TestCheckResponse(t *testing.T) {
 		"iss of another":      {url.Values{"code": {"c"}, "iss": {"https://mallory.example.com"}}, provider.ErrIssuer},
 		"iss twice":           {url.Values{"code": {"c"}, "iss": {own, own}}, provider.ErrIssuer},
 		"error":               {url.Values{"error": {"access_denied"}, "iss": {own}}, provider.ErrRefused},
-		"error of another":    {url.Values{"error": {"access_denied"}, "iss": {"https://mallory.example.com"}}, provider.ErrIssuer},
-		"error and code":      {url.Values{"error": {"x"}, "code": {"c"}, "iss": {own}}, provider.ErrRefused},
-		"neither":             {url.Values{"iss": {own}}, provider.ErrMalformed},
-		"two codes":           {url.Values{"code": {"a", "b"}, "iss": {own}}, provider.ErrMalformed},
-		"empty code":          {url.Values{"code": {""}, "iss": {own}}, provider.ErrMalformed},
+		"error of another": {
+			url.Values{"error": {"access_denied"}, "iss": {"https://mallory.example.com"}}, provider.ErrIssuer,
+		},
+		"error and code": {url.Values{"error": {"x"}, "code": {"c"}, "iss": {own}}, provider.ErrRefused},
+		"neither":        {url.Values{"iss": {own}}, provider.ErrMalformed},
+		"two codes":      {url.Values{"code": {"a", "b"}, "iss": {own}}, provider.ErrMalformed},
+		"empty code":     {url.Values{"code": {""}, "iss": {own}}, provider.ErrMalformed},
 	} {
-		if _, err := p.CheckResponse(t.Context(), answer.query); !errors.Is(err, answer.want) || answer.want == nil && err != nil {
-			t.Errorf("%s: got %v, want %v", name, err, answer.want)
+		_, err := p.CheckResponse(t.Context(), response.query)
+		if !errors.Is(err, response.want) || response.want == nil && err != nil {
+			t.Errorf("%s: got %v, want %v", name, err, response.want)
 		}
 	}
 }
 
-// A renewed ID token has to be about the same person, provider, client and authentication.
+// TestRenewalOfAnother renews, and gets an ID token about another user, provider, client or authentication.
 func TestRenewalOfAnother(t *testing.T) {
 	t.Parallel()
 	for name, forged := range map[string]struct {
@@ -311,20 +327,23 @@ func TestRenewalOfAnother(t *testing.T) {
 	}
 }
 
-// Auth0 answers for another audience without a word.
+// TestSilentAudience: Auth0 sends a token for another audience without an error.
 func TestSilentAudience(t *testing.T) {
 	t.Parallel()
 	at := start(t, tenant.Config{Auth0: true})
 	p := connect(t, at, func(c *provider.Config) { c.Auth0 = true })
 	tokens := mustLogin(t, p, api)
-	_, err := p.Refresh(t.Context(), provider.RefreshRequest{RefreshToken: tokens.RefreshToken, Subject: "ada", Audience: "https://other.example.com/"})
-	got := provider.Diagnose(err)
-	if !errors.Is(err, provider.ErrAudience) || got.Reason != provider.ReasonAudienceNotRenewed || got.Audience != "https://other.example.com/" {
+	const other = "https://other.example.com/"
+	_, err := p.Refresh(t.Context(), provider.RefreshRequest{
+		RefreshToken: tokens.RefreshToken, Subject: "ada", Audience: other,
+	})
+	got, want := provider.Diagnose(err), provider.Diagnosis{Reason: provider.ReasonAudienceNotRenewed, Audience: other}
+	if !errors.Is(err, provider.ErrAudience) || got != want {
 		t.Errorf("got %v (%+v)", err, got)
 	}
 }
 
-// The cost of an answer, in requests.
+// TestRequests counts the requests of logins and renewals.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	at := start(t, tenant.Config{CacheControl: "public, max-age=15"}) // Auth0's own
@@ -347,17 +366,18 @@ func TestRequests(t *testing.T) {
 	count("the next login", map[string]int{"token": 1})
 	renew := func() {
 		t.Helper()
-		if _, err := fresh().Refresh(t.Context(), provider.RefreshRequest{RefreshToken: tokens.RefreshToken, Subject: "ada"}); err != nil {
+		r := provider.RefreshRequest{RefreshToken: tokens.RefreshToken, Subject: "ada"}
+		if _, err := fresh().Refresh(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
 	renew()
 	count("a renewal", map[string]int{"token": 1})
-	// Keys that rotated are fetched once, when a key ID is not known.
+	// Rotated keys are fetched once, when a key ID is not known.
 	at.RotateKeys()
 	renew()
 	count("a renewal after the keys rotated", map[string]int{"token": 1, "keys": 1})
-	// What is in the cache is ours alone.
+	// The cache is a private file.
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
 		t.Fatalf("the cache holds %v: %v", entries, err)
@@ -375,16 +395,20 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestRefusals refreshes, and gets refusals in many forms. Only invalid_grant may end a session.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]struct {
+	for name, response := range map[string]struct {
 		status    int
 		body      string
 		want      error
 		maybeSent bool
 	}{
-		"invalid_grant":       {400, `{"error":"invalid_grant"}`, provider.ErrInvalidGrant, false},
-		"as Auth0 does":       {403, `{"error":"invalid_grant","error_description":"Unknown or invalid refresh token."}`, provider.ErrInvalidGrant, false},
+		"invalid_grant": {400, `{"error":"invalid_grant"}`, provider.ErrInvalidGrant, false},
+		"as Auth0 does": {
+			403, `{"error":"invalid_grant","error_description":"Unknown or invalid refresh token."}`,
+			provider.ErrInvalidGrant, false,
+		},
 		"empty body":          {400, ``, provider.ErrRefused, false},
 		"HTML":                {403, `<h1>no</h1>`, provider.ErrRefused, false},
 		"error is an object":  {400, `{"error":{"code":"nope","message":"no"}}`, provider.ErrRefused, false},
@@ -401,18 +425,20 @@ func TestRefusals(t *testing.T) {
 					return false
 				}
 				w.Header().Set("Location", "http://127.0.0.1:9/")
-				w.WriteHeader(answer.status)
-				_, _ = w.Write([]byte(answer.body))
+				w.WriteHeader(response.status)
+				_, _ = w.Write([]byte(response.body))
 				return true
 			}})
-			_, err := connect(t, at).Refresh(t.Context(), provider.RefreshRequest{RefreshToken: provider.NewSecret("secret-refresh-token"), Subject: "ada"})
-			if !errors.Is(err, answer.want) {
-				t.Fatalf("got %v, want %v", err, answer.want)
+			_, err := connect(t, at).Refresh(t.Context(), provider.RefreshRequest{
+				RefreshToken: provider.NewSecret("secret-refresh-token"), Subject: "ada",
+			})
+			if !errors.Is(err, response.want) {
+				t.Fatalf("got %v, want %v", err, response.want)
 			}
-			if !errors.Is(answer.want, provider.ErrInvalidGrant) && errors.Is(err, provider.ErrInvalidGrant) {
+			if !errors.Is(response.want, provider.ErrInvalidGrant) && errors.Is(err, provider.ErrInvalidGrant) {
 				t.Error("this must not end a session")
 			}
-			if provider.MaybeSent(err) != answer.maybeSent {
+			if provider.MaybeSent(err) != response.maybeSent {
 				t.Errorf("maybe sent: %v", provider.MaybeSent(err))
 			}
 			if strings.Contains(err.Error(), "secret-refresh-token") {
@@ -425,10 +451,12 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestIssuers configures issuers that can and can't be used.
 func TestIssuers(t *testing.T) {
 	t.Parallel()
 	for issuer, ok := range map[string]bool{
-		"https://acme.eu.auth0.com/": true, "https://accounts.example.com": true, "http://127.0.0.1:8080/x": true, "http://[::1]:1": true,
+		"https://acme.eu.auth0.com/": true, "https://accounts.example.com": true,
+		"http://127.0.0.1:8080/x": true, "http://[::1]:1": true,
 		"http://provider.example.com": false, "ftp://x": false, "": false, "acme": false, "https://u:p@x.example.com": false,
 		"https://x.example.com?y": false, "https://x.example.com#y": false, "http://127.0.0.1.example.com": false,
 	} {
@@ -436,17 +464,20 @@ func TestIssuers(t *testing.T) {
 			t.Errorf("%q: %v", issuer, err)
 		}
 	}
-	// To the letter: a slash more or less is another issuer.
+	// The issuer is compared to the letter: with a slash more it is another one.
 	at := start(t, tenant.Config{Path: "/realm"})
 	p, err := provider.New(provider.Config{Issuer: at.Issuer() + "/", ClientID: clientID})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Warm(t.Context()); !errors.Is(err, provider.ErrIssuer) || provider.Diagnose(err) != (provider.Diagnosis{Reason: provider.ReasonIssuerName, Issuer: at.Issuer()}) {
+	err = p.Warm(t.Context())
+	want := provider.Diagnosis{Reason: provider.ReasonIssuerName, Issuer: at.Issuer()}
+	if !errors.Is(err, provider.ErrIssuer) || provider.Diagnose(err) != want {
 		t.Errorf("got %v (%+v)", err, provider.Diagnose(err))
 	}
 }
 
+// TestLogoutTokens verifies logout tokens that the tenant signed.
 func TestLogoutTokens(t *testing.T) {
 	t.Parallel()
 	at := start(t, tenant.Config{})
@@ -486,6 +517,7 @@ func TestLogoutTokens(t *testing.T) {
 	}
 }
 
+// TestUnreachable asks a provider that is not there.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	p, err := provider.New(provider.Config{Issuer: "http://127.0.0.1:9", ClientID: "c"})
@@ -503,7 +535,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// The code of the package doc is that of the Example.
+// TestDocIsExample: the code of the package doc is that of the Example.
 func TestDocIsExample(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("provider.go")
@@ -528,7 +560,7 @@ func TestDocIsExample(t *testing.T) {
 	}
 }
 
-// What package golang.org/x/oauth2 gets of the tokens.
+// TestOAuth2 hands tokens to package golang.org/x/oauth2.
 func TestOAuth2(t *testing.T) {
 	t.Parallel()
 	tokens := mustLogin(t, connect(t, start(t, tenant.Config{})), "")
@@ -545,7 +577,8 @@ func TestOAuth2(t *testing.T) {
 		t.Errorf("got %+v", empty)
 	}
 	// A token whose expiry is not known does not expire, as package oauth2 has it.
-	if unknown := (&provider.Tokens{AccessToken: provider.NewSecret("a"), TokenType: "Bearer"}).OAuth2(); !unknown.Valid() {
-		t.Errorf("got %+v", unknown)
+	unknown := &provider.Tokens{AccessToken: provider.NewSecret("a"), TokenType: "Bearer"}
+	if got := unknown.OAuth2(); !got.Valid() {
+		t.Errorf("got %+v", got)
 	}
 }
