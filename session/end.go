@@ -18,6 +18,9 @@ type EndOptions struct {
 	Local                 bool   // delete here and ask nothing of the provider, where the refresh token lives on
 	PostLogoutRedirectURI string // where the provider sends the browser afterwards; registered there, to the letter
 	State                 string // comes back with the browser
+	// Only is asked, under the session's lock, whether the session that is there now is the one to end. nil: any. One
+	// that can't be read is not ended, and that is an error.
+	Only func(Info) bool
 }
 
 // Ended says what a logout did, and why it did not do the rest.
@@ -49,6 +52,10 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	st, err := s.load(ctx)
 	switch {
 	case errors.Is(err, ErrNotLoggedIn):
+	case o.Only != nil && err != nil: // nobody can tell whose it is, so nobody else may end it
+		return ended, err
+	case o.Only != nil && !o.Only(s.info(st)):
+		return ended, nil
 	case errors.Is(err, keystore.ErrCorrupt),
 		o.Local && errors.Is(err, keystore.ErrUnavailable): // a forgotten passphrase keeps nobody from deleting
 		ended.WasLoggedIn, ended.Unreadable = true, err

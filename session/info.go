@@ -35,6 +35,10 @@ func (s *Session) Info(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
+	return s.info(st), nil
+}
+
+func (s *Session) info(st *state) Info {
 	now := s.cfg.Now()
 	info := Info{
 		Profile: s.cfg.Profile, Issuer: st.Issuer, ClientID: st.ClientID, Subject: st.Subject,
@@ -47,5 +51,5 @@ func (s *Session) Info(ctx context.Context) (Info, error) {
 		info.AccessTokens = append(info.AccessTokens,
 			TokenInfo{Audience: t.Audience, Scope: t.Scope, Obtained: t.Obtained, Expiry: t.Expiry})
 	}
-	return info, nil
+	return info
 }

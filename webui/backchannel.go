@@ -26,22 +26,22 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusBadRequest, "The logout token was not verified.")
 		return
 	}
-	ctx := context.WithoutCancel(r.Context()) // a provider that hangs up has said what it wants all the same
-	s.watch.refresh(ctx, false)
-	v := s.watch.view(ctx)
-	if !s.seen.first(token.ID) {
+	if !s.seen.begin(token.ID) {
 		refuse(http.StatusBadRequest, "This logout token was used before.")
 		return
 	}
-	if v.loggedIn && endsSession(token, v.info) { // a session that is not here is logged out: section 2.7
-		_, err = s.cfg.Session.End(ctx, session.EndOptions{Local: true})
-		s.watch.refresh(ctx, true)
-		if err != nil {
-			refuse(http.StatusInternalServerError, "The session could not be deleted.")
-			return
-		}
+	ctx := context.WithoutCancel(r.Context()) // a provider that hangs up has said what it wants all the same
+	// Which session is meant is decided under the session's lock: a login may have been made since the last look.
+	_, err = s.cfg.Session.End(ctx, session.EndOptions{Local: true, Only: func(info session.Info) bool {
+		return endsSession(token, info)
+	}})
+	s.watch.refresh(ctx, true)
+	if err != nil { // the provider may say it again
+		s.seen.forget(token.ID)
+		refuse(http.StatusInternalServerError, "The session could not be deleted.")
+		return
 	}
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(http.StatusOK) // also for a session that is not here: it is logged out (section 2.7)
 }
 
 // endsSession reports whether a logout token is about this session, by its subject, its session ID (sid) or both. A
@@ -73,8 +73,15 @@ func newSeenTokens(now func() time.Time) *seenTokens {
 	return &seenTokens{now: now, ids: map[string]time.Time{}}
 }
 
-// first reports whether an ID is seen for the first time.
-func (s *seenTokens) first(id string) bool {
+// forget takes back what begin noted: the token did not do its work.
+func (s *seenTokens) forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ids, id)
+}
+
+// begin notes an ID, and reports whether it is seen for the first time.
+func (s *seenTokens) begin(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()

@@ -9,6 +9,7 @@ import (
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -23,19 +24,32 @@ import (
 //     tells, which is Linux), and every browser once the session has ended. A browser that navigates is sent to the
 //     login and comes back, any other client gets a 401.
 //
+// Where ID token and access tokens have expired it renews the session first, for the provider may have ended it; what
+// next does for a session that has ended is ended too, by the request's context. While the keystore can't be asked
+// nobody is let in and nobody is forgotten: a recognised browser gets a 503.
+//
 // For next, User returns the claims of the user. Browsers neither cache its responses nor let other origins embed them,
 // unless next sets Cache-Control or Cross-Origin-Resource-Policy. Guard sets no Content-Security-Policy.
 func (s *Server) Guard(next http.Handler) http.Handler {
 	return s.front(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		info, ok := s.visit(r)
+		if !s.recognised(r, s.watch.view(r.Context())) {
+			s.refuseStranger(w, r)
+			return
+		}
+		v := s.watch.fresh(r.Context())
 		switch {
-		case !ok:
+		case v.err != nil:
+			s.cannotTell(w, r, v.err)
+		case !s.recognised(r, v) || !v.loggedIn:
 			s.refuseStranger(w, r)
 		case isForeign(r):
 			s.refuseForeign(w, r)
 		default:
+			ctx, end := context.WithCancel(context.WithValue(r.Context(), visitKey{}, v.info))
+			defer end()
+			defer s.watch.whenEnded(end)() // streams and WebSockets of the session end with it
 			w.Header().Del("Content-Security-Policy")
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, info)))
+			next.ServeHTTP(w, r.WithContext(ctx))
 		}
 	}))
 }
@@ -57,11 +71,26 @@ func guarded(r *http.Request) (session.Info, bool) {
 // visit returns the session if r comes from a browser that may see it.
 func (s *Server) visit(r *http.Request) (session.Info, bool) {
 	v := s.watch.view(r.Context())
-	subject, ok := s.browsers.knows(r)
-	if !ok || !v.loggedIn || subject != anySubject && subject != v.info.Subject {
+	if v.err != nil || !v.loggedIn || !s.recognised(r, v) {
 		return session.Info{}, false
 	}
 	return v.info, true
+}
+
+// recognised reports whether r comes from a browser that was recognised for the user of v. Where it was never known who
+// that is, any recognised browser is.
+func (s *Server) recognised(r *http.Request, v view) bool {
+	subject, ok := s.browsers.knows(r)
+	return ok && (v.loggedIn || v.err != nil) && (subject == anySubject || v.info.Subject == "" || subject == v.info.Subject)
+}
+
+// cannotTell says that it is not known now whether the user is still logged in.
+func (s *Server) cannotTell(w http.ResponseWriter, r *http.Request, err error) {
+	w.Header().Set("Retry-After", "2")
+	s.layout.Fail(w, r, http.StatusServiceUnavailable, layout.Problem{
+		Title: "The session can't be read just now", Why: words.Sentence(words.Printable(err.Error())) + ".", Next: s.advice(err),
+		Links: []layout.Link{{Text: "Try again", URL: r.URL.RequestURI()}},
+	})
 }
 
 // front is in front of every route: what it refuses no route sees, whether it is guarded or not.

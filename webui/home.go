@@ -41,6 +41,10 @@ func spans(text string) []span {
 // home shows who is logged in, or one way to log in.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	state := r.URL.Query().Get("state")
+	if v := s.watch.view(r.Context()); v.err != nil && s.recognised(r, v) {
+		s.cannotTell(w, r, v.err)
+		return
+	}
 	info, known := s.visit(r)
 	back := state != "" && s.logouts.returned(state)
 	data := homeData{Known: known, Back: back && !known, Hint: spans(s.advice(ErrUnknownBrowser))}

@@ -29,7 +29,10 @@ type scene struct {
 	session *session.Session
 	server  *webui.Server
 	base    string
+	ahead   atomic.Int64 // how far everybody's clock is ahead, in nanoseconds
 }
+
+func (s *scene) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
 // newScene makes a scene. configure may change what New is given.
 func newScene(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
@@ -60,7 +63,9 @@ func prepare(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 	}
 	base := "http://localhost:" + strconv.Itoa(free.Addr().(*net.TCPAddr).Port)
 	_ = free.Close()
+	s := &scene{base: base, store: &countingStore{Store: keystore.Memory()}}
 	at, err := tenant.Start(t.Context(), tenant.Config{
+		Now:       s.now,
 		OnIDToken: func(c map[string]any) { c["picture"] = c["iss"].(string) + "/userinfo" }, // where Intercept gives one
 		Intercept: func(endpoint string, w http.ResponseWriter, _ *http.Request) bool {
 			if endpoint == "userinfo" {
@@ -81,13 +86,15 @@ func prepare(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 		t.Fatal(err)
 	}
 	t.Cleanup(at.Close)
-	p, err := provider.New(provider.Config{Issuer: at.Issuer(), ClientID: "tests"})
+	p, err := provider.New(provider.Config{Issuer: at.Issuer(), ClientID: "tests", Now: s.now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{tenant: at, base: base, store: &countingStore{Store: keystore.Memory()}}
-	s.session = session.New(session.Config{Profile: "default", Provider: p, Store: s.store, StateDir: t.TempDir()})
-	cfg := webui.Config{Session: s.session, BaseURL: base}
+	s.tenant = at
+	s.session = session.New(session.Config{
+		Profile: "default", Provider: p, Store: s.store, StateDir: t.TempDir(), Now: s.now,
+	})
+	cfg := webui.Config{Session: s.session, BaseURL: base, Now: s.now}
 	for _, change := range configure {
 		change(s, &cfg)
 	}
@@ -97,19 +104,40 @@ func prepare(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 	return s
 }
 
-// A countingStore counts how often it is read.
+// A countingStore counts how often it is read, and can refuse to answer.
 type countingStore struct {
 	keystore.Store
-	reads atomic.Int32
+	reads  atomic.Int32
+	locked atomic.Bool
+}
+
+func (c *countingStore) refuses() error {
+	if c.locked.Load() {
+		return &keystore.UnavailableError{Why: "it is locked"}
+	}
+	return nil
+}
+
+func (c *countingStore) Delete(ctx context.Context, name string) error {
+	if err := c.refuses(); err != nil {
+		return err
+	}
+	return c.Store.Delete(ctx, name)
 }
 
 func (c *countingStore) Head(ctx context.Context, name string) (keystore.Record, error) {
 	c.reads.Add(1)
+	if err := c.refuses(); err != nil {
+		return keystore.Record{}, err
+	}
 	return c.Store.Head(ctx, name)
 }
 
 func (c *countingStore) Load(ctx context.Context, name string) (keystore.Record, error) {
 	c.reads.Add(1)
+	if err := c.refuses(); err != nil {
+		return keystore.Record{}, err
+	}
 	return c.Store.Load(ctx, name)
 }
 

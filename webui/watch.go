@@ -13,13 +13,40 @@ import (
 const (
 	watchEvery = 300 * time.Millisecond // how often run asks whether another process changed the session: one stat
 	viewLife   = time.Second            // how old a view may be when a reply is made from it
+	readLimit  = 30 * time.Second       // for one look, whatever the keystore allows itself
+
+	// How long after a keystore could not be asked it is asked again: longer each time, since it may show a dialog.
+	firstRetry, lastRetry = 500 * time.Millisecond, 30 * time.Second
+
+	renewEvery = 30 * time.Second // how often the guard has expired tokens renewed, at most
+	renewLimit = 20 * time.Second // how long a request waits for that; the renewal itself goes on to its end
 )
 
 // A view is what the server knows of the session. Replies are made from it, so that the keychain is read only
 // when the session has changed.
+//
+// It has three states. The user is logged in, or is not; and where the keystore could not be asked (err), neither is
+// known: then what was known before stays as it was, and nothing is shown of it.
 type view struct {
 	info     session.Info
 	loggedIn bool
+	err      error // why it is not known whether loggedIn still holds; nil: it does
+}
+
+// usable reports whether the session is of any more use, as the status command says it.
+func usable(info session.Info, now time.Time) bool {
+	if !info.SessionExpiry.IsZero() && !info.SessionExpiry.After(now) {
+		return false
+	}
+	renewable := info.Renewable && (info.RefreshExpiry.IsZero() || info.RefreshExpiry.After(now))
+	return renewable || lives(info, now)
+}
+
+// lives reports whether one of the access tokens has not expired.
+func lives(info session.Info, now time.Time) bool {
+	return slices.ContainsFunc(info.AccessTokens, func(t session.TokenInfo) bool {
+		return t.Expiry.IsZero() || t.Expiry.After(now)
+	})
 }
 
 // A watch keeps the view current and tells listeners when it has changed.
@@ -28,16 +55,22 @@ type watch struct {
 	now     func() time.Time
 	ended   func() // called when the session that browsers were recognised for has ended
 
+	renewing sync.Mutex // held while expired tokens are renewed
+	renewed  time.Time  // when that was tried last
+
 	looking   sync.Mutex // held while the session is read, so that no older look comes after a newer one
 	mu        sync.Mutex // guards what follows
 	current   view
-	changed   time.Time       // the stamp of the session in current
-	looked    time.Time       // when the last look ended; zero: never
+	changed   time.Time     // the stamp of the session in current
+	looked    time.Time     // when the last look ended; zero: never
+	retryAt   time.Time     // not before this is the keystore asked again that could not be asked
+	retry     time.Duration // how long to wait after the next failure
+	endings   map[*func()]struct{}
 	listeners []chan struct{} // the oldest first
 }
 
 func newWatch(s *session.Session, now func() time.Time, ended func()) *watch {
-	return &watch{session: s, now: now, ended: ended}
+	return &watch{session: s, now: now, ended: ended, retry: firstRetry, endings: map[*func()]struct{}{}}
 }
 
 // view returns what is known of the session. If nobody has looked for viewLife, or ever, it looks first.
@@ -45,7 +78,6 @@ func (w *watch) view(ctx context.Context) view {
 	w.mu.Lock()
 	age, first := w.now().Sub(w.looked), w.looked.IsZero()
 	w.mu.Unlock()
-	ctx = context.WithoutCancel(ctx) // a request that is given up must not look like a session that can't be read
 	switch {
 	case first:
 		w.refresh(ctx, false)
@@ -56,10 +88,33 @@ func (w *watch) view(ctx context.Context) view {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v := w.current
-	if v.loggedIn && !v.info.SessionExpiry.IsZero() && !v.info.SessionExpiry.After(w.now()) {
-		v.loggedIn = false
+	if v.loggedIn && !usable(v.info, w.now()) {
+		v.loggedIn, w.current.loggedIn = false, false
+		w.endAll()
 	}
 	return v
+}
+
+// fresh is view for whoever lets the user in somewhere. Where the ID token and every access token have expired, the
+// session is renewed first: the provider may have ended it. It is tried at most once in renewEvery; where the provider
+// can't be reached nothing is known, so nothing changes.
+func (w *watch) fresh(ctx context.Context) view {
+	v := w.view(ctx)
+	now := w.now()
+	if !v.loggedIn || v.err != nil || lives(v.info, now) || v.info.IDTokenExpiry.After(now) {
+		return v
+	}
+	w.renewing.Lock()
+	defer w.renewing.Unlock()
+	if age := now.Sub(w.renewed); age < 0 || age >= renewEvery {
+		w.renewed = now
+		// A request that is given up must not keep the others from the result. What comes of it is in the session.
+		renewing, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
+		_, _ = w.session.AccessToken(renewing, session.Request{})
+		cancel()
+		w.refresh(ctx, true)
+	}
+	return w.view(ctx)
 }
 
 // refresh reads the session if it has changed since the last look, or if force is set.
@@ -73,25 +128,60 @@ func (w *watch) refresh(ctx context.Context, force bool) {
 func (w *watch) look(ctx context.Context, force bool) {
 	stamp := w.session.Changed()
 	w.mu.Lock()
-	same := stamp.Equal(w.changed) && !w.looked.IsZero()
-	if same && !force {
+	same := stamp.Equal(w.changed) && !w.looked.IsZero() && w.current.err == nil
+	soon := w.current.err != nil && w.now().Before(w.retryAt)
+	if (same || soon) && !force {
 		w.looked = w.now()
 		w.mu.Unlock()
 		return
 	}
 	w.mu.Unlock()
+	// What all requests share is not read under the limits of one: its tab may be closed meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readLimit)
+	defer cancel()
 	info, err := w.session.Info(ctx)
-	next := view{info: info, loggedIn: err == nil && !errors.Is(info.Unusable, session.ErrExpired)}
 	w.mu.Lock()
 	before := w.current
+	if err != nil && !errors.Is(err, session.ErrNotLoggedIn) {
+		w.current.err, w.looked = err, w.now()
+		w.retryAt, w.retry = w.looked.Add(w.retry), min(2*w.retry, lastRetry)
+		w.mu.Unlock()
+		if before.err == nil {
+			w.tell()
+		}
+		return
+	}
+	w.retry = firstRetry
+	next := view{info: info, loggedIn: err == nil && usable(info, w.now())}
 	// Browsers were recognised for one login of one user: a later login, even of the same user, is another.
 	ended := before.loggedIn && (!next.loggedIn || !next.info.LoggedInAt.Equal(before.info.LoggedInAt))
 	w.current, w.changed, w.looked = next, stamp, w.now()
 	if ended {
-		w.ended()
+		w.endAll()
 	}
 	w.mu.Unlock()
 	w.tell()
+}
+
+// endAll forgets the browsers and ends what is under way for the session. The mutex is held.
+func (w *watch) endAll() {
+	w.ended()
+	for end := range w.endings {
+		(*end)()
+	}
+	clear(w.endings)
+}
+
+// whenEnded calls end when the session ends, unless stop was called before.
+func (w *watch) whenEnded(end func()) (stop func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.endings[&end] = struct{}{}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.endings, &end)
+	}
 }
 
 // tell lets every open page ask for itself again.
