@@ -105,8 +105,8 @@ func parseDiag(b []byte) (*socket, error) {
 	}
 	switch kind := binary.NativeEndian.Uint16(b[4:]); {
 	case kind == unix.NLMSG_ERROR && len(b) >= unix.SizeofNlMsghdr+4:
-		code := int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])) //nolint:gosec // a C int
-		if errno := syscall.Errno(-code); errno != syscall.ENOENT {
+		code := -int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])) //nolint:gosec // a C int
+		if errno := syscall.Errno(code); errno != syscall.ENOENT {          //nolint:gosec // no error is negative here
 			return nil, errno
 		}
 		return nil, nil
