@@ -14,7 +14,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// One login by a person's real browser through the tenant's own pages.
+// A login in a real browser, through the tenant's own pages.
 func TestLoginInChromium(t *testing.T) {
 	t.Parallel()
 	browser := chromium.Start(t)
@@ -50,7 +50,8 @@ func TestLoginInChromium(t *testing.T) {
 	if !strings.Contains(text, "You are logged in as Ada Lovelace") || !strings.Contains(text, "close this tab") {
 		t.Errorf("the page says %q", text)
 	}
-	if !strings.HasPrefix(address, h.Base+"/auth/done?") || strings.Contains(address, "code=") || strings.Contains(address, "state=") {
+	if !strings.HasPrefix(address, h.Base+"/auth/done?") || strings.Contains(address, "code=") ||
+		strings.Contains(address, "state=") {
 		t.Errorf("the address bar shows %s", address)
 	}
 	rest, err := io.ReadAll(lines)

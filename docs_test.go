@@ -1,9 +1,6 @@
 package main
 
 import (
-	"go/build"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,18 +8,15 @@ import (
 	"testing"
 )
 
-// Every test that docs/security.md names is there.
+// Every test that docs/security.md names exists.
 func TestNamedTests(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join("docs", "security.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := readText(t, "docs", "security.md")
 	sources := map[string]string{}
 	inBackticks := regexp.MustCompile("`[^`]+`")
 	function := regexp.MustCompile(`^(?:(\S+) )?((?:Test|Fuzz)[A-Za-z0-9]+)(?:/(.+))?$`)
 	named := 0
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		cells := strings.Split(strings.TrimSpace(line), " | ")
 		if !strings.HasPrefix(line, "|") || len(cells) < 2 {
 			continue
@@ -30,7 +24,7 @@ func TestNamedTests(t *testing.T) {
 		folder := ""
 		for _, name := range inBackticks.FindAllString(cells[len(cells)-1], -1) {
 			name = strings.Trim(name, "`")
-			subtest := name // of the test before
+			subtest := name // a case of the test that was named before
 			if parts := function.FindStringSubmatch(name); parts != nil {
 				if folder = parts[1]; folder == "" {
 					folder = "internal/test/hostile"
@@ -47,7 +41,8 @@ func TestNamedTests(t *testing.T) {
 			if subtest == "" || subtest == "*" {
 				continue
 			}
-			if last := subtest[strings.LastIndex(subtest, "/")+1:]; !strings.Contains(sources[folder], last) { // as `go test` writes it
+			last := subtest[strings.LastIndex(subtest, "/")+1:]
+			if !strings.Contains(sources[folder], last) {
 				t.Errorf("%s has no case %q: %s", folder, subtest, line)
 			}
 		}
@@ -65,51 +60,85 @@ func testSources(t *testing.T, folder string) string {
 	}
 	var all strings.Builder
 	for _, file := range files {
-		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all.Write(source)
+		all.WriteString(readText(t, file))
 	}
-	return strings.ReplaceAll(all.String(), " ", "_") + all.String() // names have _ for each space
+	return strings.ReplaceAll(all.String(), " ", "_") + all.String() // go test writes the names of cases with underscores
 }
 
-// The code that a package's documentation shows is that of its Example, which is compiled and run.
-func TestPackageDocs(t *testing.T) {
+func readText(t *testing.T, path ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// The Go code in the README is that of a program which TestProgram builds and runs.
+func TestReadmeCode(t *testing.T) {
 	t.Parallel()
-	for _, folder := range []string{"keystore", "keystore/keystoretest", "session"} {
-		pkg, err := build.ImportDir(folder, 0)
-		if err != nil {
-			t.Fatal(err)
+	program := readText(t, "testdata", "program", "main.go")
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readText(t, "README.md"), -1)
+	if len(blocks) == 0 {
+		t.Error("the README has no Go code")
+	}
+	for _, block := range blocks {
+		if !strings.Contains(program, block[1]) {
+			t.Errorf("testdata/program/main.go lacks this code of the README:\n%s", block[1])
 		}
-		files := token.NewFileSet()
-		shown := ""
-		for _, name := range pkg.GoFiles {
-			file, err := parser.ParseFile(files, filepath.Join(folder, name), nil, parser.PackageClauseOnly|parser.ParseComments)
-			if err != nil {
-				t.Fatal(err)
-			}
-			shown += file.Doc.Text()
-		}
-		example, err := os.ReadFile(filepath.Join(folder, "example_test.go"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		rest, lines := string(example), 0
-		for line := range strings.Lines(shown) {
-			code, isCode := strings.CutPrefix(line, "\t")
-			if code, _, _ = strings.Cut(strings.TrimSpace(code), " // "); !isCode || code == "" {
+	}
+}
+
+// Every link in the documents leads to a file that exists.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	documents, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob(filepath.Join("docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
+	for _, document := range append(documents, more...) {
+		for _, found := range link.FindAllStringSubmatch(readText(t, document), -1) {
+			target := found[1]
+			if strings.Contains(target, "://") {
 				continue
 			}
-			lines++
-			if _, after, ok := strings.Cut(rest, code); ok { // in the same order
-				rest = after
-			} else {
-				t.Errorf("%s: %q is not in its Example, or not there", folder, code)
+			if _, err := os.Stat(filepath.Join(filepath.Dir(document), filepath.FromSlash(target))); err != nil {
+				t.Errorf("%s links to %s: %v", document, target, err)
 			}
 		}
-		if lines == 0 {
-			t.Errorf("%s shows no code", folder)
+	}
+}
+
+// Every file that docs/architecture.md names exists, and every package is in its table.
+func TestArchitecture(t *testing.T) {
+	t.Parallel()
+	text := readText(t, "docs", "architecture.md")
+	rows := map[string]bool{}
+	for _, found := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(text, -1) {
+		name := found[1]
+		isFile := regexp.MustCompile(`^[A-Za-z][\w./-]*(/|\.go|\.md|\.mod)$`).MatchString(name)
+		if !isFile {
+			continue
+		}
+		if _, err := os.Stat(filepath.FromSlash(name)); err != nil {
+			t.Errorf("it names %s: %v", name, err)
+		}
+		rows[strings.TrimSuffix(name, "/")] = strings.Contains(text, "\n| `"+name+"` |")
+	}
+	if len(rows) < 60 {
+		t.Errorf("only %d names were found", len(rows))
+	}
+	for room := range arrows() {
+		if room == "." {
+			room = "main.go"
+		}
+		if !rows[room] {
+			t.Errorf("the table of packages lacks %s", room)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// The person, the clients and the APIs of every script.
+// The user and the clients of every script.
 const (
 	email, password  = house.Email, house.Password
 	client, client2  = house.Client, "scripts-2"
@@ -31,16 +31,23 @@ func TestMain(m *testing.M) { house.Main(m) }
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
+	params := testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		Setup:               setup,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "tenant": tenantCommand},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-	})
+	}
+	if testing.Short() {
+		for _, name := range []string{"demo", "exit_codes", "help", "main_job"} {
+			params.Files = append(params.Files, filepath.Join(params.Dir, name+".txtar"))
+		}
+		params.Dir = ""
+	}
+	testscript.Run(t, params)
 }
 
-// script is what a script's own commands work on.
+// script is what the commands of a script work on.
 type script struct {
 	tenant *tenant.Tenant
 	port   int
@@ -69,7 +76,7 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
-// exits runs a command and demands its exit code: exits CODE COMMAND [ARG]...
+// exits is a script's command that runs a program and checks its exit code: exits CODE COMMAND [ARG]...
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND [ARG]...")
@@ -88,7 +95,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// tenantCommand starts and steers a script's provider.
+// tenantCommand is a script's command that starts and controls its provider.
 func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(scriptKey{}).(*script)
 	if neg || len(args) == 0 {
@@ -134,7 +141,9 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-var endpoints = []string{"discovery", "keys", "authorize", "token", "userinfo", "revoke", "end_session", "par", "device"}
+var endpoints = []string{
+	"discovery", "keys", "authorize", "token", "userinfo", "revoke", "end_session", "par", "device",
+}
 
 func (s *script) start(ts *testscript.TestScript, options []string) {
 	base := "http://localhost:" + strconv.Itoa(s.port)
@@ -165,7 +174,7 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 	ts.Setenv("LOOPKEY_CLIENT_ID", client)
 }
 
-// enterCode plays the person with the other device, as soon as there is a code.
+// enterCode waits for a device login to begin, and logs the user in with its code.
 func (s *script) enterCode(ts *testscript.TestScript) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -21,11 +21,14 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-var update = flag.Bool("update", false, "write the pictures of docs/pictures anew")
+var update = flag.Bool("update", false, "draw docs/pictures again")
 
-// Every page in light and dark: usable by everybody, and as the README shows it.
+// Every page, in light and dark, passes the accessibility rules of axe. With -update the README's pictures are drawn.
 func TestPages(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("two browsers open every page")
+	}
 	for _, scheme := range []string{"light", "dark"} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
@@ -33,7 +36,8 @@ func TestPages(t *testing.T) {
 			h := house.WithTenant(t)
 			folder := t.TempDir()
 			page := "# Runbook\n\nWhat to do when the pager rings.\n\n- [x] breathe\n- [ ] look at the dashboard\n\n" +
-				"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n```sh\nloopkey exec -- ./rollback.sh\n```\n"
+				"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n" +
+				"```sh\nloopkey exec -- ./rollback.sh\n```\n"
 			if err := os.WriteFile(filepath.Join(folder, "runbook.md"), []byte(page), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +75,8 @@ func TestPages(t *testing.T) {
 			browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(css("header .who")))
 			check("home")
 			for _, page := range []struct{ path, name string }{
-				{"/profile", "profile"}, {"/pages/", "pages"}, {"/pages/runbook", "protected"}, {"/auth/logout", "logout"}, {"/nowhere", "not-found"},
+				{"/profile", "profile"}, {"/pages/", "pages"}, {"/pages/runbook", "protected"},
+				{"/auth/logout", "logout"}, {"/nowhere", "not-found"},
 			} {
 				browser.Do(t, chromedp.Navigate(h.Base+page.path), chromedp.WaitVisible(css("main")))
 				check(page.name)
@@ -83,7 +88,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// An app behind the guard, with a WebSocket, in a real browser.
+// An app behind the guard works in a real browser, with a WebSocket.
 func TestUpstreamInChromium(t *testing.T) {
 	t.Parallel()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -112,13 +117,14 @@ func TestUpstreamInChromium(t *testing.T) {
 	if text := chromium.Get(t, browser, chromedp.Text(chromedp.CSS("main"))); text != house.Email {
 		t.Errorf("the app was told that %q is here", text)
 	}
-	browser.Do(t, chromedp.Navigate(h.Base+"/profile"), chromedp.WaitVisible(chromedp.CSS("progress"))) // loopkey's own routes win
+	// loopkey's own routes come before those of the app.
+	browser.Do(t, chromedp.Navigate(h.Base+"/profile"), chromedp.WaitVisible(chromedp.CSS("progress")))
 	if complaints := browser.Complaints(); len(complaints) > 0 {
 		t.Errorf("the browser complains: %q", complaints)
 	}
 }
 
-// echo answers a WebSocket's opening and sends its first short message back (RFC 6455).
+// echo accepts a WebSocket and sends its first short message back (RFC 6455).
 func echo(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	conn, stream, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -127,7 +133,8 @@ func echo(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = conn.Close() }()
 	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	_, _ = stream.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+	_, _ = stream.WriteString("HTTP/1.1 101 Switching Protocols\r\n" +
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
 		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n")
 	_ = stream.Flush()
 	head := make([]byte, 6) // two bytes of frame, four of mask

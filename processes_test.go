@@ -12,13 +12,17 @@ import (
 	"github.com/loopkey/loopkey/internal/test/secretservice"
 )
 
+// A hundred tools that ask at once for an expired token make one refresh request.
 func TestHundredTools(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
 	h.Must("login")
 	h.Expire()
-	const tools = 100
-	answers := make([]string, tools)
+	tools := 100
+	if testing.Short() {
+		tools = 20
+	}
+	tokens := make([]string, tools)
 	var running sync.WaitGroup
 	for i := range tools {
 		running.Go(func() {
@@ -26,13 +30,13 @@ func TestHundredTools(t *testing.T) {
 			if r.Code != 0 || r.Stderr != "" {
 				t.Errorf("tool %d: exit %d: %s", i, r.Code, r.Stderr)
 			}
-			answers[i] = r.Stdout
+			tokens[i] = r.Stdout
 		})
 	}
 	running.Wait()
-	for i, answer := range answers {
-		if answer == "" || answer != answers[0] {
-			t.Errorf("tool %d got another answer than the first", i)
+	for i, token := range tokens {
+		if token == "" || token != tokens[0] {
+			t.Errorf("tool %d got another token than the first", i)
 		}
 	}
 	if got := h.Tenant.Requests("token"); got != 1 {
@@ -43,7 +47,7 @@ func TestHundredTools(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends a login that waits, with its own exit code, and a server, which is no failure; both free the port.
+// Ctrl-C ends a waiting login with an exit code of its own, and a server with 0. Both free the port.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
@@ -76,7 +80,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// The main job on the real Secret Service.
+// Login, token, renewal and logout with a real Secret Service.
 func TestRealKeychain(t *testing.T) {
 	t.Parallel()
 	keychain := secretservice.Start(t)
@@ -99,13 +103,14 @@ func TestRealKeychain(t *testing.T) {
 	keychain.Lock(t)
 	for _, command := range []string{"token", "status", "login"} {
 		r := h.Run(command)
-		if r.Code != 5 || r.Stdout != "" || !strings.Contains(r.Stderr, "lock") || !strings.Contains(r.Stderr, "--keystore file") {
+		if r.Code != 5 || r.Stdout != "" || !strings.Contains(r.Stderr, "lock") ||
+			!strings.Contains(r.Stderr, "--keystore file") {
 			t.Errorf("locked: %s exits %d: %q", command, r.Code, r.Stderr)
 		}
 	}
 }
 
-// BenchmarkToken is the hot path as people meet it: a process that prints a cached token.
+// BenchmarkToken measures a process that prints a cached token.
 func BenchmarkToken(b *testing.B) {
 	h := house.WithTenant(b)
 	h.Must("login")
@@ -114,7 +119,7 @@ func BenchmarkToken(b *testing.B) {
 	}
 }
 
-// BenchmarkRenewal is the same where the token has to be renewed first.
+// BenchmarkRenewal measures a process that renews the token first.
 func BenchmarkRenewal(b *testing.B) {
 	h := house.WithTenant(b)
 	h.Must("login")
@@ -123,7 +128,7 @@ func BenchmarkRenewal(b *testing.B) {
 	}
 }
 
-// BenchmarkVersion is what of that is the start of the process alone.
+// BenchmarkVersion measures the start of the process alone.
 func BenchmarkVersion(b *testing.B) {
 	h := house.WithTenant(b)
 	for b.Loop() {

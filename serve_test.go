@@ -19,7 +19,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-// get asks the web UI as a client with a cookie jar.
+// get sends a GET request.
 func get(t testing.TB, client *http.Client, target, accept string) (status int, body string, header http.Header) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
@@ -62,10 +62,12 @@ func TestWhoIsTheBrowser(t *testing.T) {
 	if _, body, _ := get(t, stranger, h.Base+"/", "text/html"); strings.Contains(body, "Ada") {
 		t.Error("a stranger sees who is logged in")
 	}
-	if status, body, _ := get(t, stranger, h.Base+"/protected", "application/json"); status != 401 || strings.Contains(body, "Ada") {
+	if status, body, _ := get(t, stranger, h.Base+"/protected", "application/json"); status != 401 ||
+		strings.Contains(body, "Ada") {
 		t.Errorf("a stranger's API client gets %d: %s", status, body)
 	}
-	if status, _, header := get(t, stranger, h.Base+"/protected", "text/html"); status != 303 || header.Get("Location") != "/auth/login?returnTo=%2Fprotected" {
+	if status, _, header := get(t, stranger, h.Base+"/protected", "text/html"); status != 303 ||
+		header.Get("Location") != "/auth/login?returnTo=%2Fprotected" {
 		t.Errorf("a stranger's browser gets %d to %s", status, header.Get("Location"))
 	}
 	if status, body, _ := get(t, known, oneTime, "text/html"); status != 200 || !strings.Contains(body, "Ada Lovelace") {
@@ -74,11 +76,13 @@ func TestWhoIsTheBrowser(t *testing.T) {
 	if status, _, _ := get(t, stranger, oneTime, "text/html"); status != 403 {
 		t.Errorf("a stolen one-time URL used twice gets %d", status)
 	}
-	if status, body, _ := get(t, known, h.Base+"/protected", "application/json"); status != 200 || !strings.Contains(body, `"sub":"ada"`) {
+	if status, body, _ := get(t, known, h.Base+"/protected", "application/json"); status != 200 ||
+		!strings.Contains(body, `"sub":"ada"`) {
 		t.Errorf("the known browser gets %d: %s", status, body)
 	}
 	token := strings.TrimSpace(h.Must("token"))
-	if _, body, _ := get(t, known, h.Base+"/profile", "text/html"); !strings.Contains(body, "ada@example.com") || strings.Contains(body, token) {
+	if _, body, _ := get(t, known, h.Base+"/profile", "text/html"); !strings.Contains(body, "ada@example.com") ||
+		strings.Contains(body, token) {
 		t.Error("the profile lacks the claims, or shows the token")
 	}
 	// A second serve finds the first one and gets a new one-time URL.
@@ -86,7 +90,7 @@ func TestWhoIsTheBrowser(t *testing.T) {
 	if status, _, _ := get(t, newClient(t, true), again, "text/html"); status != 200 {
 		t.Errorf("the second one-time URL gets %d", status)
 	}
-	// The terminal's logout makes strangers of all.
+	// After a logout in the terminal no browser sees the user.
 	h.Must("logout", "--no-browser")
 	deadline := time.Now().Add(2 * time.Second)
 	for {
@@ -100,7 +104,7 @@ func TestWhoIsTheBrowser(t *testing.T) {
 	}
 }
 
-// A login from the page, bound to the browser that began it.
+// A login that a page begins is bound to the browser that began it.
 func TestLoginFromThePage(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
@@ -112,7 +116,7 @@ func TestLoginFromThePage(t *testing.T) {
 	ada := tenant.Person{Email: house.Email, Password: house.Password, Jar: jar}
 	victim := newClient(t, false)
 
-	// Somebody else's callback in another browser ends nothing.
+	// The callback in another browser ends nothing.
 	stopped := ada
 	stopped.StopAt = h.Base + "/auth/callback"
 	visit, err := stopped.Visit(t.Context(), h.Base+"/auth/login?returnTo=/profile")
@@ -132,7 +136,7 @@ func TestLoginFromThePage(t *testing.T) {
 	if status, body, _ := get(t, client, visit.URL, "text/html"); status != 400 || !strings.Contains(body, `href="/"`) {
 		t.Errorf("a used callback gets %d", status)
 	}
-	// returnTo leads nowhere else.
+	// returnTo leads to no other origin.
 	for _, evil := range []string{"//evil.example", "/%5Cevil.example", "https:evil.example", "%2F%2Fevil.example"} {
 		visit, err := ada.Visit(t.Context(), h.Base+"/auth/login?returnTo="+evil)
 		if err != nil || !strings.HasPrefix(visit.URL, h.Base+"/") {
@@ -146,11 +150,13 @@ func TestHandOff(t *testing.T) {
 	h := house.WithTenant(t)
 	h.Serve()
 	r := h.Run("login")
-	if r.Code != 0 || !strings.Contains(r.Stderr, "Logged in as Ada Lovelace") || !strings.Contains(r.Stderr, "through loopkey serve") {
+	if r.Code != 0 || !strings.Contains(r.Stderr, "Logged in as Ada Lovelace") ||
+		!strings.Contains(r.Stderr, "through loopkey serve") {
 		t.Errorf("login beside serve exits %d: %s", r.Code, r.Stderr)
 	}
 	h.Must("token")
-	if r := h.Run("login", "--client-id", "another"); r.Code != 1 || !strings.Contains(r.Stderr, "another profile, issuer or client") {
+	if r := h.Run("login", "--client-id", "another"); r.Code != 1 ||
+		!strings.Contains(r.Stderr, "another profile, issuer or client") {
 		t.Errorf("login of another client beside serve exits %d: %s", r.Code, r.Stderr)
 	}
 }
@@ -173,7 +179,7 @@ func TestPortOfAStranger(t *testing.T) {
 	}
 }
 
-// One afternoon with the page in a real browser.
+// The web UI in a real browser: login, logout in the terminal, a stronger login for a page, logout in the page.
 func TestWebUIInChromium(t *testing.T) {
 	t.Parallel()
 	browser := chromium.Start(t)
@@ -199,7 +205,7 @@ func TestWebUIInChromium(t *testing.T) {
 	if text := main(); !strings.Contains(text, "ada@example.com") || !strings.Contains(text, "Access token") {
 		t.Errorf("the profile says %q", text)
 	}
-	// The terminal's logout shows on the open page without a reload, and the login back.
+	// A logout and a login in the terminal show on the open page without a reload.
 	browser.Do(t, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.stayed = true`))
 		return err
@@ -214,20 +220,23 @@ func TestWebUIInChromium(t *testing.T) {
 	other, closeOther := chromedp.NewContext(browser.Context)
 	defer closeOther()
 	if err := chromedp.Do(other, chromedp.Navigate(authorizationURL), chromedp.SendKeys(css("#email"), house.Email),
-		chromedp.SendKeys(css("#password"), house.Password), chromedp.Click(css(`button[value="allow"]`)), chromedp.WaitVisible(css("main.good"))); err != nil {
+		chromedp.SendKeys(css("#password"), house.Password), chromedp.Click(css(`button[value="allow"]`)),
+		chromedp.WaitVisible(css("main.good")),
+	); err != nil {
 		t.Fatal(err)
 	}
 	browser.Do(t, chromedp.WaitVisible(css("progress")))
 	if !chromium.Get(t, browser, chromedp.Evaluate[bool](`window.stayed === true`)) {
 		t.Error("the page was reloaded")
 	}
-	// A page that asks for a stronger login gets it, and is shown then.
+	// A page that requires a stronger login is shown after one.
 	browser.Do(t, chromedp.Navigate(h.Base+"/pages/vault"), chromedp.SendKeys(css("#email"), house.Email),
-		chromedp.SendKeys(css("#password"), house.Password), chromedp.Click(css(`button[value="allow"]`)), chromedp.WaitVisible(css("article, .prose")))
+		chromedp.SendKeys(css("#password"), house.Password), chromedp.Click(css(`button[value="allow"]`)),
+		chromedp.WaitVisible(css("article, .prose")))
 	if text := main(); !strings.Contains(text, "The secret is 42") {
 		t.Errorf("the vault says %q", text)
 	}
-	// Logout in the page goes through the tenant and comes back.
+	// A logout in the page ends the tenant's session too, and comes back.
 	browser.Do(t, chromedp.Click(css(".who button")), chromedp.WaitVisible(css(`a.button[href="/auth/login"]`)))
 	if text := main(); !strings.Contains(text, "You are logged out, here and at the provider") {
 		t.Errorf("after the logout home says %q", text)

@@ -83,7 +83,9 @@ func finish(t *testing.T, h *house.House, p *pty.Terminal, flow string) {
 		p.Expect("enter the code:\r\n")
 		code := strings.TrimSpace(p.Expect("\r\n"))
 		person := tenant.Person{Email: email, Password: password}
-		if _, err := person.Visit(t.Context(), strings.TrimSuffix(h.Tenant.Issuer(), "/")+"/device?user_code="+code); err != nil {
+		if _, err := person.Visit(
+			t.Context(), strings.TrimSuffix(h.Tenant.Issuer(), "/")+"/device?user_code="+code,
+		); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -40,7 +40,10 @@ func TestParams(t *testing.T) {
 	h := house.New(t, p.Issuer())
 	h.Configure(p.Issuer(), "[profile.default.params]", `kc_idp_hint = "azure"`, `hd = "example.com"`)
 	const claims = `{"id_token":{"email":{"essential":true}}}`
-	h.Must("login", "--param", "access_type=offline", "--param", "claims="+claims, "--param", "hd=other.example.com", "--prompt", "consent")
+	h.Must(
+		"login", "--param", "access_type=offline", "--param", "claims="+claims, "--param", "hd=other.example.com", "--prompt",
+		"consent",
+	)
 	q := p.Queries()[0]
 	for name, want := range map[string]string{
 		"access_type": "offline", "claims": claims, "hd": "other.example.com", "kc_idp_hint": "azure", "prompt": "consent",
@@ -132,7 +135,8 @@ func TestGoogle(t *testing.T) {
 	google(p)
 	h := house.New(t, p.Issuer())
 	r := h.Run("login")
-	if r.Code != 0 || !strings.Contains(r.Stderr, "offline_access is left out") || !strings.Contains(r.Stderr, "--param access_type=offline") {
+	if r.Code != 0 || !strings.Contains(r.Stderr, "offline_access is left out") ||
+		!strings.Contains(r.Stderr, "--param access_type=offline") {
 		t.Errorf("exit %d: %s", r.Code, r.Stderr)
 	}
 	r = h.Run("login", "--param", "access_type=offline", "--prompt", "consent") // what it said
@@ -146,7 +150,8 @@ func TestGoogle(t *testing.T) {
 	// The choice of the person is sent as it is.
 	p.On(Authorize, nil)
 	r = h.Run("login", "--scope", "openid offline_access calendar")
-	if got := p.Queries()[2].Get("scope"); r.Code != 0 || got != "openid offline_access calendar" || strings.Contains(r.Stderr, "left out") {
+	if got := p.Queries()[2].Get("scope"); r.Code != 0 || got != "openid offline_access calendar" ||
+		strings.Contains(r.Stderr, "left out") {
 		t.Errorf("the scope is %q: %s", got, r.Stderr)
 	}
 }

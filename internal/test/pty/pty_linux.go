@@ -87,12 +87,14 @@ func open() (control, tty *os.File, err error) {
 // Resize sets the terminal's width in columns.
 func (p *Terminal) Resize(columns uint16) {
 	p.t.Helper()
-	if err := unix.IoctlSetWinsize(int(p.control.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+	if err := unix.IoctlSetWinsize(
+		int(p.control.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns},
+	); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// watch collects what is printed until nobody is left who could print.
+// watch collects what is printed, until no process has the terminal open.
 func (p *Terminal) watch() {
 	piece := make([]byte, 4<<10)
 	for {
@@ -111,7 +113,7 @@ func (p *Terminal) watch() {
 	}
 }
 
-// Type sends keys as the person types or pastes them.
+// Type sends text as if the user typed or pasted it.
 func (p *Terminal) Type(keys string) {
 	p.t.Helper()
 	if _, err := p.control.WriteString(keys); err != nil {
@@ -119,8 +121,8 @@ func (p *Terminal) Type(keys string) {
 	}
 }
 
-// Expect waits until text is printed after what was expected before, and returns
-// all that came up to its end.
+// Expect waits until text is printed, after the text of the last Expect. It returns everything printed since then, up
+// to the end of text.
 func (p *Terminal) Expect(text string) string {
 	p.t.Helper()
 	limit := time.NewTimer(patience)
@@ -147,18 +149,21 @@ func (p *Terminal) Expect(text string) string {
 	}
 }
 
-// Screen returns all that was printed up to now.
+// Screen returns all that was printed so far.
 func (p *Terminal) Screen() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.screen.String()
 }
 
-// Exit waits for the end of the child and returns its exit code.
+// Exit waits for the child to end, and returns its exit code.
 func (p *Terminal) Exit() int {
 	p.t.Helper()
-	ended := make(chan error, 1)
-	go func() { ended <- p.Cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.Cmd.Wait() // its error is the exit code, which is returned below
+	}()
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	select {
@@ -166,7 +171,7 @@ func (p *Terminal) Exit() int {
 	case <-limit.C:
 		p.t.Fatal("it does not end")
 	}
-	for { // all that it printed has to be read
+	for { // until all that it printed is read
 		p.mu.Lock()
 		read := p.ended
 		p.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package secretservice starts a private Secret Service for tests, a D-Bus session with gnome-keyring in it. It does not
-// touch the keychain of the developer who runs the tests.
+// Package secretservice starts a private Secret Service for tests, a D-Bus session with gnome-keyring in it. It does
+// not touch the keychain of the developer who runs the tests.
 //
 //	env := secretservice.Session(t) // the environment for a child process that uses it
 //

@@ -1,0 +1,10 @@
+module example.com/program
+
+go 1.26.0
+
+require (
+	github.com/loopkey/loopkey v0.0.0
+	golang.org/x/oauth2 v0.37.0
+)
+
+replace github.com/loopkey/loopkey => ../..
