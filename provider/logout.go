@@ -45,6 +45,13 @@ func (p *Provider) EndSessionURL(
 	}
 	endpoint := m.EndSessionEndpoint
 	switch {
+	case p.isCognito(): // discovery names no end_session_endpoint, or one that knows only these two parameters
+		u, err := url.Parse(m.AuthorizationEndpoint)
+		if err != nil {
+			return "", malformed("the authorization endpoint is no URL")
+		}
+		endpoint = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/logout"}).String()
+		set("logout_uri", postLogoutRedirectURI)
 	case endpoint != "":
 		set("id_token_hint", idTokenHint.Reveal())
 		set("post_logout_redirect_uri", postLogoutRedirectURI)
