@@ -188,7 +188,7 @@ func (p *Provider) expireDiscovery() {
 
 // discover fetches discovery and keeps it. The caller holds the mutex.
 func (p *Provider) discover(ctx context.Context) (*metadata, error) {
-	target := cmp.Or(p.cfg.DiscoveryURL, strings.TrimSuffix(p.cfg.Issuer, "/")+"/.well-known/openid-configuration")
+	target := cmp.Or(p.cfg.DiscoveryURL, strings.TrimSuffix(p.cfg.Issuer, "/")+wellKnown)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: issuer: %w", ErrConfig, err)
@@ -196,6 +196,9 @@ func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	resp, err := p.send(ctx, req)
 	if err != nil {
 		return nil, err
+	}
+	if resp.status >= 300 && resp.status < 400 {
+		return nil, movedDiscovery(req.URL, resp.header.Get("Location"))
 	}
 	if resp.status != http.StatusOK {
 		description := fmt.Sprintf("discovery at %s answered %d", req.URL.Host, resp.status)
@@ -222,8 +225,13 @@ func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 			Check: ErrIssuer, Reason: ReasonIssuerName, Issuer: m.Issuer,
 			Detail: fmt.Sprintf("the provider calls itself %q, not %q", words.Printable(m.Issuer), p.cfg.Issuer),
 		}
-		if m.Issuer == "" {
+		switch {
+		case m.Issuer == "":
 			e.Reason = ReasonIssuerMissing
+		case strings.Contains(m.Issuer, "{tenantid}"):
+			e.Reason = ReasonIssuerTemplate
+		case isPlainRemote(m.Issuer):
+			e.Reason = ReasonIssuerPlain
 		}
 		return nil, e
 	}
@@ -244,7 +252,11 @@ func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 			continue
 		}
 		if err := p.checkEndpoint(e.url); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, e.name, err)
+			bad := &UntrustedError{Check: ErrMalformed, Detail: e.name + ": " + err.Error()}
+			if isPlainRemote(e.url) {
+				bad.Reason = ReasonIssuerPlain
+			}
+			return nil, bad
 		}
 	}
 	if len(m.algorithms()) == 0 {
@@ -254,6 +266,32 @@ func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 		}
 	}
 	return &m, nil
+}
+
+// isPlainRemote reports whether a URL is http on a host that is no loopback one. A provider behind a proxy that ends
+// TLS names such URLs unless it is told its address.
+func isPlainRemote(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && u.Scheme == "http" && !localurl.IsLoopback(u.Hostname())
+}
+
+const wellKnown = "/.well-known/openid-configuration"
+
+// movedDiscovery returns the error about a redirect of discovery, which is not followed: it would take another's word
+// for the issuer's.
+func movedDiscovery(from *url.URL, location string) error {
+	e := &RefusedError{Status: http.StatusMovedPermanently, Reason: ReasonDiscoveryElsewhere}
+	to, err := from.Parse(location)
+	if err != nil || location == "" {
+		e.Reason, e.Description = ReasonDiscoveryUnavailable, "discovery at "+words.Printable(from.Host)+" redirects to nowhere"
+		return e
+	}
+	to.User = nil
+	e.Description = "discovery at " + words.Printable(from.Host) + " redirects to " + words.Printable(to.Scheme+"://"+to.Host+to.Path)
+	if issuer, ok := strings.CutSuffix(to.Scheme+"://"+to.Host+to.EscapedPath(), wellKnown); ok && to.Scheme == "https" == (from.Scheme == "https") {
+		e.Reason, e.Issuer = ReasonDiscoveryMoved, issuer
+	}
+	return e
 }
 
 // checkEndpoint wants a URL that is https, or http on a loopback host if the issuer is such a URL.

@@ -71,6 +71,7 @@ type RefusedError struct {
 	Description string // the provider's words; may be empty
 	Status      int    // of HTTP; 0: the error came through the browser
 	Reason      Reason // why, where it is understood; else ""
+	Issuer      string // with ReasonDiscoveryMoved: the issuer that it leads to
 }
 
 func (e *RefusedError) Error() string {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -18,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -35,7 +38,7 @@ const (
 func newHTTPClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+			Proxy:                  proxyOf,
 			OnProxyConnectResponse: proxyResponse,
 			DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 			TLSHandshakeTimeout:    10 * time.Second,
@@ -49,22 +52,55 @@ func newHTTPClient() *http.Client {
 	}
 }
 
+// proxyOf returns the proxy that the environment names. The errors of net/http quote the variable, which may hold a
+// password.
+func proxyOf(r *http.Request) (*url.URL, error) {
+	proxy, err := http.ProxyFromEnvironment(r)
+	// One that does not parse is no proxy to net/http, which would then ask the provider directly.
+	env := func(name string) string { return cmp.Or(os.Getenv(name), os.Getenv(strings.ToLower(name))) }
+	unread := proxy == nil && r.URL.Scheme == "https" && env("HTTPS_PROXY") != "" && env("NO_PROXY") == "" &&
+		!localurl.IsLoopback(r.URL.Hostname())
+	// A password with a slash, a question mark or a number sign ends the host, and the @ stands after that.
+	if err != nil || unread || proxy != nil && strings.Contains(proxy.Path+proxy.RawQuery+proxy.Fragment, "@") {
+		return nil, &proxyError{why: "that HTTPS_PROXY names is no address", reason: ReasonProxyAddress}
+	}
+	return proxy, nil
+}
+
+// onlySchemes returns the authentication schemes that a proxy accepts if Basic is not among them, else "".
+func onlySchemes(h http.Header) string {
+	var schemes []string
+	for _, challenge := range h.Values("Proxy-Authenticate") {
+		scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
+		if strings.EqualFold(scheme, "Basic") {
+			return ""
+		}
+		schemes = append(schemes, words.Printable(scheme))
+	}
+	return strings.Join(schemes, " or ")
+}
+
 // proxyResponse returns an error that says that the response is the proxy's, if the proxy makes no connection.
 func proxyResponse(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusOK:
 		return nil
 	case http.StatusProxyAuthRequired:
+		if scheme := onlySchemes(resp.Header); scheme != "" {
+			why := words.Printable(proxy.Host) + " wants a login by " + scheme + ", which is not spoken here"
+			return &proxyError{why: why, reason: ReasonProxyScheme, proxy: proxy.Host}
+		}
 		why := words.Printable(proxy.Host) + " wants a user name and a password"
-		return &proxyError{why: why, wantsLogin: proxy.Host}
+		return &proxyError{why: why, reason: ReasonProxyLogin, proxy: proxy.Host}
 	}
 	return &proxyError{why: words.Printable(proxy.Host) + " answered " + strconv.Itoa(resp.StatusCode)}
 }
 
 // A proxyError says why a proxy made no connection to the provider.
 type proxyError struct {
-	why        string
-	wantsLogin string // the proxy's host and port, if it asks for a user name and a password
+	why    string
+	reason Reason // "": there is no more to say
+	proxy  string // its host and port
 }
 
 func (e *proxyError) Error() string { return "the proxy " + e.why }

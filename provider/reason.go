@@ -26,12 +26,16 @@ const (
 	ReasonRefreshRefused       Reason = "refresh_refused"       // a refresh was refused for none of the above
 	ReasonPushRequired         Reason = "push_required"         // the client has to push its requests; the next one is
 	ReasonDeviceCodeExpired    Reason = "device_code_expired"   // nobody entered the device's code in time
+	ReasonDiscoveryMoved       Reason = "discovery_moved"       // it redirects to another issuer's: Diagnosis.Issuer
+	ReasonDiscoveryElsewhere   Reason = "discovery_elsewhere"   // it redirects to a page that is no discovery document
 	ReasonDiscoveryUnavailable Reason = "discovery_unavailable" // there is no discovery document under the issuer
 )
 
 // Reasons of an UntrustedError.
 const (
 	ReasonIssuerName          Reason = "issuer_name"           // discovery is of another issuer: Diagnosis.Issuer
+	ReasonIssuerPlain         Reason = "issuer_plain"          // discovery names an issuer or an endpoint with http
+	ReasonIssuerTemplate      Reason = "issuer_template"       // discovery names the issuer of no tenant in particular
 	ReasonIssuerMissing       Reason = "issuer_missing"        // discovery names no issuer
 	ReasonOtherClient         Reason = "other_client"          // the token was issued to another client
 	ReasonAlgorithm           Reason = "algorithm"             // the token's algorithm is none that is accepted
@@ -57,6 +61,8 @@ const (
 // Reasons of an UnreachableError.
 const (
 	ReasonUnknownAuthority Reason = "unknown_authority" // no known authority signed the provider's certificate
+	ReasonProxyAddress     Reason = "proxy_address"     // HTTPS_PROXY does not parse
+	ReasonProxyScheme      Reason = "proxy_scheme"      // the proxy Diagnosis.Proxy wants NTLM or Negotiate, and no Basic
 	ReasonProxyLogin       Reason = "proxy_login"       // the proxy Diagnosis.Proxy asks for a user name and a password
 )
 
@@ -83,7 +89,7 @@ func Diagnose(err error) Diagnosis {
 }
 
 // Diagnosis returns e's reason.
-func (e *RefusedError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.Reason} }
+func (e *RefusedError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.Reason, Issuer: e.Issuer} }
 
 // Diagnosis returns e's reason with the issuer or the skew that belongs to it.
 func (e *UntrustedError) Diagnosis() Diagnosis {

@@ -35,9 +35,7 @@ func unreachable(u *url.URL, err error, maybeSent bool) error {
 	switch {
 	case isProxy:
 		notSent(behind.Error())
-		if behind.wantsLogin != "" {
-			e.Reason, e.Proxy = ReasonProxyLogin, behind.wantsLogin
-		}
+		e.Reason, e.Proxy = behind.reason, behind.proxy
 	case isOp && op.Op == "proxyconnect":
 		notSent("the proxy that HTTPS_PROXY names does not answer: " + words.Printable(op.Err.Error()))
 	case isDNS:

@@ -68,6 +68,16 @@ func advices() []advice {
 		{provider.ReasonPushRequired, "this client has to push its requests: run loopkey login again, which does", ""},
 		{provider.ReasonDeviceCodeExpired, "run loopkey login --device again", ""},
 		{provider.ReasonDiscoveryUnavailable, "check --issuer (or --domain); where the metadata is not under the issuer, --discovery-url says where", ""},
+		{provider.ReasonDiscoveryMoved, "use --issuer {issuer}", ""},
+		{provider.ReasonDiscoveryElsewhere, "check --issuer (or --domain): that is no provider's metadata", ""},
+		{
+			provider.ReasonIssuerPlain, "tell the provider its public https address; behind a proxy that ends TLS, " +
+				"Keycloak wants KC_HOSTNAME=https://HOST and KC_PROXY_HEADERS=xforwarded", "",
+		},
+		{
+			provider.ReasonIssuerTemplate, "put your tenant's ID where --issuer has common or organizations, as in " +
+				"https://login.microsoftonline.com/TENANT-ID/v2.0", "",
+		},
 		{provider.ReasonIssuerName, "if it is the right one, use --issuer {issuer}", ""},
 		{provider.ReasonIssuerMissing, "check --issuer", ""},
 		{provider.ReasonOtherClient, "check --client-id", ""},
@@ -101,6 +111,14 @@ func advices() []advice {
 		{
 			provider.ReasonUnknownAuthority,
 			"SSL_CERT_FILE names an extra one: try again when the provider can be reached; the session is kept", "",
+		},
+		{
+			provider.ReasonProxyAddress, "write it as http://user:password@host:port, the characters / ? # % @ : of the " +
+				"password as %2F %3F %23 %25 %40 %3A", "",
+		},
+		{
+			provider.ReasonProxyScheme, "run a proxy on this machine that does (px, cntlm) and name it: " +
+				"HTTPS_PROXY=http://localhost:3128", "",
 		},
 		{
 			provider.ReasonProxyLogin,

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -32,7 +33,7 @@ func issuerOf(l layer) (issuer string, auth0 bool, v value, err error) {
 	named, hasIssuer := l["issuer"]
 	if hasIssuer {
 		if err := checkIssuer(named.text); err != nil {
-			return "", false, v, named.refuse("%w", err)
+			return "", false, v, named.refuse("%w", named.corrected(err))
 		}
 		issuer, auth0, v = named.text, auth0Host(named.text), named
 	}
@@ -41,7 +42,7 @@ func issuerOf(l layer) (issuer string, auth0 bool, v value, err error) {
 	}
 	ofDomain, err := IssuerOfDomain(domain.text)
 	if err != nil {
-		return "", false, v, domain.refuse("%w", err)
+		return "", false, v, domain.refuse("%w", domain.corrected(err))
 	}
 	if hasIssuer && issuer != ofDomain {
 		return "", false, v, domain.refuse("is another issuer than the one that is given beside it: give one")
@@ -55,6 +56,21 @@ var (
 	errPlain  = errors.New("must be https: plain http is for loopback hosts alone")
 )
 
+// A correctableError says what is wrong with a value. The value that was probably meant is a part of the wrong one, so
+// it is told only where that may be.
+type correctableError struct{ what, meant string }
+
+func (e *correctableError) Error() string { return e.what }
+
+// corrected adds to an error about v what was probably meant, if v came from a flag or the environment.
+func (v value) corrected(err error) error {
+	e, ok := errors.AsType[*correctableError](err)
+	if !ok || v.from != fromFlag && v.from != fromEnvironment || strings.Contains(v.text, "@") {
+		return err
+	}
+	return fmt.Errorf("%w: it is %s", err, e.meant)
+}
+
 // IssuerOfDomain returns the issuer of an Auth0 tenant, https://DOMAIN/. The domain may be written with https:// before
 // it, with a port and with a slash at its end. Before a loopback host it may be http://.
 func IssuerOfDomain(domain string) (string, error) {
@@ -63,6 +79,12 @@ func IssuerOfDomain(domain string) (string, error) {
 		text = "https://" + text
 	}
 	u, err := url.Parse(text)
+	if err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Path != "" && u.Path != "/" {
+		if alone, err := IssuerOfDomain(u.Host); err == nil {
+			host := strings.TrimSuffix(strings.TrimPrefix(alone, "https://"), "/")
+			return "", &correctableError{"has a path, and a domain has none", host}
+		}
+	}
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Path != "" && u.Path != "/" {
 		return "", errDomain
 	}
@@ -79,6 +101,12 @@ func IssuerOfDomain(domain string) (string, error) {
 // checkIssuer checks an issuer by OpenID Connect Discovery 1.0, section 3: https, no query, no fragment. The issuer
 // itself is kept as it is written, since issuers are compared letter by letter.
 func checkIssuer(issuer string) error {
+	if before, _, found := strings.Cut(issuer, "/.well-known/"); found && checkIssuer(before) == nil {
+		if auth0Host(before) {
+			before += "/"
+		}
+		return &correctableError{"is the address of the provider's metadata, which the issuer stands before", before}
+	}
 	u, err := url.Parse(issuer)
 	switch {
 	case err != nil || u.Opaque != "" || u.User != nil || strings.ContainsAny(issuer, "?#\\"):
