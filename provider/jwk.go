@@ -66,7 +66,8 @@ func (k *jwk) rsa() any {
 
 // ecdsa returns a key on a curve, or nil.
 func (k *jwk) ecdsa() any {
-	curve := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[k.Curve]
+	curves := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
+	curve := curves[k.Curve]
 	if curve == nil {
 		return nil
 	}

@@ -158,7 +158,7 @@ func (p *Provider) clockError(check error, otherwise Reason, format string, a ..
 func algorithmError(kind, alg string, accepted []string) error {
 	return &UntrustedError{
 		Check: ErrAlgorithm, Reason: ReasonAlgorithm,
-		Detail: fmt.Sprintf("the %s is signed with %q, and of what the provider advertises loopkey takes %s",
+		Detail: fmt.Sprintf("the %s is signed with %q, and of what the provider advertises only %s is accepted",
 			kind, words.Printable(alg), strings.Join(accepted, ", ")),
 	}
 }
