@@ -81,14 +81,17 @@ func (s *Server) visit(r *http.Request) (session.Info, bool) {
 // that is, any recognised browser is.
 func (s *Server) recognised(r *http.Request, v view) bool {
 	subject, ok := s.browsers.knows(r)
-	return ok && (v.loggedIn || v.err != nil) && (subject == anySubject || v.info.Subject == "" || subject == v.info.Subject)
+	own := subject == anySubject || v.info.Subject == "" || subject == v.info.Subject
+	return ok && own && (v.loggedIn || v.err != nil)
 }
 
 // cannotTell says that it is not known now whether the user is still logged in.
 func (s *Server) cannotTell(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Retry-After", "2")
 	s.layout.Fail(w, r, http.StatusServiceUnavailable, layout.Problem{
-		Title: "The session can't be read just now", Why: words.Sentence(words.Printable(err.Error())) + ".", Next: s.advice(err),
+		Title: "The session can't be read just now",
+		Why:   words.Sentence(words.Printable(err.Error())) + ".",
+		Next:  s.advice(err),
 		Links: []layout.Link{{Text: "Try again", URL: r.URL.RequestURI()}},
 	})
 }

@@ -37,7 +37,7 @@ import (
 // Config says whose session the pages are about. Only Session is required.
 type Config struct {
 	Session  *session.Session
-	BaseURL  string     // of this server; "": http://localhost:3000. BaseURL + /auth/callback is registered at the provider
+	BaseURL  string     // of this server; "": http://localhost:3000. The provider has to know BaseURL + /auth/callback
 	Scope    string     // what a login asks for; "": openid profile email offline_access
 	Audience string     // the API that a login's access token is for; "": the provider's default
 	Params   url.Values // further authorization parameters of the logins that browsers begin here

@@ -38,7 +38,8 @@ func TestKeystoreCannotTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	logout := func() int {
-		status, _, _ := ask(t, stranger, http.MethodPost, s.base+"/auth/backchannel-logout", url.Values{"logout_token": {token}})
+		form := url.Values{"logout_token": {token}}
+		status, _, _ := ask(t, stranger, http.MethodPost, s.base+"/auth/backchannel-logout", form)
 		return status
 	}
 	s.store.locked.Store(true)
@@ -47,7 +48,8 @@ func TestKeystoreCannotTell(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/profile", "/protected"} {
 		status, body, header := ask(t, client, http.MethodGet, s.base+path, nil, "Accept", "text/html")
-		if status != http.StatusServiceUnavailable || !strings.Contains(body, "it is locked") || header.Get("Retry-After") == "" {
+		if status != http.StatusServiceUnavailable || !strings.Contains(body, "it is locked") ||
+			header.Get("Retry-After") == "" {
 			t.Errorf("%s gets %d: %s", path, status, body)
 		}
 	}
