@@ -1,6 +1,6 @@
 module github.com/loopkey/loopkey
 
-go 1.26.0
+go 1.25.0
 
 require (
 	filippo.io/age v1.3.2
@@ -21,9 +21,9 @@ require (
 	github.com/zalando/go-keyring v0.2.8
 	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/net v0.58.0
-	golang.org/x/oauth2 v0.37.0
-	golang.org/x/sys v0.49.0
-	golang.org/x/term v0.47.0
+	golang.org/x/oauth2 v0.36.0
+	golang.org/x/sys v0.47.0
+	golang.org/x/term v0.45.0
 )
 
 require (

@@ -193,10 +193,10 @@ func (f *files) unwritable(name string, err error) error {
 
 // reason returns the text of an error of the file system without the path, which the words around it name.
 func reason(err error) string {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
+	if e := new(fs.PathError); errors.As(err, &e) {
 		return e.Err.Error()
 	}
-	if e, ok := errors.AsType[*os.LinkError](err); ok {
+	if e := new(os.LinkError); errors.As(err, &e) {
 		return e.Err.Error()
 	}
 	return err.Error()

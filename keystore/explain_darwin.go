@@ -10,7 +10,7 @@ import (
 // explain says what an error of go-keyring means. go-keyring runs /usr/bin/security, whose exit code is the last byte
 // of the Security framework's code.
 func explain(err error) (why string, reason Reason) {
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		switch byte(exit.ExitCode()) { //nolint:gosec // the byte is what is compared
 		case lastByte(-25308): // errSecInteractionNotAllowed
 			return "it is locked, and there is nobody to ask (an SSH session has no dialogs)", ReasonLockedNoDisplay
@@ -23,7 +23,7 @@ func explain(err error) (why string, reason Reason) {
 		}
 		return "/usr/bin/security ended with " + exit.ProcessState.String(), ReasonFailed
 	}
-	if _, ok := errors.AsType[*exec.Error](err); ok {
+	if errors.As(err, new(*exec.Error)) {
 		return "/usr/bin/security can't be run", ReasonNoKeychain
 	}
 	return words.Printable(err.Error()), ReasonFailed

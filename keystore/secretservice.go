@@ -67,8 +67,8 @@ func copies(service, name string) int {
 // vanished reports whether go-keyring found an item that was gone when it was used. The same error about the service or
 // a collection says nothing about items, so the error's text has to name one.
 func vanished(err error) bool {
-	e, ok := errors.AsType[dbus.Error](err)
-	if !ok {
+	var e dbus.Error
+	if !errors.As(err, &e) {
 		return false
 	}
 	switch e.Name {
@@ -86,13 +86,13 @@ func vanished(err error) bool {
 // explain says what an error of go-keyring means. go-keyring has few error values, so the types and the texts of its
 // other errors have to tell.
 func explain(err error) (why string, reason Reason) {
-	if e, ok := errors.AsType[dbus.Error](err); ok {
+	if e := (dbus.Error{}); errors.As(err, &e) {
 		return explainReply(e)
 	}
-	if _, ok := errors.AsType[*exec.Error](err); ok {
+	if errors.As(err, new(*exec.Error)) {
 		return "there is no D-Bus session", ReasonNoBus
 	}
-	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+	if e := new(net.OpError); errors.As(err, &e) && e.Op == "dial" {
 		return "no D-Bus session answers at the address in DBUS_SESSION_BUS_ADDRESS", ReasonBusAddress
 	}
 	text := err.Error()

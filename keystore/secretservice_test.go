@@ -156,7 +156,7 @@ func TestChild(t *testing.T) {
 		t.Fatalf("no task %q", task)
 	}
 	r := result{Took: time.Since(start), NotFound: errors.Is(err, keystore.ErrNotFound)}
-	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
+	if e := new(keystore.UnavailableError); errors.As(err, &e) {
 		r.Why, r.Reason = e.Why, e.Reason
 	} else if err != nil {
 		r.Other = err.Error()

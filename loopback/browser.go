@@ -84,7 +84,7 @@ func launch(ctx context.Context, args []string) error {
 	defer timer.Stop()
 	select {
 	case err := <-ended:
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		if exit := new(exec.ExitError); errors.As(err, &exit) {
 			return fmt.Errorf("%w: %s ended with %w", ErrNoBrowser, words.Printable(args[0]), exit)
 		}
 	case <-timer.C:
@@ -95,13 +95,13 @@ func launch(ctx context.Context, args []string) error {
 
 // bare returns an error without the command line, which has the URL in it.
 func bare(err error) error {
-	if e, ok := errors.AsType[*exec.Error](err); ok {
+	if e := new(exec.Error); errors.As(err, &e) {
 		return e.Err
 	}
-	if e, ok := errors.AsType[*os.PathError](err); ok {
+	if e := new(os.PathError); errors.As(err, &e) {
 		return e.Err
 	}
-	if e, ok := errors.AsType[*exec.ExitError](err); ok {
+	if e := new(exec.ExitError); errors.As(err, &e) {
 		return errors.New(e.String())
 	}
 	return errors.New("the launcher failed")

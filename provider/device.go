@@ -120,7 +120,8 @@ func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (
 		}
 		var r tokenResponse
 		_, err := p.post(ctx, m, m.TokenEndpoint, form, &r)
-		refused, _ := errors.AsType[*RefusedError](err)
+		var refused *RefusedError
+		errors.As(err, &refused)
 		switch {
 		case refused != nil && refused.Code == "authorization_pending":
 			failed = nil

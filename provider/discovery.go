@@ -136,8 +136,10 @@ func (p *Provider) metadata(ctx context.Context, f freshness) (*metadata, error)
 // moved returns newer metadata if a token request failed before it reached the token endpoint, and discovery now names
 // another one. Only then may the request be made again.
 func (p *Provider) moved(ctx context.Context, m *metadata, err error) *metadata {
-	lost, _ := errors.AsType[*UnreachableError](err)
-	refused, _ := errors.AsType[*RefusedError](err)
+	var lost *UnreachableError
+	errors.As(err, &lost)
+	var refused *RefusedError
+	errors.As(err, &refused)
 	switch {
 	case lost != nil && !lost.maybeSent && lost.Status == 0:
 	case refused != nil && refused.Code == "" && isGone(refused.Status):

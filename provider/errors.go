@@ -138,9 +138,9 @@ func (e *unusableError) Unwrap() error { return e.error }
 // MaybeSent reports whether the request that failed may have been acted on all the same. Then a refresh token that was
 // sent may be used up.
 func MaybeSent(err error) bool {
-	if _, ok := errors.AsType[*unusableError](err); ok {
+	if errors.As(err, new(*unusableError)) {
 		return true
 	}
-	e, ok := errors.AsType[*UnreachableError](err)
-	return ok && e.maybeSent
+	var e *UnreachableError
+	return errors.As(err, &e) && e.maybeSent
 }

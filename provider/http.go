@@ -153,8 +153,8 @@ func (p *Provider) send(ctx context.Context, req *http.Request) (*response, erro
 	patience := p.now().Add(retryPatience)
 	for range maxRetries {
 		resp, err := p.sendOnce(ctx, req)
-		e, ok := errors.AsType[*UnreachableError](err)
-		if !ok || !e.mayRepeat || p.now().Add(e.RetryAfter).After(patience) {
+		var e *UnreachableError
+		if !errors.As(err, &e) || !e.mayRepeat || p.now().Add(e.RetryAfter).After(patience) {
 			return resp, err
 		}
 		if due, ok := ctx.Deadline(); ok && time.Until(due) <= e.RetryAfter {

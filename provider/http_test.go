@@ -43,7 +43,8 @@ func TestRetryAfter(t *testing.T) {
 			w.Header().Set("Retry-After", value)
 			w.WriteHeader(429)
 		})
-		e, ok := errors.AsType[*UnreachableError](f.client(t).Warm(t.Context()))
+		var e *UnreachableError
+		ok := errors.As(f.client(t).Warm(t.Context()), &e)
 		if !ok || e.Status != 429 || e.RetryAfter < want-2*time.Second || e.RetryAfter > want+2*time.Second {
 			t.Errorf("%q: %+v", value, e)
 		}

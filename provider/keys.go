@@ -162,7 +162,7 @@ func (p *Provider) keys(
 	}
 	p.keysTried = p.now()
 	keys, err := p.fetchKeys(ctx, m)
-	if refused, ok := errors.AsType[*RefusedError](err); ok && isGone(refused.Status) {
+	if refused := new(RefusedError); errors.As(err, &refused) && isGone(refused.Status) {
 		if newer := p.rediscover(ctx); newer != nil && newer.JWKSURI != m.JWKSURI { // they have moved
 			keys, err = p.fetchKeys(ctx, newer)
 		}

@@ -23,11 +23,12 @@ func (p *Provider) post(
 	resp, err := p.postAs(ctx, endpoint, form, basic)
 	// Discovery tells how clients may authenticate, not how this one is registered. A request of a client that was not
 	// recognised has had no effect, so it may be made again in the other way.
-	refused, _ := errors.AsType[*RefusedError](err)
+	var refused *RefusedError
+	errors.As(err, &refused)
 	mayPost := slices.Contains(m.TokenEndpointAuthMethods, "client_secret_post")
 	if basic && mayPost && refused != nil && refused.Code == "invalid_client" {
 		second, secondErr := p.postAs(ctx, endpoint, form, false)
-		if again, ok := errors.AsType[*RefusedError](secondErr); !ok || again.Code != "invalid_client" {
+		if again := new(RefusedError); !errors.As(secondErr, &again) || again.Code != "invalid_client" {
 			p.note(secretPost)
 			resp, err = second, secondErr
 		}

@@ -78,11 +78,8 @@ type Diagnosis struct {
 // Diagnose returns the diagnosis of the first error in err's tree that has a method Diagnosis, as those of this
 // package have. It returns the zero Diagnosis if there is none.
 func Diagnose(err error) Diagnosis {
-	e, ok := errors.AsType[interface {
-		error
-		Diagnosis() Diagnosis
-	}](err)
-	if !ok {
+	var e interface{ Diagnosis() Diagnosis }
+	if !errors.As(err, &e) {
 		return Diagnosis{}
 	}
 	return e.Diagnosis()

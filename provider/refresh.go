@@ -50,7 +50,7 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 		m, resp = newer, tokenResponse{}
 		_, err = p.post(ctx, m, m.TokenEndpoint, form, &resp)
 	}
-	if refused, ok := errors.AsType[*RefusedError](err); ok && refused.Reason == "" {
+	if refused := new(RefusedError); errors.As(err, &refused) && refused.Reason == "" {
 		refused.Reason = ReasonRefreshRefused // some providers have another code for it than invalid_grant
 	}
 	if errors.Is(err, ErrUntrusted) {

@@ -22,16 +22,21 @@ func unreachable(u *url.URL, err error, maybeSent bool) error {
 	}
 	e := &UnreachableError{Host: host, maybeSent: maybeSent}
 	notSent := func(why string) { e.Why, e.maybeSent = why, false }
-	op, isOp := errors.AsType[*net.OpError](err)
+	var op *net.OpError
+	isOp := errors.As(err, &op)
 	if isOp && op.Op == "dial" {
 		e.maybeSent = false
 	}
-	dns, isDNS := errors.AsType[*net.DNSError](err)
-	_, unknownCA := errors.AsType[x509.UnknownAuthorityError](err)
-	_, wrongName := errors.AsType[x509.HostnameError](err)
-	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
-	timeout, isNet := errors.AsType[net.Error](err)
-	behind, isProxy := errors.AsType[*proxyError](err)
+	var dns *net.DNSError
+	isDNS := errors.As(err, &dns)
+	unknownCA := errors.As(err, new(x509.UnknownAuthorityError))
+	wrongName := errors.As(err, new(x509.HostnameError))
+	var invalid x509.CertificateInvalidError
+	isInvalid := errors.As(err, &invalid)
+	var timeout net.Error
+	isNet := errors.As(err, &timeout)
+	var behind *proxyError
+	isProxy := errors.As(err, &behind)
 	switch {
 	case isProxy:
 		notSent(behind.Error())
@@ -63,7 +68,7 @@ func unreachable(u *url.URL, err error, maybeSent bool) error {
 
 // innermost returns the error within those that quote a URL.
 func innermost(err error) string {
-	if e, ok := errors.AsType[*url.Error](err); ok {
+	if e := new(url.Error); errors.As(err, &e) {
 		return innermost(e.Err)
 	}
 	return err.Error()

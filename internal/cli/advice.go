@@ -240,13 +240,13 @@ func (acc *account) situation() situation {
 // advice returns what a person can do about an error by what the error itself knows, or "". For what is so of all
 // errors of a kind, see judge.
 func (at situation) advice(err error) string {
-	if e, ok := errors.AsType[*session.AudienceError](err); ok {
+	if e := new(session.AudienceError); errors.As(err, &e) {
 		return at.fill((*session.AudienceError)(nil), provider.Diagnosis{Audience: e.Audience}, "")
 	}
-	if e, ok := errors.AsType[*keystore.UnavailableError](err); ok {
+	if e := new(keystore.UnavailableError); errors.As(err, &e) {
 		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
 	}
-	if _, ok := errors.AsType[*loopback.PortTakenError](err); ok {
+	if errors.As(err, new(*loopback.PortTakenError)) {
 		return at.sentence((*loopback.PortTakenError)(nil))
 	}
 	for _, row := range advices() {

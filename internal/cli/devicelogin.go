@@ -52,7 +52,7 @@ var (
 func deviceError(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, loopback.ErrTimeout) {
-		if failed, ok := errors.AsType[*provider.UnreachableError](err); ok { // at a question whether the person is done
+		if failed := new(provider.UnreachableError); errors.As(err, &failed) { // at a question whether the person is done
 			return fmt.Errorf("%w: %w", errDeviceTimeout, failed)
 		}
 		return errDeviceTimeout

@@ -91,6 +91,6 @@ func (a *app) leaving(target string, err error) {
 
 // noResponse reports whether the provider sent no response at all. A browser would get none either.
 func noResponse(err error) bool {
-	e, ok := errors.AsType[*provider.UnreachableError](err)
-	return ok && e.Status == 0
+	var e *provider.UnreachableError
+	return errors.As(err, &e) && e.Status == 0
 }

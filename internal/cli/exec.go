@@ -107,9 +107,9 @@ func passSignals(command *os.Process, signals chan os.Signal) (end func()) {
 // notStarted returns the exit code of a shell: 127 for a command that is not found, 126 for one that can't be run.
 func (a *app) notStarted(name string, err error) error {
 	reason, code := err, 126
-	if pathError, ok := errors.AsType[*exec.Error](err); ok {
+	if pathError := new(exec.Error); errors.As(err, &pathError) {
 		reason = pathError.Err
-	} else if pathError, ok := errors.AsType[*os.PathError](err); ok {
+	} else if pathError := new(os.PathError); errors.As(err, &pathError) {
 		reason = pathError.Err
 	}
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
@@ -124,7 +124,7 @@ func childResult(err error) error {
 	if err == nil {
 		return nil
 	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		return &exitError{code: exitCode(exit.ProcessState)}
 	}
 	return fmt.Errorf("waiting for the command: %w", err)

@@ -68,7 +68,7 @@ func (a *app) report(err error) int {
 	if err == nil {
 		return exitDone
 	}
-	if exit, ok := errors.AsType[*exitError](err); ok {
+	if exit := new(exitError); errors.As(err, &exit) {
 		return exit.code
 	}
 	sentence, code := a.explain(err)

@@ -64,7 +64,8 @@ func (e *correctableError) Error() string { return e.what }
 
 // corrected adds to an error about v what was probably meant, if v came from a flag or the environment.
 func (v value) corrected(err error) error {
-	e, ok := errors.AsType[*correctableError](err)
+	var e *correctableError
+	ok := errors.As(err, &e)
 	if !ok || v.from != fromFlag && v.from != fromEnvironment || strings.Contains(v.text, "@") {
 		return err
 	}

@@ -74,7 +74,7 @@ func readWithInfo(path string, limit int64) ([]byte, fs.FileInfo, error) {
 
 // plain returns an error of a file without the file's path.
 func plain(err error) error {
-	if e, ok := errors.AsType[*os.PathError](err); ok {
+	if e := new(os.PathError); errors.As(err, &e) {
 		return e.Err
 	}
 	return err

@@ -145,12 +145,12 @@ func parseProfiles(content []byte) (map[string]map[string]any, error) {
 		Profiles map[string]map[string]any `toml:"profiles"`
 	}
 	err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&file)
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
+	if strict := new(toml.StrictMissingError); errors.As(err, &strict) && len(strict.Errors) > 0 {
 		row, _ := strict.Errors[0].Position()
 		return nil, fmt.Errorf("line %d: %q is not known here: a profile is a table [profile.NAME]",
 			row, words.Printable(strings.Join(strict.Errors[0].Key(), ".")))
 	}
-	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
+	if decode := new(toml.DecodeError); errors.As(err, &decode) {
 		row, column := decode.Position()
 		return nil, fmt.Errorf("line %d, column %d: %w", row, column, errNotTOML)
 	}

@@ -169,7 +169,7 @@ func goRoot(ctx context.Context) (string, error) {
 
 // said adds to an error of a command what the command wrote to stderr.
 func said(err error) error {
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
 	}
 	return err

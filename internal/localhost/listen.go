@@ -49,7 +49,7 @@ const mostTries = 20
 func ListenPort(ctx context.Context, port int) (*Listener, error) {
 	l, err := listenOn(ctx, port, "127.0.0.1", "::1")
 	for range mostTries {
-		if _, taken := errors.AsType[*PortTakenError](err); port != 0 || !taken {
+		if port != 0 || !errors.As(err, new(*PortTakenError)) {
 			break
 		}
 		l, err = listenOn(ctx, port, "127.0.0.1", "::1")
@@ -88,7 +88,7 @@ func listenOn(ctx context.Context, port int, hosts ...string) (*Listener, error)
 
 // syscallError returns what the system said, without the words that package net adds.
 func syscallError(err error) error {
-	if e, ok := errors.AsType[*net.OpError](err); ok {
+	if e := new(net.OpError); errors.As(err, &e) {
 		return e.Err
 	}
 	return err

@@ -54,8 +54,8 @@ func TestHolder(t *testing.T) {
 	}
 	_, port := listenSomewhere(t, "127.0.0.1")
 	_, err := Listen(t.Context(), "http://localhost:"+strconv.Itoa(port))
-	taken, ok := errors.AsType[*PortTakenError](err)
-	if !ok || taken.Port != port || !strings.HasSuffix(taken.Holder, "(process "+strconv.Itoa(os.Getpid())+")") ||
+	var taken *PortTakenError
+	if !errors.As(err, &taken) || taken.Port != port || !strings.HasSuffix(taken.Holder, "(process "+strconv.Itoa(os.Getpid())+")") ||
 		!strings.Contains(err.Error(), strconv.Itoa(port)) {
 		t.Errorf("got %v", err)
 	}

@@ -167,8 +167,8 @@ func TestReadFrontMatterRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, body, err := readFrontMatter([]byte(test.source))
-			parse, ok := errors.AsType[*frontMatterError](err)
-			if !ok {
+			var parse *frontMatterError
+			if !errors.As(err, &parse) {
 				t.Fatalf("no error, but %+v", got)
 			}
 			if parse.line != test.line || parse.reason == "" {
@@ -195,8 +195,8 @@ func FuzzFrontMatter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source []byte) {
 		fm, body, err := readFrontMatter(source)
 		if err != nil {
-			parse, ok := errors.AsType[*frontMatterError](err)
-			if !ok || parse.line < 1 || parse.line > strings.Count(string(source), "\n")+1 || body != nil {
+			var parse *frontMatterError
+			if !errors.As(err, &parse) || parse.line < 1 || parse.line > strings.Count(string(source), "\n")+1 || body != nil {
 				t.Fatalf("%#v, body %q", err, body)
 			}
 			return

@@ -93,7 +93,7 @@ func TestSocketPassesErrorsOn(t *testing.T) {
 		if !errors.Is(err, sentinel) {
 			t.Errorf("%v became %v", want, err)
 		}
-		if e, ok := errors.AsType[*keystore.UnavailableError](err); ok && errors.Is(want, locked) &&
+		if e := new(keystore.UnavailableError); errors.As(err, &e) && errors.Is(want, locked) &&
 			(e.What != locked.What || e.Reason != locked.Reason || e.Why != "it is locked\uFFFD[2J") {
 			t.Errorf("%#v became %#v", locked, e)
 		}

@@ -59,7 +59,11 @@ func Part[P any](name string, find func(error) (P, bool), restore func(P) error)
 
 // As is a Part for an error whose exported fields are JSON.
 func As[E error](name string) Kind {
-	return Part(name, errors.AsType[E], func(e E) error { return e })
+	find := func(err error) (e E, ok bool) {
+		ok = errors.As(err, &e)
+		return e, ok
+	}
+	return Part(name, find, func(e E) error { return e })
 }
 
 // Failure returns err as it travels.

@@ -137,7 +137,8 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 				t.Errorf("%s: %v is %v", name, got, is)
 			}
 		}
-		locked, ok := errors.AsType[*lockedError](got)
+		var locked *lockedError
+		ok := errors.As(got, &locked)
 		if ok != errors.As(c.err, new(*lockedError)) {
 			t.Errorf("%s: has parts: %t", name, ok)
 		}

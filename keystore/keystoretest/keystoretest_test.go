@@ -55,7 +55,7 @@ func TestRunFinds(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestBroken$/^"+name+"$")
 			cmd.Env = append(os.Environ(), which+"="+name)
 			out, err := cmd.CombinedOutput()
-			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 ||
+			if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 1 ||
 				!strings.Contains(string(out), "--- FAIL: TestBroken/"+name) {
 				t.Errorf("%v\n%s", err, out)
 			}

@@ -39,7 +39,8 @@ func TestKinds(t *testing.T) {
 				t.Errorf("%v is %v there: %t", sent, is, errors.Is(came, is))
 			}
 		}
-		e, ok := errors.AsType[*keystore.UnavailableError](came)
+		var e *keystore.UnavailableError
+		ok := errors.As(came, &e)
 		if ok != errors.Is(sent, keystore.ErrUnavailable) {
 			t.Errorf("%v is unavailable there: %t", sent, ok)
 		}
