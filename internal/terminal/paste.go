@@ -95,8 +95,8 @@ func (p *paste) keys(piece []byte) {
 	rest := p.burst.Bytes()
 	ended := false
 	for len(rest) > 0 {
-		switch {
-		case rest[0] == 0x1b:
+		switch rest[0] {
+		case 0x1b:
 			n := escape(rest)
 			if n == 0 { // the rest of it is still to come
 				rest = bytes.Clone(rest)
@@ -109,7 +109,7 @@ func (p *paste) keys(piece []byte) {
 			}
 			rest = rest[n:]
 			continue
-		case rest[0] == '\r' || rest[0] == '\n':
+		case '\r', '\n':
 			ended = true
 			p.line.add('\n')
 		default:

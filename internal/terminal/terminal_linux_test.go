@@ -32,16 +32,16 @@ func play(part string) int {
 		defer endWait()
 		entries, stopReading := t.Pasted()
 		defer stopReading()
-		fmt.Fprintln(t, "ready")
+		say(t, "ready\n")
 		for {
 			select {
 			case <-ctx.Done():
 				return 130
 			case entry := <-entries:
-				fmt.Fprintf(t, "entry %q\n", entry)
+				say(t, "entry %q\n", entry)
 				if strings.Contains(entry, "ask") {
 					text, err := t.Password(ctx, "Passphrase: ")
-					fmt.Fprintf(t, "passphrase %q, %v\n", text, err)
+					say(t, "passphrase %q, %v\n", text, err)
 				}
 				if strings.Contains(entry, "end") {
 					return 0
@@ -50,18 +50,20 @@ func play(part string) int {
 		}
 	case "passphrase":
 		text, err := t.Password(ctx, "Passphrase: ")
-		fmt.Fprintf(t, "passphrase %q, %v\n", text, err)
+		say(t, "passphrase %q, %v\n", text, err)
 		if err != nil {
 			return 1
 		}
 		// The next key is the next reader's.
 		cmd := exec.CommandContext(ctx, "head", "-n", "1")
 		cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
-		fmt.Fprintln(t, "child")
+		say(t, "child\n")
 		_ = cmd.Run()
 	}
 	return 0
 }
+
+func say(t *Terminal, format string, args ...any) { _, _ = fmt.Fprintf(t, format, args...) }
 
 func start(t *testing.T, part string, env ...string) *pty.Terminal {
 	t.Helper()
@@ -69,7 +71,7 @@ func start(t *testing.T, part string, env ...string) *pty.Terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), self) //nolint:gosec // this very program
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), self)
 	cmd.Env = append(append(os.Environ(), "TERMINAL_TEST_PART="+part, "TERM=xterm", "GORACE=atexit_sleep_ms=0"), env...)
 	return pty.Start(t, cmd)
 }

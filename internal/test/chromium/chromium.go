@@ -31,7 +31,7 @@ type Browser struct {
 }
 
 // limit is how long a test may use the browser.
-const limit = time.Minute
+const limit = 10 * time.Minute
 
 // Start starts a browser, and ends it when the test ends.
 func Start(t testing.TB, options ...chromedp.ExecAllocatorOption) *Browser {
