@@ -15,7 +15,7 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// ErrNoBrowser says that no browser can be opened here.
+// ErrNoBrowser says that no browser can be opened here, for callers that then show the URL.
 var ErrNoBrowser = errors.New("no browser can be opened here")
 
 // OpenBrowser opens a URL in the user's browser: by the command in $BROWSER, under WSL in the browser of Windows, else

@@ -13,6 +13,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
 )
 
 // EndSessionConfig says how to end the provider's own session.
@@ -22,7 +23,7 @@ type EndSessionConfig struct {
 	URL      string
 	PlainURL string        // URL without an ID token, for a browser that may be another user's; "": URL, which holds none
 	State    string        // comes back with the browser; "": the provider sends none back
-	BaseURL  string        // where the browser comes back to, as registered with the provider; "": DefaultBaseURL
+	BaseURL  string        // where the browser comes back to, as registered with the provider; "": http://localhost:3000
 	Timeout  time.Duration // how long to wait for that; 0: a minute
 	AppName  string        // the program, in the titles of pages; "": none
 
@@ -53,7 +54,7 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 		return err
 	}
 	e := ending{EndSessionConfig: &cfg, once: rand.Text(), back: make(chan struct{}, 1)}
-	target := strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/") + logoutPath + "?once=" + e.once
+	target := strings.TrimSuffix(cmp.Or(cfg.BaseURL, localurl.Default), "/") + logoutPath + "?once=" + e.once
 	through := target
 	if cfg.Private != nil && !localhost.TellsPeers {
 		if file, err := cfg.Private(target); err == nil {

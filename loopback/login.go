@@ -34,10 +34,8 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// DefaultBaseURL is http://localhost:3000, where the local server is unless Config says otherwise.
-const DefaultBaseURL = localurl.Default
-
-// DefaultScope is "openid profile email offline_access", the scope of a login that asks for none in particular.
+// DefaultScope is "openid profile email offline_access", the scope of a login without Config.Scope. It is exported for
+// programs that ask for more scopes than these.
 const DefaultScope = provider.DefaultScope
 
 var (
@@ -69,7 +67,7 @@ type Config struct {
 	// 127.0.0.1 or [::1], a port and a path. Port 0 stands for one that is free on both loopbacks; the provider must
 	// allow any (RFC 8252, section 7.3). "" is the path /auth/callback under BaseURL.
 	RedirectURI string
-	BaseURL     string        // "": DefaultBaseURL
+	BaseURL     string        // "": http://localhost:3000
 	Timeout     time.Duration // how long the user has; 0: three minutes
 
 	OpenBrowser func(ctx context.Context, url string) error   // nil: the function OpenBrowser
@@ -144,7 +142,7 @@ func (cfg *Config) redirect() (raw string, u *url.URL, err error) {
 			return "", nil, fmt.Errorf("base URL %q %w", cfg.BaseURL, err)
 		}
 		u.Path = login.CallbackPath
-		return strings.TrimSuffix(cmp.Or(cfg.BaseURL, DefaultBaseURL), "/") + login.CallbackPath, u, nil
+		return strings.TrimSuffix(cmp.Or(cfg.BaseURL, localurl.Default), "/") + login.CallbackPath, u, nil
 	}
 	u, err = localurl.ParseRedirect(cfg.RedirectURI)
 	if err == nil && u.Path == login.ResultPath {

@@ -27,7 +27,7 @@ var (
 	ErrConfig = errors.New("configuration")
 )
 
-// The checks that a token or a response can fail. Each wraps ErrUntrusted.
+// The checks that a token or a response can fail, for errors.Is. Each wraps ErrUntrusted.
 var (
 	ErrIssuer          = fmt.Errorf("%w: issuer", ErrUntrusted)
 	ErrAudience        = fmt.Errorf("%w: audience", ErrUntrusted)
@@ -45,7 +45,8 @@ var (
 	ErrMalformed       = fmt.Errorf("%w: form", ErrUntrusted)
 )
 
-// An UntrustedError says which check failed, and what did not fit. It wraps Check, which wraps ErrUntrusted.
+// An UntrustedError, for errors.As, says which check failed, and what did not fit. It wraps Check, which wraps
+// ErrUntrusted.
 type UntrustedError struct {
 	Check  error         // ErrIssuer, ErrAudience …
 	Detail string        // what did not fit; printable, never a token
@@ -64,8 +65,8 @@ func malformed(format string, a ...any) error {
 	return &UntrustedError{Check: ErrMalformed, Detail: fmt.Sprintf(format, a...)}
 }
 
-// A RefusedError is an error response of the provider (RFC 6749, sections 4.1.2.1 and 5.2). Its texts are printable:
-// they have no control characters and a bounded length. It is ErrRefused.
+// A RefusedError, for errors.As, is an error response of the provider (RFC 6749, sections 4.1.2.1 and 5.2). Its texts
+// are printable: they have no control characters and a bounded length. It is ErrRefused.
 type RefusedError struct {
 	Code        string // invalid_grant, access_denied …; "": the provider gave none
 	Description string // the provider's words; may be empty
@@ -90,8 +91,8 @@ func (e *RefusedError) Is(target error) bool {
 	return target == ErrRefused || target == ErrInvalidGrant && e.Code == "invalid_grant"
 }
 
-// An AudienceError says that the provider sent a token for another API than the one that was asked for. It wraps
-// ErrAudience.
+// An AudienceError, for errors.As, says that the provider sent a token for another API than the one that was asked for.
+// It wraps ErrAudience.
 type AudienceError struct {
 	Asked  string
 	Got    []string // the token's; foreign text

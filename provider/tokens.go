@@ -32,8 +32,8 @@ type Tokens struct {
 	Unproven bool
 }
 
-// OAuth2 returns the tokens for package golang.org/x/oauth2. The token's extras are id_token, if there is one, and
-// scope. The secrets in it can be printed and logged.
+// OAuth2 returns the tokens in the form of golang.org/x/oauth2, for programs that use that package. The token's extras
+// are id_token, if there is one, and scope. The secrets in it can be printed and logged.
 func (t *Tokens) OAuth2() *oauth2.Token {
 	extra := map[string]any{"scope": t.Scope}
 	if !t.IDToken.IsZero() {

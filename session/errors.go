@@ -53,7 +53,8 @@ func (e *AudienceError) Error() string {
 // Unwrap returns ErrCannotRenew.
 func (e *AudienceError) Unwrap() error { return ErrCannotRenew }
 
-// A ScopeError says that the provider granted less than all of Request.Scope. It wraps provider.ErrRefused.
+// A ScopeError, for errors.As, says that the provider granted less than all of Request.Scope. It wraps
+// provider.ErrRefused.
 type ScopeError struct{ Missing, Granted string }
 
 func (e *ScopeError) Error() string {

@@ -39,9 +39,9 @@ func (t *tokenSource) Token() (*oauth2.Token, error) {
 	return &oauth2.Token{AccessToken: token.Token.Reveal(), TokenType: token.TokenType, Expiry: expiry}, nil
 }
 
-// Client returns an HTTP client that sends the access token that r asks for with each request, as that of
-// oauth2.NewClient does. Unlike that one it sends the token to no other origin that a response redirects to: the caller
-// gets the redirect as the response.
+// Client is for programs that call an API: it returns an HTTP client that sends the access token that r asks for with
+// each request, as that of oauth2.NewClient does. Unlike that one it sends the token to no other origin that a response
+// redirects to: the caller gets the redirect as the response.
 func (s *Session) Client(ctx context.Context, r Request) *http.Client {
 	client := oauth2.NewClient(ctx, s.TokenSource(ctx, r))
 	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {

@@ -16,9 +16,9 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 )
 
-// Run tests the stores that open returns. open is called once for each subtest, and returns a store that holds no
-// record named in it yet: each subtest deletes what it saved. A store that implements keystore.Reserver is tested for
-// that too.
+// Run tests the stores that open returns, for programs that have a store of their own. open is called once for each
+// subtest, and returns a store that holds no record named in it yet: each subtest deletes what it saved. A store that
+// implements keystore.Reserver is tested for that too.
 //
 // The subtests run one after the other, and each makes some dozens of calls.
 func Run(t *testing.T, open func(t *testing.T) keystore.Store) {
