@@ -67,7 +67,10 @@ func advices() []advice {
 		{provider.ReasonRefreshRefused, "if it goes on like that, run loopkey login", ""},
 		{provider.ReasonPushRequired, "this client has to push its requests: run loopkey login again, which does", ""},
 		{provider.ReasonDeviceCodeExpired, "run loopkey login --device again", ""},
-		{provider.ReasonDiscoveryUnavailable, "check --issuer (or --domain); where the metadata is not under the issuer, --discovery-url says where", ""},
+		{
+			provider.ReasonDiscoveryUnavailable,
+			"check --issuer (or --domain); where the metadata is not under the issuer, --discovery-url says where", "",
+		},
 		{provider.ReasonDiscoveryMoved, "use --issuer {issuer}", ""},
 		{provider.ReasonDiscoveryElsewhere, "check --issuer (or --domain): that is no provider's metadata", ""},
 		{

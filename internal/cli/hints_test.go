@@ -42,10 +42,12 @@ func TestHowToReach(t *testing.T) {
 		a := &app{env: test.env, terminal: terminal.New(nil, &said, "")}
 		a.sayHowToReach(test.baseURL)
 		got := said.String()
-		if !strings.Contains(got, test.want) || !strings.Contains(got, "paste here the URL") || strings.Contains(got, "\x1b") {
+		if !strings.Contains(got, test.want) || !strings.Contains(got, "paste here the URL") ||
+			strings.Contains(got, "\x1b") {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
-		if strings.Contains(got, "ssh -L") == (test.want == "") || strings.Contains(got, "container") != (test.want == "") {
+		ssh := test.want != ""
+		if strings.Contains(got, "ssh -L") != ssh || strings.Contains(got, "container") == ssh {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -87,15 +87,19 @@ func (f *loginFlags) readParams(flags *pflag.FlagSet) error {
 	return nil
 }
 
+// deviceCannot returns the error about a flag for which a login with a code has no parameter.
 func deviceCannot(flag string) error {
-	return fmt.Errorf("%w: --device can't carry --%s (RFC 8628 has no such parameter): leave one of them out", errUsage, flag)
+	return fmt.Errorf("%w: --device can't carry --%s (RFC 8628 has no such parameter): leave one of them out",
+		errUsage, flag)
 }
 
-// mergeParams adds those parameters of the configuration that no flag of their own sets.
+// mergeParams adds the parameters of the configuration that no flag of their own sets. given are the values of --param.
 func (f *loginFlags) mergeParams(cfg *config.Config, given []string) error {
 	for _, p := range loginParams {
-		if f.params.Has(p.param) && slices.ContainsFunc(given, func(s string) bool { return strings.HasPrefix(s, p.param+"=") }) {
-			return fmt.Errorf("%w: --%s and --param %s=… set the same parameter: leave one of them out", errUsage, p.flag, p.param)
+		twice := slices.ContainsFunc(given, func(s string) bool { return strings.HasPrefix(s, p.param+"=") })
+		if twice && f.params.Has(p.param) {
+			return fmt.Errorf("%w: --%s and --param %s=… set the same parameter: leave one of them out",
+				errUsage, p.flag, p.param)
 		}
 	}
 	for name, values := range cfg.Params {

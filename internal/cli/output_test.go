@@ -12,7 +12,8 @@ import (
 func TestPrintJSON(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"Ada", "A\x1b[31mda", "A\u202eda", "\u0000", "\U000e0001", "👩‍🚀", "<script>&", "\u2028", "é\u0301", "\u009b31m", "a\nb",
+		"Ada", "A\x1b[31mda", "A\u202eda", "\u0000", "\U000e0001", "👩‍🚀", "<script>&", "\u2028",
+		"é\u0301", "\u009b31m", "a\nb",
 	} {
 		var out strings.Builder
 		a := &app{stdout: &out}

@@ -73,8 +73,9 @@ func Load(in Input) (*Config, error) {
 	for i := range settings {
 		c.choose(&settings[i], layers...)
 	}
-	// One in a profile belongs to the issuer that the profile names.
-	if named, _, _, _ := issuerOf(profile); c.values["discovery-url"].from == fromProfile && named != "" && named != c.Issuer {
+	// A discovery URL in a profile belongs to the issuer that the profile names.
+	named, _, _, _ := issuerOf(profile)
+	if c.values["discovery-url"].from == fromProfile && named != "" && named != c.Issuer {
 		c.DiscoveryURL = ""
 		delete(c.values, "discovery-url")
 	}
