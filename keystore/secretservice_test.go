@@ -26,8 +26,8 @@ import (
 	"github.com/loopkey/loopkey/keystore/keystoretest"
 )
 
-// These tests use the real Secret Service. go-keyring keeps one connection for each process, so each test runs what uses
-// go-keyring in a child process, which is this test binary again.
+// These tests use the real Secret Service. go-keyring keeps one connection for each process, so each test runs what
+// uses go-keyring in a child process, which is this test binary again.
 
 const (
 	childTask   = "KEYSTORE_TEST_CHILD"
@@ -427,8 +427,8 @@ func hangUp(l net.Listener) {
 	}
 }
 
-// prompter stands in for the desktop's dialog, which gnome-keyring opens through D-Bus. The dialog is dismissed, or stays
-// open for ever. The channel says when a dialog is open, and is closed with the bus.
+// prompter stands in for the desktop's dialog, which gnome-keyring opens through D-Bus. The dialog is dismissed, or
+// stays open for ever. The channel says when a dialog is open, and is closed with the bus.
 func prompter(t *testing.T, k *secretservice.Keychain, dismiss bool) (open chan struct{}) {
 	t.Helper()
 	conn := k.Connect(t)

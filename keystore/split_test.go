@@ -16,8 +16,8 @@ import (
 
 var errCrash = errors.New("crashed")
 
-// A drawer is a keychain with the rules of the strictest platform: short entries, valid UTF-8, no NUL. It can crash at any
-// write.
+// A drawer is a keychain with the rules of the strictest platform: short entries, valid UTF-8, no NUL. It can crash at
+// any write.
 type drawer struct {
 	t       testing.TB
 	max     int
@@ -190,7 +190,8 @@ func whole(t *testing.T, s split, allowed ...*Record) func(string) {
 	}
 }
 
-// A writer crashes before or after each of its writes. Then a second writer does the same. Then a third one does not crash.
+// A writer crashes before or after each of its writes. Then a second writer does the same. Then a third one does not
+// crash.
 func TestSplitSurvivesCrashes(t *testing.T) {
 	t.Parallel()
 	older, old, next, last := sized("older", 900), sized("old", 1500), sized("next", 700), sized("last", 400)

@@ -93,8 +93,8 @@ func (l *fileLock) acquireWork(ctx context.Context) (*flock.Flock, error) {
 // errChanged says that the session changed during the wait.
 var errChanged = errors.New("the session has changed")
 
-// idle waits until no process has its turn, side by side with other processes that wait so. It returns errChanged as soon as the
-// session has changed since it was seen.
+// idle waits until no process has its turn, side by side with other processes that wait so. It returns errChanged as
+// soon as the session has changed since it was seen.
 func (l *fileLock) idle(ctx context.Context, seen time.Time) (*flock.Flock, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

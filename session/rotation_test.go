@@ -14,8 +14,8 @@ import (
 	"github.com/loopkey/loopkey/session"
 )
 
-// A renewal whose response is not believed hands nothing out, and the session goes on. Where refresh tokens rotate and a
-// second use is taken for theft, the refresh token in that response is the only one that still works.
+// A renewal whose response is not believed hands nothing out, and the session goes on. Where refresh tokens rotate and
+// a second use is taken for theft, the refresh token in that response is the only one that still works.
 func TestRotationOutlivesLies(t *testing.T) {
 	t.Parallel()
 	set := func(name string, value any) func(map[string]any) {
@@ -125,8 +125,8 @@ func TestUnprovenRefreshToken(t *testing.T) {
 	}
 }
 
-// A clock that was ahead at the login and is set right since has left tokens with a wrong expiry. They are renewed, both
-// when they are asked for and by force.
+// A clock that was ahead at the login and is set right since has left tokens with a wrong expiry. They are renewed,
+// both when they are asked for and by force.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{Rotate: true, OpaqueAccessTokens: true})

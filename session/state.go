@@ -69,8 +69,8 @@ const unknownLifetime = 5 * time.Minute
 
 func (t *storedToken) expired(now time.Time) bool { return !t.Expiry.IsZero() && !t.Expiry.After(now) }
 
-// good reports whether the token lives for least more at the least. With last no other token can be had, so one that has
-// not expired is good.
+// good reports whether the token lives for least more at the least. With last no other token can be had, so one that
+// has not expired is good.
 func (t *storedToken) good(now time.Time, least time.Duration, last bool) bool {
 	// A token that was obtained in the future has an expiry by a clock that was wrong.
 	if t.Obtained.After(now.Add(time.Minute)) && !last {

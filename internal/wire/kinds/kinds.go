@@ -1,5 +1,5 @@
-// Package kinds lists the errors of the libraries that keep their meaning on the way between two loopkey processes. Their
-// names travel, so they must not change.
+// Package kinds lists the errors of the libraries that keep their meaning on the way between two loopkey processes.
+// Their names travel, so they must not change.
 package kinds
 
 import (
