@@ -29,14 +29,15 @@ const (
 // ErrCorrupt. Head costs as much as Load. A file that has not changed is not decrypted again.
 func File(dir string, passphrase func(ctx context.Context, confirm bool) (string, error)) Store {
 	return &files{
-		dir: dir, ask: passphrase, seen: map[string]decrypted{}, reserved: map[string]*os.File{},
-		busy: make(chan struct{}, 1),
+		dir: dir, ask: passphrase, workFactor: workFactor,
+		seen: map[string]decrypted{}, reserved: map[string]*os.File{}, busy: make(chan struct{}, 1),
 	}
 }
 
 type files struct {
-	dir string
-	ask func(ctx context.Context, confirm bool) (string, error)
+	dir        string
+	ask        func(ctx context.Context, confirm bool) (string, error)
+	workFactor int // of new files
 
 	// busy guards the rest. It is no mutex, because a call that waits while a person types the passphrase has a limit too.
 	busy       chan struct{}
@@ -267,7 +268,7 @@ func (f *files) encrypt(plain string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	recipient.SetWorkFactor(workFactor)
+	recipient.SetWorkFactor(f.workFactor)
 	var b bytes.Buffer
 	w, err := age.Encrypt(&b, recipient)
 	if err == nil {

@@ -36,7 +36,7 @@ func secretly(s string) func(context.Context, bool) (string, error) {
 func saved(t *testing.T, names ...string) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "state", "sessions")
-	s := File(dir, secretly("right"))
+	s := QuickFile(dir, secretly("right"))
 	for _, name := range names {
 		if err := s.Save(t.Context(), name, sized(name, 500)); err != nil {
 			t.Fatal(err)
@@ -50,7 +50,7 @@ func TestFilePassphrase(t *testing.T) {
 	ctx := t.Context()
 	p := &passphrases{all: []string{"right"}}
 	dir := filepath.Join(t.TempDir(), "sessions")
-	s := File(dir, p.ask)
+	s := QuickFile(dir, p.ask)
 	if _, err := s.Load(ctx, "me"); !errors.Is(err, ErrNotFound) || p.asked != 0 {
 		t.Errorf("a passphrase for nothing: asked %d times, %v", p.asked, err)
 	}
@@ -67,12 +67,12 @@ func TestFilePassphrase(t *testing.T) {
 	}
 
 	p = &passphrases{all: []string{"right"}}
-	if err := File(dir, p.ask).Save(ctx, "you", sized("b", 10)); err != nil || p.asked != 1 || p.confirms != 0 {
+	if err := QuickFile(dir, p.ask).Save(ctx, "you", sized("b", 10)); err != nil || p.asked != 1 || p.confirms != 0 {
 		t.Errorf("a second file: asked %d times, %d of them twice, %v", p.asked, p.confirms, err)
 	}
 
 	p = &passphrases{all: []string{"wrong", "right"}}
-	s = File(dir, p.ask)
+	s = QuickFile(dir, p.ask)
 	for _, op := range []func() error{
 		func() error { _, err := s.Load(ctx, "me"); return err },
 	} {
@@ -89,21 +89,39 @@ func TestFilePassphrase(t *testing.T) {
 	}
 
 	for _, name := range []string{"me", "third"} { // in place of the file, and beside it
-		err := File(dir, secretly("wrong")).Save(ctx, name, sized("c", 10))
+		err := QuickFile(dir, secretly("wrong")).Save(ctx, name, sized("c", 10))
 		if !errors.Is(err, ErrUnavailable) {
 			t.Errorf("Save(%s) with a wrong passphrase: %v", name, err)
 		}
 	}
-	if err := File(dir, nil).Delete(ctx, "me"); err != nil {
+	if err := QuickFile(dir, nil).Delete(ctx, "me"); err != nil {
 		t.Errorf("Delete without a passphrase: %v", err)
 	}
-	if err := File(dir, secretly("")).Save(ctx, "me", sized("c", 10)); !errors.Is(err, ErrUnavailable) {
+	if err := QuickFile(dir, secretly("")).Save(ctx, "me", sized("c", 10)); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("an empty passphrase: %v", err)
 	}
 	denied := errors.New("no terminal")
 	refuses := func(context.Context, bool) (string, error) { return "", denied }
-	if _, err := File(dir, refuses).Load(ctx, "you"); !errors.Is(err, denied) {
+	if _, err := QuickFile(dir, refuses).Load(ctx, "you"); !errors.Is(err, denied) {
 		t.Errorf("nobody to ask: %v", err)
+	}
+}
+
+// An attacker who guesses the passphrase needs 2^15 rounds of scrypt for each guess.
+func TestFileWorkFactor(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "sessions")
+	if err := File(dir, secretly("right")).Save(t.Context(), "me", sized("a", 10)); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "me.age"))
+	_, stanza, _ := strings.Cut(string(content), "-> scrypt ")
+	stanza, _, _ = strings.Cut(stanza, "\n")
+	if _, factor, _ := strings.Cut(stanza, " "); err != nil || factor != "15" {
+		t.Errorf("%q, %v", stanza, err)
+	}
+	if _, err := File(dir, secretly("right")).Load(t.Context(), "me"); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -124,7 +142,7 @@ func TestFileDamaged(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := File(dir, secretly("right")).Load(t.Context(), "me"); !errors.Is(err, ErrCorrupt) {
+		if _, err := QuickFile(dir, secretly("right")).Load(t.Context(), "me"); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		} else if strings.Contains(err.Error(), "hunter") {
 			t.Errorf("%s: the error quotes the file: %v", name, err)
@@ -133,7 +151,7 @@ func TestFileDamaged(t *testing.T) {
 			t.Errorf("%s: it was not left as it is", name)
 		}
 	}
-	s := File(dir, secretly("right"))
+	s := QuickFile(dir, secretly("right"))
 	if err := s.Save(t.Context(), "me", sized("new", 10)); err != nil {
 		t.Errorf("a new login over a damaged file: %v", err)
 	}
@@ -147,7 +165,7 @@ func TestFileCrash(t *testing.T) {
 	if err := os.WriteFile(left, []byte("half a fi"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := File(dir, secretly("right"))
+	s := QuickFile(dir, secretly("right"))
 	if r, err := s.Load(t.Context(), "me"); err != nil || string(r.Head) != string(sized("me", 0).Head) {
 		t.Errorf("after the crash: %q, %v", r.Head, err)
 	}
@@ -176,7 +194,7 @@ func TestFileReadersMeetWriter(t *testing.T) {
 	for range 2 {
 		readers.Go(func() {
 			for ctx.Err() == nil {
-				r, err := File(dir, secretly("right")).Load(t.Context(), "me")
+				r, err := QuickFile(dir, secretly("right")).Load(t.Context(), "me")
 				if err != nil || len(r.Body) < 100 || !bytes.Contains(r.Body, r.Head[1:len(r.Head)-1]) {
 					t.Errorf("%q, %.30q, %v", r.Head, r.Body, err)
 					return
@@ -184,9 +202,9 @@ func TestFileReadersMeetWriter(t *testing.T) {
 			}
 		})
 	}
-	s := File(dir, secretly("right"))
-	for i := range 4 {
-		if err := s.Save(t.Context(), "me", sized(fmt.Sprint("n", i), 1000+1000*i)); err != nil {
+	s := QuickFile(dir, secretly("right"))
+	for i := range 40 {
+		if err := s.Save(t.Context(), "me", sized(fmt.Sprint("n", i), 1000+1000*(i%4))); err != nil {
 			t.Error(err)
 		}
 	}
@@ -198,7 +216,7 @@ func TestFileEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	dir := saved(t, "me")
 	asked := make(chan struct{})
-	s := File(dir, func(ctx context.Context, _ bool) (string, error) {
+	s := QuickFile(dir, func(ctx context.Context, _ bool) (string, error) {
 		close(asked)
 		<-ctx.Done()
 		return "", context.Cause(ctx)
@@ -225,7 +243,7 @@ func TestFileEndsWithItsContext(t *testing.T) {
 func TestFileReserve(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sessions")
-	s := File(dir, secretly("right"))
+	s := QuickFile(dir, secretly("right"))
 	left := func() []string {
 		all, err := os.ReadDir(dir)
 		if err != nil {
@@ -250,7 +268,7 @@ func TestFileReserve(t *testing.T) {
 			t.Fatal(err)
 		}
 		release()
-		got, err := File(dir, secretly("right")).Load(t.Context(), "me")
+		got, err := QuickFile(dir, secretly("right")).Load(t.Context(), "me")
 		if err != nil || !bytes.Equal(got.Body, record.Body) {
 			t.Errorf("%d bytes: %v", size, err)
 		}
@@ -274,13 +292,13 @@ func TestFileReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release()
-	if err := File(dir, secretly("right")).Save(t.Context(), "me", Record{Head: []byte("other")}); err != nil {
+	if err := QuickFile(dir, secretly("right")).Save(t.Context(), "me", Record{Head: []byte("other")}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Save(t.Context(), "me", Record{Head: []byte("mine")}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := File(dir, secretly("right")).Load(t.Context(), "me"); err != nil || string(got.Head) != "mine" {
+	if got, err := QuickFile(dir, secretly("right")).Load(t.Context(), "me"); err != nil || string(got.Head) != "mine" {
 		t.Errorf("%q, %v", got.Head, err)
 	}
 }

@@ -71,7 +71,7 @@ func TestFileRefuses(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			s := File(dir, secretly("right"))
+			s := QuickFile(dir, secretly("right"))
 			_, err := s.Load(t.Context(), "me")
 			if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("Load: %v", err)
@@ -95,7 +95,7 @@ func TestFileTemporaryIsNotFollowed(t *testing.T) {
 	if err := os.Symlink(victim, filepath.Join(dir, temporary("me"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := File(dir, secretly("right")).Save(t.Context(), "me", sized("a", 10)); err != nil {
+	if err := QuickFile(dir, secretly("right")).Save(t.Context(), "me", sized("a", 10)); err != nil {
 		t.Fatal(err)
 	}
 	if kept, err := os.ReadFile(victim); err != nil || string(kept) != "mine" {
@@ -126,7 +126,7 @@ func TestFileCannotBeWritten(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			s := File(dir, secretly("right"))
+			s := QuickFile(dir, secretly("right"))
 			err := s.Save(t.Context(), "me", sized("a", 10))
 			if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "can't be written") {
 				t.Errorf("Save: %v", err)

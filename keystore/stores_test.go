@@ -16,7 +16,7 @@ func TestStores(t *testing.T) {
 	for name, open := range map[string]func(*testing.T) keystore.Store{
 		"memory": func(*testing.T) keystore.Store { return keystore.Memory() },
 		"file": func(t *testing.T) keystore.Store {
-			return keystore.File(filepath.Join(t.TempDir(), "a", "b"), passphrase)
+			return keystore.QuickFile(filepath.Join(t.TempDir(), "a", "b"), passphrase)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
