@@ -37,7 +37,7 @@ var (
 	// ErrReplyLost says that the response to the last renewal was lost, so that the same refresh token is used once more.
 	// A provider that replaces refresh tokens may take that for theft and end the session.
 	ErrReplyLost = errors.New(
-		"the provider's response to the last renewal was lost, so its refresh token is used once more")
+		"the provider's answer to the last renewal was lost, so its refresh token is used once more")
 	// ErrNotNoted says that Config.Known was not noted.
 	ErrNotNoted = errors.New("this login is not noted")
 )
