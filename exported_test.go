@@ -42,7 +42,8 @@ func TestExportedNames(t *testing.T) {
 	names := map[string]*ast.CommentGroup{} // the exported names, as nameOf writes them
 	used := map[string]bool{}
 	for _, p := range append(packages, listedPackage{
-		ImportPath: "example.com/program", Dir: filepath.Join("testdata", "program"), GoFiles: []string{"main.go"}, ours: true,
+		ImportPath: "example.com/program", Dir: filepath.Join("testdata", "program"),
+		GoFiles: []string{"main.go"}, ours: true,
 	}) {
 		if !p.ours {
 			continue

@@ -9,5 +9,6 @@ import (
 // of its authorization endpoint (Amazon Cognito developer guide, "The managed login sign-out endpoint").
 func (p *Provider) isCognito() bool {
 	u, err := url.Parse(p.cfg.Issuer)
-	return err == nil && strings.HasPrefix(u.Hostname(), "cognito-idp.") && strings.HasSuffix(u.Hostname(), ".amazonaws.com")
+	return err == nil &&
+		strings.HasPrefix(u.Hostname(), "cognito-idp.") && strings.HasSuffix(u.Hostname(), ".amazonaws.com")
 }

@@ -285,12 +285,15 @@ func movedDiscovery(from *url.URL, location string) error {
 	e := &RefusedError{Status: http.StatusMovedPermanently, Reason: ReasonDiscoveryElsewhere}
 	to, err := from.Parse(location)
 	if err != nil || location == "" {
-		e.Reason, e.Description = ReasonDiscoveryUnavailable, "discovery at "+words.Printable(from.Host)+" redirects to nowhere"
+		e.Reason = ReasonDiscoveryUnavailable
+		e.Description = "discovery at " + words.Printable(from.Host) + " redirects to nowhere"
 		return e
 	}
 	to.User = nil
-	e.Description = "discovery at " + words.Printable(from.Host) + " redirects to " + words.Printable(to.Scheme+"://"+to.Host+to.Path)
-	if issuer, ok := strings.CutSuffix(to.Scheme+"://"+to.Host+to.EscapedPath(), wellKnown); ok && to.Scheme == "https" == (from.Scheme == "https") {
+	e.Description = "discovery at " + words.Printable(from.Host) + " redirects to " +
+		words.Printable(to.Scheme+"://"+to.Host+to.Path)
+	sameScheme := to.Scheme == "https" == (from.Scheme == "https")
+	if issuer, ok := strings.CutSuffix(to.Scheme+"://"+to.Host+to.EscapedPath(), wellKnown); ok && sameScheme {
 		e.Reason, e.Issuer = ReasonDiscoveryMoved, issuer
 	}
 	return e

@@ -43,7 +43,8 @@ func text(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.NewReplacer("{name}", "the age project", "{holders}", "the copyright holders and contributors").Replace(string(content))
+	holders := "the copyright holders and contributors"
+	return strings.NewReplacer("{name}", "the age project", "{holders}", holders).Replace(string(content))
 }
 
 func TestRecognise(t *testing.T) {
@@ -93,15 +94,16 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	mit := "MIT License\nCopyright (c) 2019 A. Person\n" + text(t, "MIT")
 	for name, text := range map[string]string{
-		"GPL":              gpl,
-		"GPL beside MIT":   mit + "\n" + gpl,
-		"GPL before MIT":   gpl + "\n" + mit,
-		"MIT or worse":     mit + "\nThe folder enterprise is under the GPL.\n",
-		"for good":         mit + "\nThe Software shall be used for Good, not Evil.\n",
-		"Commons Clause":   `"Commons Clause" License Condition v1.0` + "\n" + mit,
-		"a word less":      strings.Replace(mit, "sublicense,", "", 1),
-		"a word changed":   strings.Replace(mit, "free of charge", "for a charge", 1),
-		"a longer clause":  strings.Replace(text(t, "BSD-3-Clause"), "the age project", "anybody at all, and who pays no fee for the use, "+strings.Repeat("x ", 8), 1),
+		"GPL":            gpl,
+		"GPL beside MIT": mit + "\n" + gpl,
+		"GPL before MIT": gpl + "\n" + mit,
+		"MIT or worse":   mit + "\nThe folder enterprise is under the GPL.\n",
+		"for good":       mit + "\nThe Software shall be used for Good, not Evil.\n",
+		"Commons Clause": `"Commons Clause" License Condition v1.0` + "\n" + mit,
+		"a word less":    strings.Replace(mit, "sublicense,", "", 1),
+		"a word changed": strings.Replace(mit, "free of charge", "for a charge", 1),
+		"a longer clause": strings.Replace(text(t, "BSD-3-Clause"), "the age project",
+			"anybody at all, and who pays no fee for the use, "+strings.Repeat("x ", 8), 1),
 		"a copyright line": "Copyright law is not touched, but the use in products is forbidden.\n" + mit,
 		"all rights":       "All rights reserved.\n",
 		"nothing":          "",

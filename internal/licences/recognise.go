@@ -25,7 +25,8 @@ var beside = []string{
 	license, with the additional copyright staring in 2011 when the project was ported over: apic.go emitterc.go
 	parserc.go readerc.go scannerc.go writerc.go yamlh.go yamlprivateh.go`,
 	"Apache License All the remaining project files are covered by the Apache license:",
-	"The MIT License (MIT)", "The MIT License", "MIT License", "ISC License", "BSD 2-Clause License", "BSD 3-Clause License",
+	"The MIT License (MIT)", "The MIT License", "MIT License", "ISC License",
+	"BSD 2-Clause License", "BSD 3-Clause License",
 	"go-toml v2",
 	"END OF TERMS AND CONDITIONS",
 	`APPENDIX: How to apply the Apache License to your work. To apply the Apache License to your work, attach the
@@ -95,8 +96,9 @@ func recognise(text string) ([]string, error) {
 }
 
 var (
-	copyrightLine = regexp.MustCompile(`(?im)^[ \t]*(copyright (\(c\)|©|[0-9]|\[yyyy\]|\{yyyy\}).*|all rights reserved\.?[ \t]*)$`)
-	notWords      = regexp.MustCompile(`[^a-z0-9]+`)
+	copyrightLine = regexp.MustCompile(
+		`(?im)^[ \t]*(copyright (\(c\)|©|[0-9]|\[yyyy\]|\{yyyy\}).*|all rights reserved\.?[ \t]*)$`)
+	notWords = regexp.MustCompile(`[^a-z0-9]+`)
 )
 
 // words returns a text's words in lower case with a space between them, without the lines that name who holds the

@@ -55,7 +55,8 @@ func TestHolder(t *testing.T) {
 	_, port := listenSomewhere(t, "127.0.0.1")
 	_, err := Listen(t.Context(), "http://localhost:"+strconv.Itoa(port))
 	var taken *PortTakenError
-	if !errors.As(err, &taken) || taken.Port != port || !strings.HasSuffix(taken.Holder, "(process "+strconv.Itoa(os.Getpid())+")") ||
+	holder := "(process " + strconv.Itoa(os.Getpid()) + ")"
+	if !errors.As(err, &taken) || taken.Port != port || !strings.HasSuffix(taken.Holder, holder) ||
 		!strings.Contains(err.Error(), strconv.Itoa(port)) {
 		t.Errorf("got %v", err)
 	}

@@ -27,8 +27,8 @@ var (
 )
 
 // read calls keys with what is typed on tty, at most so many bytes at a time and
-// without an echo, until keys wants no more or stop is called; then the terminal is as it was, and the next key is the next
-// reader's. Keys that send signals go on to send them. It reads nothing while
+// without an echo, until keys wants no more or stop is called; then the terminal is
+// as it was, and the next key is the next reader's. Keys that send signals go on to send them. It reads nothing while
 // another job has the terminal: to try would stop the process.
 func read(tty *os.File, most int, keys func([]byte) (more bool)) (stop func(), err error) {
 	fd := int(tty.Fd())

@@ -11,8 +11,8 @@ import (
 func openTTY() (*os.File, error) { return os.OpenFile("CONIN$", os.O_RDWR, 0) }
 
 // read calls keys with what is typed on the console, at most so many bytes at a
-// time and without an echo, until keys wants no more or stop is called. Ctrl-C goes on to interrupt. A read that is under
-// way at the end is left behind: it takes one more key.
+// time and without an echo, until keys wants no more or stop is called. Ctrl-C goes on to interrupt. A read that is
+// under way at the end is left behind: it takes one more key.
 func read(console *os.File, most int, keys func([]byte) (more bool)) (stop func(), err error) {
 	handle := windows.Handle(console.Fd())
 	var before uint32

@@ -38,7 +38,8 @@ func TestName(t *testing.T) {
 func TestInitials(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"Ada Lovelace": "AL", "ada": "A", "ada.lovelace@example.com": "AL", "Émile de Zola": "ÉZ", "|||": "?", "": "?", "王 小明": "王小",
+		"Ada Lovelace": "AL", "ada": "A", "ada.lovelace@example.com": "AL", "Émile de Zola": "ÉZ",
+		"|||": "?", "": "?", "王 小明": "王小",
 	} {
 		if got := words.Initials(name); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
@@ -82,7 +83,8 @@ func TestTimes(t *testing.T) {
 		}
 	}
 	for d, want := range map[time.Duration]string{
-		90 * time.Second: "1m30s", 9 * time.Second: "9s", 89 * time.Second: "1m29s", 12*time.Minute + time.Second: "12m", 5*time.Hour + 30*time.Minute: "5h30m", 48 * time.Hour: "48h0m",
+		90 * time.Second: "1m30s", 9 * time.Second: "9s", 89 * time.Second: "1m29s",
+		12*time.Minute + time.Second: "12m", 5*time.Hour + 30*time.Minute: "5h30m", 48 * time.Hour: "48h0m",
 	} {
 		if got := words.Short(d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)
@@ -94,7 +96,9 @@ func TestTimes(t *testing.T) {
 }
 
 func FuzzPrintable(f *testing.F) {
-	for _, seed := range []string{"plain", "\x1b[31mred", "a\u202Eb", "\xff\xfe", strings.Repeat("x", 10000), "line\nline", "\u009b2J"} {
+	for _, seed := range []string{
+		"plain", "\x1b[31mred", "a\u202Eb", "\xff\xfe", strings.Repeat("x", 10000), "line\nline", "\u009b2J",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -103,7 +107,9 @@ func FuzzPrintable(f *testing.F) {
 				t.Errorf("%d runes", len([]rune(out)))
 			}
 			for _, r := range out {
-				if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f {
+				control := r < ' ' || r >= 0x7f && r < 0xa0
+				direction := r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f
+				if control || direction {
 					t.Errorf("%q lets %U through", s, r)
 				}
 			}

@@ -79,7 +79,8 @@ func TestCauses(t *testing.T) {
 			}
 		}
 		// Escaped, as it said, the proxy is found.
-		h := house.New(t, "https://provider.example.com", "HTTPS_PROXY=http://ada:"+url.PathEscape("hunter2/#?%x")+"@127.0.0.1:9")
+		password := url.PathEscape("hunter2/#?%x")
+		h := house.New(t, "https://provider.example.com", "HTTPS_PROXY=http://ada:"+password+"@127.0.0.1:9")
 		refused(t, h.Run("login"), 1, "does not answer")
 	})
 	t.Run("proxy_of_Windows", func(t *testing.T) {

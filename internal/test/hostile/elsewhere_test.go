@@ -50,7 +50,9 @@ func TestDiscoveryURL(t *testing.T) {
 	strange := h.Command(t.Context(), "login")
 	strange.Dir = h.Dir
 	refused(t, h.Finish(strange), 4, "--discovery-url")
-	for _, wrong := range []string{"http://login.example.com/x", "login.example.com", "https://user@login.example.com/", "https://a/#b"} {
+	for _, wrong := range []string{
+		"http://login.example.com/x", "login.example.com", "https://user@login.example.com/", "https://a/#b",
+	} {
 		refused(t, h.Run("login", "--discovery-url", wrong), 2, "--discovery-url")
 	}
 

@@ -37,7 +37,8 @@ func TestLogout(t *testing.T) {
 			requests: map[string]int{Revoke: 0},
 		},
 		"no_end_session": {
-			lies: Lies{Discovery: without("end_session_endpoint")}, words: "keeps its own session", requests: map[string]int{EndSession: 0},
+			lies: Lies{Discovery: without("end_session_endpoint")}, words: "keeps its own session",
+			requests: map[string]int{EndSession: 0},
 		},
 		"revoke_400": {
 			more: responds(Revoke, 400, asJSON, `{"error":"unsupported_token_type"}`), code: 1,
