@@ -97,7 +97,10 @@ func TestTheFirstOneSetWins(t *testing.T) {
 		"keystore": {
 			flag: "keystore", key: "keystore", variables: []string{"LOOPKEY_KEYSTORE"},
 			of: func(s string) string {
-				return map[bool]string{true: "file", false: "keychain"}[s == "flag" || s == "dotenv"]
+				if s == "flag" || s == "dotenv" {
+					return "file"
+				}
+				return "keychain"
 			},
 			get: func(c *Config) string { return c.Keystore },
 		},

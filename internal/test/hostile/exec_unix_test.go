@@ -230,17 +230,22 @@ func TestExecHangsUp(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
 	h.Must("login")
-	for ignored, want := range map[bool]string{false: "hung up", true: "still here"} {
-		words := map[bool]string{true: `trap "" HUP`, false: "true"}[ignored]
+	for _, c := range []struct {
+		first, want string // first runs in the shell that starts exec
+		code, waits int    // the command waits for so many tenths of a second
+	}{
+		{first: "true", want: "hung up", code: 7, waits: 300},
+		{first: `trap "" HUP`, want: "still here", code: 0, waits: 10},
+	} {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		r := h.Finish(inShell(h.Command(ctx, "exec", "--", "sh", "-c", fmt.Sprintf(`
 			trap 'echo hung up; exit 7' HUP
 			kill -HUP $PPID
 			i=0; while [ $i -lt %d ]; do i=$((i+1)); sleep 0.1; done
-			echo still here`, map[bool]int{false: 300, true: 10}[ignored])), words))
+			echo still here`, c.waits)), c.first))
 		cancel()
-		if strings.TrimSpace(r.Stdout) != want || r.Code != map[bool]int{false: 7, true: 0}[ignored] {
-			t.Errorf("ignored %t: exit %d: %q %s", ignored, r.Code, r.Stdout, r.Stderr)
+		if strings.TrimSpace(r.Stdout) != c.want || r.Code != c.code {
+			t.Errorf("after %s: exit %d: %q %s", c.first, r.Code, r.Stdout, r.Stderr)
 		}
 	}
 }
