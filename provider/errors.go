@@ -45,7 +45,7 @@ var (
 	ErrMalformed       = fmt.Errorf("%w: form", ErrUntrusted)
 )
 
-// An UntrustedError, for errors.As, says which check failed, and what did not fit. It wraps Check, which wraps
+// An UntrustedError says, for errors.As, which check failed, and what did not fit. It wraps Check, which wraps
 // ErrUntrusted.
 type UntrustedError struct {
 	Check  error         // ErrIssuer, ErrAudience …
@@ -65,7 +65,7 @@ func malformed(format string, a ...any) error {
 	return &UntrustedError{Check: ErrMalformed, Detail: fmt.Sprintf(format, a...)}
 }
 
-// A RefusedError, for errors.As, is an error response of the provider (RFC 6749, sections 4.1.2.1 and 5.2). Its texts
+// A RefusedError is, for errors.As, an error response of the provider (RFC 6749, sections 4.1.2.1 and 5.2). Its texts
 // are printable: they have no control characters and a bounded length. It is ErrRefused.
 type RefusedError struct {
 	Code        string // invalid_grant, access_denied …; "": the provider gave none
@@ -91,7 +91,7 @@ func (e *RefusedError) Is(target error) bool {
 	return target == ErrRefused || target == ErrInvalidGrant && e.Code == "invalid_grant"
 }
 
-// An AudienceError, for errors.As, says that the provider sent a token for another API than the one that was asked for.
+// An AudienceError says, for errors.As, that the provider sent a token for another API than the one that was asked for.
 // It wraps ErrAudience.
 type AudienceError struct {
 	Asked  string

@@ -53,7 +53,7 @@ func (e *AudienceError) Error() string {
 // Unwrap returns ErrCannotRenew.
 func (e *AudienceError) Unwrap() error { return ErrCannotRenew }
 
-// A ScopeError, for errors.As, says that the provider granted less than all of Request.Scope. It wraps
+// A ScopeError says, for errors.As, that the provider granted less than all of Request.Scope. It wraps
 // provider.ErrRefused.
 type ScopeError struct{ Missing, Granted string }
 
