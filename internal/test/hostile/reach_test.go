@@ -251,7 +251,7 @@ func TestHangs(t *testing.T) {
 		"revocation":    {endpoint: Revoke, args: []string{"logout", "--no-browser"}, gone: true},
 		"device":        {endpoint: Device, args: []string{"login", "--device"}},
 		"device polling": {
-			endpoint: Token, args: []string{"login", "--device", "--timeout", "15s"}, words: "the other device did not",
+			endpoint: Token, args: []string{"login", "--device", "--timeout", "15s"}, words: "the other device was not finished",
 		},
 		"pushed request": {
 			endpoint: Push, args: []string{"login"}, lies: Lies{Discovery: set("require_pushed_authorization_requests", true)},
