@@ -1,7 +1,8 @@
 // Package chromium starts a real browser for tests, and records what it complains about: console errors, exceptions,
 // violations of a Content-Security-Policy. It records the hosts of its requests too.
 //
-// Where no Chromium is installed the test is skipped and says so; with LOOPKEY_TEST_REAL=1 it fails.
+// Where no Chromium is installed the test is skipped and says so; with LOOPKEY_TEST_REAL=1 it fails. With -short it is
+// skipped in any case.
 package chromium
 
 import (
@@ -36,6 +37,9 @@ const limit = 10 * time.Minute
 // Start starts a browser, and ends it when the test ends.
 func Start(t testing.TB, options ...chromedp.ExecAllocatorOption) *Browser {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it starts a browser")
+	}
 	path := find()
 	if path == "" {
 		if os.Getenv("LOOPKEY_TEST_REAL") == "1" {

@@ -1,7 +1,7 @@
 // Package npm installs packages from npm for tests, in the versions of a lock file.
 //
 // It needs node and npm. Where one is missing, or npm ci can't get the packages, the test is skipped and says why; with
-// LOOPKEY_TEST_REAL=1 it fails.
+// LOOPKEY_TEST_REAL=1 it fails. With -short it is skipped in any case.
 package npm
 
 import (
@@ -20,6 +20,9 @@ import (
 // node_modules. The folder lies in the user's cache folder and is reused while these files stay the same.
 func Install(t testing.TB, name string, files fs.FS) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skipf("it needs %s from npm", name)
+	}
 	dir, err := install(name, files)
 	if err == nil {
 		return dir
