@@ -64,7 +64,8 @@ type Hook func(w http.ResponseWriter, r *http.Request) bool
 type Provider struct {
 	server *httptest.Server
 	issuer string
-	origin string // of every endpoint
+	origin string // of every endpoint but the browser's
+	local  string // of the browser's endpoints: the loopback address
 	prefix string // of every path: the path of the issuer, without a slash at its end
 
 	mu      sync.Mutex
@@ -95,9 +96,10 @@ func Start(t testing.TB) *Provider { return StartAt(t, "") }
 func StartAt(t testing.TB, path string) *Provider {
 	t.Helper()
 	p := unstarted(t, path)
-	p.server.Start()
-	p.origin = p.server.URL
+	p.origin = "http://" + p.Address()
+	p.local = p.origin
 	p.issuer = p.origin + path
+	p.server.Start() // last: who had this port before may still be asked for
 	return p
 }
 
@@ -130,12 +132,13 @@ func StartTLS(t testing.TB, name string, certificate func() *tls.Certificate) *P
 	}
 	p.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail
 	p.server.EnableHTTP2 = true
-	p.server.StartTLS()
-	p.origin = p.server.URL
+	p.local = "https://" + p.Address()
+	p.origin = p.local
 	if name != "" {
 		p.origin = "https://" + name
 	}
 	p.issuer = p.origin
+	p.server.StartTLS()
 	return p
 }
 
@@ -150,7 +153,7 @@ func (p *Provider) URL(endpoint string) string {
 	for path, name := range paths {
 		if name == endpoint {
 			if endpoint == Authorize || endpoint == EndSession {
-				return p.server.URL + p.prefix + path
+				return p.local + p.prefix + path
 			}
 			return p.origin + p.prefix + path
 		}
