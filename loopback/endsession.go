@@ -107,7 +107,8 @@ type ending struct {
 // the provider, nor what a page makes a browser fetch.
 func (e *ending) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+logoutPath, localhost.OnlyGET(localhost.RefuseOtherUsers(e.leads, e.usedLink(), e.lead)))
+	mux.HandleFunc("GET "+logoutPath, localhost.OnlyNavigation(
+		e.AppName, localhost.RefuseOtherUsers(e.leads, e.usedLink(), e.lead)))
 	mux.HandleFunc("GET /{$}", localhost.OnlyGET(localhost.RefuseOtherUsers(e.returns, e.noLogout(), e.returned)))
 	mux.Handle("/", localhost.Page{
 		Status: http.StatusNotFound, App: e.AppName, Title: "Nothing here",
@@ -150,8 +151,7 @@ func (e *ending) lead(w http.ResponseWriter, r *http.Request) {
 
 // returns reports whether r comes back from the provider, as a browser that navigates.
 func (e *ending) returns(r *http.Request) bool {
-	dest := r.Header.Get("Sec-Fetch-Dest")
-	return e.sent.Load() && (dest == "" || dest == "document") &&
+	return e.sent.Load() && localhost.IsNavigation(r) &&
 		(e.State == "" || slices.Equal(r.URL.Query()["state"], []string{e.State}))
 }
 

@@ -262,8 +262,8 @@ func (cfg *Config) routes(flow *login.Flow, pending *login.Pending, callbackPath
 	if strings.HasSuffix(callbackPath, "/") {
 		callbackPath += "{$}" // and nothing under it
 	}
-	mux.HandleFunc("GET "+callbackPath, localhost.OnlyGET(flow.Callback))
-	mux.HandleFunc("GET "+login.ResultPath, localhost.OnlyGET(flow.Result))
+	mux.HandleFunc("GET "+callbackPath, flow.Callback)
+	mux.HandleFunc("GET "+login.ResultPath, flow.Result)
 	mux.Handle("/", page(localhost.Page{
 		Status: http.StatusNotFound, Title: "Nothing here", Text: "This server waits for a login and has no other pages.",
 	}))

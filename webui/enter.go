@@ -18,16 +18,6 @@ func (s *Server) OneTimeURL() string { return s.url(enterPath + "?once=" + s.bro
 
 // enter recognises the browser that opens a one-time URL.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
-	if isInside(r) { // it is opened from a file of the user's, which is no site
-		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
-			Title: "Not from another page", Why: "This link has to be opened by itself.",
-		})
-		return
-	}
-	if r.Header.Get("Sec-Purpose") != "" { // fetched ahead, for a user who may never open it
-		s.layout.Fail(w, r, http.StatusServiceUnavailable, layout.Problem{})
-		return
-	}
 	if !s.browsers.redeem(r.URL.Query().Get("once")) {
 		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
 			Title: "This link has been used", Why: "It opens the page once, within a minute of being made.",

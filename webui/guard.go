@@ -163,9 +163,9 @@ func isForeign(r *http.Request) bool {
 	return err != nil || !strings.EqualFold(u.Host, r.Host)
 }
 
-// isNavigation reports whether a browser opens r in a tab, not in a frame or as a part of another page.
+// isNavigation reports whether a browser surely opens r in a tab for its user. A client that does not say so does not.
 func isNavigation(r *http.Request) bool {
-	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+	return localhost.IsNavigation(r) && r.Header.Get("Sec-Fetch-Mode") != "" && r.Header.Get("Sec-Fetch-Dest") != ""
 }
 
 func (s *Server) refuseForeign(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -46,7 +47,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	info, known := s.visit(r)
-	back := state != "" && s.logouts.returned(state)
+	back := state != "" && r.Method == http.MethodGet && localhost.IsNavigation(r) && s.logouts.returned(state)
 	data := homeData{Known: known, Back: back && !known, Hint: spans(s.advice(ErrUnknownBrowser))}
 	if known {
 		data.Hint, data.Pages = spans(s.cfg.Hint), s.pages != nil

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/provider"
@@ -27,12 +26,6 @@ func loginParams() []string {
 
 // login begins a login in the browser that asks for it.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	if isInside(r) { // a page of another site may link here
-		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{
-			Title: "Not from inside another page", Why: "A login has to be opened by itself.",
-		})
-		return
-	}
 	query := r.URL.Query()
 	params := url.Values{}
 	maps.Copy(params, s.cfg.Params)
@@ -57,12 +50,6 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, pending.URL, http.StatusSeeOther)
-}
-
-// isInside reports whether another page loads or frames what r asks for.
-func isInside(r *http.Request) bool {
-	dest := r.Header.Get("Sec-Fetch-Dest")
-	return dest != "" && dest != "document"
 }
 
 // bind returns what the browser has to show again when its login is done. Logins that were begun in several tabs share

@@ -19,7 +19,8 @@ const returnLife = 10 * time.Minute
 // askLogout asks first, because any page can make a browser send a GET. A link on one of our own pages is not asked
 // about; a picture there is of our origin too, so the request has to be a navigation.
 func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) {
-	if _, ok := s.visit(r); ok && r.Header.Get("Sec-Fetch-Site") == "same-origin" && isNavigation(r) {
+	byLink := r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "same-origin" && isNavigation(r)
+	if _, ok := s.visit(r); ok && byLink {
 		s.logout(w, r)
 		return
 	}

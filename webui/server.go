@@ -158,15 +158,15 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /auth/logout", s.askLogout)
 	mux.HandleFunc("POST /auth/logout", s.logout)
 
-	// For every browser of this user of the machine. What happens once, or lasts, is for no HEAD.
-	mux.HandleFunc("GET "+layout.LoginPath, s.ownUser(s.login))
-	mux.HandleFunc("GET "+enterPath, localhost.OnlyGET(s.ownUser(s.enter)))
-	mux.HandleFunc("GET "+handoff.LogoutPath, s.ownUser(s.ended))
+	// For every browser of this user of the machine. What happens once is for navigations alone, what lasts for no HEAD.
+	mux.HandleFunc("GET "+layout.LoginPath, localhost.OnlyNavigation(appName, s.ownUser(s.login)))
+	mux.HandleFunc("GET "+enterPath, localhost.OnlyNavigation(appName, s.ownUser(s.enter)))
+	mux.HandleFunc("GET "+handoff.LogoutPath, localhost.OnlyNavigation(appName, s.ownUser(s.ended)))
 	mux.HandleFunc("GET /auth/events", localhost.OnlyGET(s.ownUser(s.events)))
 
 	// For a browser or a provider that shows what no other has: the state of a login, or a signed token.
-	mux.HandleFunc("GET "+login.CallbackPath, localhost.OnlyGET(s.flow.Callback))
-	mux.HandleFunc("GET "+login.ResultPath, localhost.OnlyGET(s.flow.Result))
+	mux.HandleFunc("GET "+login.CallbackPath, s.flow.Callback)
+	mux.HandleFunc("GET "+login.ResultPath, s.flow.Result)
 	mux.HandleFunc("POST /auth/backchannel-logout", s.backchannelLogout)
 
 	mux.HandleFunc("GET "+layout.AssetsPath, layout.ServeAsset)

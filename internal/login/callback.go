@@ -19,8 +19,8 @@ var (
 )
 
 // Callback takes the provider's response (OpenID Connect Core 1.0, section 3.1.2.5) at the redirect URI. A wrong, stale
-// or repeated response gets a page that says so and ends no login, since any page can make a browser send it. A server
-// routes GET alone to it: a HEAD would use up the response.
+// or repeated response gets a page that says so and ends no login, since any page can make a browser send it. What is no
+// navigation of a user, such as a HEAD or a prefetch, uses no response up.
 func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) { f.callback(w, r) }
 
 // waits reports whether r has the state of a login that waits.

@@ -58,8 +58,8 @@ type Config struct {
 
 // A Flow holds the logins that wait for the provider's response. It is safe for concurrent use.
 type Flow struct {
-	cfg      Config
-	callback http.HandlerFunc
+	cfg              Config
+	callback, result http.HandlerFunc
 
 	mu       sync.Mutex
 	waiting  map[string]*login // by state
@@ -87,7 +87,9 @@ func New(cfg Config) *Flow {
 	f := &Flow{cfg: cfg, waiting: map[string]*login{}, results: map[string]result{}}
 	// The argument list of the browser that was opened shows the state to every user of this machine. Another user may
 	// have logged in as themselves with it: no login waits here for their response.
-	f.callback = localhost.RefuseOtherUsers(f.waits, f.refusal(errNoLogin), f.respond)
+	f.callback = localhost.OnlyNavigation(
+		cfg.App, localhost.RefuseOtherUsers(f.waits, f.refusal(errNoLogin), f.respond))
+	f.result = localhost.OnlyNavigation(cfg.App, f.showResult)
 	return f
 }
 

@@ -30,7 +30,9 @@ func (f *Flow) keepResult(r result) (id string) {
 }
 
 // Result shows how a login went: GET ResultPath, with the id that the callback redirected to.
-func (f *Flow) Result(w http.ResponseWriter, r *http.Request) {
+func (f *Flow) Result(w http.ResponseWriter, r *http.Request) { f.result(w, r) }
+
+func (f *Flow) showResult(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	res, ok := f.results[r.URL.Query().Get("id")]
 	f.mu.Unlock()

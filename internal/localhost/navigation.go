@@ -1,0 +1,55 @@
+package localhost
+
+import (
+	"net/http"
+	"strings"
+)
+
+// aheadHeaders are where browsers say that they fetch a page ahead: the Fetch standard's name, then those of Chromium,
+// Safari and Firefox.
+var aheadHeaders = []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"}
+
+// FetchedAhead reports whether a browser asks for a page that its user may never open: a prefetch, a prerendered page
+// or a preview.
+func FetchedAhead(r *http.Request) bool {
+	for _, name := range aheadHeaders {
+		purpose := strings.ToLower(strings.Join(r.Header.Values(name), ","))
+		for _, ahead := range []string{"prefetch", "prerender", "preview"} {
+			if strings.Contains(purpose, ahead) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// IsNavigation reports whether r can be a user's browser that opens a page in a tab. It is false where the browser says
+// otherwise (Fetch Metadata Request Headers): the page is fetched ahead, or it is an image, a frame or a script's
+// request. It is true for a client that says nothing, such as curl and older browsers.
+func IsNavigation(r *http.Request) bool {
+	dest, mode := r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Sec-Fetch-Mode")
+	return !FetchedAhead(r) && (dest == "" || dest == "document") && (mode == "" || mode == "navigate")
+}
+
+// OnlyNavigation passes a GET that can be a user's navigation to next, and refuses everything else on a page of app. It
+// is for addresses that work once: what a browser or a scanner does by itself uses nothing up, and the user's own
+// navigation still works. A page that was fetched ahead gets a 503, so that the browser asks again when the user opens
+// it.
+func OnlyNavigation(app string, next http.HandlerFunc) http.HandlerFunc {
+	return OnlyGET(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case IsNavigation(r):
+			next(w, r)
+		case FetchedAhead(r):
+			Page{
+				Status: http.StatusServiceUnavailable, App: app, Title: "Not ahead of time",
+				Text: "This address works once, so it is not fetched ahead. Nothing was changed.",
+			}.Write(w)
+		default:
+			Page{
+				Status: http.StatusForbidden, App: app, Title: "Not from inside another page",
+				Text: "This address has to be opened by itself. Nothing was changed.",
+			}.Write(w)
+		}
+	})
+}
