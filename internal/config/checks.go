@@ -13,10 +13,10 @@ import (
 
 // The checks of the settings' values. Their errors go on from the value: it "holds no scope".
 
-// checkDiscoveryURL allows what an issuer may be, and a query.
+// checkDiscoveryURL allows what an issuer may be, the well-known path, and a query.
 func checkDiscoveryURL(v value) error {
 	withoutQuery, _, _ := strings.Cut(v.text, "?")
-	switch err := checkIssuer(withoutQuery); {
+	switch err := checkAddress(withoutQuery); {
 	case errors.Is(err, errPlain):
 		return err
 	case err != nil || strings.ContainsFunc(v.text, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }):

@@ -108,13 +108,18 @@ func checkIssuer(issuer string) error {
 		}
 		return &correctableError{"is the address of the provider's metadata, which the issuer stands before", before}
 	}
-	u, err := url.Parse(issuer)
+	return checkAddress(issuer)
+}
+
+// checkAddress checks an address of a provider: https, no query, no fragment.
+func checkAddress(address string) error {
+	u, err := url.Parse(address)
 	switch {
-	case err != nil || u.Opaque != "" || u.User != nil || strings.ContainsAny(issuer, "?#\\"):
+	case err != nil || u.Opaque != "" || u.User != nil || strings.ContainsAny(address, "?#\\"):
 		return errIssuer
 	case !validHost(u) || localurl.Port(u) == 0:
 		return errIssuer
-	case strings.ContainsFunc(issuer, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+	case strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return errIssuer
 	case u.Scheme == "https", u.Scheme == "http" && localurl.IsLoopback(u.Hostname()):
 		return nil

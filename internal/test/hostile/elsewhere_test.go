@@ -31,7 +31,7 @@ func TestDiscoveryURL(t *testing.T) {
 	}
 	proxy := httputil.NewSingleHostReverseProxy(at)
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/tenant/metadata" {
+		if r.URL.Path != "/tenant/.well-known/openid-configuration" {
 			http.NotFound(w, r)
 			return
 		}
@@ -39,7 +39,7 @@ func TestDiscoveryURL(t *testing.T) {
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(elsewhere.Close)
-	metadata := elsewhere.URL + "/tenant/metadata?p=B2C_1_in"
+	metadata := elsewhere.URL + "/tenant/.well-known/openid-configuration?p=B2C_1_in"
 
 	h := house.New(t, p.Issuer())
 	refused(t, h.Run("login"), 4, "--discovery-url")
