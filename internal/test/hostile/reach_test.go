@@ -85,7 +85,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-func certificate(t *testing.T, address string, from, to time.Time) *tls.Certificate {
+// certificate returns a certificate that is its own authority, for an address and for names.
+func certificate(t *testing.T, address string, from, to time.Time, names ...string) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -93,7 +94,7 @@ func certificate(t *testing.T, address string, from, to time.Time) *tls.Certific
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: to, IPAddresses: []net.IP{net.ParseIP(address)},
-		DNSNames: []string{"provider.example"},
+		DNSNames: append([]string{"provider.example"}, names...),
 		IsCA:     true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -214,12 +215,14 @@ func connect(w http.ResponseWriter, address string) {
 		return
 	}
 	defer there.Close()
-	w.WriteHeader(http.StatusOK)
-	here, _, err := http.NewResponseController(w).Hijack()
+	here, _, err := http.NewResponseController(w).Hijack() // before the response: what comes after it is the provider's
 	if err != nil {
 		return
 	}
 	defer here.Close()
+	if _, err := io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+		return
+	}
 	var both sync.WaitGroup
 	for _, way := range [][2]net.Conn{{here, there}, {there, here}} {
 		both.Go(func() {
