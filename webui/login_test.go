@@ -3,10 +3,12 @@ package webui_test
 import (
 	"context"
 	"net/http"
+	"net/http/cookiejar"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/webui"
 )
@@ -43,5 +45,32 @@ func TestOvertakenLogin(t *testing.T) {
 	}
 	if info, err := s.session.Info(t.Context()); err != nil || info.Subject != "grace" {
 		t.Errorf("then the session is %s's: %v", info.Subject, err)
+	}
+}
+
+// A user who types 127.0.0.1 logs in at localhost, where the provider sends the browser back: cookies are per host.
+func TestLoginByAddress(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			typed := strings.Replace(s.base, "localhost", host, 1)
+			jar, err := cookiejar.New(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ada := tenant.Person{Email: "ada@example.com", Password: "x", Jar: jar}
+			visit, err := ada.Visit(t.Context(), typed+"/profile")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if visit.Status != 200 || visit.URL != s.base+"/profile" || !strings.Contains(visit.Body, "Ada") {
+				t.Errorf("the login ends at %s with %d: %s", visit.URL, visit.Status, visit.Body)
+			}
+			if status, body, _ := ask(t, newClient(jar), http.MethodGet, typed+"/protected", nil); status != 401 {
+				t.Errorf("an API client there gets %d: %s", status, body)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package localhost
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -21,6 +22,25 @@ func OwnHost(port int, app string, next http.Handler) http.Handler {
 			return
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// AtHost leads a browser that navigates under another of our names to the host of base: a user who types 127.0.0.1 would
+// begin a login there whose cookie the redirect URI at localhost never shows. Every other request goes to next. It stands
+// behind OwnHost.
+func AtHost(base *url.URL, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked := url.URL{Host: r.Host}
+		if strings.EqualFold(asked.Hostname(), base.Hostname()) || r.Method != http.MethodGet || !IsNavigation(r) ||
+			!strings.Contains(r.Header.Get("Accept"), "text/html") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		here := r.RequestURI // a mux before us may have taken a part of the path away
+		if !strings.HasPrefix(here, "/") {
+			here = "/" + strings.TrimPrefix(r.URL.RequestURI(), "/")
+		}
+		http.Redirect(w, r, "http://"+base.Host+here, http.StatusTemporaryRedirect)
 	})
 }
 

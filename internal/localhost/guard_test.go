@@ -1,6 +1,7 @@
 package localhost
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -65,6 +67,59 @@ func TestOwnHost(t *testing.T) {
 		}
 		if c.want == 421 && !strings.Contains(w.Body.String(), "<title>Not for this server · acme</title>") {
 			t.Errorf("%s gets %s", target, w.Body)
+		}
+	}
+}
+
+// A browser that navigates to another of our names is led to the host of the base URL, and nowhere else.
+func TestAtHost(t *testing.T) {
+	t.Parallel()
+	page := http.Header{"Accept": {"text/html,*/*;q=0.8"}}
+	with := func(name, value string) http.Header {
+		h := page.Clone()
+		h.Set(name, value)
+		return h
+	}
+	for name, c := range map[string]struct {
+		base, method, host, target string
+		header                     http.Header
+		want                       string // where it is led; "": it is let through
+	}{
+		"an address":          {"localhost:3000", "GET", "127.0.0.1:3000", "/profile?a=b%2F", page, "localhost:3000/profile?a=b%2F"},
+		"IPv6":                {"localhost:3000", "GET", "[::1]:3000", "/", page, "localhost:3000/"},
+		"the other way":       {"127.0.0.1:3000", "GET", "localhost:3000", "/", page, "127.0.0.1:3000/"},
+		"to IPv6":             {"[::1]:3000", "GET", "localhost:3000", "/", page, "[::1]:3000/"},
+		"a path like a host":  {"localhost:3000", "GET", "127.0.0.1:3000", "//mallory.example/x", page, "localhost:3000//mallory.example/x"},
+		"a backslash":         {"localhost:3000", "GET", "127.0.0.1:3000", `/\mallory.example`, page, `localhost:3000/\mallory.example`},
+		"a user":              {"localhost:3000", "GET", "127.0.0.1:3000", "/@mallory.example/", page, "localhost:3000/@mallory.example/"},
+		"an absolute target":  {"localhost:3000", "GET", "127.0.0.1:3000", "http://127.0.0.1:3000/x", page, "localhost:3000/x"},
+		"an opaque target":    {"localhost:3000", "GET", "127.0.0.1:3000", "http:@mallory.example", page, "localhost:3000/@mallory.example"},
+		"its own host":        {"localhost:3000", "GET", "localhost:3000", "/", page, ""},
+		"its own in capitals": {"localhost:3000", "GET", "LOCALHOST:3000", "/", page, ""},
+		"port 80":             {"localhost", "GET", "localhost:80", "/", page, ""},
+		"a POST":              {"localhost:3000", "POST", "127.0.0.1:3000", "/", page, ""},
+		"a HEAD":              {"localhost:3000", "HEAD", "127.0.0.1:3000", "/", page, ""},
+		"an API client":       {"localhost:3000", "GET", "127.0.0.1:3000", "/", http.Header{"Accept": {"*/*"}}, ""},
+		"a frame":             {"localhost:3000", "GET", "127.0.0.1:3000", "/", with("Sec-Fetch-Dest", "iframe"), ""},
+		"a script":            {"localhost:3000", "GET", "127.0.0.1:3000", "/", with("Sec-Fetch-Mode", "cors"), ""},
+		"a prefetch":          {"localhost:3000", "GET", "127.0.0.1:3000", "/", with("Sec-Purpose", "prefetch"), ""},
+	} {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(
+			c.method + " " + c.target + " HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n")))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		r.Header = c.header
+		w := httptest.NewRecorder()
+		AtHost(&url.URL{Scheme: "http", Host: c.base}, http.HandlerFunc(
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })).ServeHTTP(w, r)
+		want, status := "", http.StatusTeapot
+		if c.want != "" {
+			want, status = "http://"+c.want, http.StatusTemporaryRedirect
+		}
+		if got := w.Header().Get("Location"); got != want || w.Code != status {
+			t.Errorf("%s is led to %q with %d", name, got, w.Code)
 		}
 	}
 }
