@@ -16,6 +16,7 @@ func failures() wire.Kinds {
 		wire.Sentinel("no_refresh_token", ErrNoRefreshToken),
 		wire.Sentinel("expired", ErrExpired),
 		wire.Sentinel("locked", ErrLocked),
+		wire.Sentinel("unprepared", errUnprepared),
 		wire.As[*ScopeError]("scope"),
 	}, kinds.Keystore(), kinds.Provider())
 }

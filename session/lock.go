@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -55,12 +56,9 @@ func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	ok, err := turn.TryLock()
-	if err != nil {
+	if ok, err := turn.TryLock(); err != nil {
 		return nil, unusable(turn.Path(), err)
-	}
-	if !ok {
-		_ = turn.Close()
+	} else if !ok {
 		return nil, nil
 	}
 	return l.withWork(ctx, turn)
@@ -68,7 +66,7 @@ func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
 
 // acquire waits for the lock and takes it.
 func (l *fileLock) acquire(ctx context.Context) (*held, error) {
-	turn, err := l.wait(ctx, l.turn(), (*flock.Flock).Lock)
+	turn, err := l.wait(ctx, l.turn(), (*flock.Flock).TryLock, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +85,7 @@ func (l *fileLock) withWork(ctx context.Context, turn *flock.Flock) (*held, erro
 }
 
 func (l *fileLock) acquireWork(ctx context.Context) (*flock.Flock, error) {
-	return l.wait(ctx, l.work(), (*flock.Flock).Lock)
+	return l.wait(ctx, l.work(), (*flock.Flock).TryLock, nil)
 }
 
 // errChanged says that the session changed during the wait.
@@ -96,53 +94,59 @@ var errChanged = errors.New("the session has changed")
 // idle waits until no process has its turn, side by side with other processes that wait so. It returns errChanged as
 // soon as the session has changed since it was seen.
 func (l *fileLock) idle(ctx context.Context, seen time.Time) (*flock.Flock, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		tick := time.NewTicker(lookEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if !l.touched().Equal(seen) {
-					cancel(errChanged)
-					return
-				}
-			}
+	looked := time.Now()
+	return l.wait(ctx, l.turn(), (*flock.Flock).TryRLock, func() error {
+		if time.Since(looked) < lookEvery {
+			return nil
 		}
-	}()
-	return l.wait(ctx, l.turn(), (*flock.Flock).RLock)
+		if looked = time.Now(); !l.touched().Equal(seen) {
+			return errChanged
+		}
+		return nil
+	})
 }
 
 // lookEvery is how often idle looks for a change of the session, by one stat.
 const lookEvery = 300 * time.Millisecond
 
-// wait blocks in the kernel, which is fairer and faster than to ask again and again. If ctx ends first, the lock is
-// released as soon as the kernel grants it.
-func (l *fileLock) wait(ctx context.Context, path string, take func(*flock.Flock) error) (*flock.Flock, error) {
+// The pauses between two attempts to take a lock: short at first, since most locks are held for a moment.
+const (
+	firstPause = time.Millisecond
+	mostPause  = 25 * time.Millisecond
+)
+
+// wait asks for a lock again and again until take succeeds, until meanwhile returns an error, or until ctx ends. It does
+// not block in the kernel: such a call can't be ended, and holds a descriptor, a goroutine and a thread as long as
+// another process holds the lock.
+func (l *fileLock) wait(
+	ctx context.Context, path string, take func(*flock.Flock) (bool, error), meanwhile func() error,
+) (*flock.Flock, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, ErrLocked)
 	defer cancel()
 	f, err := l.open(path)
 	if err != nil {
 		return nil, err
 	}
-	taken := make(chan error, 1)
-	go func() { taken <- take(f) }()
-	select {
-	case err := <-taken:
-		if err != nil {
+	for pause := firstPause; ; pause = min(2*pause, mostPause) {
+		if ok, err := take(f); err != nil {
 			return nil, unusable(path, err)
+		} else if ok {
+			return f, nil
 		}
-		return f, nil
-	case <-ctx.Done():
-		go func() {
-			if <-taken == nil {
-				_ = f.Close()
-			}
-		}()
-		return nil, context.Cause(ctx)
+		// Not all at once: a hundred processes may wait.
+		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // no secret
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		}
+		if meanwhile == nil {
+			continue
+		}
+		if err := meanwhile(); err != nil {
+			return nil, err
+		}
 	}
 }
 

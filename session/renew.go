@@ -28,7 +28,9 @@ type renewal struct {
 	asked   time.Time         // when the caller came
 	seen    time.Time         // when the session had last changed by then
 	enough  func(*state) bool // reports whether a session read under the lock already has what the caller wants
-	idToken bool              // the caller wants an ID token, not an access token
+	// vain returns why a renewal would not bring what the caller wants, by what earlier ones brought; nil if it may.
+	vain    func(*state) error
+	idToken bool // the caller wants an ID token, not an access token
 }
 
 // renew gets what the caller wants by the refresh token, under the lock that all processes share. A caller that comes
@@ -53,7 +55,10 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 	if err != nil || r.enough(st) {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := r.vain(st); err != nil {
 		return err
 	}
 	if err := st.renewable(s.cfg.Now()); err != nil {
@@ -124,7 +129,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 	if store, ok := s.cfg.Store.(keystore.Reserver); ok { // the response may be the only copy of a rotated refresh token
 		release, err := store.Reserve(ctx, s.name)
 		if err != nil {
-			return s.explain(err)
+			return unprepared{s.explain(err)}
 		}
 		defer release()
 	}
@@ -144,6 +149,9 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 		s.forgetAttempt()
 		return s.refused(ctx, st)
 	case err != nil:
+		if invalidScope(err) && r.Scope != "" {
+			s.noteRefusedScope(ctx, st, r)
+		}
 		err = s.named(err)
 		if tokens != nil {
 			if lost := s.keepRotated(ctx, st, tokens, slow); lost != nil {
@@ -158,15 +166,30 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 	}
 	obtained := s.cfg.Now()
 	st.apply(tokens, r, obtained)
-	st.Renewed = obtained
+	st.Renewed, st.RenewsNoIDToken = obtained, tokens.IDToken.IsZero()
+	ungranted := st.noteScope(r, tokens.Scope)
 	if err := s.saveSurely(ctx, st, slow); err != nil {
 		return err
 	}
 	s.forgetAttempt()
-	if missing := missingScope(r.Scope, tokens.Scope); missing != "" {
-		return &ScopeError{Missing: missing, Granted: tokens.Scope}
-	}
-	return nil
+	return ungranted
+}
+
+// An unprepared is why a renewal was not begun. It wraps errUnprepared.
+type unprepared struct{ error }
+
+func (e unprepared) Unwrap() []error { return []error{e.error, errUnprepared} }
+
+func invalidScope(err error) bool {
+	refused := new(provider.RefusedError)
+	return errors.As(err, &refused) && refused.Code == "invalid_scope"
+}
+
+// noteRefusedScope stores that the provider refused the scope that was asked for by name. If that can't be stored, the
+// provider is asked once more.
+func (s *Session) noteRefusedScope(ctx context.Context, st *state, r Request) {
+	_ = st.noteScope(r, "")
+	_ = s.save(ctx, st)
 }
 
 // keepRotated stores the refresh token of a response whose access token is not handed out, because the old refresh

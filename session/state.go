@@ -2,10 +2,11 @@ package session
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -16,7 +17,8 @@ const stateVersion = 1
 type state struct {
 	head
 	body
-	whole bool // the body was read too
+	whole bool            // the body was read too
+	read  keystore.Record // what this was decoded from; zero: a new login
 }
 
 type head struct {
@@ -52,7 +54,19 @@ type body struct {
 	Granted            []string      `json:"granted_audiences,omitempty"` // what the refresh token may be used for
 	Others             []storedToken `json:"access_tokens,omitempty"`
 	RevocationCascades bool          `json:"revocation_cascades,omitempty"`
+	// What a renewal did not bring, so that none is made for it again. It counts until the next login.
+	RenewsNoIDToken bool        `json:"renews_no_id_token,omitempty"`
+	Ungranted       []ungranted `json:"ungranted,omitempty"`
 }
+
+// An ungranted is a scope that the provider did not grant whole when it was asked for by name.
+type ungranted struct {
+	Audience string `json:"aud,omitempty"`
+	Asked    string `json:"asked"`             // as accessScope returns it
+	Granted  string `json:"granted,omitempty"` // "": the request was refused
+}
+
+const mostUngranted = 32 // scopes that are remembered
 
 type storedToken struct {
 	Token     string    `json:"token"`
@@ -62,12 +76,23 @@ type storedToken struct {
 	Scope     string    `json:"scope,omitempty"` // as granted
 	Asked     string    `json:"asked,omitempty"` // Request.Scope in its normal form; "": the login's
 	Audience  string    `json:"aud,omitempty"`
+
+	more map[string]json.RawMessage // members that this version does not know
 }
 
-// unknownLifetime is how long a token without an expiry is handed out where another can be had.
-const unknownLifetime = 5 * time.Minute
+// How long a token without an expiry is handed out: where another can be had, and otherwise.
+const (
+	unknownLifetime     = 5 * time.Minute
+	mostUnknownLifetime = 24 * time.Hour
+)
 
-func (t *storedToken) expired(now time.Time) bool { return !t.Expiry.IsZero() && !t.Expiry.After(now) }
+func (t *storedToken) expired(now time.Time) bool {
+	if t.Expiry.IsZero() {
+		// A token that was obtained in the future was obtained nobody knows when.
+		return !t.Obtained.Add(mostUnknownLifetime).After(now) || t.Obtained.After(now.Add(time.Minute))
+	}
+	return !t.Expiry.After(now)
+}
 
 // good reports whether the token lives for least more at the least. With last no other token can be had, so one that
 // has not expired is good.
@@ -76,13 +101,29 @@ func (t *storedToken) good(now time.Time, least time.Duration, last bool) bool {
 	if t.Obtained.After(now.Add(time.Minute)) && !last {
 		return false
 	}
-	if t.Expiry.IsZero() {
-		return last || t.Obtained.Add(unknownLifetime).After(now)
-	}
-	if last {
-		return t.Expiry.After(now)
+	switch {
+	case last:
+		return !t.expired(now)
+	case t.Expiry.IsZero():
+		return t.Obtained.Add(unknownLifetime).After(now)
 	}
 	return t.Expiry.After(now.Add(least))
+}
+
+// left returns how long a token is still good where no other can be had.
+func (t *storedToken) left(now time.Time) time.Duration {
+	switch {
+	case t.Token == "" || t.expired(now):
+		return 0
+	case t.Expiry.IsZero():
+		return t.Obtained.Add(mostUnknownLifetime).Sub(now)
+	}
+	return t.Expiry.Sub(now)
+}
+
+// isCoveredBy reports whether the other token was asked for by the names of what t was granted, and was granted it.
+func (t *storedToken) isCoveredBy(other *storedToken) bool {
+	return t.Scope != "" && accessScope(other.Asked) == accessScope(t.Scope) && missingScope(t.Scope, other.Scope) == ""
 }
 
 func (t *storedToken) handOut() AccessToken {
@@ -128,22 +169,25 @@ func (st *state) tokens() []storedToken {
 	return slices.Concat([]storedToken{st.Current}, st.Others)
 }
 
-// find returns the stored token for exactly the audience and scope that r asks for, or nil.
+// find returns the stored token for exactly the audience and scope that r asks for, or nil. One that was asked for in
+// these words goes before one that was granted just that.
 func (st *state) find(r Request) *storedToken {
-	audience, scope := st.audienceOr(r.Audience), normalScope(r.Scope)
-	fits := func(t *storedToken) bool {
-		return t.Token != "" && t.Audience == audience &&
-			(scope == t.Asked || scope != "" && scope == normalScope(t.Scope))
-	}
-	if fits(&st.Current) {
-		return &st.Current
-	}
-	for i := range st.Others {
-		if fits(&st.Others[i]) {
-			return &st.Others[i]
+	audience, scope := st.audienceOr(r.Audience), accessScope(r.Scope)
+	var granted *storedToken
+	for i := range len(st.Others) + 1 {
+		t := &st.Current
+		if i > 0 {
+			t = &st.Others[i-1]
+		}
+		switch {
+		case t.Token == "" || t.Audience != audience || scope != "" && missingScope(r.Scope, t.Scope) != "":
+		case scope == accessScope(t.Asked):
+			return t
+		case scope != "" && granted == nil && scope == accessScope(t.Scope):
+			granted = t
 		}
 	}
-	return nil
+	return granted
 }
 
 // apply takes what the provider granted for r into the session.
@@ -155,11 +199,12 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 	if st.Current.Token == "" {
 		st.DefaultAudience = t.Audience
 	}
-	if token.Audience == st.DefaultAudience && token.Asked == "" {
+	if token.Audience == st.DefaultAudience && (token.Asked == "" || st.Current.isCoveredBy(&token)) {
+		token.Asked = ""
 		st.Current = token
 	} else {
 		st.Others = slices.DeleteFunc(st.Others, func(o storedToken) bool {
-			return o.expired(now) || o.Audience == token.Audience && o.Asked == token.Asked
+			return o.expired(now) || o.Audience == token.Audience && accessScope(o.Asked) == accessScope(token.Asked)
 		})
 		st.Others = append(st.Others, token)
 	}
@@ -190,6 +235,37 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 	}
 }
 
+// noteScope remembers whether the provider granted all of the scope that r asked for by name. granted is "" if it refused
+// the request. It returns a *ScopeError if something is missing.
+func (st *state) noteScope(r Request, granted string) error {
+	if r.Scope == "" {
+		return nil
+	}
+	u := ungranted{Audience: st.audienceOr(r.Audience), Asked: accessScope(r.Scope), Granted: granted}
+	st.Ungranted = slices.DeleteFunc(st.Ungranted, func(o ungranted) bool {
+		return o.Audience == u.Audience && o.Asked == u.Asked
+	})
+	if missingScope(r.Scope, granted) == "" && granted != "" {
+		return nil
+	}
+	st.Ungranted = append(st.Ungranted, u)
+	st.Ungranted = st.Ungranted[max(0, len(st.Ungranted)-mostUngranted):]
+	return st.ungranted(r)
+}
+
+// ungranted returns a *ScopeError if the provider did not grant all of the scope of r when it was last asked for, or
+// nil.
+func (st *state) ungranted(r Request) error {
+	audience, scope := st.audienceOr(r.Audience), accessScope(r.Scope)
+	for _, u := range st.Ungranted {
+		if scope != "" && u.Audience == audience && u.Asked == scope {
+			missing := cmp.Or(missingScope(r.Scope, u.Granted), normalScope(r.Scope))
+			return &ScopeError{Missing: missing, Granted: cmp.Or(u.Granted, st.Scope)}
+		}
+	}
+	return nil
+}
+
 // claims returns the ID token's claims and, where it lacks one, UserInfo's.
 func (st *state) claims() provider.Claims { return st.IDClaims.All(st.UserInfo) }
 
@@ -202,19 +278,4 @@ func (st *state) scopeOf(r Request) string {
 		return normalScope(r.Scope)
 	}
 	return st.Scope
-}
-
-// normalScope returns scope with its values sorted and without doubles: their order has no meaning (RFC 6749,
-// section 3.3).
-func normalScope(scope string) string {
-	values := strings.Fields(scope)
-	slices.Sort(values)
-	return strings.Join(slices.Compact(values), " ")
-}
-
-// missingScope returns the values of asked that granted lacks.
-func missingScope(asked, granted string) string {
-	have := strings.Fields(granted)
-	missing := slices.DeleteFunc(strings.Fields(asked), func(value string) bool { return slices.Contains(have, value) })
-	return strings.Join(missing, " ")
 }

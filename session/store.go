@@ -66,7 +66,7 @@ func decodeRecord(record keystore.Record) (*state, error) {
 		return nil, fmt.Errorf("%w: it was written by another version of loopkey (format %d, this one reads %d)",
 			keystore.ErrCorrupt, version.Version, stateVersion)
 	}
-	st := &state{whole: record.Body != nil}
+	st := &state{whole: record.Body != nil, read: record}
 	if json.Unmarshal(record.Head, &st.head) != nil || st.Current.Token == "" || st.Issuer == "" || st.ClientID == "" {
 		return nil, fmt.Errorf("%w: its head is damaged", keystore.ErrCorrupt)
 	}
@@ -93,7 +93,9 @@ func (s *Session) save(ctx context.Context, st *state) error {
 	return nil
 }
 
+// encode returns the session as it is stored, with the members that only a newer version knows.
 func (st *state) encode() (keystore.Record, error) {
+	st.recallTokens()
 	h, err := json.Marshal(st.head)
 	if err != nil {
 		return keystore.Record{}, fmt.Errorf("encoding the session: %w", err)
@@ -102,7 +104,9 @@ func (st *state) encode() (keystore.Record, error) {
 	if err != nil {
 		return keystore.Record{}, fmt.Errorf("encoding the session: %w", err)
 	}
-	return keystore.Record{Head: h, Body: b}, nil
+	return keystore.Record{
+		Head: withMembers(h, unknown(st.read.Head, head{})), Body: withMembers(b, unknown(st.read.Body, body{})),
+	}, nil
 }
 
 // update changes the stored session under the lock.

@@ -26,11 +26,12 @@ type AccessToken struct {
 }
 
 // AccessToken returns a token that lives for at least r.MinLifetime. Where the provider's tokens are shorter-lived than
-// that, it returns one that was just renewed; where a better one can't be had because the provider can't be reached,
-// one that has not expired.
+// that, it returns one that was just renewed. It returns one that has not expired where a better one can't be had: the
+// provider can't be reached or refuses, the keystore can't be written, or another process is busy with the session.
 //
 // Its errors wrap ErrNotLoggedIn, ErrCannotRenew, ErrLocked, or the errors of the keystore and the provider. A
-// *ScopeError says that r.Scope was not granted. A provider that can't be reached leaves the session as it is.
+// *ScopeError says that r.Scope was not granted; the provider is asked for it again after the next login, or if r.Force
+// is set. A provider that can't be reached leaves the session as it is.
 func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, error) {
 	asked := s.cfg.Now()
 	var out AccessToken
@@ -43,15 +44,16 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 	if err := st.alive(asked); err != nil {
 		return out, err
 	}
+	var living storedToken // to hand out where a renewal is kept away
 	if t := st.find(r); t != nil && !r.Force {
 		if t.good(asked, r.MinLifetime, st.RefreshToken == "" && st.whole) {
 			return t.handOut(), nil
 		}
-		if !t.expired(asked) {
-			out = t.handOut()
-		}
+		living = *t
 	}
-	err = s.renew(ctx, renewal{
+	waiting, cancel := patient(ctx, living.left(asked))
+	defer cancel()
+	err = s.renew(waiting, renewal{
 		request: r,
 		asked:   asked,
 		seen:    seen,
@@ -67,15 +69,22 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 			}
 			return false
 		},
+		vain: func(st *state) error {
+			if r.Force {
+				return nil
+			}
+			return st.ungranted(r)
+		},
 	})
-	if errors.Is(err, provider.ErrUnreachable) && !out.Token.IsZero() {
-		return out, nil
+	if isKeptAway(err) && living.left(s.cfg.Now()) > 0 {
+		return living.handOut(), nil
 	}
 	return out, err
 }
 
 // IDToken returns the ID token and its expiry. A token with less than minLifetime left is renewed first, any token if
-// force is set. Where the provider sends none on renewal, the old one is returned until it expires, then ErrNoIDToken.
+// force is set. Where the provider sends none on renewal, or a renewal can't be made, the old one is returned until it
+// expires, then ErrNoIDToken. A provider that sent none is asked again after the next login, or if force is set.
 func (s *Session) IDToken(
 	ctx context.Context, minLifetime time.Duration, force bool,
 ) (provider.Secret, time.Time, error) {
@@ -87,22 +96,77 @@ func (s *Session) IDToken(
 	if err := st.alive(asked); err != nil {
 		return provider.Secret{}, time.Time{}, err
 	}
+	left := func() time.Duration {
+		if st.IDToken == "" {
+			return 0
+		}
+		return st.IDTokenExpiry.Sub(s.cfg.Now())
+	}
 	enough := func(now *state) bool {
 		st = now
 		return st.IDToken != "" && st.IDTokenExpiry.After(asked) &&
 			(obtainedSince(st.IDTokenObtained, asked, s.cfg.Now()) || !force && st.IDTokenExpiry.After(asked.Add(minLifetime)))
 	}
-	if !enough(st) {
-		err = s.renew(ctx, renewal{asked: asked, seen: seen, enough: enough, idToken: true})
+	vain := func(st *state) error {
+		if st.RenewsNoIDToken && !force {
+			return s.named(ErrNoIDToken)
+		}
+		return nil
 	}
-	alive := st.IDToken != "" && st.IDTokenExpiry.After(s.cfg.Now())
 	switch {
-	case alive && (err == nil || !force && errors.Is(err, ErrCannotRenew)):
+	case enough(st):
+	case vain(st) != nil:
+		err = vain(st)
+	default:
+		var patience time.Duration
+		if !force {
+			patience = left()
+		}
+		waiting, cancel := patient(ctx, patience)
+		err = s.renew(waiting, renewal{asked: asked, seen: seen, enough: enough, vain: vain, idToken: true})
+		cancel()
+	}
+	switch {
+	case left() > 0 && (err == nil || !force && isKeptAway(err)):
 		return provider.NewSecret(st.IDToken), st.IDTokenExpiry, nil
 	case err != nil:
 		return provider.Secret{}, time.Time{}, err
 	}
-	return provider.Secret{}, time.Time{}, ErrNoIDToken
+	return provider.Secret{}, time.Time{}, s.named(ErrNoIDToken)
+}
+
+// A caller that has a token which still lives waits no longer than mostPatience for a better one, and gets the living
+// one then. The renewal goes on where another process makes it.
+const (
+	mostPatience  = 10 * time.Second
+	leastPatience = 2 * time.Second // to a token that expires sooner no caller is referred
+)
+
+var errPatience = errors.New("the renewal takes its time")
+
+// patient returns the context for a renewal that a caller wants who has a token with so much time left.
+func patient(ctx context.Context, left time.Duration) (context.Context, context.CancelFunc) {
+	if left < 2*leastPatience {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, min(mostPatience, left/2), errPatience)
+}
+
+// errUnprepared says that a renewal was not begun, because the keystore could not be written.
+var errUnprepared = errors.New("the renewal could not be prepared")
+
+// isKeptAway reports whether err says that a renewal could not be had, and nothing against the tokens of before. An
+// error of storing a renewed session is not among them: the user has to know it.
+func isKeptAway(err error) bool {
+	if errors.As(err, new(*AudienceError)) {
+		return false
+	}
+	for _, kind := range []error{provider.ErrUnreachable, ErrLocked, ErrCannotRenew, errUnprepared, errPatience} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // obtainedSince reports whether a token was obtained after asked. It ignores times in the future: the clock was wrong

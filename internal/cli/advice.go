@@ -185,6 +185,10 @@ func advices() []advice {
 		},
 		{(*session.AudienceError)(nil), "run loopkey login --audience {audience}", ""},
 		{
+			(*session.ScopeError)(nil),
+			"log in with that scope, or run loopkey token --force-refresh if the provider grants it now", "",
+		},
+		{
 			(*loopback.PortTakenError)(nil),
 			"end it, or register another callback URL and give its --base-url (http://localhost:PORT)", "",
 		},
@@ -248,6 +252,9 @@ func (at situation) advice(err error) string {
 	}
 	if e := new(keystore.UnavailableError); errors.As(err, &e) {
 		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
+	}
+	if errors.As(err, new(*session.ScopeError)) {
+		return at.sentence((*session.ScopeError)(nil))
 	}
 	if errors.As(err, new(*loopback.PortTakenError)) {
 		return at.sentence((*loopback.PortTakenError)(nil))
