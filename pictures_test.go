@@ -41,12 +41,7 @@ func TestPages(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(folder, "runbook.md"), []byte(page), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			browser.Do(t, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-				})
-				return err
-			}), chromedp.EmulateViewport(1000, 720))
+			browser.Do(t, prefer(scheme), chromedp.EmulateViewport(1000, 720))
 			check := func(name string) {
 				t.Helper()
 				axe.Check(t, browser)
@@ -88,6 +83,16 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// prefer makes the browser prefer a color scheme.
+func prefer(scheme string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	})
+}
+
 // An app behind the guard works in a real browser, with a WebSocket.
 func TestUpstreamInChromium(t *testing.T) {
 	t.Parallel()
@@ -112,7 +117,7 @@ func TestUpstreamInChromium(t *testing.T) {
 	h := house.WithTenant(t)
 	h.Must("login")
 	oneTime := h.Serve("--upstream", app.URL)
-	browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(chromedp.CSS("header .who")),
+	browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(chromedp.CSS("#heard-hello")),
 		chromedp.Navigate(h.Base+"/app"), chromedp.WaitVisible(chromedp.CSS("#heard-hello")))
 	if text := chromium.Get(t, browser, chromedp.Text(chromedp.CSS("main"))); text != house.Email {
 		t.Errorf("the app was told that %q is here", text)

@@ -57,6 +57,7 @@ internal/test/npm:
 internal/test/panva: internal/test/npm
 internal/test/pty:
 internal/test/secretservice:
+internal/test/vite: internal/test/npm
 `
 
 // arrows returns mayImport by room.

@@ -3,6 +3,7 @@ package webui
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/layout"
@@ -37,6 +38,25 @@ func spans(text string) []span {
 		}
 	}
 	return all
+}
+
+// ownHome is the path of the start page where an app has /.
+const ownHome = "/auth/"
+
+// beforeApp is / where an app has it. A browser that was not recognised gets the start page, which says how to log in:
+// the provider's logout leads back to here, with its state or without.
+func (s *Server) beforeApp(app http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		state := r.URL.Query().Get("state")
+		switch {
+		case state != "" && s.logouts.waits(state):
+			http.Redirect(w, r, ownHome+"?"+url.Values{"state": {state}}.Encode(), http.StatusSeeOther)
+		case layout.WantsPage(r) && !s.recognised(r, s.watch.view(r.Context())):
+			http.Redirect(w, r, ownHome, http.StatusSeeOther)
+		default:
+			app.ServeHTTP(w, r)
+		}
+	}
 }
 
 // home shows who is logged in, or one way to log in.

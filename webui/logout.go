@@ -31,7 +31,7 @@ func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) {
 // applies form-action to the redirects of a form too, and nobody knows where the provider redirects to.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	if _, ok := s.visit(r); !ok { // a stranger ends nothing
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		http.Redirect(w, r, s.layout.Home, http.StatusSeeOther)
 		return
 	}
 	state := rand.Text()
@@ -53,7 +53,7 @@ func endedPath(id string) string { return handoff.LogoutPath + "?id=" + id }
 func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
 	d, ok := s.logouts.take(r.URL.Query().Get("id"))
 	if !ok {
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		http.Redirect(w, r, s.layout.Home, http.StatusSeeOther)
 		return
 	}
 	if !localhost.Own(r) {

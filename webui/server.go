@@ -51,7 +51,7 @@ type Config struct {
 	Hint   string // says on the start page what else the user can do; text in backquotes is code
 
 	Pages               string // a folder that logged-in users see under /pages/; "": none
-	Upstream            string // the URL of a local app to put behind the guard at /; "": none
+	Upstream            string // the URL of a local app to put behind the guard; it has / then; "": none
 	PassAccessToken     bool   // the app gets a fresh access token with each request
 	AllowRemoteUpstream bool   // the app may be on another machine
 
@@ -107,7 +107,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.browsers = newBrowsers(browserCookie(localurl.Port(base)), cfg.Now)
 	s.watch = newWatch(cfg.Session, cfg.Now, s.browsers.forget)
-	s.layout = layout.Layout{Tenant: host(s.provider.Issuer()), HasPages: cfg.Pages != "", Visitor: s.visitorName}
+	s.layout = layout.Layout{
+		Tenant: host(s.provider.Issuer()), Home: "/", HasPages: cfg.Pages != "", Visitor: s.visitorName,
+	}
 	if cfg.Pages != "" {
 		s.pages, err = pages.New(pages.Config{Dir: cfg.Pages, Layout: &s.layout, Claims: User, Now: cfg.Now})
 		if err != nil {
@@ -118,11 +120,13 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		if s.upstream, err = s.newUpstream(ctx); err != nil {
 			return nil, err
 		}
+		s.layout.Home, s.layout.HasApp = ownHome, true
 	}
 	s.flow = login.New(login.Config{
 		Provider: s.provider, RedirectURI: strings.TrimSuffix(cfg.BaseURL, "/") + login.CallbackPath,
-		Scope: cfg.Scope, Audience: cfg.Audience, App: appName, Cookie: loginCookie(localurl.Port(base)),
-		Store: s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
+		Scope: cfg.Scope, Audience: cfg.Audience, App: appName, Home: s.layout.Home,
+		Cookie: loginCookie(localurl.Port(base)),
+		Store:  s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
 	})
 	return s, nil
 }
@@ -148,13 +152,18 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle("GET "+pages.Path, s.Guard(s.pages))
 	}
 	if s.upstream != nil {
-		mux.Handle("/", s.Guard(s.upstream))
+		app := s.Guard(s.upstream)
+		mux.Handle("/", app)
+		mux.HandleFunc("GET /{$}", s.beforeApp(app))
+		mux.HandleFunc("GET "+ownHome+"{$}", s.home)
 	} else {
 		mux.HandleFunc("/", s.nothing)
+		mux.HandleFunc("GET /{$}", s.home)
+		mux.Handle("GET "+ownHome+"{$}", http.RedirectHandler("/", http.StatusSeeOther))
 	}
 
-	// For everybody. These show the user to a recognised browser alone, and let no other browser log out.
-	mux.HandleFunc("GET /{$}", s.home)
+	// For everybody. These, and the start page, show the user to a recognised browser alone, and let no other browser
+	// log out.
 	mux.HandleFunc("GET /auth/logout", s.askLogout)
 	mux.HandleFunc("POST /auth/logout", s.logout)
 
@@ -185,6 +194,9 @@ func (s *Server) Run(ctx context.Context) {
 	defer close(s.stopping)
 	s.watch.run(ctx)
 }
+
+// HomeURL returns the URL of the start page: the base URL, or one below it where an app has that.
+func (s *Server) HomeURL() string { return s.url(s.layout.Home) }
 
 // url returns the URL of a path of this server.
 func (s *Server) url(path string) string { return strings.TrimSuffix(s.cfg.BaseURL, "/") + path }

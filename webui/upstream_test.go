@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -17,6 +18,71 @@ import (
 // inFrontOf puts an app behind the guard.
 func inFrontOf(app string) func(*scene, *webui.Config) {
 	return func(_ *scene, cfg *webui.Config) { cfg.Upstream = app }
+}
+
+// The app has /, whatever else asks there; loopkey's start page is at /auth/, where strangers are led.
+func TestAppHasTheRoot(t *testing.T) {
+	t.Parallel()
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte("the app at " + r.RequestURI))
+	}))
+	t.Cleanup(app.Close)
+	s := newScene(t, inFrontOf(app.URL))
+	stranger := newClient(nil)
+	known, _ := s.login(t, "/profile")
+	for name, c := range map[string]struct {
+		client               *http.Client
+		method, path, accept string
+		status               int
+		says, leads          string
+	}{
+		"the app":                   {known, "GET", "/", "text/html", 200, "the app at /", ""},
+		"its query":                 {known, "GET", "/?token=x&state=y", "", 200, "the app at /?token=x&state=y", ""},
+		"its form":                  {known, "POST", "/", "", 200, "the app at /", ""},
+		"the start page":            {known, "GET", "/auth/", "text/html", 200, `<a class="button" href="/">`, ""},
+		"a stranger's browser":      {stranger, "GET", "/", "text/html", 303, "", "/auth/"},
+		"a stranger's client":       {stranger, "GET", "/?token=x", "", 401, "unauthorized", ""},
+		"a stranger's start page":   {stranger, "GET", "/auth/", "text/html", 200, `href="/auth/login"`, ""},
+		"a stranger deeper":         {stranger, "GET", "/x", "text/html", 303, "", "/auth/login?returnTo=%2Fx"},
+		"a stranger's logout":       {stranger, "POST", "/auth/logout", "", 303, "", "/auth/"},
+		"a page that is not there":  {known, "GET", "/auth/nowhere", "text/html", 404, `href="/auth/">Home`, ""},
+		"a callback that was taken": {known, "GET", "/auth/callback?state=x", "text/html", 400, `href="/auth/"`, ""},
+	} {
+		status, body, header := ask(t, c.client, c.method, s.base+c.path, nil, "Accept", c.accept)
+		if status != c.status || !strings.Contains(body, c.says) || header.Get("Location") != c.leads {
+			t.Errorf("%s: %d %q\n%s", name, status, header.Get("Location"), body)
+		}
+	}
+	if s.server.HomeURL() != s.base+"/auth/" {
+		t.Error(s.server.HomeURL())
+	}
+	// The provider's logout leads back to the base URL, which is the app's: the start page says how it went.
+	_, _, header := ask(t, known, http.MethodPost, s.base+"/auth/logout", url.Values{})
+	_, _, header = ask(t, known, http.MethodGet, s.base+header.Get("Location"), nil)
+	_, leave, ok := strings.Cut(header.Get("Refresh"), "url=")
+	if !ok {
+		t.Fatalf("no way to the provider: %v", header)
+	}
+	_, _, header = ask(t, known, http.MethodGet, leave, nil, "Accept", "text/html")
+	back := header.Get("Location")
+	if !strings.HasPrefix(back, s.base+"?state=") && !strings.HasPrefix(back, s.base+"/?state=") {
+		t.Fatalf("the provider leads to %q", back)
+	}
+	_, _, header = ask(t, known, http.MethodGet, back, nil, "Accept", "text/html")
+	_, body, _ := ask(t, known, http.MethodGet, s.base+header.Get("Location"), nil, "Accept", "text/html")
+	if !strings.Contains(body, "You are logged out, here and at the provider.") {
+		t.Errorf("%v\n%s", header, body)
+	}
+}
+
+// Without an app the start page is at /, and /auth/ leads there.
+func TestStartPageWithoutAnApp(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	status, _, header := ask(t, newClient(nil), http.MethodGet, s.base+"/auth/", nil)
+	if status != http.StatusSeeOther || header.Get("Location") != "/" || s.server.HomeURL() != s.base+"/" {
+		t.Errorf("%d %v %s", status, header, s.server.HomeURL())
+	}
 }
 
 // An app that is down has a page that waits for it, and an error for what is no browser.

@@ -72,6 +72,9 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	return a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {
+		if f.upstream != "" {
+			a.say("%s shows the app. The pages of loopkey begin at %s", cfg.BaseURL, server.HomeURL())
+		}
 		a.showServer(ctx, cfg, server.OneTimeURL(), f.noBrowser)
 	}, "Stopped serving. The session stays: loopkey status shows it, loopkey logout ends it.")
 }

@@ -4,6 +4,7 @@ package layout
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -20,6 +21,8 @@ var templateFiles embed.FS
 // A Layout draws the pages of one server. The zero Layout draws them for nobody in particular.
 type Layout struct {
 	Tenant   string // the issuer's host, for the footer
+	Home     string // the path of the start page; "": /
+	HasApp   bool   // an app has /, and the header links to it
 	HasPages bool   // the header links to /pages/
 	// Visitor returns the name that the header shows, if r comes from a browser that may see the user. It may be nil.
 	Visitor func(r *http.Request) (name string, ok bool)
@@ -97,10 +100,10 @@ func (l *Layout) draw(out *bytes.Buffer, r *http.Request, t *Template, p Page) e
 	}
 	view := struct {
 		Page
-		Visitor  *person
-		Tenant   string
-		HasPages bool
-	}{Page: p, Tenant: l.Tenant, HasPages: l.HasPages}
+		Visitor          *person
+		Tenant, Home     string
+		HasApp, HasPages bool
+	}{Page: p, Tenant: l.Tenant, Home: cmp.Or(l.Home, "/"), HasApp: l.HasApp, HasPages: l.HasPages}
 	if l.Visitor != nil {
 		if name, ok := l.Visitor(r); ok {
 			view.Visitor = &person{Name: name, Initials: words.Initials(name)}

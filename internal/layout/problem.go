@@ -23,7 +23,7 @@ type Problem struct {
 const LoginPath = "/auth/login"
 
 // A Link is a way on.
-type Link struct{ Text, URL string }
+type Link = localhost.Link
 
 // usual returns the words for a status that needs none more particular.
 func usual(status int) Problem {
@@ -37,7 +37,7 @@ func usual(status int) Problem {
 		return Problem{
 			Title: "Log in first",
 			Why:   "This is shown to the person who is logged in, in a browser that loopkey has recognised.",
-			Links: []Link{{"Log in", LoginPath}},
+			Links: []Link{{Text: "Log in", URL: LoginPath}},
 		}
 	case http.StatusForbidden:
 		return Problem{

@@ -153,7 +153,7 @@ func TestPage(t *testing.T) {
 	t.Parallel()
 	page := Page{
 		Status: http.StatusForbidden, App: "<i>", Title: "<b>", Text: "<script>alert(1)</script>",
-		Next: `"><img src=x>`, Home: true,
+		Next: `"><img src=x>`, Links: []Link{{Text: "<b>", URL: "/"}, {Text: "Again", URL: "javascript:alert(1)"}},
 	}
 	w := send(t, page, http.MethodGet, "/")
 	body := w.Body.String()

@@ -24,8 +24,11 @@ type Page struct {
 	App               string // the program, after the title of the tab; "" leaves it out
 	Title, Text, Next string // Text says what happened, Next what to do about it
 	Good              bool   // in the color of a success
-	Home              bool   // with a link to the start page
+	Links             []Link // ways on
 }
+
+// A Link is a way on from a page.
+type Link struct{ Text, URL string }
 
 var pageTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Parse(pageHTML))

@@ -44,6 +44,7 @@ type Config struct {
 	RedirectURI     string             // required: where Callback is served, as registered with the provider
 	Scope, Audience string             // "": provider.DefaultScope, and the provider's default audience
 	App             string             // the program, in the titles of pages; "": none
+	Home            string             // the path of the start page, to which pages lead; "": /
 	Cookie          string             // name of the cookie in which a browser shows Request.Browser
 	// Store keeps verified tokens; the browser is told of a login only after Store returned. nil keeps nothing. The
 	// request is the callback's, or nil for a response that was pasted.
@@ -78,6 +79,7 @@ const (
 // New returns a Flow without logins. It makes no request.
 func New(cfg Config) *Flow {
 	cfg.Scope = cmp.Or(cfg.Scope, provider.DefaultScope)
+	cfg.Home = cmp.Or(cfg.Home, "/")
 	if cfg.Now == nil {
 		cfg.Now = clock.Now
 	}

@@ -38,7 +38,8 @@ func (f *Flow) showResult(w http.ResponseWriter, r *http.Request) {
 	f.mu.Unlock()
 	if !ok {
 		f.page(localhost.Page{
-			Status: http.StatusNotFound, Title: "Nothing here", Text: "This page is no longer available.", Home: true,
+			Status: http.StatusNotFound, Title: "Nothing here", Text: "This page is no longer available.",
+			Links: []localhost.Link{f.home()},
 		}).Write(w)
 		return
 	}
@@ -53,6 +54,11 @@ func (f *Flow) showResult(w http.ResponseWriter, r *http.Request) {
 	res.login.shown()
 }
 
+// home is the way to the start page.
+func (f *Flow) home() localhost.Link {
+	return localhost.Link{Text: "To the start page", URL: f.cfg.Home}
+}
+
 func (f *Flow) page(p localhost.Page) localhost.Page {
 	p.App = f.cfg.App
 	return p
@@ -64,12 +70,13 @@ func (f *Flow) refusal(err error) localhost.Page {
 	if errors.Is(err, errBrowser) {
 		return f.page(localhost.Page{
 			Status: http.StatusBadRequest, Title: "Not in this browser",
-			Text: why + ". Finish it there, or begin one here.", Home: true,
+			Text: why + ". Finish it there, or begin one here.", Links: []localhost.Link{f.home()},
 		})
 	}
 	return f.page(localhost.Page{
 		Status: http.StatusBadRequest, Title: "Not a login that waits here",
-		Text: why + ". It may have been used already, or be too old. Nothing was changed.", Home: true,
+		Text:  why + ". It may have been used already, or be too old. Nothing was changed.",
+		Links: []localhost.Link{f.home()},
 	})
 }
 

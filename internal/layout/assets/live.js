@@ -31,7 +31,7 @@ const page = async (address) => {
   return response.ok ? new DOMParser().parseFromString(await response.text(), "text/html") : null;
 };
 const renew = async () => {
-  const fresh = (await page(location.pathname)) ?? (await page("/"));
+  const fresh = (await page(location.pathname)) ?? (await page(document.querySelector("a.mark").pathname));
   if (!fresh) return;
   document.title = fresh.title;
   for (const part of ["header.top", "main"]) document.querySelector(part).replaceWith(fresh.querySelector(part));

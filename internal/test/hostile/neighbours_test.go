@@ -18,7 +18,7 @@ import (
 
 // routes are all routes of the local server, and some paths that are none.
 var routes = []string{
-	"/", "/profile", "/protected", "/pages/", "/pages/a", "/auth/login", "/auth/callback?code=x&state=y", "/auth/result",
+	"/", "/auth/", "/profile", "/protected", "/pages/", "/pages/a", "/auth/login", "/auth/callback?code=x&state=y", "/auth/result",
 	"/auth/enter?once=x",
 	"/auth/logout", "/auth/logout?once=x", "/auth/ended", "/auth/backchannel-logout", "/auth/events", "/auth/picture",
 	"/auth/assets/style.css",
