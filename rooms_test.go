@@ -21,6 +21,7 @@ internal/clock:
 internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words
 	provider
 internal/environ:
+internal/granted:
 internal/handoff: internal/localurl internal/login internal/private internal/wire internal/wire/kinds
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
@@ -28,7 +29,7 @@ internal/layout: internal/localhost internal/words
 internal/licences:
 internal/localhost: internal/localurl internal/words
 internal/localurl:
-internal/login: internal/clock internal/localhost internal/localurl internal/words provider
+internal/login: internal/clock internal/granted internal/localhost internal/localurl internal/words provider
 internal/markdown:
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:

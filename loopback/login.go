@@ -76,6 +76,9 @@ type Config struct {
 	Store       func(context.Context, *provider.Tokens) error // called before the page says that the login worked
 	Pasted      <-chan string                                 // URLs that a browser on another machine ended up at
 	Rejected    func(reason string)                           // called with why one of them was not the right one
+	// Attend is called when the port is bound, and what it returns before the port is free again. It is for loopkey's own
+	// commands, which let other terminals share the login.
+	Attend func(*login.Flow) (end func())
 	// Advice returns what the user can do about an error, for the page that says how the login went; nil, or "": nothing.
 	Advice func(error) string
 }
@@ -99,7 +102,9 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	if cfg.OpenBrowser == nil {
 		cfg.OpenBrowser = OpenBrowser
 	}
-	listener, err := listenWarm(ctx, p, localurl.Port(redirect), cfg.Timeout)
+	warm := warming(ctx, p, cfg.Timeout)
+	defer func() { _ = warm(false) }()
+	listener, err := localhost.ListenPort(ctx, localurl.Port(redirect))
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +114,7 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 		redirectURI = redirect.String()
 	}
 	flow := login.New(login.Config{
-		Provider: p, RedirectURI: redirectURI, Scope: cfg.Scope, Audience: cfg.Audience, App: cfg.AppName,
+		Provider: p, RedirectURI: redirectURI, App: cfg.AppName,
 		Store: func(ctx context.Context, _ *http.Request, _ *login.Pending, t *provider.Tokens) error {
 			if cfg.Store == nil {
 				return nil
@@ -118,11 +123,18 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 		},
 		Advice: cfg.Advice,
 	})
-	pending, err := flow.Begin(ctx, login.Request{Params: cfg.Params, CLI: true})
+	end := cfg.attend(flow)
+	defer end()
+	if err := warm(true); err != nil {
+		return nil, err
+	}
+	pending, err := flow.Begin(ctx, login.Request{
+		Wanted: login.Wanted{Scope: cfg.Scope, Audience: cfg.Audience, Params: cfg.Params}, CLI: true, Share: true,
+	})
 	if err != nil {
 		return nil, err
 	}
-	return cfg.wait(ctx, listener, cfg.routes(flow, pending, redirect.Path), flow, pending)
+	return cfg.wait(ctx, listener, cfg.routes(flow, pending, redirect.Path), flow, pending, end)
 }
 
 func (cfg *Config) provider() (*provider.Provider, error) {
@@ -154,27 +166,30 @@ func (cfg *Config) redirect() (raw string, u *url.URL, err error) {
 	return cfg.RedirectURI, u, nil
 }
 
-// listenWarm binds the port while the provider's discovery is fetched, for as long as the user would have to log in.
-// If one of them fails the other ends.
-func listenWarm(ctx context.Context, p *provider.Provider, port int, limit time.Duration) (*localhost.Listener, error) {
-	warming, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	warm := make(chan error, 1)
-	go func() { warm <- p.Warm(warming) }()
-	listener, err := localhost.ListenPort(ctx, port)
-	if err != nil {
+// warming fetches the provider's discovery while the port is bound, for as long as the user would have to log in. What
+// it returns waits for that, or with false ends it.
+func warming(ctx context.Context, p *provider.Provider, limit time.Duration) func(wanted bool) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	done := make(chan struct{})
+	var err error
+	go func() {
+		defer close(done)
+		err = p.Warm(ctx)
+	}()
+	return func(wanted bool) error {
+		if !wanted {
+			cancel()
+		}
+		<-done
 		cancel()
+		return err
 	}
-	if warmErr := <-warm; err == nil && warmErr != nil {
-		_ = listener.Close()
-		return nil, warmErr
-	}
-	return listener, err
 }
 
 // wait serves the routes and opens the browser, until it is known what came of the login.
 func (cfg *Config) wait(
 	ctx context.Context, listener *localhost.Listener, routes http.Handler, flow *login.Flow, pending *login.Pending,
+	end func(),
 ) (*provider.Tokens, error) {
 	// A browser whose response has come is told what came of it, even if ctx ends.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -187,6 +202,9 @@ func (cfg *Config) wait(
 		stop()
 		<-served
 	}()
+	// Before the port is free again: what the provider has granted is stored, and terminals that share the login hear it.
+	defer flow.End()
+	defer end()
 	opening, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	waiting, cancel := clock.WithTimeoutCause(opening, cfg.Timeout, ErrTimeout)
@@ -205,12 +223,15 @@ func (cfg *Config) wait(
 			giveUp(noBrowser(err))
 		}
 	})
-	helpers.Go(func() { cfg.takePasted(waiting, flow) })
+	helpers.Go(func() { pending.TakePasted(waiting, cfg.Pasted, cfg.Rejected) })
 	tokens, err := pending.Wait(waiting)
-	select {
-	case <-pending.Done():
-	default: // no response came, so the browser has no page to fetch
-		return nil, err
+	if !done(pending) { // others may wait for a response that has come
+		end()
+		flow.End()
+		if !done(pending) { // the browser has no page to fetch
+			return nil, err
+		}
+		tokens, err = pending.Wait(context.WithoutCancel(ctx))
 	}
 	interrupted := ctx.Done()
 	if ctx.Err() != nil { // the response came all the same, and its page is worth the wait
@@ -224,6 +245,24 @@ func (cfg *Config) wait(
 	case <-interrupted:
 	}
 	return tokens, err
+}
+
+// done reports whether it is known what came of a login.
+func done(pending *login.Pending) bool {
+	select {
+	case <-pending.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// attend calls Attend, and returns what ends it, once.
+func (cfg *Config) attend(flow *login.Flow) (end func()) {
+	if cfg.Attend == nil {
+		return func() {}
+	}
+	return sync.OnceFunc(cfg.Attend(flow))
 }
 
 // noBrowser makes any error of opening a browser match ErrNoBrowser.
@@ -251,10 +290,9 @@ func (cfg *Config) routes(flow *login.Flow, pending *login.Pending, callbackPath
 			Text: "You can close this tab and go back to your terminal.",
 		})
 		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-			select {
-			case <-pending.Done():
+			if done(pending) {
 				ended.Write(w)
-			default:
+			} else {
 				waits.Write(w)
 			}
 		})
@@ -268,21 +306,4 @@ func (cfg *Config) routes(flow *login.Flow, pending *login.Pending, callbackPath
 		Status: http.StatusNotFound, Title: "Nothing here", Text: "This server waits for a login and has no other pages.",
 	}))
 	return mux
-}
-
-// takePasted tries the URLs that are pasted until ctx ends.
-func (cfg *Config) takePasted(ctx context.Context, flow *login.Flow) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case raw, ok := <-cfg.Pasted:
-			if !ok {
-				return
-			}
-			if err := flow.Paste(ctx, raw); err != nil && cfg.Rejected != nil {
-				cfg.Rejected(err.Error())
-			}
-		}
-	}
 }

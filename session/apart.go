@@ -42,7 +42,10 @@ func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state,
 		return nil, err
 	}
 	var re reply
-	if wire.Unmarshal(line, &re) == nil {
+	switch err := wire.Unmarshal(line, &re); {
+	case errors.Is(err, wire.ErrVersion): // the program was replaced since this process began, and did nothing
+		return nil, ErrNotApart
+	case err == nil:
 		if err := failures().Err(re.Failure); err != nil {
 			return nil, err
 		}
@@ -52,6 +55,9 @@ func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state,
 	}
 	return nil, s.named(errors.New("the process that renewed the session ended before its time: ask again"))
 }
+
+// errOtherVersion is a reply in a version that the process which ordered the renewal does not read: it does the work.
+var errOtherVersion = errors.New("the renewal was ordered by another version of loopkey")
 
 // Renew makes the renewal for which another process called Config.Apart with the order. It calls tell once with the
 // reply that Config.Apart has to return: when the renewal is done, or earlier where the keystore takes its time,
@@ -85,7 +91,7 @@ func replyOf(st *state, err error) []byte {
 func (s *Session) obey(ctx context.Context, ordered []byte, slow func(error)) (*state, error) {
 	var o order
 	if wire.Unmarshal(ordered, &o) != nil {
-		return nil, errors.New("the renewal was ordered by another version of loopkey: ask again")
+		return nil, errOtherVersion
 	}
 	work, err := s.lock.acquireWork(ctx)
 	if err != nil {

@@ -116,6 +116,10 @@ func (s *Session) renewOnce(ctx context.Context, lock *held, st *state, r Reques
 		if lock.work, err = s.lock.acquireWork(ctx); err != nil {
 			return nil, err
 		}
+		now, err := s.load(ctx) // a process that another one ordered may have done the work
+		if err != nil || now.RefreshToken != st.RefreshToken {
+			return now, err
+		}
 	}
 	// From here on an interruption must not win: the provider may already have replaced the refresh token.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)

@@ -225,22 +225,29 @@ func TestApart(t *testing.T) {
 	if _, err := s.get(force); err != nil {
 		t.Error(err)
 	}
-	// The process ended too soon, or is of another version.
-	for _, reply := range []string{"", "{", `{"v":99}`, `null`, `{"v":1}`} {
+	// It was another version of loopkey, which did nothing.
+	for _, reply := range []string{`{"v":99}`, `{"v":1}`, `null`} {
+		s.cfg.Apart = func(context.Context, []byte) ([]byte, error) { return []byte(reply), nil }
+		if _, err := s.get(force); err != nil {
+			t.Errorf("%q: got %v", reply, err)
+		}
+	}
+	// The process ended too soon.
+	for _, reply := range []string{"", "{", `{"v":2}`} {
 		s.cfg.Apart = func(context.Context, []byte) ([]byte, error) { return []byte(reply), nil }
 		if _, err := s.get(force); err == nil || !strings.Contains(err.Error(), "ask again") {
 			t.Errorf("%q: got %v", reply, err)
 		}
 	}
 	for _, order := range []string{"", "{", `{"v":99}`} {
-		if reply := string(renewed(t.Context(), apart, []byte(order))); !strings.Contains(reply, "ask again") {
+		if reply := string(renewed(t.Context(), apart, []byte(order))); !strings.Contains(reply, "another version") {
 			t.Errorf("%q: got %s", order, reply)
 		}
 	}
 	// Another process has renewed the session meanwhile.
 	s.tenant.Reset()
-	late := []byte(`{"v":1,"refresh_token_sha256":"of another one"}`)
-	if reply := string(renewed(t.Context(), apart, late)); !strings.HasPrefix(reply, `{"v":1,"session":`) {
+	late := []byte(`{"v":2,"refresh_token_sha256":"of another one"}`)
+	if reply := string(renewed(t.Context(), apart, late)); !strings.HasPrefix(reply, `{"v":2,"session":`) {
 		t.Errorf("got %s", reply)
 	}
 	s.requests(0)

@@ -43,7 +43,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	_, known := s.browsers.knows(r)
 	byThemselves := slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site"))
 	pending, err := s.flow.Begin(r.Context(), login.Request{
-		Params: params, ReturnTo: returnTo, Browser: s.bind(w, r), Guest: !known || !byThemselves,
+		Wanted:   login.Wanted{Scope: s.cfg.Scope, Audience: s.cfg.Audience, Params: params},
+		ReturnTo: returnTo, Browser: s.bind(w, r), Guest: !known || !byThemselves,
 	})
 	if err != nil {
 		s.failed(w, r, err)

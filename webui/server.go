@@ -124,9 +124,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.flow = login.New(login.Config{
 		Provider: s.provider, RedirectURI: strings.TrimSuffix(cfg.BaseURL, "/") + login.CallbackPath,
-		Scope: cfg.Scope, Audience: cfg.Audience, App: appName, Home: s.layout.Home,
-		Cookie: loginCookie(localurl.Port(base)),
-		Store:  s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
+		App: appName, Home: s.layout.Home, Cookie: loginCookie(localurl.Port(base)),
+		Store: s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
 	})
 	return s, nil
 }

@@ -3,7 +3,6 @@ package webui
 import (
 	"context"
 	"net"
-	"net/url"
 
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/login"
@@ -11,9 +10,10 @@ import (
 )
 
 // AnswerTerminals lets the commands of loopkey that find the port taken use this server, until ctx ends. They ask on
-// listener. It is exported for loopkey itself: only its commands know where to ask.
-func (s *Server) AnswerTerminals(ctx context.Context, listener net.Listener) error {
-	return handoff.Serve(ctx, listener, s.cfg.Session.Name(), terminals{s})
+// listener. What else than the session a terminal must have in common with this server is in setup, by its name. It is
+// exported for loopkey itself: only its commands know where to ask.
+func (s *Server) AnswerTerminals(ctx context.Context, listener net.Listener, setup map[string]string) error {
+	return handoff.Serve(ctx, listener, handoff.Holder{Session: s.cfg.Session.Name(), Setup: setup}, terminals{s})
 }
 
 // terminals does what terminals ask of a server.
@@ -21,19 +21,22 @@ type terminals struct{ server *Server }
 
 var _ handoff.Host = terminals{}
 
-// OneTimeURL implements handoff.Host.
-func (t terminals) OneTimeURL(context.Context) (string, error) { return t.server.OneTimeURL(), nil }
+// Open implements handoff.Host.
+func (t terminals) Open(context.Context) (handoff.Opened, error) {
+	s := t.server
+	return handoff.Opened{URL: s.OneTimeURL(), Serving: handoff.Serving{
+		Wanted: login.Wanted{Scope: s.cfg.Scope, Audience: s.cfg.Audience, Params: s.cfg.Params},
+		Pages:  s.cfg.Pages, Upstream: s.cfg.Upstream,
+		PassAccessToken: s.cfg.PassAccessToken, AllowRemoteUpstream: s.cfg.AllowRemoteUpstream,
+	}}, nil
+}
 
 // Login implements handoff.Host.
-func (t terminals) Login(ctx context.Context, params url.Values, show func(url string)) error {
-	flow := t.server.flow
-	pending, err := flow.Begin(ctx, login.Request{Params: params, CLI: true})
-	if err != nil {
-		return err
+func (t terminals) Login(ctx context.Context, wanted login.Wanted, at handoff.Terminal) error {
+	err := handoff.LogIn(ctx, t.server.flow, wanted, at)
+	if err == nil { // the response may have been pasted, and then no browser came
+		t.server.watch.refresh(context.WithoutCancel(ctx), true)
 	}
-	defer flow.Drop(pending)
-	show(pending.URL)
-	_, err = pending.Wait(ctx)
 	return err
 }
 

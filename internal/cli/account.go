@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -172,7 +174,20 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayRep
 // anySubject lets a login at the terminal replace anyone's session.
 func anySubject(string) bool { return true }
 
-// server returns the loopkey serve that may be running at the account's base URL.
+// holder returns what a loopkey that holds the port must be to do this account's work.
+func (acc *account) holder() handoff.Holder {
+	return handoff.Holder{Session: acc.session.Name(), Setup: map[string]string{
+		"keystore": acc.config.Keystore, "discovery URL": acc.config.DiscoveryURL,
+		"audience parameter": acc.config.AudienceParameter,
+	}}
+}
+
+// wanted returns what a login of the account asks for, with params.
+func (acc *account) wanted(params url.Values) login.Wanted {
+	return login.Wanted{Scope: acc.config.Scope, Audience: acc.config.Audience, Params: params}
+}
+
+// server returns the loopkey that may hold the port of the account's base URL.
 func (acc *account) server() handoff.Client {
-	return handoff.Client{Socket: handoff.Socket(acc.config.StateDir, acc.config.BaseURL), Session: acc.session.Name()}
+	return handoff.Client{Socket: handoff.Socket(acc.config.StateDir, acc.config.BaseURL), Holder: acc.holder()}
 }

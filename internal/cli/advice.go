@@ -195,6 +195,11 @@ func advices() []advice {
 		{login.ErrForbidden, "run loopkey logout first, or loopkey login", ""},
 		{handoff.ErrOtherSession, "end it, or give another --base-url", ""},
 		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
+		{handoff.ErrOtherVersion, "end loopkey serve and start it anew", ""},
+		{(*handoff.SetupError)(nil), "end it, or give another --base-url", ""},
+		{handoff.ErrOtherLogin, "finish that login, or end it, and run this again", ""},
+		{handoff.ErrLoginWaits, "finish that login, or end it, and run this again", ""},
+		{(*otherServeError)(nil), "end it and run this again, or give another --base-url", ""},
 		{webui.ErrUnknownBrowser, "logged in already, in a terminal? `loopkey serve` opens this page for you", ""},
 		{webui.ErrLinkUsed, "run loopkey serve again in a terminal for a new one, or log in here", ""},
 		{upstream.ErrRemote, "--allow-remote-upstream allows that", ""},
@@ -253,11 +258,15 @@ func (at situation) advice(err error) string {
 	if e := new(keystore.UnavailableError); errors.As(err, &e) {
 		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
 	}
-	if errors.As(err, new(*session.ScopeError)) {
+	switch {
+	case errors.As(err, new(*session.ScopeError)):
 		return at.sentence((*session.ScopeError)(nil))
-	}
-	if errors.As(err, new(*loopback.PortTakenError)) {
+	case errors.As(err, new(*loopback.PortTakenError)):
 		return at.sentence((*loopback.PortTakenError)(nil))
+	case errors.As(err, new(*handoff.SetupError)):
+		return at.sentence((*handoff.SetupError)(nil))
+	case errors.As(err, new(*otherServeError)):
+		return at.sentence((*otherServeError)(nil))
 	}
 	for _, row := range advices() {
 		if sentinel, ok := row.about.(error); ok && !isKind(sentinel) && errors.Is(err, sentinel) {

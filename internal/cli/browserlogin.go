@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -17,48 +19,127 @@ type browserLogin struct {
 	*app
 	account     *account
 	flags       loginFlags
+	wanted      login.Wanted
+	pasted      <-chan string
 	stopWaiting func() // removes the waiting line
 	rejected    int    // lines that were pasted and are not the URL
+	shared      bool   // another terminal opened the browser
 }
 
-// loginByBrowser logs the person in through their browser, and stores the session.
-func (a *app) loginByBrowser(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
+// Where the port is taken and no loopkey replies, another one may be starting or ending: how often it is asked again,
+// and after what time.
+const (
+	mostAsked = 3
+	askAgain  = 100 * time.Millisecond
+)
+
+// loginByBrowser logs the person in through their browser, and stores the session. A loopkey serve that holds the port
+// does that for it, and so does a login that waits in another terminal and asks for the same: then it returns no tokens,
+// and through what the login was made.
+func (a *app) loginByBrowser(
+	ctx context.Context, acc *account, f loginFlags,
+) (tokens *provider.Tokens, through string, err error) {
 	lines, stopReading := a.pasted(ctx, f.noBrowser)
 	defer stopReading()
-	b := &browserLogin{app: a, account: acc, flags: f, stopWaiting: func() {}}
+	b := &browserLogin{
+		app: a, account: acc, flags: f, wanted: acc.wanted(f.params), pasted: lines, stopWaiting: func() {},
+	}
 	defer func() { b.stopWaiting() }()
+	deadline := time.Now().Add(f.timeout)
+	for asked := 1; ; asked++ {
+		tokens, err = b.alone(ctx, max(time.Until(deadline), time.Millisecond))
+		if !errors.As(err, new(*loopback.PortTakenError)) {
+			return tokens, "", err
+		}
+		taken := err
+		err = b.byHolder(ctx, max(time.Until(deadline), time.Millisecond))
+		b.stopWaiting()
+		switch {
+		case err == nil && b.shared:
+			return nil, "together with another terminal", nil
+		case err == nil:
+			return nil, "through loopkey serve", nil
+		case errors.Is(err, handoff.ErrNoServer) && asked >= mostAsked:
+			return nil, "", taken
+		case errors.Is(err, handoff.ErrEnded):
+			a.say("The loopkey that held the port has ended. This terminal goes on with a login of its own.")
+		case !errors.Is(err, handoff.ErrNoServer) && !errors.Is(err, handoff.ErrNotNow):
+			return nil, "", err
+		}
+		if err := pause(ctx, askAgain); err != nil {
+			return nil, "", err
+		}
+	}
+}
+
+// pause returns nil after d, or the cause of ctx if that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// alone makes the login in this process.
+func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provider.Tokens, error) {
+	acc := b.account
 	tokens, err := loopback.Login(ctx, loopback.Config{
 		AppName:  appName,
-		Provider: acc.provider, Scope: acc.config.Scope, Audience: acc.config.Audience,
-		BaseURL: acc.config.BaseURL, Timeout: f.timeout, Params: f.params,
+		Provider: acc.provider, Scope: b.wanted.Scope, Audience: b.wanted.Audience, Params: b.wanted.Params,
+		BaseURL: acc.config.BaseURL, Timeout: limit,
 		ShowURL:     func(authorizationURL string) { b.show(ctx, authorizationURL) },
 		OpenBrowser: b.open, Opened: b.browserOpened,
-		Pasted: lines, Rejected: b.reject,
+		Pasted: b.pasted, Rejected: b.reject,
 		Store:  b.store,
+		Attend: func(flow *login.Flow) (end func()) { return b.share(ctx, flow) },
 		Advice: acc.situation().advice,
 	})
-	if taken := new(loopback.PortTakenError); errors.As(err, &taken) {
-		return nil, b.byServer(ctx, err)
-	}
 	if errors.Is(err, loopback.ErrTimeout) { // a provider that does not know the callback URL sends no response to it
 		err = fmt.Errorf("%w (%s)", err, acc.situation().sentence(reasonMaybeCallback))
 	}
 	return tokens, err
 }
 
-// byServer asks the loopkey serve that holds the port to make the login. Where another program holds the port, it
-// returns taken.
-func (b *browserLogin) byServer(ctx context.Context, taken error) error {
-	ctx, cancel := clock.WithTimeoutCause(ctx, b.flags.timeout, loopback.ErrTimeout)
-	defer cancel()
-	err := b.account.server().Login(ctx, b.flags.params, func(authorizationURL string) {
-		b.show(ctx, authorizationURL)
-		b.browserOpened(b.open(ctx, authorizationURL))
-	})
-	if errors.Is(err, handoff.ErrNoServer) {
-		return taken
+// share lets other terminals share the login while it waits. Where they can't reach it, they find the port taken.
+func (b *browserLogin) share(ctx context.Context, flow *login.Flow) (end func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	terminals, err := handoff.Listen(ctx, b.account.server().Socket)
+	if err != nil {
+		cancel()
+		return func() {}
 	}
-	return err
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		waiting := handoff.Waiting{Flow: flow, Wanted: b.wanted}
+		_ = handoff.Serve(ctx, terminals, b.account.holder(), waiting) // without it, the port is taken for them
+	}()
+	return func() {
+		cancel()
+		<-served
+	}
+}
+
+// byHolder asks the loopkey that holds the port to make the login: loopkey serve, or a login that waits.
+func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := clock.WithTimeoutCause(ctx, limit, loopback.ErrTimeout)
+	defer cancel()
+	return b.account.server().Login(ctx, b.wanted, handoff.Terminal{
+		Show: func(begun handoff.Begun) {
+			if b.shared = begun.Shared; b.shared {
+				b.say("Another terminal waits for this login already.")
+			}
+			b.show(ctx, begun.URL)
+			if !b.shared {
+				b.browserOpened(b.open(ctx, begun.URL))
+			}
+		},
+		Pasted: b.pasted, Rejected: b.reject,
+	})
 }
 
 // show shows the URL to log in at.
@@ -66,7 +147,11 @@ func (b *browserLogin) show(ctx context.Context, authorizationURL string) {
 	if scope, err := b.account.provider.LoginScope(ctx, b.account.config.Scope); err == nil { // from memory, by now
 		b.sayScope(b.account, scope)
 	}
-	if !b.flags.noBrowser {
+	switch {
+	case b.flags.noBrowser:
+	case b.shared:
+		b.say("If no tab is open for it, go to:")
+	default:
 		b.say("Opening your browser. If nothing opens, go to:")
 	}
 	b.say("%s", authorizationURL)

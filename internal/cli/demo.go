@@ -176,7 +176,7 @@ func (d *demo) once(ctx context.Context) error {
 	}
 	a.openBrowser = visit
 	a.say("2. A login, as a person's browser would do it:")
-	tokens, err := a.authenticate(ctx, acc, loginFlags{timeout: time.Minute})
+	tokens, _, err := a.authenticate(ctx, acc, loginFlags{timeout: time.Minute})
 	if err != nil {
 		return err
 	}

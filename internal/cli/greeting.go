@@ -17,9 +17,13 @@ func (a *app) greet(acc *account, t *provider.Tokens) {
 	if !t.SessionExpiry.IsZero() {
 		a.say("The provider ends the session at %s.", words.Moment(t.SessionExpiry, now))
 	}
-	if !t.RefreshToken.IsZero() {
-		return
+	if t.RefreshToken.IsZero() {
+		a.sayNoRefresh(acc)
 	}
+}
+
+// sayNoRefresh says why a login may have brought no refresh token.
+func (a *app) sayNoRefresh(acc *account) {
 	switch {
 	case acc.withoutOffline:
 		a.say("No refresh token came, so you will have to log in again then. Some providers give one for a parameter of " +

@@ -137,28 +137,34 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	} else if err != nil {
 		return err
 	}
-	tokens, err := a.authenticate(ctx, acc, f)
+	tokens, through, err := a.authenticate(ctx, acc, f)
 	if err != nil {
 		release()
 		return err
 	}
-	if tokens == nil { // loopkey serve has them
+	if tokens == nil { // another process has them
 		info, err := acc.session.Info(ctx)
 		if err != nil {
 			return err
 		}
-		a.say("Logged in as %s at %s, through loopkey serve.", words.NameAndEmail(info.Claims), acc.config.Issuer)
+		a.say("Logged in as %s at %s, %s.", words.NameAndEmail(info.Claims), acc.config.Issuer, through)
+		if !info.Renewable {
+			a.sayNoRefresh(acc)
+		}
 		return nil
 	}
 	a.greet(acc, tokens)
 	return nil
 }
 
-// authenticate logs the person in, through the browser or another device, and stores the session. It returns no tokens
-// where a running loopkey serve did that.
-func (a *app) authenticate(ctx context.Context, acc *account, f loginFlags) (*provider.Tokens, error) {
+// authenticate logs the person in, through the browser or another device, and stores the session. Where another process
+// did that it returns no tokens, and through what the login was made.
+func (a *app) authenticate(
+	ctx context.Context, acc *account, f loginFlags,
+) (tokens *provider.Tokens, through string, err error) {
 	if f.device {
-		return a.loginByDevice(ctx, acc, f)
+		tokens, err = a.loginByDevice(ctx, acc, f)
+		return tokens, "", err
 	}
 	return a.loginByBrowser(ctx, acc, f)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -58,7 +59,11 @@ func (a *app) runErrand(ctx context.Context) error {
 	if !terminal.Is(a.stdin) {
 		data, _ = io.ReadAll(io.LimitReader(a.stdin, errandLimit))
 	}
-	if wire.Unmarshal(data, &e) != nil {
+	err := wire.Unmarshal(data, &e)
+	if errors.Is(err, wire.ErrVersion) {
+		return wire.Write(a.stdout, &errand{}) // in our version: the other process then does the work itself
+	}
+	if err != nil {
 		return fmt.Errorf("%w: renew is for loopkey itself: run loopkey token --force-refresh", errUsage)
 	}
 	given := func(context.Context, bool) (string, error) { return e.Passphrase, nil }

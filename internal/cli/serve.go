@@ -59,6 +59,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	ui := a.webUI(acc)
+	f.pages = absolute(f.pages)
 	ui.Pages, ui.Upstream, ui.PassAccessToken, ui.AllowRemoteUpstream = f.pages, f.upstream, f.passToken, f.allowRemote
 	server, err := webui.New(ctx, ui)
 	if err != nil {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
@@ -47,21 +50,26 @@ func (a *app) serveUntilEnd(
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	services := []func() error{
-		func() error { server.Run(ctx); return nil },
-		func() error { return listener.Serve(ctx, server.Handler()) },
-	}
-	if terminals != nil {
-		services = append(services, func() error { return server.AnswerTerminals(ctx, terminals) })
-	}
-	ended := make(chan error, len(services))
-	for _, service := range services {
-		go func() { ended <- service() }()
-	}
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	ended := make(chan error, 2)
+	go func() { server.Run(serving); ended <- nil }()
+	go func() { ended <- listener.Serve(serving, server.Handler()) }()
+	// The socket goes before the port does: by then the next server may have a socket of the same name.
+	answered := make(chan error, 1)
+	go func() { answered <- a.answerTerminals(ctx, acc, server, terminals) }()
 	show(ctx)
-	errs := []error{<-ended} // the first one to end ends all
-	stop()
-	for len(errs) < cap(ended) {
+	var errs []error // the first one to end ends all
+	select {
+	case err := <-ended:
+		errs = append(errs, err)
+		stop()
+		errs = append(errs, <-answered)
+	case err := <-answered:
+		errs = append(errs, err)
+	}
+	stopServing()
+	for len(errs) < cap(ended)+cap(answered) {
 		errs = append(errs, <-ended)
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -71,18 +79,70 @@ func (a *app) serveUntilEnd(
 	return nil
 }
 
+// answerTerminals has the server do what terminals ask for, until ctx ends. Without a listener nobody asks.
+func (a *app) answerTerminals(
+	ctx context.Context, acc *account, server *webui.Server, terminals net.Listener,
+) error {
+	if terminals == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return server.AnswerTerminals(ctx, terminals, acc.holder().Setup)
+}
+
 // openRunning opens the loopkey serve that holds the port. Where another program holds it, it returns taken.
 func (a *app) openRunning(ctx context.Context, acc *account, f serveFlags, taken error) error {
-	oneTime, err := acc.server().OneTimeURL(ctx)
+	opened, err := acc.server().Open(ctx)
 	if errors.Is(err, handoff.ErrNoServer) {
 		return taken
 	}
 	if err != nil {
 		return err
 	}
+	if unmet := f.unmet(a, acc.config, opened.Serving); len(unmet) > 0 {
+		return &otherServeError{unmet}
+	}
 	a.say("loopkey serve is running already.")
-	a.showServer(ctx, acc.config, oneTime, f.noBrowser)
+	a.showServer(ctx, acc.config, opened.URL, f.noBrowser)
 	return nil
+}
+
+// unmet returns the flags whose values the running loopkey serve does not have. Those that were not given want nothing.
+func (f serveFlags) unmet(a *app, cfg *config.Config, there handoff.Serving) []string {
+	var unmet []string
+	for _, flag := range []struct {
+		name       string
+		given, met bool
+	}{
+		{"pages", f.pages != "", absolute(f.pages) == there.Pages},
+		{"upstream", f.upstream != "", f.upstream == there.Upstream},
+		{"pass-access-token", f.passToken, there.PassAccessToken},
+		{"allow-remote-upstream", f.allowRemote, there.AllowRemoteUpstream},
+		{"audience", a.flags["audience"] != "", cfg.Audience == there.Audience},
+		{"scope", a.flags["scope"] != "", cfg.Scope == there.Scope},
+		{"param", len(a.params) > 0, cfg.Params.Encode() == there.Params.Encode()},
+	} {
+		if flag.given && !flag.met {
+			unmet = append(unmet, "--"+flag.name)
+		}
+	}
+	return unmet
+}
+
+// absolute returns a path that means the same in every folder.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil && path != "" {
+		return whole
+	}
+	return path
+}
+
+// An otherServeError says that a loopkey serve is running, without what some flags ask for.
+type otherServeError struct{ flags []string }
+
+func (e *otherServeError) Error() string {
+	return "loopkey serve is running already, and it runs without " + strings.Join(e.flags, ", ") +
+		" as given here"
 }
 
 // showServer shows the one-time URL and opens it. Every user of the machine can read the arguments of a browser, so the

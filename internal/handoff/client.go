@@ -3,10 +3,8 @@ package handoff
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/url"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/login"
@@ -14,42 +12,64 @@ import (
 	"github.com/loopkey/loopkey/internal/wire"
 )
 
-// A Client asks the server at a socket. Its errors are ErrNoServer, ErrSilent, ErrEnded, ErrOtherSession, the cause of
-// an ended context, and what the server reports. The sentinels of provider, keystore and internal/login, and the
+// A Client asks the server at a socket. Its errors are the sentinels of this package, *SetupError, the cause of an
+// ended context, and what the server reports. The sentinels of provider, keystore and internal/login, and the
 // provider's diagnosis, are found in a reported error.
 type Client struct {
-	Socket  string // the path of the socket
-	Session string // the name of the session; a server of another session refuses
+	Socket string // the path of the socket
+	Holder Holder // what the server must be
 }
 
-// OneTimeURL implements Host.
-func (c Client) OneTimeURL(ctx context.Context) (string, error) {
+var _ Host = Client{}
+
+// Open implements Host.
+func (c Client) Open(ctx context.Context) (Opened, error) {
 	t, err := c.ask(ctx, question{Open: true})
 	if err != nil {
-		return "", err
+		return Opened{}, err
 	}
 	defer t.conn.Close()
 	r, err := t.hearSoon(ctx)
-	return r.URL, err
+	if err != nil {
+		return Opened{}, err
+	}
+	if r.Opened == nil {
+		return Opened{}, ErrOtherVersion
+	}
+	return *r.Opened, nil
 }
 
 // Login implements Host. The provider may be slow, so the wait for the URL is limited by ctx alone.
-func (c Client) Login(ctx context.Context, params url.Values, show func(url string)) error {
-	t, err := c.ask(ctx, question{Params: params})
+func (c Client) Login(ctx context.Context, wanted login.Wanted, at Terminal) error {
+	t, err := c.ask(ctx, question{Login: &wanted})
 	if err != nil {
 		return err
 	}
 	defer t.conn.Close()
 	first, err := t.hear(ctx)
-	if errors.Is(context.Cause(ctx), login.ErrTimeout) {
+	switch {
+	case errors.Is(err, login.ErrTimeout) && errors.Is(context.Cause(ctx), login.ErrTimeout):
 		return ErrSilent
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	case first.Begun == nil || !first.Begun.Wanted.Equal(wanted): // nobody waits for a login that they did not ask for
+		return ErrOtherLogin
 	}
-	show(first.URL)
-	_, err = t.hear(ctx)
-	return err
+	at.Show(*first.Begun)
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	pasting, stop := context.WithCancel(ctx)
+	defer stop()
+	sending.Go(func() { t.paste(pasting, at.Pasted) })
+	for {
+		r, err := t.hear(ctx)
+		if err != nil || r.Done {
+			return err
+		}
+		if r.Rejected != "" && at.Rejected != nil {
+			at.Rejected(r.Rejected)
+		}
+	}
 }
 
 // Logout implements Host.
@@ -63,10 +83,7 @@ func (c Client) Logout(ctx context.Context, l Logout, show func(url string)) err
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(first.URL, LogoutPath+"?") { // an older server takes every question for a login
-		return ErrNoServer
-	}
-	show(first.URL)
+	show(first.Leave)
 	_, err = t.hear(ctx)
 	return err
 }
@@ -90,12 +107,28 @@ func (c Client) ask(ctx context.Context, q question) (*talk, error) {
 		return nil, ErrNoServer
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(soon))
-	q.Session = c.Session
+	q.Session, q.Setup = c.Holder.Session, c.Holder.Setup
 	if err := wire.Write(conn, &q); err != nil {
 		_ = conn.Close()
 		return nil, ErrNoServer
 	}
 	return newTalk(conn), nil
+}
+
+// paste sends what is pasted until ctx ends.
+func (t *talk) paste(ctx context.Context, texts <-chan string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case text, ok := <-texts:
+			if !ok {
+				return
+			}
+			_ = t.conn.SetWriteDeadline(time.Now().Add(soon))
+			_ = wire.Write(t.conn, &paste{Text: text}) // if the server has ended, hear says so
+		}
+	}
 }
 
 // hear waits for a reply as long as ctx allows.
@@ -105,14 +138,15 @@ func (t *talk) hear(ctx context.Context) (reply, error) {
 	var r reply
 	err := t.lines.Read(&r)
 	switch {
+	case err == nil: // even if ctx ended meanwhile: what was done is done
+		return r, failures().Err(r.Failure)
 	case ctx.Err() != nil:
 		return reply{}, context.Cause(ctx)
 	case errors.Is(err, wire.ErrVersion):
-		return reply{}, fmt.Errorf("the server that holds the port: %w", err)
-	case err != nil:
+		return reply{}, ErrOtherVersion
+	default:
 		return reply{}, ErrEnded
 	}
-	return r, failures().Err(r.Failure)
 }
 
 // hearSoon is hear for a reply that the server gives at once.

@@ -1,9 +1,13 @@
-// Package handoff lets a command in a terminal use the server of the same user that holds the port: a login, a logout
-// and a second server are handed to it over a Unix socket, which lies in a folder that no other user can enter.
+// Package handoff lets a command in a terminal use the loopkey of the same user that holds the port: a server, or a
+// login that waits. A login, a logout and a second server are handed to it over a Unix socket, which lies in a folder
+// that no other user can enter.
 //
-//	client := handoff.Client{Socket: handoff.Socket(stateDir, baseURL), Session: session.Name()}
-//	err := client.Login(ctx, params, func(url string) { … open url … })
+//	client := handoff.Client{Socket: handoff.Socket(stateDir, baseURL), Holder: handoff.Holder{Session: session.Name()}}
+//	err := client.Login(ctx, wanted, handoff.Terminal{Show: func(b handoff.Begun) { … open b.URL … }})
 //	if errors.Is(err, handoff.ErrNoServer) { … }
+//
+// The question is the whole request, and the reply says what was begun for it. Nothing that was asked for is left out
+// in silence: what the other side can't do is an error.
 package handoff
 
 import (
@@ -11,8 +15,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,16 +29,50 @@ import (
 	"github.com/loopkey/loopkey/internal/wire/kinds"
 )
 
-// A Host does what a terminal asks for. The server that holds the port is a Host, and Client is one on the terminal's
-// side.
+// A Host does what a terminal asks for. What holds the port is a Host, and Client is one on the terminal's side.
 type Host interface {
-	// OneTimeURL returns a fresh URL that lets the browser which opens it see the user.
-	OneTimeURL(ctx context.Context) (string, error)
-	// Login calls show with the URL at which the user logs in, and returns when the login is stored.
-	Login(ctx context.Context, params url.Values, show func(url string)) error
+	// Open returns a fresh URL that lets the browser which opens it see the user.
+	Open(ctx context.Context) (Opened, error)
+	// Login calls at.Show once, and returns when the login is stored.
+	Login(ctx context.Context, wanted login.Wanted, at Terminal) error
 	// Logout calls show with a URL that leads the browser to the provider's logout, and returns when the browser is
 	// back; where l has no state, when it went there.
 	Logout(ctx context.Context, l Logout, show func(url string)) error
+}
+
+// A Holder is what holds the port. A terminal that would use something else gets none of it.
+type Holder struct {
+	Session string            // its name
+	Setup   map[string]string // what else two processes must have in common, such as the keystore, by its name
+}
+
+// Opened is a page that was opened for a terminal.
+type Opened struct {
+	URL     string  `json:"url"` // works once
+	Serving Serving `json:"serving"`
+}
+
+// Serving is what a server serves, and what a login there asks for.
+type Serving struct {
+	login.Wanted
+	Pages               string `json:"pages,omitempty"`
+	Upstream            string `json:"upstream,omitempty"`
+	PassAccessToken     bool   `json:"pass_access_token,omitempty"`
+	AllowRemoteUpstream bool   `json:"allow_remote_upstream,omitempty"`
+}
+
+// A Terminal is the other side of a login: the person who asked for it.
+type Terminal struct {
+	Show     func(Begun)         // called with the login that was begun
+	Pasted   <-chan string       // URLs that a browser on another machine ended up at; nil: none
+	Rejected func(reason string) // called with why one of them was not the right one; nil: nobody is told
+}
+
+// Begun is a login that was begun for a terminal.
+type Begun struct {
+	URL    string       `json:"url"`    // to open in the browser
+	Wanted login.Wanted `json:"wanted"` // what the login asks for
+	Shared bool         `json:"shared"` // another terminal had opened URL before
 }
 
 // A Logout ends the provider's own session in a browser.
@@ -56,37 +94,92 @@ var (
 	ErrEnded = errors.New("the server that holds the port ended")
 	// ErrOtherSession says that the server works for another session.
 	ErrOtherSession = errors.New("the port is held by a server for another profile, issuer or client")
+	// ErrOtherVersion says that the server is of another version, which may take the question for another one.
+	ErrOtherVersion = errors.New("the server that holds the port is another version of loopkey")
+	// ErrOtherLogin says that a login holds the port which asks the provider for something else.
+	ErrOtherLogin = errors.New("the port is held by a login that waits and asks for something else")
+	// ErrNotNow says that a login holds the port which is just beginning or ending: ask again.
+	ErrNotNow = errors.New("the port is held by a login that is beginning or ending")
+	// ErrLoginWaits says that a login holds the port, which can do nothing else.
+	ErrLoginWaits = errors.New("the port is held by a login that waits")
 )
+
+// A SetupError says in what the server that holds the port differs from the terminal.
+type SetupError struct {
+	Name  string `json:"name"`  // of a part of Holder.Setup
+	There string `json:"there"` // the server's; "": none
+}
+
+func (e *SetupError) Error() string {
+	if e.There == "" {
+		return "the server that holds the port has no " + e.Name
+	}
+	return fmt.Sprintf("the server that holds the port has another %s (%s)", e.Name, e.There)
+}
+
+// check returns an error where asker may not use h. A logout needs the same session alone.
+func (h Holder) check(asker Holder, logout bool) error {
+	if h.Session != asker.Session {
+		return ErrOtherSession
+	}
+	if logout {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(h.Setup))
+	for _, name := range append(names, slices.Sorted(maps.Keys(asker.Setup))...) {
+		if h.Setup[name] != asker.Setup[name] {
+			return &SetupError{name, h.Setup[name]}
+		}
+	}
+	return nil
+}
 
 // soon limits the wait for what depends neither on a person nor on a provider.
 const soon = 5 * time.Second
 
-// Limits of messages, in bytes. A reply may hold an authorization URL, where each byte of a question takes up to three.
+// Limits of messages, in bytes. JSON makes up to six bytes of one of a pasted text, and a reply may hold an
+// authorization URL.
 const (
-	questionLimit = 64 << 10
-	replyLimit    = 256 << 10
+	questionLimit = 512 << 10
+	replyLimit    = 512 << 10
 )
 
-// A question is what a terminal says. With Open it asks for a one-time URL, with Leave for a logout, else for a login.
+// A question is what a terminal says, once: one of the three is set.
 type question struct {
 	wire.Header
-	Session string     `json:"session"` // its name
-	Open    bool       `json:"open,omitempty"`
-	Params  url.Values `json:"params,omitempty"` // of a login
-	Leave   *Logout    `json:"leave,omitempty"`
+	Session string            `json:"session"`
+	Setup   map[string]string `json:"setup,omitempty"`
+	Open    bool              `json:"open,omitempty"`
+	Login   *login.Wanted     `json:"login,omitempty"`
+	Leave   *Logout           `json:"leave,omitempty"`
 }
 
-// A reply is what the server says: a URL, and for a login or a logout how it ended in a second reply.
+// A paste is what a terminal says while its login waits.
+type paste struct {
+	wire.Header
+	Text string `json:"text"`
+}
+
+// A reply is what the server says. To a login or a logout it says first what was begun; then it rejects what was
+// pasted; and then it says how it ended.
 type reply struct {
 	wire.Header
-	URL  string `json:"url,omitempty"`
-	Done bool   `json:"done,omitempty"`
+	Opened   *Opened `json:"opened,omitempty"`
+	Begun    *Begun  `json:"begun,omitempty"`
+	Leave    string  `json:"leave,omitempty"` // the URL that leads to the provider's logout
+	Rejected string  `json:"rejected,omitempty"`
+	Done     bool    `json:"done,omitempty"`
 }
 
 // failures are the errors that mean in the terminal what they mean in the server.
 func failures() wire.Kinds {
 	return slices.Concat(wire.Kinds{
 		wire.Sentinel("session", ErrOtherSession),
+		wire.Sentinel("version", ErrOtherVersion),
+		wire.Sentinel("login", ErrOtherLogin),
+		wire.Sentinel("not_now", ErrNotNow),
+		wire.Sentinel("waits", ErrLoginWaits),
+		wire.As[*SetupError]("setup"),
 		wire.Sentinel("timeout", login.ErrTimeout),
 		wire.Sentinel("forbidden", login.ErrForbidden),
 	}, kinds.Keystore(), kinds.Provider())

@@ -29,8 +29,8 @@ func TestSlowFirstReply(t *testing.T) {
 		says  string // "": the server hangs up
 		want  string // a part of the error; "": the reply
 	}{
-		"slow":         {2 * time.Minute, `{"url":"http://localhost/"}` + "\n", ""},
-		"slower still": {4 * time.Minute, `{"url":"http://localhost/"}` + "\n", "in time"},
+		"slow":         {2 * time.Minute, `{"v":2,"begun":{"url":"http://localhost/"}}` + "\n", ""},
+		"slower still": {4 * time.Minute, `{"v":2,"begun":{"url":"http://localhost/"}}` + "\n", "in time"},
 		"ended":        {time.Minute, "", "ended"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestSlowFirstReply(t *testing.T) {
 				}()
 				r, err := newTalk(ours).hear(ctx)
 				failed := err != nil && c.want != "" && strings.Contains(err.Error(), c.want)
-				if replied := err == nil && c.want == "" && r.URL != ""; !failed && !replied {
+				if replied := err == nil && c.want == "" && r.Begun != nil; !failed && !replied {
 					t.Errorf("got %+v, %v", r, err)
 				}
 				<-said
@@ -57,7 +57,8 @@ func TestSlowFirstReply(t *testing.T) {
 	}
 }
 
-// A server that says nothing has not ended. An old server, which takes a logout for a login, counts as no server.
+// A server that says nothing has not ended. One of another version is not asked for more: it may take a question for
+// another one.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "lk") //nolint:usetesting // t.TempDir's is too long for a socket on some systems
@@ -71,6 +72,11 @@ func TestSilentServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
+	says := map[string]string{ // by the session
+		"without versions": `{"url":"https://provider.example.com/authorize"}`,
+		"the first":        `{"v":1,"url":"https://provider.example.com/authorize"}`,
+		"a later one":      `{"v":99}`,
+	}
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -78,33 +84,64 @@ func TestSilentServer(t *testing.T) {
 				return
 			}
 			var q question
-			if json.NewDecoder(conn).Decode(&q) == nil && q.Session == "old" {
-				_ = json.NewEncoder(conn).Encode(reply{URL: "https://provider.example.com/authorize"})
+			if json.NewDecoder(conn).Decode(&q) == nil && says[q.Session] != "" {
+				_, _ = io.WriteString(conn, says[q.Session]+"\n")
 			}
 			defer conn.Close() // when the test ends
 		}
 	}()
-	never := func(url string) { t.Errorf("%s is shown", url) }
+	show := func(url string) { t.Errorf("%s is shown", url) }
+	at := Terminal{Show: func(b Begun) { show(b.URL) }}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, login.ErrTimeout)
 	defer cancel()
-	if err := (Client{path, "silent"}).Login(ctx, nil, never); !errors.Is(err, ErrSilent) {
+	silent := Client{path, Holder{Session: "silent"}}
+	if err := silent.Login(ctx, login.Wanted{}, at); !errors.Is(err, ErrSilent) {
 		t.Errorf("a login: %v", err)
 	}
-	if err := (Client{path, "old"}).Logout(t.Context(), Logout{}, never); !errors.Is(err, ErrNoServer) {
-		t.Errorf("a logout at an old server: %v", err)
+	for version := range says {
+		other := Client{path, Holder{Session: version}}
+		_, openErr := other.Open(t.Context())
+		for asked, err := range map[string]error{
+			"a login": other.Login(t.Context(), login.Wanted{}, at), "a page": openErr,
+			"a logout": other.Logout(t.Context(), Logout{}, show),
+		} {
+			if !errors.Is(err, ErrOtherVersion) {
+				t.Errorf("%s at %s: %v", asked, version, err)
+			}
+		}
+	}
+}
+
+// A terminal of another version is told so, and nothing is done for it.
+func TestOtherTerminal(t *testing.T) {
+	t.Parallel()
+	client := served(t, host{})
+	for _, says := range []string{`{"session":"mine","open":true}`, `{"v":1,"session":"mine"}`, `{"v":99}`} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", client.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, says+"\n")
+		reply, err := io.ReadAll(conn)
+		if err != nil || !strings.Contains(string(reply), `"kinds":["version"]`) {
+			t.Errorf("%s gets %s, %v", says, reply, err)
+		}
+		_ = conn.Close()
 	}
 }
 
 // A host is a Host made of funcs.
 type host struct {
-	login  func(ctx context.Context, params url.Values, show func(string)) error
+	login  func(ctx context.Context, wanted login.Wanted, at Terminal) error
 	logout func(ctx context.Context, l Logout, show func(string)) error
 }
 
-func (h host) OneTimeURL(context.Context) (string, error) { return "http://localhost/once", nil }
+func (h host) Open(context.Context) (Opened, error) {
+	return Opened{"http://localhost/once", Serving{Pages: "/handbook", PassAccessToken: true}}, nil
+}
 
-func (h host) Login(ctx context.Context, params url.Values, show func(string)) error {
-	return h.login(ctx, params, show)
+func (h host) Login(ctx context.Context, wanted login.Wanted, at Terminal) error {
+	return h.login(ctx, wanted, at)
 }
 
 func (h host) Logout(ctx context.Context, l Logout, show func(string)) error {
@@ -119,14 +156,15 @@ func served(t *testing.T, h Host) Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	client := Client{Socket: Socket(dir, "http://localhost:3000"), Session: "mine"}
+	mine := Holder{"mine", map[string]string{"keystore": "keychain"}}
+	client := Client{Socket: Socket(dir, "http://localhost:3000"), Holder: mine}
 	listener, err := Listen(t.Context(), client.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, listener, "mine", h) }()
+	go func() { ended <- Serve(ctx, listener, mine, h) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -138,9 +176,16 @@ func served(t *testing.T, h Host) Client {
 
 func TestWhatTerminalsAskFor(t *testing.T) {
 	t.Parallel()
+	whole := login.Wanted{
+		Scope: "openid read:x", Audience: "https://api.example.com/",
+		Params: url.Values{"prompt": {"login"}, "max_age": {"0"}},
+	}
 	client := served(t, host{
-		login: func(_ context.Context, params url.Values, show func(string)) error {
-			show("https://provider.example.com/authorize?" + params.Encode())
+		login: func(_ context.Context, wanted login.Wanted, at Terminal) error {
+			if wanted.Scope == "openid" {
+				wanted.Scope = "openid email" // it begins something else than was asked for
+			}
+			at.Show(Begun{"https://provider.example.com/authorize", wanted, true})
 			return nil
 		},
 		logout: func(_ context.Context, l Logout, show func(string)) error {
@@ -151,28 +196,86 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 			return nil
 		},
 	})
-	if oneTime, err := client.OneTimeURL(t.Context()); err != nil || oneTime != "http://localhost/once" {
-		t.Errorf("a one-time URL: %q, %v", oneTime, err)
+	opened, err := client.Open(t.Context())
+	if err != nil || opened.URL != "http://localhost/once" || opened.Serving.Pages != "/handbook" ||
+		!opened.Serving.PassAccessToken {
+		t.Errorf("a page: %+v, %v", opened, err)
 	}
-	shown := ""
-	show := func(url string) { shown = url }
-	err := client.Login(t.Context(), url.Values{"prompt": {"login"}}, show)
-	if err != nil || shown != "https://provider.example.com/authorize?prompt=login" {
-		t.Errorf("a login: %q, %v", shown, err)
+	var begun []Begun
+	at := Terminal{Show: func(b Begun) { begun = append(begun, b) }}
+	err = client.Login(t.Context(), whole, at)
+	if err != nil || len(begun) != 1 || begun[0].URL != "https://provider.example.com/authorize" ||
+		!begun[0].Shared || !begun[0].Wanted.Equal(whole) {
+		t.Errorf("a login: %+v, %v", begun, err)
+	}
+	if err := client.Login(t.Context(), login.Wanted{Scope: "openid"}, at); !errors.Is(err, ErrOtherLogin) ||
+		len(begun) != 1 {
+		t.Errorf("another login than was asked for: %+v, %v", begun, err)
 	}
 	leave := Logout{
 		URL: "https://provider.example.com/end?id_token_hint=x", PlainURL: "https://provider.example.com/end", State: "s",
 	}
+	shown := ""
+	show := func(url string) { shown = url }
 	if err := client.Logout(t.Context(), leave, show); err != nil || shown != "http://localhost:3000/auth/ended?id=1" {
 		t.Errorf("a logout: %q, %v", shown, err)
 	}
-	client.Session = "another"
-	if _, err := client.OneTimeURL(t.Context()); !errors.Is(err, ErrOtherSession) {
+	other := client
+	other.Holder.Session = "another"
+	if _, err := other.Open(t.Context()); !errors.Is(err, ErrOtherSession) {
 		t.Errorf("a terminal of another session: %v", err)
 	}
+	for name, setup := range map[string]map[string]string{
+		"keystore": {"keystore": "file"}, "discovery URL": {"keystore": "keychain", "discovery URL": "https://x/"},
+	} {
+		other := client
+		other.Holder.Setup = setup
+		_, err := other.Open(t.Context())
+		if e := new(SetupError); !errors.As(err, &e) || e.Name != name {
+			t.Errorf("a terminal with another %s: %v", name, err)
+		}
+		if err := other.Logout(t.Context(), leave, show); err != nil { // a browser goes where the provider says
+			t.Errorf("a logout of a terminal with another %s: %v", name, err)
+		}
+	}
 	client.Socket += ".none"
-	if _, err := client.OneTimeURL(t.Context()); !errors.Is(err, ErrNoServer) {
+	if _, err := client.Open(t.Context()); !errors.Is(err, ErrNoServer) {
 		t.Errorf("a terminal without a server: %v", err)
+	}
+}
+
+// What is pasted into the terminal reaches the login, however long it is, and what was wrong with it comes back.
+func TestPastedLinesTravel(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("<\u202e", 16<<10)
+	client := served(t, host{login: func(ctx context.Context, _ login.Wanted, at Terminal) error {
+		at.Show(Begun{URL: "http://localhost/"})
+		for {
+			select {
+			case text := <-at.Pasted:
+				switch text {
+				case long:
+					return nil
+				default:
+					at.Rejected("not " + text)
+				}
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}})
+	pasted := make(chan string, 2)
+	pasted <- "wrong"
+	var rejected []string
+	err := client.Login(t.Context(), login.Wanted{}, Terminal{
+		Show: func(Begun) {}, Pasted: pasted,
+		Rejected: func(reason string) {
+			rejected = append(rejected, reason)
+			pasted <- long
+		},
+	})
+	if err != nil || len(rejected) != 1 || rejected[0] != "not wrong" {
+		t.Errorf("%q, %v", rejected, err)
 	}
 }
 
@@ -183,14 +286,14 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 		"untrusted": provider.ErrNonce, "refused": provider.ErrRefused, "unreachable": provider.ErrUnreachable,
 		"keystore": keystore.ErrUnavailable, "timeout": login.ErrTimeout, "forbidden": login.ErrForbidden,
 	} {
-		client := served(t, host{login: func(context.Context, url.Values, func(string)) error {
+		client := served(t, host{login: func(context.Context, login.Wanted, Terminal) error {
 			return fmt.Errorf("the login: %w", sent)
 		}})
 		kind := sent
 		if errors.Is(sent, provider.ErrUntrusted) {
 			kind = provider.ErrUntrusted
 		}
-		err := client.Login(t.Context(), nil, func(string) { t.Error("a URL is shown") })
+		err := client.Login(t.Context(), login.Wanted{}, Terminal{Show: func(Begun) { t.Error("a URL is shown") }})
 		if !errors.Is(err, kind) || err.Error() != "the login: "+sent.Error() {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -200,10 +303,10 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 // What the server's error knows about its cause reaches the terminal.
 func TestDiagnosisReachesTheTerminal(t *testing.T) {
 	t.Parallel()
-	client := served(t, host{login: func(context.Context, url.Values, func(string)) error {
+	client := served(t, host{login: func(context.Context, login.Wanted, Terminal) error {
 		return fmt.Errorf("the login: %w", &provider.RefusedError{Code: "access_denied", Reason: provider.ReasonDeclined})
 	}})
-	err := client.Login(t.Context(), nil, func(string) { t.Error("a URL is shown") })
+	err := client.Login(t.Context(), login.Wanted{}, Terminal{Show: func(Begun) { t.Error("a URL is shown") }})
 	if d := provider.Diagnose(err); d.Reason != provider.ReasonDeclined || !errors.Is(err, provider.ErrRefused) {
 		t.Errorf("got %v, %+v", err, d)
 	}
@@ -213,14 +316,14 @@ func TestDiagnosisReachesTheTerminal(t *testing.T) {
 func TestTerminalStopsWaiting(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
-	client := served(t, host{login: func(ctx context.Context, _ url.Values, show func(string)) error {
-		show("http://localhost/")
+	client := served(t, host{login: func(ctx context.Context, _ login.Wanted, at Terminal) error {
+		at.Show(Begun{URL: "http://localhost/"})
 		<-ctx.Done()
 		ended <- ctx.Err()
 		return context.Cause(ctx)
 	}})
 	ctx, stop := context.WithCancel(t.Context())
-	if err := client.Login(ctx, nil, func(string) { stop() }); !errors.Is(err, context.Canceled) {
+	if err := client.Login(ctx, login.Wanted{}, Terminal{Show: func(Begun) { stop() }}); !errors.Is(err, context.Canceled) {
 		t.Errorf("the terminal: %v", err)
 	}
 	if err := <-ended; err == nil {
@@ -236,21 +339,20 @@ func TestServerStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	client := Client{Socket: filepath.Join(dir, "s"), Session: "mine"}
+	client := Client{Socket: filepath.Join(dir, "s"), Holder: Holder{Session: "mine"}}
 	listener, err := Listen(t.Context(), client.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() {
-		served <- Serve(ctx, listener, "mine", host{login: func(ctx context.Context, _ url.Values, show func(string)) error {
-			show("http://localhost/")
-			<-ctx.Done()
-			return context.Cause(ctx)
-		}})
-	}()
-	if err := client.Login(t.Context(), nil, func(string) { stop() }); !errors.Is(err, ErrEnded) {
+	waits := host{login: func(ctx context.Context, _ login.Wanted, at Terminal) error {
+		at.Show(Begun{URL: "http://localhost/"})
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}}
+	go func() { served <- Serve(ctx, listener, client.Holder, waits) }()
+	if err := client.Login(t.Context(), login.Wanted{}, Terminal{Show: func(Begun) { stop() }}); !errors.Is(err, ErrEnded) {
 		t.Errorf("the terminal: %v", err)
 	}
 	if err := <-served; err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -12,69 +11,125 @@ import (
 	"github.com/loopkey/loopkey/internal/wire"
 )
 
-// Serve takes the questions of terminals about the named session until ctx ends, and has host do what they ask for.
-func Serve(ctx context.Context, listener net.Listener, session string, host Host) error {
+// How long Serve waits before it accepts again, after the system could give it no connection.
+const (
+	firstPause   = 5 * time.Millisecond
+	longestPause = time.Second
+)
+
+// Serve takes the questions of terminals for holder until ctx ends, and has host do what they ask for. Where the system
+// gives it no connection, as when the process has too many open files, it tries again: that ends no server.
+func Serve(ctx context.Context, listener net.Listener, holder Holder, host Host) error {
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
-	for {
+	for pause := firstPause; ; {
 		conn, err := listener.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		switch {
+		case err == nil:
+			pause = firstPause
+			serving.Go(func() { serve(ctx, conn, holder, host) })
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("taking questions of terminals: %w", err)
+		default:
+			sleep(ctx, pause)
+			pause = min(2*pause, longestPause)
 		}
-		serving.Go(func() { serve(ctx, conn, session, host) })
 	}
 }
 
+// sleep returns after d, or when ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// A line is the server's side of a connection.
+type line struct {
+	conn net.Conn
+	mu   sync.Mutex
+}
+
+func (l *line) send(r reply) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.conn.SetWriteDeadline(time.Now().Add(soon))
+	_ = wire.Write(l.conn, &r)
+}
+
 // serve replies to the one question that comes on conn, and closes conn.
-func serve(ctx context.Context, conn net.Conn, session string, host Host) {
+func serve(ctx context.Context, conn net.Conn, holder Holder, host Host) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer conn.Close()
-	send := func(r reply) {
-		_ = conn.SetWriteDeadline(time.Now().Add(soon))
-		_ = wire.Write(conn, &r)
-	}
+	l := &line{conn: conn}
+	messages := wire.NewReader(conn, questionLimit)
 	_ = conn.SetReadDeadline(time.Now().Add(soon))
 	var q question
-	if err := wire.NewReader(conn, questionLimit).Read(&q); err != nil {
+	if err := messages.Read(&q); err != nil {
 		if errors.Is(err, wire.ErrVersion) {
-			send(reply{Header: failures().Failed(err)})
+			l.send(reply{Header: failures().Failed(ErrOtherVersion)})
 		}
 		return
 	}
-	if q.Session != session {
-		send(reply{Header: failures().Failed(ErrOtherSession)})
+	if err := holder.check(Holder{q.Session, q.Setup}, q.Leave != nil); err != nil {
+		l.send(reply{Header: failures().Failed(err)})
 		return
 	}
-	// The terminal says no more. Its end of the connection closes when it stops waiting.
 	_ = conn.SetReadDeadline(time.Time{})
+	pasted := make(chan string)
 	watching.Go(func() {
-		_, _ = io.Copy(io.Discard, conn)
-		cancel()
+		defer cancel() // the terminal's end of the connection closes when it stops waiting
+		hearPasted(ctx, messages, pasted)
 	})
-	show := func(url string) { send(reply{URL: url}) }
-	var err error
-	switch {
-	case q.Open:
-		var oneTime string
-		if oneTime, err = host.OneTimeURL(ctx); err == nil {
-			show(oneTime)
-			return
-		}
-	case q.Leave != nil:
-		err = host.Logout(ctx, *q.Leave, show)
-	default:
-		err = host.Login(ctx, q.Params, show)
-	}
+	err := do(ctx, l, host, q, pasted)
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return // one of the two ends stopped, which says nothing about what was asked for
 	}
-	send(reply{Header: failures().Failed(err), Done: err == nil})
+	l.send(reply{Header: failures().Failed(err), Done: err == nil})
+}
+
+// do does what a terminal asks for.
+func do(ctx context.Context, l *line, host Host, q question, pasted <-chan string) error {
+	switch {
+	case q.Open:
+		opened, err := host.Open(ctx)
+		if err == nil {
+			l.send(reply{Opened: &opened})
+		}
+		return err
+	case q.Leave != nil:
+		return host.Logout(ctx, *q.Leave, func(url string) { l.send(reply{Leave: url}) })
+	case q.Login != nil:
+		return host.Login(ctx, *q.Login, Terminal{
+			Show:     func(b Begun) { l.send(reply{Begun: &b}) },
+			Pasted:   pasted,
+			Rejected: func(reason string) { l.send(reply{Rejected: reason}) },
+		})
+	}
+	return errors.New("the question asks for nothing")
+}
+
+// hearPasted hands on what a terminal says after its question, until it says no more or ctx ends.
+func hearPasted(ctx context.Context, messages *wire.Reader, pasted chan<- string) {
+	for {
+		var p paste
+		if messages.Read(&p) != nil {
+			return
+		}
+		select {
+		case pasted <- p.Text:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

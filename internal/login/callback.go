@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
@@ -45,6 +46,7 @@ func (f *Flow) respond(w http.ResponseWriter, r *http.Request) {
 		f.refusal(err).Write(w)
 		return
 	}
+	defer f.done(l)
 	localhost.Trust(r)
 	tokens, err := f.redeem(ctx, r, l, q)
 	if errors.Is(err, ErrAgain) && !l.repeated {
@@ -89,9 +91,33 @@ func (f *Flow) take(q url.Values, browser []string, abort context.CancelFunc) (*
 			return nil, errBrowser
 		}
 	}
-	delete(f.waiting, l.state)
-	l.abort = abort
+	if !f.startWork(l, abort) {
+		return nil, errNoLogin
+	}
 	return l, nil
+}
+
+// startWork takes a login out of those that wait, for the work on its response, unless the flow has ended. The caller
+// holds the lock, and calls done when the work is.
+func (f *Flow) startWork(l *login, abort context.CancelFunc) bool {
+	if f.ended {
+		return false
+	}
+	delete(f.waiting, l.state)
+	f.working[l]++
+	f.work.Add(1)
+	l.abort = abort
+	return true
+}
+
+// done ends the work on a response.
+func (f *Flow) done(l *login) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.working[l]--; f.working[l] == 0 {
+		delete(f.working, l)
+	}
+	f.work.Done()
 }
 
 // redeem verifies a response, exchanges its code and stores the tokens. r is the callback's request, or nil.
@@ -109,15 +135,21 @@ func (f *Flow) exchange(
 ) (*provider.Tokens, error) {
 	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
 		Code: code, RedirectURI: f.cfg.RedirectURI, CodeVerifier: l.verifier, Nonce: l.nonce,
-		Scope: l.scope, Audience: f.cfg.Audience, MaxAge: l.maxAge, Organization: l.params.Get("organization"),
+		Scope: l.scope, Audience: l.wanted.Audience, MaxAge: l.maxAge,
+		Organization: l.wanted.Params.Get("organization"),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if f.cfg.Store != nil {
-		if err := f.cfg.Store(ctx, r, l.part(f, false), tokens); err != nil {
-			return nil, err
-		}
+	l.granted = true
+	if f.cfg.Store == nil {
+		return tokens, nil
+	}
+	err = granted.Store(ctx, func(ctx context.Context) error {
+		return f.cfg.Store(ctx, r, l.part(f, false), tokens)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return tokens, nil
 }

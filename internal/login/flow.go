@@ -18,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -40,12 +41,11 @@ var (
 
 // Config says for which client logins are made, and what becomes of them.
 type Config struct {
-	Provider        *provider.Provider // required
-	RedirectURI     string             // required: where Callback is served, as registered with the provider
-	Scope, Audience string             // "": provider.DefaultScope, and the provider's default audience
-	App             string             // the program, in the titles of pages; "": none
-	Home            string             // the path of the start page, to which pages lead; "": /
-	Cookie          string             // name of the cookie in which a browser shows Request.Browser
+	Provider    *provider.Provider // required
+	RedirectURI string             // required: where Callback is served, as registered with the provider
+	App         string             // the program, in the titles of pages; "": none
+	Home        string             // the path of the start page, to which pages lead; "": /
+	Cookie      string             // name of the cookie in which a browser shows Request.Browser
 	// Store keeps verified tokens; the browser is told of a login only after Store returned. nil keeps nothing. The
 	// request is the callback's, or nil for a response that was pasted.
 	Store func(context.Context, *http.Request, *Pending, *provider.Tokens) error
@@ -62,8 +62,11 @@ type Flow struct {
 	cfg              Config
 	callback, result http.HandlerFunc
 
+	work     sync.WaitGroup // on responses
 	mu       sync.Mutex
 	waiting  map[string]*login // by state
+	working  map[*login]int    // the responses of each that are worked on
+	ended    bool
 	results  map[string]result // by id
 	resulted []string          // the ids of results, the oldest first
 }
@@ -78,7 +81,6 @@ const (
 
 // New returns a Flow without logins. It makes no request.
 func New(cfg Config) *Flow {
-	cfg.Scope = cmp.Or(cfg.Scope, provider.DefaultScope)
 	cfg.Home = cmp.Or(cfg.Home, "/")
 	if cfg.Now == nil {
 		cfg.Now = clock.Now
@@ -86,7 +88,7 @@ func New(cfg Config) *Flow {
 	if cfg.Advice == nil {
 		cfg.Advice = func(error) string { return "" }
 	}
-	f := &Flow{cfg: cfg, waiting: map[string]*login{}, results: map[string]result{}}
+	f := &Flow{cfg: cfg, waiting: map[string]*login{}, working: map[*login]int{}, results: map[string]result{}}
 	// The argument list of the browser that was opened shows the state to every user of this machine. Another user may
 	// have logged in as themselves with it: no login waits here for their response.
 	f.callback = localhost.OnlyNavigation(
@@ -95,14 +97,27 @@ func New(cfg Config) *Flow {
 	return f
 }
 
+// Wanted is what a login asks of the provider.
+type Wanted struct {
+	Scope    string     `json:"scope,omitempty"`    // "": provider.DefaultScope
+	Audience string     `json:"audience,omitempty"` // the API of the access token; "": the provider's default
+	Params   url.Values `json:"params,omitempty"`   // further authorization parameters: organization, prompt and so on
+}
+
+// Equal reports whether two logins ask for the same.
+func (w Wanted) Equal(other Wanted) bool {
+	return cmp.Or(w.Scope, provider.DefaultScope) == cmp.Or(other.Scope, provider.DefaultScope) &&
+		w.Audience == other.Audience && w.Params.Encode() == other.Params.Encode()
+}
+
 // A Request describes a login to begin.
 type Request struct {
-	Params   url.Values // organization, prompt and so on, for the authorization request
-	ReturnTo string     // the path that a browser's login leads back to, as the function ReturnTo returned it; "": /
-	Browser  string     // the login ends only in a browser that has this value in the cookie Config.Cookie; "": in any
-	CLI      bool       // a terminal waits for the login
-	Guest    bool       // the browser has not shown that it is the one of the user who is logged in; for Store
-	Share    bool       // a terminal is content with a login that waits already and has the same Params
+	Wanted
+	ReturnTo string // the path that a browser's login leads back to, as the function ReturnTo returned it; "": /
+	Browser  string // the login ends only in a browser that has this value in the cookie Config.Cookie; "": in any
+	CLI      bool   // a terminal waits for the login
+	Guest    bool   // the browser has not shown that it is the one of the user who is logged in; for Store
+	Share    bool   // a terminal is content with a login that another terminal waits for and that asks for the same
 }
 
 // A Pending is one caller's part in a login that waits. Several terminals can have a part in the same one.
@@ -124,16 +139,17 @@ type login struct {
 	cli, share    bool
 	guest         bool
 	browser       string
-	params        url.Values
+	wanted        Wanted
 	maxAge        time.Duration
-	scope         string // as it was asked for
+	scope         string // as the provider was asked for it
 	state, nonce  string
 	verifier      provider.Secret
 	begun         time.Time
 	repeated      bool // after ErrAgain
 
 	waiters int                // the parts that were not dropped
-	abort   context.CancelFunc // ends the work on its response; nil: none has come
+	abort   context.CancelFunc // ends the exchange of its code, but not the storing; nil: no response has come
+	granted bool               // the provider gave the tokens; read only after done was closed
 
 	done   chan struct{} // closed after tokens and err were set
 	tokens *provider.Tokens
@@ -147,7 +163,7 @@ type login struct {
 // comes, until everyone who waits has dropped it, or until newer ones push it out.
 func (f *Flow) Begin(ctx context.Context, r Request) (*Pending, error) {
 	l := &login{
-		returnTo: cmp.Or(r.ReturnTo, "/"), browser: r.Browser, params: r.Params, cli: r.CLI, guest: r.Guest,
+		returnTo: cmp.Or(r.ReturnTo, "/"), browser: r.Browser, wanted: r.Wanted, cli: r.CLI, guest: r.Guest,
 		share:   r.Share && r.CLI && r.Browser == "",
 		waiters: 1, done: make(chan struct{}), fetched: make(chan struct{}),
 	}
@@ -174,6 +190,9 @@ func (l *login) part(f *Flow, shared bool) *Pending {
 	return &Pending{URL: l.url, ReturnTo: l.returnTo, CLI: l.cli, Guest: l.guest, Shared: shared, flow: f, login: l}
 }
 
+// Join returns a part in a login that another terminal waits for and that asks for the same, or nil.
+func (f *Flow) Join(w Wanted) *Pending { return f.join(&login{wanted: w, share: true}) }
+
 // join returns a part in a login that waits and does as well as l, or nil.
 func (f *Flow) join(l *login) *Pending {
 	f.mu.Lock()
@@ -186,7 +205,7 @@ func (f *Flow) joinLocked(l *login) *Pending {
 		return nil
 	}
 	for _, other := range f.waiting {
-		if other.share && other.params.Encode() == l.params.Encode() {
+		if other.share && other.wanted.Equal(l.wanted) {
 			other.waiters++
 			return other.part(f, true)
 		}
@@ -199,13 +218,13 @@ func (f *Flow) prepare(ctx context.Context, l *login) error {
 	verifier := oauth2.GenerateVerifier()
 	l.state, l.nonce, l.verifier, l.begun = random(), random(), provider.NewSecret(verifier), f.cfg.Now()
 	var err error
-	if l.scope, err = f.cfg.Provider.LoginScope(ctx, f.cfg.Scope); err != nil {
+	if l.scope, err = f.cfg.Provider.LoginScope(ctx, cmp.Or(l.wanted.Scope, provider.DefaultScope)); err != nil {
 		return err
 	}
 	l.url, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
 		RedirectURI: f.cfg.RedirectURI, State: l.state, Nonce: l.nonce,
 		CodeChallenge: oauth2.S256ChallengeFromVerifier(verifier),
-		Scope:         l.scope, Audience: f.cfg.Audience, Extra: l.params,
+		Scope:         l.scope, Audience: l.wanted.Audience, Extra: l.wanted.Params,
 	})
 	return err
 }
@@ -259,12 +278,28 @@ func (f *Flow) drop(p *Pending) (abort context.CancelFunc) {
 	return l.abort
 }
 
-// abortAfter is how long a response that has come is still worked on when the caller stopped waiting for another reason
-// than ErrTimeout. The result is known soon, and then the caller is told.
-const abortAfter = 3 * time.Second
+// End takes no more responses, and waits for the work on those that have come: a code that is being redeemed has some
+// seconds more, and what the provider has granted is stored. A program calls End before it exits.
+func (f *Flow) End() {
+	f.mu.Lock()
+	f.ended = true
+	timer := time.AfterFunc(granted.Grace, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for l := range f.working {
+			if l.abort != nil {
+				l.abort()
+			}
+		}
+	})
+	f.mu.Unlock()
+	defer timer.Stop()
+	f.work.Wait()
+}
 
 // Wait returns what came of the login. If ctx ends first the login is dropped, and the error is ctx's cause. A response
-// that came in time is still worked on: to its end after ErrTimeout, for some seconds after any other cause.
+// that came in time is still worked on: to its end after ErrTimeout, for granted.Grace after any other cause. What the
+// provider has granted by then is stored, and returned.
 func (p *Pending) Wait(ctx context.Context) (*provider.Tokens, error) {
 	l := p.login
 	select {
@@ -282,7 +317,7 @@ func (p *Pending) Wait(ctx context.Context) (*provider.Tokens, error) {
 			return nil, cause
 		}
 	}
-	limit := abortAfter
+	limit := granted.Grace
 	if errors.Is(cause, ErrTimeout) {
 		limit = exchangeLimit
 	}
@@ -292,9 +327,13 @@ func (p *Pending) Wait(ctx context.Context) (*provider.Tokens, error) {
 	case <-l.done:
 		return l.tokens, l.err
 	case <-timer.C:
-		abort()
+	}
+	abort()
+	<-l.done // soon, unless a grant is being stored
+	if !l.granted {
 		return nil, cause
 	}
+	return l.tokens, l.err
 }
 
 // Done is closed when it is known what came of the login.

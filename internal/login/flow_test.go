@@ -129,7 +129,9 @@ func TestOtherBrowser(t *testing.T) {
 			t.Errorf("%s gets %d: %s", label, w.Code, w.Body)
 		}
 	}
-	if err := f.Paste(t.Context(), base+login.CallbackPath+"?"+query); err == nil {
+	terminal := begin(t, f, login.Request{CLI: true})
+	defer f.Drop(terminal)
+	if err := terminal.Paste(t.Context(), base+login.CallbackPath+"?"+query); err == nil {
 		t.Error("it could be pasted into a terminal")
 	}
 	// Another port's server may have set a cookie of the same name for another path.
@@ -189,12 +191,16 @@ func TestShare(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	f := s.flow(t, login.Config{})
-	first := begin(t, f, login.Request{CLI: true, Share: true, Params: url.Values{"prompt": {"login"}}})
-	second := begin(t, f, login.Request{CLI: true, Share: true, Params: url.Values{"prompt": {"login"}}})
+	prompt := login.Wanted{Params: url.Values{"prompt": {"login"}}}
+	audience := prompt
+	audience.Audience = "https://api.example.com/"
+	first := begin(t, f, login.Request{CLI: true, Share: true, Wanted: prompt})
+	second := begin(t, f, login.Request{CLI: true, Share: true, Wanted: prompt})
 	for label, p := range map[string]*login.Pending{
+		"another audience": begin(t, f, login.Request{CLI: true, Share: true, Wanted: audience}),
 		"other parameters": begin(t, f, login.Request{CLI: true, Share: true}),
-		"not to share":     begin(t, f, login.Request{CLI: true, Params: url.Values{"prompt": {"login"}}}),
-		"a page's":         begin(t, f, login.Request{Share: true, Browser: "mine", Params: url.Values{"prompt": {"login"}}}),
+		"not to share":     begin(t, f, login.Request{CLI: true, Wanted: prompt}),
+		"a page's":         begin(t, f, login.Request{Share: true, Browser: "mine", Wanted: prompt}),
 	} {
 		if p.Shared || p.URL == first.URL {
 			t.Errorf("%s: shared", label)
@@ -214,7 +220,7 @@ func TestShare(t *testing.T) {
 	if tokens, err := second.Wait(t.Context()); err != nil || tokens.Claims.Subject() != "ada" {
 		t.Errorf("the other one gets %v", err)
 	}
-	if p := begin(t, f, login.Request{CLI: true, Share: true, Params: url.Values{"prompt": {"login"}}}); p.Shared {
+	if p := begin(t, f, login.Request{CLI: true, Share: true, Wanted: prompt}); p.Shared {
 		t.Error("a login that is over is shared")
 	}
 }

@@ -29,17 +29,19 @@ var (
 	errRepeatPasted  = errors.New("the provider revoked the new login together with the one before: log in again")
 )
 
-// Paste takes a response that did not come to Callback. A text that is no response to a login that waits ends none, and
-// the error says what is wrong with it. An authorization code alone is taken where a single login of a terminal waits:
+// Paste takes a response that did not come to Callback, from a terminal that waits for p. A text that is no response to
+// a login that waits ends none, and the error says what is wrong with it. An authorization code alone is taken for p:
 // its state can't be compared, but its code verifier and nonce bind the code to that login (RFC 7636; OpenID Connect
 // Core 1.0, section 3.1.2.1).
-func (f *Flow) Paste(ctx context.Context, text string) error {
+func (p *Pending) Paste(ctx context.Context, text string) error {
+	f := p.flow
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeLimit) // Wait ends it
 	defer cancel()
 	reason := fmt.Errorf("it does not begin with %s", f.cfg.RedirectURI)
 	for _, q := range f.pastedResponses(text) {
 		l, err := f.take(q, nil, cancel)
 		if err == nil {
+			defer f.done(l)
 			tokens, err := f.redeem(ctx, nil, l, q)
 			l.end(tokens, err)
 			return nil
@@ -53,20 +55,40 @@ func (f *Flow) Paste(ctx context.Context, text string) error {
 	if !ok {
 		return reason
 	}
-	l := f.takeOnly(cancel)
-	if l == nil {
+	l := p.login
+	if !f.takeFor(l, cancel) {
 		return reason
 	}
+	defer f.done(l)
 	tokens, err := f.exchange(ctx, nil, l, provider.NewSecret(code))
 	if errors.Is(err, provider.ErrInvalidGrant) { // any word may be taken for a code: a wrong one ends nothing
 		f.mu.Lock()
-		defer f.mu.Unlock()
-		if f.putBack(l) {
+		back := f.putBack(l)
+		f.mu.Unlock()
+		if back {
 			return errCodeRefused
 		}
 	}
 	l.end(tokens, err)
 	return nil
+}
+
+// TakePasted calls Paste with each text that comes until ctx ends, and rejected, if it is not nil, with why one of them
+// was no response.
+func (p *Pending) TakePasted(ctx context.Context, texts <-chan string, rejected func(reason string)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case text, ok := <-texts:
+			if !ok {
+				return
+			}
+			if err := p.Paste(ctx, text); err != nil && rejected != nil {
+				rejected(err.Error())
+			}
+		}
+	}
 }
 
 // end tells those who wait how a login ended whose response was pasted: no browser fetches a page.
@@ -78,21 +100,16 @@ func (l *login) end(tokens *provider.Tokens, err error) {
 	l.finish(tokens, err)
 }
 
-// takeOnly takes the one login of a terminal that waits; nil where there is none, or several logins wait.
-func (f *Flow) takeOnly(abort context.CancelFunc) *login {
+// takeFor takes a login that waits, and reports whether it did.
+func (f *Flow) takeFor(l *login, abort context.CancelFunc) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.waiting) != 1 {
-		return nil
-	}
-	for state, l := range f.waiting {
-		if l.cli && l.browser == "" {
-			delete(f.waiting, state)
-			l.abort = abort
-			return l
+	for _, other := range f.waiting { // what is not in there belongs to whoever took it, its state too
+		if other == l {
+			return l.browser == "" && f.startWork(l, abort)
 		}
 	}
-	return nil
+	return false
 }
 
 // pastedResponses returns the responses that a text can stand for, the likeliest first. The state of a response tells

@@ -66,7 +66,7 @@ func TestPaste(t *testing.T) {
 				t.Fatal(err)
 			}
 			text := form(respond(t, pending))
-			if err := f.Paste(t.Context(), text); err != nil {
+			if err := pending.Paste(t.Context(), text); err != nil {
 				t.Fatalf("%q: %v", text, err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -106,11 +106,11 @@ func TestPasteWrong(t *testing.T) {
 		"a-word-that-might-be-a-code": "does not accept that code",
 		strings.Repeat("x", 100_000):  "",
 	} {
-		if err := f.Paste(t.Context(), text); err == nil || !strings.Contains(err.Error(), words) {
+		if err := pending.Paste(t.Context(), text); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%.80q: %v", text, err)
 		}
 	}
-	if err := f.Paste(t.Context(), respond(t, pending)); err != nil {
+	if err := pending.Paste(t.Context(), respond(t, pending)); err != nil {
 		t.Error(err)
 	}
 	if tokens, err := pending.Wait(t.Context()); err != nil || tokens == nil {
@@ -118,23 +118,24 @@ func TestPasteWrong(t *testing.T) {
 	}
 }
 
-// A code alone is nobody's where several logins wait, and never a page's.
+// A code alone is for the login of the terminal that it was pasted into, whatever else waits, and never for a page's.
 func TestPasteCodeOfOne(t *testing.T) {
 	t.Parallel()
 	f := newScene(t).flow(t, login.Config{})
-	page, err := f.Begin(t.Context(), login.Request{Browser: "cookie"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	code := parse(respond(t, page)).Get("code")
-	if err := f.Paste(t.Context(), code); err == nil {
+	page, other := begin(t, f, login.Request{Browser: "cookie"}), begin(t, f, login.Request{CLI: true})
+	mine := begin(t, f, login.Request{CLI: true})
+	if err := page.Paste(t.Context(), parse(respond(t, page)).Get("code")); err == nil {
 		t.Error("the login of a page is ended by a code alone")
 	}
-	if _, err := f.Begin(t.Context(), login.Request{CLI: true}); err != nil {
-		t.Fatal(err)
+	code := parse(respond(t, mine)).Get("code")
+	if err := other.Paste(t.Context(), code); err == nil { // the code verifier is another one
+		t.Error("a code of another login is taken")
 	}
-	if err := f.Paste(t.Context(), code); err == nil {
-		t.Error("a code alone is taken though two logins wait")
+	if err := mine.Paste(t.Context(), code); err != nil {
+		t.Error(err)
+	}
+	if _, err := mine.Wait(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -151,7 +152,7 @@ func FuzzPaste(f *testing.F) {
 	}
 	state := parse(pending.URL).Get("state")
 	f.Fuzz(func(t *testing.T, text string) {
-		if err := flow.Paste(t.Context(), text); err == nil && !strings.Contains(text, state) {
+		if err := pending.Paste(t.Context(), text); err == nil && !strings.Contains(text, state) {
 			t.Errorf("%q is a response", text)
 		}
 	})

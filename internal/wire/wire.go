@@ -28,8 +28,9 @@ import (
 	"io"
 )
 
-// Version is the version of all messages. Both ends must have the same.
-const Version = 1
+// Version is the version of all messages. Both ends must have the same. It grows with every change to a message that the
+// other end must not overlook: version 2 has the whole request of a login in the hand-off.
+const Version = 2
 
 var (
 	// ErrUnreadable says that a message is no line of JSON, or not of the expected type, or too long.
@@ -40,8 +41,8 @@ var (
 
 // A Header is part of every message.
 type Header struct {
-	// Version is set by Marshal and checked by Unmarshal. A message without a version is read too: loopkey wrote such
-	// messages before it had versions, and a process of that time may still run.
+	// Version is set by Marshal and checked by Unmarshal. A message without a version is one of another version: loopkey
+	// wrote such messages before it had versions.
 	Version int `json:"v"`
 	Failure
 }
@@ -69,7 +70,7 @@ func Unmarshal(line []byte, m Message) error {
 	if json.Unmarshal(line, &version) != nil {
 		return ErrUnreadable
 	}
-	if version.Version != Version && version.Version != 0 {
+	if version.Version != Version {
 		return ErrVersion
 	}
 	if json.Unmarshal(line, m) != nil {

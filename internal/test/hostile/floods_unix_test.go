@@ -5,7 +5,10 @@ package hostile
 import (
 	"context"
 	"io"
+	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,5 +46,39 @@ func TestFloodsOfEachKind(t *testing.T) {
 			}
 			intact(t, h, "", authorization)
 		})
+	}
+}
+
+// More questions of terminals than serve can have open files end nothing: it takes questions again when some have gone.
+func TestQuestionsBeyondTheLimit(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	serving := h.StartCommand(func(ctx context.Context) *exec.Cmd {
+		return inShell(h.Command(ctx, "serve", "--no-browser"), "ulimit -n 40")
+	})
+	serving.Line(t, h.Base+"/auth/enter?")
+	var sockets []string
+	_ = filepath.WalkDir(h.Dir, func(path string, _ os.DirEntry, _ error) error {
+		if strings.HasSuffix(path, ".sock") {
+			sockets = append(sockets, path)
+		}
+		return nil
+	})
+	if len(sockets) != 1 {
+		t.Fatalf("sockets: %q", sockets)
+	}
+	var open []net.Conn
+	for range 64 {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", sockets[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, conn)
+	}
+	for _, conn := range open {
+		_ = conn.Close()
+	}
+	if r := h.Run("login"); r.Code != 0 || !strings.Contains(r.Stderr, "through loopkey serve") {
+		t.Errorf("login exits %d: %s", r.Code, r.Stderr)
 	}
 }
