@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/upstream"
-	"github.com/loopkey/loopkey/provider"
-	"github.com/loopkey/loopkey/session"
 )
 
 // newUpstream prepares the app that is behind the guard.
@@ -21,12 +18,7 @@ func (s *Server) newUpstream(ctx context.Context) (http.Handler, error) {
 		User: User, Fail: s.upstreamFailed,
 	}
 	if s.cfg.PassAccessToken {
-		cfg.AccessToken = func(ctx context.Context) (provider.Secret, error) {
-			token, err := s.cfg.Session.AccessToken(ctx, session.Request{
-				Audience: s.cfg.Audience, MinLifetime: time.Minute,
-			})
-			return token.Token, err
-		}
+		cfg.AccessToken = s.newAppToken().get
 	}
 	return upstream.New(ctx, cfg)
 }

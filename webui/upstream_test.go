@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
 	"github.com/loopkey/loopkey/internal/test/chromium"
+	"github.com/loopkey/loopkey/session"
 	"github.com/loopkey/loopkey/webui"
 )
 
@@ -72,6 +74,61 @@ func TestAppHasTheRoot(t *testing.T) {
 	_, body, _ := ask(t, known, http.MethodGet, s.base+header.Get("Location"), nil, "Accept", "text/html")
 	if !strings.Contains(body, "You are logged out, here and at the provider.") {
 		t.Errorf("%v\n%s", header, body)
+	}
+}
+
+// The app's access token comes from memory while the session stays as it is: no request costs a read of the keystore.
+// After a renewal it is the new one, and of a session that has ended there is none, nor of the one after it.
+func TestAppTokenFromMemory(t *testing.T) {
+	t.Parallel()
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(r.Header.Get("Authorization")))
+	}))
+	t.Cleanup(app.Close)
+	s := newScene(t, inFrontOf(app.URL), func(_ *scene, cfg *webui.Config) { cfg.PassAccessToken = true })
+	known, _ := s.login(t, "/profile")
+	get := func() (int, string) {
+		status, body, _ := ask(t, known, http.MethodGet, s.base+"/", nil)
+		return status, body
+	}
+	token := func() string {
+		t.Helper()
+		token, err := s.session.AccessToken(t.Context(), session.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "Bearer " + token.Token.Reveal()
+	}
+	first := token()
+	get()
+	reads := s.store.reads.Load()
+	for range 20 {
+		if status, body := get(); status != http.StatusOK || body != first {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	if more := s.store.reads.Load() - reads; more != 0 {
+		t.Errorf("20 requests read the keystore %d times", more)
+	}
+	if _, err := s.session.AccessToken(t.Context(), session.Request{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := get(); body == first || body != token() {
+		t.Error("after a renewal the app gets another token than the session has")
+	}
+	s.ahead.Add(int64(2 * time.Hour)) // it has expired
+	if status, body := get(); status != http.StatusOK || body != token() {
+		t.Errorf("after the expiry: %d %s", status, body)
+	}
+	if _, err := s.session.End(t.Context(), session.EndOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := get(); status != http.StatusUnauthorized || strings.Contains(body, "Bearer ey") {
+		t.Errorf("after the logout: %d %s", status, body)
+	}
+	s.login(t, "/profile") // in another browser
+	if status, body := get(); status != http.StatusUnauthorized || strings.Contains(body, "Bearer ey") {
+		t.Errorf("after the next login: %d %s", status, body)
 	}
 }
 

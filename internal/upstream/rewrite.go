@@ -28,6 +28,13 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 		// The app compares the host that the browser knows with Origin, and makes its own links with it.
 		p.Out.Host = p.In.Host
 	}
+	// ReverseProxy passes any upgrade on. What is spoken after one goes past all that is done here with a request: of
+	// the protocols that servers know, only a WebSocket can send no further requests (h2c can).
+	if p.In.Method != http.MethodGet || !strings.EqualFold(p.Out.Header.Get("Upgrade"), "websocket") {
+		p.Out.Header.Del("Upgrade")
+		p.Out.Header.Del("Connection")
+	}
+	p.Out.Header.Del("HTTP2-Settings") // of an upgrade to h2c
 	for name := range p.Out.Header {
 		if isReserved(name) {
 			delete(p.Out.Header, name)

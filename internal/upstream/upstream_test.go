@@ -194,6 +194,43 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
+// No upgrade but a WebSocket's reaches the app: after one to h2c a client could send requests that nothing here sees.
+func TestNoOtherUpgrade(t *testing.T) {
+	t.Parallel()
+	server := guarded(t, Config{URL: app(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			t.Errorf("the app is asked for an upgrade to %q by %s", r.Header.Get("Upgrade"), r.Method)
+		}
+		echo(w, r)
+	}).URL})
+	for name, c := range map[string]struct{ method, headers string }{
+		"h2c":             {"GET", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"},
+		"settings alone":  {"GET", "HTTP2-Settings: AAMAAABk\r\n"},
+		"one of two":      {"GET", "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n"},
+		"in two lines":    {"GET", "Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n"},
+		"TLS":             {"OPTIONS", "Connection: Upgrade\r\nUpgrade: TLS/1.2\r\n"},
+		"anything":        {"GET", "Connection: upgrade\r\nUpgrade: x\r\n"},
+		"websocket, POST": {"POST", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n"},
+	} {
+		conn := dial(t, server.URL)
+		_, _ = fmt.Fprintf(conn, "%s / HTTP/1.1\r\nHost: %s\r\n%s\r\n", c.method, conn.RemoteAddr(), c.headers)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got echoed
+		if err := json.NewDecoder(res.Body).Decode(&got); err != nil || res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %v", name, res.StatusCode, err)
+		}
+		for _, header := range []string{"Upgrade", "Connection", "Http2-Settings"} {
+			if got.Headers.Get(header) != "" {
+				t.Errorf("%s: the app gets %s: %s", name, header, got.Headers.Get(header))
+			}
+		}
+		_ = res.Body.Close()
+	}
+}
+
 // Each event arrives before the next is sent.
 
 func TestServerSentEvents(t *testing.T) {
