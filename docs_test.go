@@ -1,6 +1,9 @@
 package main
 
 import (
+	"go/build"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -141,4 +144,47 @@ func TestArchitecture(t *testing.T) {
 			t.Errorf("the table of packages lacks %s", room)
 		}
 	}
+}
+
+// The code that a public package's documentation shows is that of its Example, in the same order, so that it compiles
+// and runs.
+func TestPackageDocs(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"keystore", "keystore/keystoretest", "loopback", "provider", "session", "webui"} {
+		rest, lines := readText(t, folder, "example_test.go"), 0
+		for line := range strings.Lines(packageDoc(t, folder)) {
+			code, isCode := strings.CutPrefix(line, "\t")
+			if code = strings.TrimSpace(code); !isCode || code == "" {
+				continue
+			}
+			lines++
+			_, after, found := strings.Cut(rest, "\t"+code+"\n")
+			if !found {
+				t.Errorf("%s: %q is not in its Example, or not in this place", folder, code)
+				continue
+			}
+			rest = after
+		}
+		if lines < 3 {
+			t.Errorf("the documentation of %s shows %d lines of code", folder, lines)
+		}
+	}
+}
+
+func packageDoc(t *testing.T, folder string) string {
+	t.Helper()
+	pkg, err := build.ImportDir(folder, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := ""
+	for _, name := range pkg.GoFiles {
+		mode := parser.PackageClauseOnly | parser.ParseComments
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(folder, name), nil, mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc += file.Doc.Text()
+	}
+	return doc
 }

@@ -17,7 +17,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	record, err := store.Head(ctx, "work")
+	record, err := store.Head(ctx, "work") // one read of a keychain
 	fmt.Printf("%s, %v\n", record.Head, err)
 
 	_, err = store.Head(ctx, "home")

@@ -25,7 +25,7 @@ const (
 // is refused.
 //
 // The store calls passphrase when it first needs the passphrase, and keeps it as long as it opens the files. confirm is
-// set when there is no file yet that a wrong one would not open. A wrong passphrase is ErrUnavailable, a damaged file
+// true while no file exists: then no file would show a typing error. A wrong passphrase is ErrUnavailable, a damaged file
 // ErrCorrupt. Head costs as much as Load. A file that has not changed is not decrypted again.
 func File(dir string, passphrase func(ctx context.Context, confirm bool) (string, error)) Store {
 	return &files{

@@ -127,7 +127,7 @@ func (e *ending) usedLink() localhost.Page {
 // noLogout is the page for what is no return from the provider.
 func (e *ending) noLogout() localhost.Page {
 	return localhost.Page{
-		Status: http.StatusBadRequest, App: e.AppName, Title: "Not a logout that waits here", Text: "Nothing was changed.",
+		Status: http.StatusBadRequest, App: e.AppName, Title: "No logout is waiting for this", Text: "Nothing was changed.",
 	}
 }
 

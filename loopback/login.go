@@ -58,7 +58,7 @@ type Config struct {
 	HTTPClient       *http.Client    // for requests to the provider; nil: one with limits
 	Provider         *provider.Provider
 
-	AppName  string     // the program, in the titles of pages and the User-Agent; "": none
+	AppName  string     // the program, in titles of pages and, unless Provider is given, the User-Agent; "": none
 	Scope    string     // "": DefaultScope
 	Audience string     // the API that the access token is for; "": the provider's default
 	Params   url.Values // further parameters of the authorization request, such as prompt and login_hint

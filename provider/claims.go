@@ -31,8 +31,8 @@ func (c Claims) Time(name string) time.Time {
 	return time.Unix(int64(seconds), 0).UTC()
 }
 
-// All returns the claims, and those of more that have another name.
-func (c Claims) All(more Claims) Claims {
+// With returns c and, under names that c lacks, the claims of more.
+func (c Claims) With(more Claims) Claims {
 	all := make(Claims, len(c)+len(more))
 	maps.Copy(all, more)
 	maps.Copy(all, c)

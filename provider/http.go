@@ -62,7 +62,7 @@ func proxyOf(r *http.Request) (*url.URL, error) {
 		!localurl.IsLoopback(r.URL.Hostname())
 	// A password with a slash, a question mark or a number sign ends the host, and the @ stands after that.
 	if err != nil || unread || proxy != nil && strings.Contains(proxy.Path+proxy.RawQuery+proxy.Fragment, "@") {
-		return nil, &proxyError{why: "that HTTPS_PROXY names is no address", reason: ReasonProxyAddress}
+		return nil, &proxyError{why: "that HTTPS_PROXY names has no usable address", reason: ReasonProxyAddress}
 	}
 	return proxy, nil
 }

@@ -131,8 +131,8 @@ func fitting(keys []jose.JSONWebKey, header jose.Header) []jose.JSONWebKey {
 // keys returns the provider's signing keys, and when they were fetched. It fetches them if the cached ones are not
 // fresh.
 //
-// A caller to whom the keys that were fetched at a time after are of no use passes that time, else the zero time. Then
-// they are fetched anew, because keys may rotate right after they were fetched; but not if this process has only just
+// after is when the keys were fetched that did not verify the caller's signature; zero: none were tried. Keys of that
+// time are fetched again, because keys may rotate right after they were fetched; but not if this process has only just
 // tried that, or if it brought nothing within the pause.
 func (p *Provider) keys(
 	ctx context.Context, m *metadata, f freshness, after time.Time,

@@ -65,7 +65,7 @@ import (
 // Config names a provider and a client that is registered there.
 type Config struct {
 	Issuer            string           // required; compared to the letter with what the provider writes
-	DiscoveryURL      string           // of the metadata, where it is not under the issuer, whom it has to name; "": it is
+	DiscoveryURL      string           // of the metadata, which must name Issuer; "": Issuer + /.well-known/…
 	ClientID          string           // required
 	ClientSecret      Secret           // zero: a public client, which PKCE alone protects
 	Auth0             bool             // the issuer is an Auth0 tenant; implied by a host under auth0.com
@@ -109,7 +109,7 @@ func New(cfg Config) (*Provider, error) {
 	case cfg.ClientID == "":
 		return nil, fmt.Errorf("%w: no client ID", ErrConfig)
 	}
-	if strings.HasSuffix(u.Hostname(), ".auth0.com") {
+	if strings.HasSuffix(strings.ToLower(u.Hostname()), ".auth0.com") {
 		cfg.Auth0 = true
 	}
 	switch cfg.AudienceParameter {

@@ -34,12 +34,12 @@ var (
 
 // What Config.Notice is called with.
 var (
-	// ErrReplyLost says that the response to the last renewal was lost, so that the same refresh token is used once more.
+	// ErrReplyLost says that the response to the last renewal was lost, so that its refresh token is used once more.
 	// A provider that replaces refresh tokens may take that for theft and end the session.
 	ErrReplyLost = errors.New(
-		"the provider's answer to the last renewal was lost, so its refresh token is used once more")
-	// ErrNotNoted says that Config.Known was not noted.
-	ErrNotNoted = errors.New("this login is not noted")
+		"the provider's response to the last renewal was lost, so its refresh token is used once more")
+	// ErrNotNoted says that Config.Known could not be recorded in StateDir.
+	ErrNotNoted = errors.New("it could not be recorded which client is logged in")
 )
 
 // An AudienceError says that the login brought no token for an audience, and that asking this provider for one could

@@ -22,7 +22,7 @@ type Options struct {
 	ClientSecret     provider.Secret // zero: a public client
 	Auth0            bool            // the issuer is an Auth0 tenant under a domain of its own
 	Profile          string          // tells apart the sessions of one client; "": default
-	AppName          string          // names the keychain's service and the folders; "": loopkey, to share its sessions
+	AppName          string          // in the keychain, in folders and as User-Agent; "": loopkey, to share its sessions
 	Store            keystore.Store  // nil: the OS keychain
 	StateDir         string          // holds the session's lock; "": the platform's folder for AppName
 	CacheDir         string          // holds what the provider publishes; "": the platform's folder for AppName
@@ -56,7 +56,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	}
 	p, err := provider.New(provider.Config{
 		Issuer: o.Issuer, DiscoveryURL: o.DiscoveryURL, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Auth0: o.Auth0,
-		CacheDir: cmp.Or(o.CacheDir, folders.Cache), HTTPClient: o.HTTPClient, Now: o.Now,
+		CacheDir: cmp.Or(o.CacheDir, folders.Cache), HTTPClient: o.HTTPClient, AppName: o.AppName, Now: o.Now,
 	})
 	if err != nil {
 		return nil, err

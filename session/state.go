@@ -48,12 +48,12 @@ type body struct {
 	RefreshToken       string        `json:"refresh_token,omitempty"`
 	RefreshExpiry      time.Time     `json:"refresh_expiry,omitzero"`
 	RefreshRefused     bool          `json:"refresh_refused,omitempty"`
-	Unproven           bool          `json:"unproven,omitempty"` // its ID token was not believed
+	Unproven           bool          `json:"unproven,omitempty"` // its ID token failed verification, and none has passed since
 	LoggedIn           time.Time     `json:"logged_in"`
 	Renewed            time.Time     `json:"renewed,omitzero"`
 	Granted            []string      `json:"granted_audiences,omitempty"` // what the refresh token may be used for
 	Others             []storedToken `json:"access_tokens,omitempty"`
-	RevocationCascades bool          `json:"revocation_cascades,omitempty"`
+	RevocationCascades bool          `json:"revocation_cascades,omitempty"` // revoking a replaced token ended the grant
 	// What a renewal did not bring, so that none is made for it again. It counts until the next login.
 	RenewsNoIDToken bool        `json:"renews_no_id_token,omitempty"`
 	Ungranted       []ungranted `json:"ungranted,omitempty"`
@@ -267,7 +267,7 @@ func (st *state) ungranted(r Request) error {
 }
 
 // claims returns the ID token's claims and, where it lacks one, UserInfo's.
-func (st *state) claims() provider.Claims { return st.IDClaims.All(st.UserInfo) }
+func (st *state) claims() provider.Claims { return st.IDClaims.With(st.UserInfo) }
 
 // audienceOr returns the audience that a request means.
 func (st *state) audienceOr(asked string) string { return cmp.Or(asked, st.DefaultAudience) }

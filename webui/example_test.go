@@ -44,20 +44,16 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	server, err := webui.New(ctx, webui.Config{Session: s, BaseURL: baseURL})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, _ := webui.User(r)
 		_, _ = fmt.Fprintf(w, "Hello %s.", user.Text("name"))
 	})
-	mux := http.NewServeMux()
-	mux.Handle("/app/", server.Guard(app))
-	mux.Handle("/", server.Handler()) // the login, the logout and the pages
-	go server.Run(ctx)                // keeps open pages current
-	own := &http.Server{Handler: mux}
+	handler, err := guarded(ctx, s, baseURL, app)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	own := &http.Server{Handler: handler}
 	defer own.Close()
 	go func() { _ = own.Serve(listener) }()
 
@@ -72,6 +68,19 @@ func Example() {
 	// an unknown browser:  401
 	// a cross-site POST:   403
 	// a foreign Host:      421
+}
+
+// guarded returns a server in which only the logged-in user's browser reaches app.
+func guarded(ctx context.Context, s *session.Session, baseURL string, app http.Handler) (http.Handler, error) {
+	server, err := webui.New(ctx, webui.Config{Session: s, BaseURL: baseURL})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/app/", server.Guard(app))
+	mux.Handle("/", server.Handler()) // the login, the logout and the pages
+	go server.Run(ctx)                // keeps open pages current
+	return mux, nil
 }
 
 // exampleProvider starts the embedded tenant with one client and one user.

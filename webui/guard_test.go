@@ -1,12 +1,10 @@
 package webui_test
 
 import (
-	"bytes"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,33 +29,6 @@ func (s *scene) inOwnServer(t *testing.T, app http.HandlerFunc) {
 	server.Listener = listener
 	server.Start()
 	t.Cleanup(server.Close)
-}
-
-// The code of the package's doc is the Example's, which compiles and runs.
-func TestDocIsTheExample(t *testing.T) {
-	t.Parallel()
-	doc, err := os.ReadFile("server.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	example, err := os.ReadFile("example_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, _, _ = bytes.Cut(doc, []byte("\npackage webui"))
-	lines := 0
-	for line := range strings.Lines(string(doc)) {
-		code, ok := strings.CutPrefix(strings.TrimSpace(line), "//\t")
-		if !ok || code == "…" {
-			continue
-		}
-		if lines++; !strings.Contains(string(example), "\t"+code+"\n") {
-			t.Errorf("the Example has no line %q", code)
-		}
-	}
-	if lines < 4 {
-		t.Errorf("the doc has %d lines of code", lines)
-	}
 }
 
 // Guard needs nothing around it: not Handler's checks, not our listener, not Run.

@@ -2,7 +2,10 @@
 // is logged in.
 //
 //	server, err := webui.New(ctx, webui.Config{Session: s, BaseURL: baseURL})
-//	…
+//	if err != nil {
+//		return nil, err
+//	}
+//	mux := http.NewServeMux()
 //	mux.Handle("/app/", server.Guard(app))
 //	mux.Handle("/", server.Handler()) // the login, the logout and the pages
 //	go server.Run(ctx)                // keeps open pages current
@@ -38,7 +41,7 @@ import (
 type Config struct {
 	Session  *session.Session
 	BaseURL  string     // of this server; "": http://localhost:3000. The provider has to know BaseURL + /auth/callback
-	Scope    string     // what a login asks for; "": openid profile email offline_access
+	Scope    string     // what a login asks for; "": provider.DefaultScope
 	Audience string     // the API that a login's access token is for; "": the provider's default
 	Params   url.Values // further authorization parameters of the logins that browsers begin here
 
@@ -55,7 +58,7 @@ type Config struct {
 	PassAccessToken     bool   // the app gets a fresh access token with each request
 	AllowRemoteUpstream bool   // the app may be on another machine
 
-	Now func() time.Time // nil: the system's clock
+	Now func() time.Time // nil: the clock on the wall
 }
 
 // appName is the name of the program on pages.

@@ -95,7 +95,7 @@ func (w *watch) view(ctx context.Context) view {
 	return v
 }
 
-// fresh is view for whoever lets the user in somewhere. Where the ID token and every access token have expired, the
+// fresh is view for the guard. Where the ID token and every access token have expired, the
 // session is renewed first: the provider may have ended it. It is tried at most once in renewEvery; where the provider
 // can't be reached nothing is known, so nothing changes.
 func (w *watch) fresh(ctx context.Context) view {

@@ -113,7 +113,7 @@ func advices() []advice {
 		},
 		{
 			provider.ReasonUnknownAuthority,
-			"SSL_CERT_FILE names an extra one: try again when the provider can be reached; the session is kept", "",
+			"if you trust it, name its certificate file in SSL_CERT_FILE and try again; the session is kept", "",
 		},
 		{
 			provider.ReasonProxyAddress, "write it as http://user:password@host:port, the characters / ? # % @ : of the " +
@@ -125,7 +125,7 @@ func advices() []advice {
 		},
 		{
 			provider.ReasonProxyLogin,
-			"HTTPS_PROXY=http://user:password@{proxy}: try again when the provider can be reached; the session is kept", "",
+			"set HTTPS_PROXY=http://user:password@{proxy} and try again; the session is kept", "",
 		},
 
 		{

@@ -182,7 +182,7 @@ func (b *browserLogin) reject(reason string) {
 		b.say("Not that one: %s", words.Printable(reason))
 	case b.rejected == mostPiped:
 		b.say("None of %d lines was the URL that the browser ended up at. "+
-			"More are read, and no more are told of.", b.rejected)
+			"loopkey reads on, and says no more about wrong lines.", b.rejected)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // greet says who is logged in and for how long, and what the login lacks.
 func (a *app) greet(acc *account, t *provider.Tokens) {
 	now := time.Now()
-	a.say("Logged in as %s at %s.", words.NameAndEmail(t.Claims.All(t.UserInfo)), acc.config.Issuer)
+	a.say("Logged in as %s at %s.", words.NameAndEmail(t.Claims.With(t.UserInfo)), acc.config.Issuer)
 	a.say("%s", tokenLife(t, now))
 	if !t.SessionExpiry.IsZero() {
 		a.say("The provider ends the session at %s.", words.Moment(t.SessionExpiry, now))

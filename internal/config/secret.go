@@ -27,7 +27,7 @@ func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	fileIssuer, _, _, _ := issuerOf(file)
 	strangeIssuer := c.FromDotEnv("issuer") && c.Issuer != profileIssuer
 	strangeClient := c.FromDotEnv("client-id") && c.ClientID != profile["client-id"].text
-	// same reports whether a layer names what is used. Where it names nothing, anything but a stranger's will do.
+	// same reports whether a layer names what is used. A layer that names nothing fits, unless ./.env alone named it.
 	same := func(named, used string, strange bool) bool { return named == used || named == "" && !strange }
 
 	if v, ok := flags["client-secret-file"]; ok {

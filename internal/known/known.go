@@ -49,12 +49,12 @@ func Remember(stateDir string, c Client) (undo func(), err error) {
 		return nil, err
 	}
 	if err := private.Dir(stateDir); err != nil {
-		return nil, fmt.Errorf("noting the session: %w", err)
+		return nil, err
 	}
 	path := filepath.Join(stateDir, c.Name()+suffix)
 	_, before := os.Lstat(path)
 	if err := private.Replace(path, append(data, '\n')); err != nil {
-		return nil, fmt.Errorf("noting the session: %w", err)
+		return nil, err
 	}
 	return func() {
 		if errors.Is(before, os.ErrNotExist) {
@@ -73,7 +73,7 @@ func Recall(stateDir, name string) (c Client, ok bool) {
 // Forget removes the note of the client whose session has the name. A note that is not there is no error.
 func Forget(stateDir, name string) error {
 	if err := os.Remove(filepath.Join(stateDir, name+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("forgetting the session: %w", err)
+		return fmt.Errorf("removing the record of this login: %w", err)
 	}
 	return nil
 }

@@ -44,8 +44,8 @@ func AtHost(base *url.URL, next http.Handler) http.Handler {
 	})
 }
 
-// OnlyGET answers any other method with a 405. It is for what happens once, or lasts: a pattern "GET /…" of
-// http.ServeMux lets a HEAD through too, which a client sends that only wants to know whether something is there.
+// OnlyGET refuses every other method with status 405. http.ServeMux routes a HEAD to a pattern "GET /…" too, and a HEAD
+// must not use up a link or hold a stream open.
 func OnlyGET(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {

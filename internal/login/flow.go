@@ -116,7 +116,7 @@ type Request struct {
 	ReturnTo string // the path that a browser's login leads back to, as the function ReturnTo returned it; "": /
 	Browser  string // the login ends only in a browser that has this value in the cookie Config.Cookie; "": in any
 	CLI      bool   // a terminal waits for the login
-	Guest    bool   // the browser has not shown that it is the one of the user who is logged in; for Store
+	Guest    bool   // the browser is not known as the logged-in user's, whose session Store may refuse to replace
 	Share    bool   // a terminal is content with a login that another terminal waits for and that asks for the same
 }
 
@@ -133,7 +133,7 @@ type Pending struct {
 }
 
 // A login is an authorization request and what came of it. The flow's lock guards it until a response has taken it
-// from Flow.waiting; then it belongs to whoever took it.
+// from Flow.waiting; then it belongs to the caller of take.
 type login struct {
 	url, returnTo string
 	cli, share    bool

@@ -74,7 +74,7 @@ func (f *Flow) refusal(err error) localhost.Page {
 		})
 	}
 	return f.page(localhost.Page{
-		Status: http.StatusBadRequest, Title: "Not a login that waits here",
+		Status: http.StatusBadRequest, Title: "No login is waiting for this",
 		Text:  why + ". It may have been used already, or be too old. Nothing was changed.",
 		Links: []localhost.Link{f.home()},
 	})

@@ -11,7 +11,7 @@ func ExampleRun() {
 	// A test of your own store, which go test runs as TestMyStore:
 	testMyStore := func(t *testing.T) {
 		keystoretest.Run(t, func(*testing.T) keystore.Store {
-			return keystore.Memory()
+			return keystore.Memory() // your own store
 		})
 	}
 	_ = testMyStore

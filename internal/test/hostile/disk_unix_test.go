@@ -50,7 +50,7 @@ func TestDiskFull(t *testing.T) {
 	h := house.WithTenant(t)
 	r := full(h, "login")
 	if r.Code != 0 || !strings.Contains(r.Stderr, "Logged in as Ada Lovelace") ||
-		!strings.Contains(r.Stderr, "this login is not noted") {
+		!strings.Contains(r.Stderr, "could not be recorded which client") {
 		t.Fatalf("login exits %d: %s", r.Code, r.Stderr)
 	}
 	for _, args := range [][]string{{"token"}, {"token", "--force-refresh"}, {"token", "--force-refresh"}, {"status"}} {

@@ -200,7 +200,7 @@ func TestKeychainChangesItsMind(t *testing.T) {
 		t.Errorf("status exits %d: %s", r.Code, r.Stderr)
 	}
 	if r := h.Run("token", "--force-refresh"); r.Code != 3 ||
-		!strings.Contains(r.Stderr, "answer to the last renewal was lost") || !strings.Contains(r.Stderr, "loopkey login") {
+		!strings.Contains(r.Stderr, "response to the last renewal was lost") || !strings.Contains(r.Stderr, "loopkey login") {
 		t.Errorf("with a refresh token that was used, exit %d: %s", r.Code, r.Stderr)
 	}
 	h.Must("login")

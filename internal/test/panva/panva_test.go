@@ -97,7 +97,7 @@ func TestLogin(t *testing.T) {
 			t.Parallel()
 			s := panva.Start(t, test.Options)
 			tokens := login{}.run(t, s, client(t, s, test.client))
-			claims := tokens.Claims.All(tokens.UserInfo)
+			claims := tokens.Claims.With(tokens.UserInfo)
 			if claims.Subject() != panva.Subject || claims.Text("email") != "ada@example.com" ||
 				claims.Text("name") != "Ada Lovelace" {
 				t.Errorf("claims %v", claims)
