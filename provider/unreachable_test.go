@@ -47,11 +47,12 @@ func TestTrouble(t *testing.T) {
 		}()
 		return l.Addr().String()
 	}
+	arrived := make(chan struct{}, 1)
 	read := func(conn net.Conn) { _, _ = conn.Read(make([]byte, 4096)) }
 	for name, c := range map[string]struct {
 		address func(t *testing.T) string // with scheme
 		client  func(t *testing.T) *http.Client
-		limit   time.Duration
+		late    bool // the context ends when the server has read the request
 		words   string
 		sent    bool
 		reason  Reason
@@ -66,8 +67,12 @@ func TestTrouble(t *testing.T) {
 			address: func(t *testing.T) string { return "http://" + serve(t, half(read)) }, words: "broke off", sent: true,
 		},
 		"no response": {address: func(t *testing.T) string {
-			return "http://" + serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
-		}, limit: 50 * time.Millisecond, words: "no answer in time", sent: true},
+			return "http://" + serve(t, func(conn net.Conn) {
+				read(conn)
+				arrived <- struct{}{}
+				_, _ = io.Copy(io.Discard, conn)
+			})
+		}, late: true, words: "no answer in time", sent: true},
 		"no TLS": {
 			address: func(t *testing.T) string { return "https://" + serve(t, half(read)) }, words: "can't be reached",
 		},
@@ -103,10 +108,10 @@ func TestTrouble(t *testing.T) {
 				t.Fatal(err)
 			}
 			ctx := t.Context()
-			if c.limit > 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, c.limit)
-				defer cancel()
+			if c.late {
+				waiting := &expiring{Context: ctx, done: make(chan struct{})}
+				go func() { <-arrived; close(waiting.done) }()
+				ctx = waiting
 			}
 			_, err = p.post(ctx, &metadata{}, address+"/token?"+query, url.Values{"refresh_token": {"the refresh token"}}, nil)
 			if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), c.words) {
@@ -120,6 +125,23 @@ func TestTrouble(t *testing.T) {
 				t.Errorf("the error tells too much: %v", err)
 			}
 		})
+	}
+}
+
+// An expiring is a context whose deadline passes when done is closed.
+type expiring struct {
+	context.Context
+	done chan struct{}
+}
+
+func (e *expiring) Done() <-chan struct{} { return e.done }
+
+func (e *expiring) Err() error {
+	select {
+	case <-e.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
 	}
 }
 
