@@ -36,8 +36,8 @@ func (s *Server) newAppToken() *appToken {
 	}
 }
 
-// get returns an access token of the login for which Guard let a request through, whose context ctx is. Where that login
-// has ended meanwhile, or another has taken its place, the error is session.ErrNotLoggedIn.
+// get returns an access token of the login for which Guard let a request through; ctx is the context of that request.
+// Where that login has ended meanwhile, or another has taken its place, the error is session.ErrNotLoggedIn.
 func (a *appToken) get(ctx context.Context) (provider.Secret, error) {
 	info, _ := ctx.Value(visitKey{}).(session.Info)
 	stamp := a.session.Changed() // before the token is read: a change meanwhile makes it too old

@@ -142,3 +142,19 @@ func skipSpace(text string, i int) int {
 	}
 	return i
 }
+
+// WithoutComments returns a piece of HTML without its comments. One that does not end is shown, since what was meant to
+// come after it would be missing.
+func WithoutComments(source string) string {
+	var kept strings.Builder
+	for {
+		before, rest, begins := strings.Cut(source, "<!--")
+		_, after, ends := strings.Cut(rest, "-->")
+		if !begins || !ends {
+			kept.WriteString(source)
+			return kept.String()
+		}
+		kept.WriteString(before)
+		source = after
+	}
+}

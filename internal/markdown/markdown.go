@@ -154,14 +154,21 @@ func (n *Node) isContainer() bool {
 	return true
 }
 
-// PlainText returns the text in n without its marks.
-func (n *Node) PlainText() string {
+// PlainText returns the text in n without its marks, and without HTML.
+func (n *Node) PlainText() string { return n.text(false) }
+
+// PlainTextAndHTML returns the text in n without its marks. HTML in it is left as it was written, without its comments.
+func (n *Node) PlainTextAndHTML() string { return n.text(true) }
+
+func (n *Node) text(withHTML bool) string {
 	var text []byte
 	n.Walk(func(n *Node, entering bool) {
 		switch {
 		case !entering:
 		case n.Kind == Text, n.Kind == Code:
 			text = append(text, n.Text...)
+		case n.Kind == HTML && withHTML:
+			text = append(text, WithoutComments(n.Text)...)
 		case n.Kind == SoftBreak, n.Kind == HardBreak:
 			text = append(text, ' ')
 		}

@@ -63,7 +63,7 @@ func firstHeading(source []byte) string {
 		case strings.HasPrefix(line, "```"), strings.HasPrefix(line, "~~~"):
 			fence = line[:3]
 		case strings.HasPrefix(line, "# ") && !bytes.HasPrefix(raw, []byte("    ")) && raw[0] != '\t':
-			return markdown.Parse(line).PlainText()
+			return markdown.Parse(line).PlainTextAndHTML()
 		}
 	}
 	return ""
@@ -98,7 +98,8 @@ func (ids headingIDs) add(text string) string {
 // isReserved reports whether the frame around a page has an element with that id.
 func isReserved(id string) bool { return id == "main" || id == "q" || id == "waiting" }
 
-// A renderer writes the HTML of a tree. It leaves HTML in the source out, and escapes everything else.
+// A renderer writes the HTML of a tree. It escapes everything: HTML in the source is shown as it was written, and only
+// comments are left out.
 type renderer struct {
 	out      bytes.Buffer
 	ids      headingIDs
@@ -123,7 +124,11 @@ func (r *renderer) draw(n *markdown.Node, entering bool) {
 // block writes a block, and reports whether n is one.
 func (r *renderer) block(n *markdown.Node, entering bool) bool {
 	switch n.Kind {
-	case markdown.Document, markdown.HTMLBlock:
+	case markdown.Document:
+	case markdown.HTMLBlock:
+		if source := strings.Trim(markdown.WithoutComments(n.Text), "\n"); strings.TrimSpace(source) != "" {
+			r.out.WriteString(`<pre tabindex="0"><code>` + escape(source) + "\n</code></pre>\n")
+		}
 	case markdown.Quote:
 		r.either(entering, "<blockquote>\n", "</blockquote>\n")
 	case markdown.List:
@@ -233,7 +238,6 @@ func alignment(align markdown.Align) string {
 // inline writes an inline that is more than text, and reports whether n is one.
 func (r *renderer) inline(n *markdown.Node, entering bool) bool {
 	switch n.Kind {
-	case markdown.HTML:
 	case markdown.Code:
 		r.out.WriteString("<code>" + escape(n.Text) + "</code>")
 	case markdown.HardBreak:
@@ -263,6 +267,8 @@ func (r *renderer) text(n *markdown.Node) {
 	switch n.Kind {
 	case markdown.Text, markdown.Code:
 		r.out.WriteString(escape(n.Text))
+	case markdown.HTML:
+		r.out.WriteString(escape(markdown.WithoutComments(n.Text)))
 	case markdown.SoftBreak, markdown.HardBreak:
 		r.out.WriteByte('\n')
 	}
