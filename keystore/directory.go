@@ -1,30 +1,24 @@
 package keystore
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/loopkey/loopkey/internal/private"
 )
 
-// openFor opens the directory to write the record's file there. It makes a directory that is not there.
-func (f *files) openFor(name string) (*os.Root, error) {
+// openFor opens the directory to write a file there. It makes a directory that is not there.
+func (f *files) openFor() (*os.Root, error) {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return nil, f.unavailable(ReasonFolderReadOnly, f.dir, "it can't be made: "+reason(err), err)
 	}
-	dir, err := f.open()
-	if err != nil {
-		return nil, err
-	}
-	if err := f.inPlace(dir, name+extension); err != nil && !errors.Is(err, ErrNotFound) {
-		_ = dir.Close()
-		return nil, err
-	}
-	return dir, nil
+	return f.open()
 }
 
 // open opens the directory. It returns ErrNotFound if there is none.
@@ -81,7 +75,8 @@ func refuse(path string, info fs.FileInfo, kind fs.FileMode) error {
 	return nil
 }
 
-// inPlace refuses anything but a regular file that is private.
+// inPlace refuses anything but a regular file that is private. Its errors wrap ErrCorrupt too, because what is there
+// can't be read as it is, and the next Save replaces it.
 func (f *files) inPlace(dir *os.Root, file string) error {
 	info, err := dir.Lstat(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,14 +85,31 @@ func (f *files) inPlace(dir *os.Root, file string) error {
 	if err != nil {
 		return f.unreadable(f.path(file), err)
 	}
-	return refuse(f.path(file), info, 0)
+	return f.refuseFile(file, info)
 }
+
+func (f *files) refuseFile(file string, info fs.FileInfo) error {
+	switch err := refuse(f.path(file), info, 0); {
+	case err != nil && info.Mode().Type()&^fs.ModeSymlink != 0:
+		return fmt.Errorf("%s: %w", f.path(file), corrupt("it is no regular file"))
+	case err != nil:
+		return unreadable{err}
+	case info.Size() > maxFile:
+		return fmt.Errorf("%s: %w", f.path(file), corrupt("it is too large"))
+	}
+	return nil
+}
+
+// An unreadable is why a file can't be used as it is. It wraps ErrCorrupt too.
+type unreadable struct{ error }
+
+func (e unreadable) Unwrap() []error { return []error{e.error, ErrCorrupt} }
 
 func (f *files) read(dir *os.Root, name string) ([]byte, error) {
 	if err := f.inPlace(dir, name); err != nil {
 		return nil, err
 	}
-	file, err := dir.Open(name)
+	file, err := dir.OpenFile(name, os.O_RDONLY|private.NoLink, 0) // a pipe that took its place is not waited for
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotFound
 	}
@@ -107,7 +119,7 @@ func (f *files) read(dir *os.Root, name string) ([]byte, error) {
 	defer file.Close()
 	info, err := file.Stat()
 	if err == nil {
-		err = refuse(f.path(name), info, 0)
+		err = f.refuseFile(name, info)
 	}
 	if err != nil {
 		return nil, err
@@ -134,12 +146,24 @@ func (f *files) replace(dir *os.Root, name string, content []byte) error {
 	err = errors.Join(err, file.Sync()) // without it a power cut after the rename could leave an empty file
 	err = errors.Join(err, file.Close())
 	if err == nil {
+		err = clearPlace(dir, name+extension)
+	}
+	if err == nil {
 		err = dir.Rename(next, name+extension)
 	}
 	if err != nil {
 		return errors.Join(err, dir.Remove(next))
 	}
 	return f.sync(dir)
+}
+
+// clearPlace removes a directory that is in the place of a file. One that is not empty is only moved aside, because it is
+// not known whose files are in it.
+func clearPlace(dir *os.Root, file string) error {
+	if info, err := dir.Lstat(file); err != nil || !info.IsDir() || dir.Remove(file) == nil {
+		return nil //nolint:nilerr // the rename that comes next replaces everything else
+	}
+	return dir.Rename(file, file+".moved-"+strings.ToLower(rand.Text()))
 }
 
 // takeReserved returns the temporary file that Reserve made, or a new one.
@@ -183,7 +207,7 @@ func (f *files) unavailable(r Reason, path, why string, err error) error {
 }
 
 func (f *files) unreadable(path string, err error) error {
-	return f.unavailable(ReasonUnreadable, path, path+" can't be read: "+reason(err), err)
+	return unreadable{f.unavailable(ReasonUnreadable, path, path+" can't be read: "+reason(err), err)}
 }
 
 func (f *files) unwritable(name string, err error) error {

@@ -22,7 +22,7 @@ const (
 
 // File returns a store of files in dir, one for each record, encrypted by age under a passphrase (scrypt). The files
 // have mode 0600 and the directory, which Save makes, mode 0700. A symbolic link, another user's file or a wider mode
-// is refused.
+// is refused, with an error that wraps ErrUnavailable and ErrCorrupt. Save replaces whatever is in the place of a file.
 //
 // The store calls passphrase when it first needs the passphrase, and keeps it as long as it opens the files. confirm is
 // true while no file exists: then no file would show a typing error. A wrong passphrase is ErrUnavailable, a damaged file
@@ -108,7 +108,7 @@ func (f *files) Save(ctx context.Context, name string, r Record) error {
 		return err
 	}
 	defer f.end()
-	dir, err := f.openFor(name)
+	dir, err := f.openFor()
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (f *files) Reserve(ctx context.Context, name string) (release func(), err e
 		return nil, err
 	}
 	defer f.end()
-	dir, err := f.openFor(name)
+	dir, err := f.openFor()
 	if err != nil {
 		return nil, err
 	}
@@ -149,14 +149,18 @@ func (f *files) Reserve(ctx context.Context, name string) (release func(), err e
 		return nil, err
 	}
 	size := int64(16 << 10)
-	if info, err := dir.Stat(name + extension); err == nil {
+	if info, err := dir.Lstat(name + extension); err == nil && info.Mode().IsRegular() && info.Size() <= maxFile {
 		size += 2 * info.Size()
 	}
 	file, err := create(dir, temporary(name))
 	if err != nil {
 		return nil, f.unwritable(name, err)
 	}
-	if _, err := file.Write(make([]byte, size)); err != nil {
+	_, err = file.Write(make([]byte, size))
+	if err == nil {
+		err = file.Sync() // some file systems say only now that there is no space
+	}
+	if err != nil {
 		return nil, f.unwritable(name, errors.Join(err, file.Close(), dir.Remove(temporary(name))))
 	}
 	f.reserved[name] = file

@@ -29,17 +29,17 @@ func TestFileRefuses(t *testing.T) {
 	cases := map[string]struct {
 		spoil func(dir string) error
 		says  string
-		saves bool // Save refuses it too
+		saves bool // Save replaces it
 	}{
 		"a link in place of the file": {func(dir string) error {
 			return errors.Join(os.Rename(file(dir), file(dir)+".x"), os.Symlink(file(dir)+".x", file(dir)))
 		}, "symbolic link", true},
 		"a link in place of the directory": {func(dir string) error {
 			return errors.Join(os.Rename(dir, dir+".x"), os.Symlink(dir+".x", dir))
-		}, "symbolic link", true},
+		}, "symbolic link", false},
 		"a file that others read":       {func(dir string) error { return os.Chmod(file(dir), 0o644) }, "mode 0644", true},
 		"a file that the group writes":  {func(dir string) error { return os.Chmod(file(dir), 0o620) }, "mode 0620", true},
-		"a directory that others enter": {func(dir string) error { return os.Chmod(dir, 0o711) }, "mode 0711", true},
+		"a directory that others enter": {func(dir string) error { return os.Chmod(dir, 0o711) }, "mode 0711", false},
 		"another's file": {func(dir string) error {
 			if os.Geteuid() != 0 {
 				return errors.ErrUnsupported
@@ -51,13 +51,25 @@ func TestFileRefuses(t *testing.T) {
 				return errors.ErrUnsupported
 			}
 			return os.Lchown(dir, 65534, 65534)
-		}, "another user", true},
+		}, "another user", false},
 		"a pipe": {func(dir string) error {
 			return errors.Join(os.Remove(file(dir)), syscall.Mkfifo(file(dir), 0o600))
 		}, "no regular file", true},
 		"a directory in place of the file": {func(dir string) error {
 			return errors.Join(os.Remove(file(dir)), os.Mkdir(file(dir), 0o700))
 		}, "no regular file", true},
+		"a directory that is not empty": {func(dir string) error {
+			return errors.Join(os.Remove(file(dir)), os.MkdirAll(filepath.Join(file(dir), "x"), 0o700))
+		}, "no regular file", true},
+		"a file without an end": {func(dir string) error {
+			return os.Truncate(file(dir), 1<<42)
+		}, "too large", true},
+		"a file that nobody may read": {func(dir string) error {
+			if os.Geteuid() == 0 {
+				return errors.ErrUnsupported
+			}
+			return os.Chmod(file(dir), 0)
+		}, "can't be read", true},
 		"a file in place of the directory": {func(dir string) error {
 			return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600))
 		}, "no directory", false},
@@ -67,18 +79,37 @@ func TestFileRefuses(t *testing.T) {
 			t.Parallel()
 			dir := saved(t, "me")
 			if err := c.spoil(dir); errors.Is(err, errors.ErrUnsupported) {
-				t.Skip("only root can give a file away")
+				t.Skip("another user would have to try this")
 			} else if err != nil {
 				t.Fatal(err)
 			}
 			s := QuickFile(dir, secretly("right"))
 			_, err := s.Load(t.Context(), "me")
-			if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), c.says) {
+			if c.saves != errors.Is(err, ErrCorrupt) || !c.saves && !errors.Is(err, ErrUnavailable) ||
+				!strings.Contains(err.Error(), c.says) {
 				t.Errorf("Load: %v", err)
 			}
-			err = s.Save(t.Context(), "me", sized("a", 10))
-			if !errors.Is(err, ErrUnavailable) || c.saves && !strings.Contains(err.Error(), c.says) {
-				t.Errorf("Save: %v", err)
+			release, err := s.(Reserver).Reserve(t.Context(), "me")
+			if !c.saves {
+				if !errors.Is(err, ErrUnavailable) {
+					t.Errorf("Reserve: %v", err)
+				}
+				if err := s.Save(t.Context(), "me", sized("a", 10)); !errors.Is(err, ErrUnavailable) {
+					t.Errorf("Save: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("Reserve: %v", err)
+			}
+			defer release()
+			if err := s.Save(t.Context(), "me", sized("a", 10)); err != nil {
+				t.Fatalf("Save: %v", err)
+			}
+			info, err := os.Lstat(file(dir))
+			if r, loadErr := s.Load(t.Context(), "me"); err != nil || loadErr != nil || info.Mode() != 0o600 ||
+				string(r.Head) != string(sized("a", 0).Head) {
+				t.Errorf("it was not replaced: %v, %v, %v", info.Mode(), err, loadErr)
 			}
 		})
 	}

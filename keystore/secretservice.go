@@ -16,6 +16,7 @@ import (
 	"github.com/godbus/dbus/v5"
 	ss "github.com/zalando/go-keyring/secret_service"
 
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -33,7 +34,7 @@ func look() error {
 	if _, err := os.Stat(filepath.Join(runtimeDir, "bus")); err == nil {
 		return nil
 	}
-	if session, err := os.ReadFile(filepath.Join(runtimeDir, "dbus-session")); err == nil &&
+	if session, err := private.Read(filepath.Join(runtimeDir, "dbus-session"), 1<<16); err == nil &&
 		strings.HasPrefix(string(session), variable+"=") {
 		return nil
 	}

@@ -71,8 +71,6 @@ func (s *Session) Replace(
 			return replaced, ErrSomebodyElse
 		}
 		replaced = provider.NewSecret(old.RefreshToken)
-	case errors.Is(err, keystore.ErrUnavailable):
-		return replaced, err
 	case errors.Is(err, ErrNotLoggedIn):
 	case errors.Is(err, keystore.ErrCorrupt): // a new login is the one thing that may replace what can't be read
 	default:

@@ -56,7 +56,7 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 		return ended, err
 	case o.Only != nil && !o.Only(s.info(st)):
 		return ended, nil
-	case errors.Is(err, keystore.ErrCorrupt),
+	case errors.Is(err, keystore.ErrCorrupt) && !errors.Is(err, keystore.ErrUnavailable),
 		o.Local && errors.Is(err, keystore.ErrUnavailable): // a forgotten passphrase keeps nobody from deleting
 		ended.WasLoggedIn, ended.Unreadable = true, err
 	case err != nil:

@@ -139,10 +139,10 @@ func TestStrangeFiles(t *testing.T) {
 					}
 					cancel()
 					switch {
-					case name == "a pipe" && keystore == "socket": // it can be locked like a file
+					case name == "a pipe": // it can be locked like a file, so that a logout deletes it and a login replaces it
 					case keystore == "socket" && r.Code != wants, keystore == "file" && r.Code != 5 && r.Code != 1:
 						t.Errorf("%s exits %d: %s", command, r.Code, r.Stderr)
-					case r.Code != 0 && !strings.Contains(r.Stderr, "move") && !strings.Contains(r.Stderr, "remove the link"):
+					case r.Code != 0 && !strings.Contains(r.Stderr, "move") && !strings.Contains(r.Stderr, "run loopkey login for"):
 						t.Errorf("%s does not say what to do: %s", command, r.Stderr)
 					}
 				}
@@ -160,6 +160,49 @@ func TestStrangeFiles(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A new login replaces whatever is in the place of the session's file. Until then every command says what is there, and
+// none waits for it or reads it without an end.
+func TestLoginReplacesAnything(t *testing.T) {
+	t.Parallel()
+	for name, put := range some(map[string]func(path string) error{
+		"a pipe":                    func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a folder":                  func(path string) error { return os.Mkdir(path, 0o700) },
+		"a folder that holds files": func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) },
+		"a link to nothing":         func(path string) error { return os.Symlink(path+".none", path) },
+		"a link to a device":        func(path string) error { return os.Symlink("/dev/zero", path) },
+		"a file of a terabyte":      func(path string) error { return sparse(path, 1<<40) },
+		"a file of 64 MiB":          func(path string) error { return sparse(path, 64<<20) },
+		"an empty file":             func(path string) error { return sparse(path, 0) },
+		"a file that others write":  func(path string) error { return errors.Join(sparse(path, 9), os.Chmod(path, 0o666)) },
+	}) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := house.WithTenant(t, "LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE=correct horse battery staple")
+			h.Must("login")
+			files, err := filepath.Glob(filepath.Join(h.Dir, ".local/state/loopkey/sessions/*.age"))
+			if err != nil || len(files) != 1 {
+				t.Fatalf("%q, %v", files, err)
+			}
+			if err := errors.Join(os.Remove(files[0]), put(files[0])); err != nil {
+				t.Fatal(err)
+			}
+			for _, command := range []string{"token", "status", "token --force-refresh"} {
+				r := h.Run(strings.Fields(command)...)
+				if r.Code != 1 && r.Code != 5 || r.Stdout != "" || strings.Contains(r.Stderr, "goroutine") {
+					t.Errorf("%s exits %d: %.300s", command, r.Code, r.Stderr)
+				}
+			}
+			h.Must("login")
+			h.Must("token", "--force-refresh")
+			h.Must("logout", "--no-browser")
+		})
+	}
+}
+
+func sparse(path string, size int64) error {
+	return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, size))
 }
 
 // A state folder that others can write in may hold files of theirs, so it is refused. A folder that they can only read
