@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -85,7 +86,8 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 }
 
 // WaitDevice polls, no faster than the provider wants, until the user has logged in or declined (RFC 8628, section
-// 3.5). If ctx ends first, the error is its cause, with the error of the last poll if that failed.
+// 3.5). If ctx ends first, the error is its cause, with the error of the last poll if that failed. A poll that is under
+// way then has some seconds more: what it brings is verified and returned, for the provider brings it once.
 func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
@@ -95,7 +97,12 @@ func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, erro
 	if err != nil {
 		return nil, err
 	}
-	return p.accept(ctx, m, r, d.scope, d.audience, idTokenExpectation{renewed: true})
+	var tokens *Tokens
+	err = granted.Store(ctx, func(ctx context.Context) error { // the keys may have to be fetched first
+		tokens, err = p.accept(ctx, m, r, d.scope, d.audience, idTokenExpectation{renewed: true})
+		return err
+	})
+	return tokens, err
 }
 
 // pollDevice returns the response that holds the tokens.
@@ -119,7 +126,9 @@ func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (
 			}
 		}
 		var r tokenResponse
-		_, err := p.post(ctx, m, m.TokenEndpoint, form, &r)
+		asking, done := granted.Asking(ctx)
+		_, err := p.post(asking, m, m.TokenEndpoint, form, &r)
+		done()
 		var refused *RefusedError
 		errors.As(err, &refused)
 		switch {

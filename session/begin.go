@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -52,8 +53,18 @@ func (s *Session) Begin(ctx context.Context, t *provider.Tokens) error {
 
 // Replace stores a new login, and returns the refresh token of the session that it replaced, for Retire. A session of
 // another subject that can still be used is replaced only if mayReplace allows it: otherwise it stays as it is, and the
-// error is ErrSomebodyElse.
+// error is ErrSomebodyElse. The end of ctx does not stop it: the provider has granted what it stores.
 func (s *Session) Replace(
+	ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool,
+) (replaced provider.Secret, err error) {
+	err = granted.Store(ctx, func(ctx context.Context) error {
+		replaced, err = s.replace(ctx, t, mayReplace)
+		return err
+	})
+	return replaced, err
+}
+
+func (s *Session) replace(
 	ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool,
 ) (replaced provider.Secret, err error) {
 	if t.Claims.Subject() == "" || t.AccessToken.IsZero() {

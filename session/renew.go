@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -209,8 +210,11 @@ func (s *Session) keepRotated(ctx context.Context, st *state, t *provider.Tokens
 // saveSurely tries to save for as long as saveLimit allows, counted from now: what it stores may be the only copy of a
 // rotated refresh token, and a keychain may just have been locked, or be busy.
 func (s *Session) saveSurely(ctx context.Context, st *state, slow func(error)) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
-	defer cancel()
+	return granted.Within(ctx, saveLimit, func(ctx context.Context) error { return s.saveAgain(ctx, st, slow) })
+}
+
+// saveAgain tries to save until ctx ends.
+func (s *Session) saveAgain(ctx context.Context, st *state, slow func(error)) error {
 	began := time.Now()
 	silent := s.explain(&keystore.UnavailableError{Why: "it does not answer", Reason: ReasonNotStoredYet})
 	patience := time.AfterFunc(silentPatience, func() { slow(silent) })

@@ -171,6 +171,11 @@ func (a *app) keep(ctx context.Context, acc *account, t *provider.Tokens, mayRep
 	return nil
 }
 
+// sayStoring says, if ctx ends before stop is called, that the login is stored all the same.
+func (a *app) sayStoring(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { a.say("The provider has granted the login; it is being stored.") })
+}
+
 // anySubject lets a login at the terminal replace anyone's session.
 func anySubject(string) bool { return true }
 

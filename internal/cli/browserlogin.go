@@ -94,7 +94,10 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 		ShowURL:     func(authorizationURL string) { b.show(ctx, authorizationURL) },
 		OpenBrowser: b.open, Opened: b.browserOpened,
 		Pasted: b.pasted, Rejected: b.reject,
-		Store:  b.store,
+		Store: func(storing context.Context, t *provider.Tokens) error {
+			defer b.sayStoring(ctx)()
+			return b.keep(storing, acc, t, anySubject)
+		},
 		Attend: func(flow *login.Flow) (end func()) { return b.share(ctx, flow) },
 		Advice: acc.situation().advice,
 	})
@@ -184,8 +187,4 @@ func (b *browserLogin) reject(reason string) {
 		b.say("None of %d lines was the URL that the browser ended up at. "+
 			"loopkey reads on, and says no more about wrong lines.", b.rejected)
 	}
-}
-
-func (b *browserLogin) store(ctx context.Context, t *provider.Tokens) error {
-	return b.keep(ctx, b.account, t, anySubject)
 }

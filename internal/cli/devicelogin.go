@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -36,7 +37,8 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}
-	err = a.keep(ctx, acc, tokens, anySubject)
+	defer a.sayStoring(ctx)()
+	err = granted.Store(ctx, func(ctx context.Context) error { return a.keep(ctx, acc, tokens, anySubject) })
 	if errors.Is(err, loopback.ErrAgain) {
 		return nil, errRevokedTogether
 	}
