@@ -38,7 +38,7 @@ const loopkey = "loopkey"
 func Open(ctx context.Context, o Options) (*Session, error) {
 	app, profile := cmp.Or(o.AppName, loopkey), cmp.Or(o.Profile, "default")
 	for what, name := range map[string]string{"application": app, "profile": profile} {
-		if !isPlain(name) {
+		if !private.IsSessionName(name) {
 			return nil, fmt.Errorf("%w: %q can't be the name of a %s", provider.ErrConfig, name, what)
 		}
 	}
@@ -79,17 +79,4 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		return nil, s.named(err)
 	}
 	return s, nil
-}
-
-// isPlain reports whether a name can be part of a file's name on every platform, and of a record's.
-func isPlain(name string) bool {
-	for i, c := range []byte(name) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case i > 0 && (c == '.' || c == '_' || c == '-'):
-		default:
-			return false
-		}
-	}
-	return name != "" && len(name) <= 64 && !private.IsDevice(name)
 }

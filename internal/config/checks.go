@@ -64,26 +64,11 @@ func checkBaseURL(v value) error {
 }
 
 func checkProfile(v value) error {
-	if !validProfile(v.text) {
+	if !private.IsSessionName(v.text) {
 		return errors.New("is no name of a profile: letters, digits, dot, dash and underscore, 64 at most, " +
 			"and no device of Windows")
 	}
 	return nil
-}
-
-// validProfile reports whether a name is a file name on every system: [A-Za-z0-9][A-Za-z0-9._-]{0,63}, and no device of
-// Windows.
-func validProfile(name string) bool {
-	if len(name) > 64 || private.IsDevice(name) {
-		return false
-	}
-	for i, r := range name {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		if !letter && (i == 0 || r != '.' && r != '_' && r != '-') {
-			return false
-		}
-	}
-	return name != ""
 }
 
 func checkKeystore(v value) error {

@@ -30,7 +30,7 @@ func Profiles(in Input) ([]string, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, places.file, err)
 	}
 	names := slices.Sorted(maps.Keys(profiles))
-	return slices.DeleteFunc(names, func(name string) bool { return !validProfile(name) }), nil
+	return slices.DeleteFunc(names, func(name string) bool { return !private.IsSessionName(name) }), nil
 }
 
 // readConfigFile returns the content and the mode of config.toml. Only one that LOOPKEY_CONFIG names must be there.
