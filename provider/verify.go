@@ -76,7 +76,7 @@ func (c *candidate) refuse(check error, format string, a ...any) error {
 
 // checkIssuer compares iss to the letter (section 3.1.3.7, step 2).
 func (c *candidate) checkIssuer() error {
-	if iss := c.claims.Text("iss"); iss != c.p.cfg.Issuer {
+	if iss := c.claims.Text("iss"); !c.p.isIssuer(iss) {
 		return c.refuse(ErrIssuer, "the %s is from %q, not %q", c.kind, words.Printable(iss), c.p.cfg.Issuer)
 	}
 	return nil
