@@ -109,13 +109,17 @@ func (c *candidate) checkNonce() error {
 }
 
 // checkAuthTime wants an auth_time that is not older than max_age, if that was asked for (step 13). A renewed token's
-// is that of the login, if both have one (section 12.2).
+// is that of the login (section 12.2), or later if both have one: in Keycloak, GitLab and Cognito it is when the user
+// last authenticated, for whatever application.
 func (c *candidate) checkAuthTime() error {
 	at := c.claims.Time("auth_time")
 	if c.want.maxAge > 0 && (at.IsZero() || c.now.Sub(at) > c.want.maxAge+clockLeeway) {
 		return c.refuse(ErrAuthTime, "the provider did not ask for the authentication again that max_age demands")
 	}
-	if !c.want.authTime.IsZero() && !at.IsZero() && !at.Equal(c.want.authTime) {
+	if c.want.authTime.IsZero() || at.IsZero() {
+		return nil
+	}
+	if at.Before(c.want.authTime) || at.After(c.now.Add(clockLeeway)) {
 		return c.refuse(ErrAuthTime, "the renewed ID token is of another authentication")
 	}
 	return nil
