@@ -21,24 +21,24 @@ func IsOwnParameter(name string) bool {
 	return slices.Contains(ownParameters, strings.ToLower(name))
 }
 
-// LoginScope returns what a login asks for that was given a scope: DefaultScope without offline_access where
-// scopes_supported lacks it, since such providers (Google, Cognito, GitLab) may refuse the whole login for it. Any
-// other scope is the caller's choice and stays as it is, because discovery need not name every scope.
-func (p *Provider) LoginScope(ctx context.Context, scope string) (string, error) {
-	if scope != DefaultScope {
-		return scope, nil
+// LoginScope returns the scope of a login. A chosen one is the caller's, and stays as it is, because discovery need not
+// name every scope. "" means DefaultScope, without offline_access where scopes_supported lacks it: such providers
+// (Google, Cognito, GitLab) may refuse the whole login for it.
+func (p *Provider) LoginScope(ctx context.Context, chosen string) (string, error) {
+	if chosen != "" {
+		return chosen, nil
 	}
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
 		return "", err
 	}
 	if len(m.ScopesSupported) == 0 || slices.Contains(m.ScopesSupported, "offline_access") {
-		return scope, nil
+		return DefaultScope, nil
 	}
 	// Azure B2C names openid alone, and gives a refresh token only for offline_access.
 	if u, err := url.Parse(m.AuthorizationEndpoint); err == nil && strings.HasSuffix(u.Hostname(), ".b2clogin.com") {
-		return scope, nil
+		return DefaultScope, nil
 	}
-	kept := slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return s == "offline_access" })
+	kept := slices.DeleteFunc(strings.Fields(DefaultScope), func(s string) bool { return s == "offline_access" })
 	return strings.Join(kept, " "), nil
 }

@@ -189,7 +189,7 @@ func (acc *account) holder() handoff.Holder {
 
 // wanted returns what a login of the account asks for, with params.
 func (acc *account) wanted(params url.Values) login.Wanted {
-	return login.Wanted{Scope: acc.config.Scope, Audience: acc.config.Audience, Params: params}
+	return login.Wanted{Scope: acc.chosenScope(), Audience: acc.config.Audience, Params: params}
 }
 
 // server returns the loopkey that may hold the port of the account's base URL.

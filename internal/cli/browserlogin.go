@@ -147,7 +147,7 @@ func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error 
 
 // show shows the URL to log in at.
 func (b *browserLogin) show(ctx context.Context, authorizationURL string) {
-	if scope, err := b.account.provider.LoginScope(ctx, b.account.config.Scope); err == nil { // from memory, by now
+	if scope, err := b.account.provider.LoginScope(ctx, b.account.chosenScope()); err == nil { // from memory, by now
 		b.sayScope(b.account, scope)
 	}
 	switch {

@@ -21,7 +21,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	if len(acc.config.Params) > 0 {
 		a.say("The profile's params are left out: a login on another device can't carry them.")
 	}
-	scope, err := acc.provider.LoginScope(ctx, acc.config.Scope)
+	scope, err := acc.provider.LoginScope(ctx, acc.chosenScope())
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}

@@ -34,6 +34,14 @@ func (a *app) sayNoRefresh(acc *account) {
 	}
 }
 
+// chosenScope returns the scope that a flag, the environment, a .env or a profile names, or "".
+func (acc *account) chosenScope() string {
+	if acc.config.Origin("scope") == "default" {
+		return ""
+	}
+	return acc.config.Scope
+}
+
 // sayScope says which scope the login leaves out, and how to ask for it all the same.
 func (a *app) sayScope(acc *account, asked string) {
 	if acc.withoutOffline = asked != acc.config.Scope; acc.withoutOffline {

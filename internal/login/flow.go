@@ -99,7 +99,7 @@ func New(cfg Config) *Flow {
 
 // Wanted is what a login asks of the provider.
 type Wanted struct {
-	Scope    string     `json:"scope,omitempty"`    // "": provider.DefaultScope
+	Scope    string     `json:"scope,omitempty"`    // "": what provider.LoginScope makes of that
 	Audience string     `json:"audience,omitempty"` // the API of the access token; "": the provider's default
 	Params   url.Values `json:"params,omitempty"`   // further authorization parameters: organization, prompt and so on
 }
@@ -218,7 +218,7 @@ func (f *Flow) prepare(ctx context.Context, l *login) error {
 	verifier := oauth2.GenerateVerifier()
 	l.state, l.nonce, l.verifier, l.begun = random(), random(), provider.NewSecret(verifier), f.cfg.Now()
 	var err error
-	if l.scope, err = f.cfg.Provider.LoginScope(ctx, cmp.Or(l.wanted.Scope, provider.DefaultScope)); err != nil {
+	if l.scope, err = f.cfg.Provider.LoginScope(ctx, l.wanted.Scope); err != nil {
 		return err
 	}
 	l.url, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
