@@ -66,9 +66,11 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 		return ReasonClientSecretWrong
 	case code == "consent_required", code == "interaction_required", code == "login_required":
 		return ReasonInteractionRequired
+	case has("policy evaluation failed"): // Okta, beside access_denied
+		return ReasonAccessPolicy
 	case code == "access_denied":
 		return ReasonDeclined
-	case code == "invalid_scope":
+	case code == "invalid_scope", has("invalid_scope"), has("scope", "not supported"): // Cognito, Azure B2C
 		return ReasonScope
 	case code == "invalid_target":
 		return ReasonTarget

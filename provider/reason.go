@@ -21,6 +21,7 @@ const (
 	ReasonInteractionRequired  Reason = "interaction_required"  // prompt=none was sent, and the provider has to ask
 	ReasonDeclined             Reason = "declined"              // the user said no, or may not use the client
 	ReasonScope                Reason = "scope"                 // a scope is unknown or not allowed
+	ReasonAccessPolicy         Reason = "access_policy"         // no access policy of Okta's allows the request
 	ReasonTarget               Reason = "target"                // the audience is unknown or not allowed (RFC 8707)
 	ReasonInvalidGrant         Reason = "invalid_grant"         // the code or the refresh token is used up or revoked
 	ReasonRefreshRefused       Reason = "refresh_refused"       // a refresh was refused for none of the above
@@ -40,7 +41,9 @@ const (
 	ReasonOtherClient         Reason = "other_client"          // the token was issued to another client
 	ReasonAlgorithm           Reason = "algorithm"             // the token's algorithm is none that is accepted
 	ReasonSymmetricAlgorithm  Reason = "symmetric_algorithm"   // the provider signs with no public key
+	ReasonUnsigned            Reason = "unsigned"              // the token has no signature
 	ReasonNoIDToken           Reason = "no_id_token"           // a login brought no ID token
+	ReasonNoAccessToken       Reason = "no_access_token"       // the token response holds no access token
 	ReasonUnproven            Reason = "unproven"              // no ID token is believed that came with the refresh token
 	ReasonOrganizationUnnamed Reason = "organization_unnamed"  // Auth0 did not put the organization's name in the ID token
 	ReasonOrganizationMissing Reason = "organization_missing"  // the login is of no organization

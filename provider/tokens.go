@@ -88,7 +88,8 @@ func (p *Provider) tokens(r *tokenResponse, audience string) (*Tokens, Claims, e
 		return nil, nil, malformed("a token is too large or holds characters that no token holds")
 	}
 	if r.AccessToken == "" {
-		return nil, nil, malformed("the response holds no access token")
+		detail := "the response holds no access token"
+		return nil, nil, &UntrustedError{Check: ErrMalformed, Detail: detail, Reason: ReasonNoAccessToken}
 	}
 	now := p.now()
 	expiry, err := lifetime(r.ExpiresIn, now)

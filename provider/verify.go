@@ -156,8 +156,12 @@ func (p *Provider) clockError(check error, otherwise Reason, format string, a ..
 
 // algorithmError is about a token that is signed with an algorithm that is not accepted.
 func algorithmError(kind, alg string, accepted []string) error {
+	reason := ReasonAlgorithm
+	if alg == "none" {
+		reason = ReasonUnsigned
+	}
 	return &UntrustedError{
-		Check: ErrAlgorithm, Reason: ReasonAlgorithm,
+		Check: ErrAlgorithm, Reason: reason,
 		Detail: fmt.Sprintf("the %s is signed with %q, and of what the provider advertises only %s is accepted",
 			kind, words.Printable(alg), strings.Join(accepted, ", ")),
 	}

@@ -50,17 +50,21 @@ func advices() []advice {
 		{provider.ReasonGrantNotAllowed, "switch on Authorization Code and Refresh Token (Grant Types in {settings})", ""},
 		{
 			provider.ReasonClientSecretMissing,
-			"set the application type to Native, or give the client secret with --client-secret-file ({settings})", "",
+			"make the application a public client (native, desktop), or give the client secret with --client-secret-file " +
+				"({settings})",
+			"set the application type to Native, or give the client secret with --client-secret-file ({settings})",
 		},
 		{
 			provider.ReasonClientSecretWrong,
-			"check the client secret, or set the application type to Native and give none ({settings})", "",
+			"check the client secret, or make the application a public client (native, desktop) and give none ({settings})",
+			"check the client secret, or set the application type to Native and give none ({settings})",
 		},
 		{
 			provider.ReasonInteractionRequired,
 			"log in again without --prompt none; loopkey login --prompt consent asks for consent", "",
 		},
 		{provider.ReasonDeclined, "the login was declined, or this user may not use the application", ""},
+		{provider.ReasonAccessPolicy, "let an access policy of the authorization server allow this client and scope", ""},
 		{provider.ReasonScope, "ask for fewer scopes with --scope", ""},
 		{provider.ReasonTarget, "check --audience: the provider does not know it, or does not allow it to this client", ""},
 		{provider.ReasonInvalidGrant, "run loopkey login again", ""},
@@ -85,8 +89,19 @@ func advices() []advice {
 		{provider.ReasonIssuerMissing, "check --issuer", ""},
 		{provider.ReasonOtherClient, "check --client-id", ""},
 		{provider.ReasonAlgorithm, "set the client's signature algorithm to one of these", ""},
-		{provider.ReasonSymmetricAlgorithm, "set the application's JWT signature algorithm to RS256", ""},
+		{
+			provider.ReasonSymmetricAlgorithm, "set the application's JWT signature algorithm to RS256; in authentik, choose " +
+				"a Signing Key", "set the application's JWT signature algorithm to RS256",
+		},
+		{
+			provider.ReasonUnsigned, "let the provider sign ID tokens with RS256; Entra ID does so as " +
+				"--issuer https://login.microsoftonline.com/TENANT-ID/v2.0", "",
+		},
 		{provider.ReasonNoIDToken, "is openid among the scopes?", ""},
+		{
+			provider.ReasonNoAccessToken,
+			"ask for a scope of an API; for Azure AD B2C, run loopkey login --scope \"openid offline_access {client}\"", "",
+		},
 		{provider.ReasonUnproven, "run loopkey login", ""},
 		{
 			provider.ReasonOrganizationUnnamed,
@@ -285,7 +300,7 @@ func (at situation) fill(about any, d provider.Diagnosis, path string) string {
 	parts := strings.NewReplacer(
 		"{settings}", at.settings(), "{callback}", at.callback(), "{issuer}", words.Printable(d.Issuer),
 		"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
-		"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path),
+		"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path), "{client}", at.client(),
 	)
 	for _, row := range advices() {
 		if row.about != about {
@@ -305,6 +320,14 @@ func (at situation) settings() string {
 		return "Dashboard → Applications → your app → Settings"
 	}
 	return "the application's settings at the provider"
+}
+
+// client returns the client ID.
+func (at situation) client() string {
+	if at.config == nil {
+		return "CLIENT-ID"
+	}
+	return words.Printable(at.config.ClientID)
 }
 
 // callback returns the URL to register with the provider.
