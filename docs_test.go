@@ -117,6 +117,41 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// Every row of docs/providers.md has its case in TestKnownProviders, and every case its row, with the flags of both.
+func TestProviders(t *testing.T) {
+	t.Parallel()
+	source := readText(t, "internal", "test", "hostile", "likeness_test.go")
+	cases := map[string]string{} // their source
+	for _, part := range strings.Split(source, "\t\t\tname: \"")[1:] {
+		name, rest, _ := strings.Cut(part, `"`)
+		cases[name] = rest
+	}
+	row := regexp.MustCompile(`^\| \*\*(.+)\*\* \|`)
+	settings := regexp.MustCompile(`(?s)settings: \[\]string\{(.*?)\}`)
+	literal := regexp.MustCompile("`[^`]+`|\"[^\"]+\"")
+	rows := 0
+	for line := range strings.Lines(readText(t, "docs", "providers.md")) {
+		found := row.FindStringSubmatch(line)
+		if found == nil {
+			continue
+		}
+		rows++
+		flags := settings.FindStringSubmatch(cases[found[1]])
+		if flags == nil {
+			t.Errorf("TestKnownProviders has no case %q", found[1])
+			continue
+		}
+		for _, flag := range literal.FindAllString(flags[1], -1) {
+			if flag = "`" + flag[1:len(flag)-1] + "`"; !strings.Contains(line, flag) {
+				t.Errorf("the row of %s lacks %s", found[1], flag)
+			}
+		}
+	}
+	if rows != len(cases) || rows < 14 {
+		t.Errorf("%d rows, but %d cases", rows, len(cases))
+	}
+}
+
 // Every file that docs/architecture.md names exists, and every package is in its table.
 func TestArchitecture(t *testing.T) {
 	t.Parallel()

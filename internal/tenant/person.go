@@ -41,7 +41,8 @@ func (p Person) Visit(ctx context.Context, start string) (*Visit, error) {
 		jar, _ = cookiejar.New(nil) // it can't fail without options
 	}
 	client := &http.Client{
-		Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+		Jar: jar, Timeout: 30 * time.Second,
+		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	method, target, form := http.MethodGet, start, url.Values(nil)

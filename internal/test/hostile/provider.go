@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -67,6 +68,9 @@ type Provider struct {
 	origin string // of every endpoint but the browser's
 	local  string // of the browser's endpoints: the loopback address
 	prefix string // of every path: the path of the issuer, without a slash at its end
+
+	// urls are where the endpoints of a provider are that StartAs started; nil: under the issuer.
+	urls map[string]string
 
 	mu      sync.Mutex
 	lies    Lies
@@ -142,6 +146,31 @@ func StartTLS(t testing.TB, name string, certificate func() *tls.Certificate) *P
 	return p
 }
 
+// StartAs starts a provider with the issuer and the URLs of a provider that exists. It has the endpoints that urls has.
+// Whatever host they are on, a proxy has to lead to Address. It is honest about what the specifications demand, and
+// has none of their options.
+func StartAs(t testing.TB, issuer string, urls map[string]string, certificate *tls.Certificate) *Provider {
+	t.Helper()
+	p := unstarted(t, "")
+	p.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate}}
+	p.issuer, p.urls = issuer, urls
+	p.server.StartTLS()
+	return p
+}
+
+// endpoint returns the name of the endpoint that a request is for, or "".
+func (p *Provider) endpoint(r *http.Request) string {
+	if p.urls == nil {
+		return paths[strings.TrimPrefix(r.URL.Path, p.prefix)]
+	}
+	for name, at := range p.urls {
+		if at == "https://"+r.Host+r.URL.Path {
+			return name
+		}
+	}
+	return ""
+}
+
 // Address returns the address that the provider listens at.
 func (p *Provider) Address() string { return p.server.Listener.Addr().String() }
 
@@ -150,6 +179,9 @@ func (p *Provider) Issuer() string { return p.issuer }
 
 // URL returns the URL of an endpoint.
 func (p *Provider) URL(endpoint string) string {
+	if p.urls != nil {
+		return p.urls[endpoint]
+	}
 	for path, name := range paths {
 		if name == endpoint {
 			if endpoint == Authorize || endpoint == EndSession {
@@ -237,7 +269,7 @@ func (p *Provider) Queries() []url.Values {
 }
 
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	endpoint := paths[strings.TrimPrefix(r.URL.Path, p.prefix)]
+	endpoint := p.endpoint(r)
 	p.mu.Lock()
 	p.asked[endpoint]++
 	hook := p.hooks[endpoint]
@@ -297,6 +329,11 @@ func (p *Provider) discovery(w http.ResponseWriter) {
 		"id_token_signing_alg_values_supported":          []string{p.signing.Algorithm},
 		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
 	}
+	if p.urls != nil {
+		maps.DeleteFunc(document, func(_ string, value any) bool { return value == "" })
+		delete(document, "authorization_response_iss_parameter_supported")
+		document["token_endpoint_auth_methods_supported"] = []string{"client_secret_post", "client_secret_basic"}
+	}
 	if p.lies.Discovery != nil {
 		p.lies.Discovery(document)
 	}
@@ -347,6 +384,9 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		authTime: time.Now().Unix(),
 	}
 	back := url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {p.issuer}}
+	if p.urls != nil {
+		back.Del("iss")
+	}
 	if p.lies.Callback != nil {
 		p.lies.Callback(back)
 	}
