@@ -549,12 +549,12 @@ func TestKnownProviders(t *testing.T) {
 	for _, k := range likenesses() {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			k.try(t)
+			k.work(t)
 		})
 	}
 }
 
-func (k likeness) try(t *testing.T) {
+func (k likeness) work(t *testing.T) {
 	p, env := k.start(t)
 	h := house.New(t, k.issuer, env...)
 	settings := flags(k.settings...)
