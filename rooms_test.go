@@ -22,7 +22,7 @@ internal/config: internal/environ internal/keystores internal/known internal/loc
 	provider
 internal/environ:
 internal/granted:
-internal/handoff: internal/localurl internal/login internal/private internal/wire internal/wire/kinds
+internal/handoff: internal/localhost internal/localurl internal/login internal/private internal/wire internal/wire/kinds
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
 internal/layout: internal/localhost internal/words

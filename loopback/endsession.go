@@ -27,6 +27,7 @@ type EndSessionConfig struct {
 	Timeout  time.Duration // how long to wait for that; 0: a minute
 	AppName  string        // the program, in the titles of pages; "": none
 
+	TLSHello    func()                                      // called once if a browser asks for https at BaseURL
 	OpenBrowser func(ctx context.Context, url string) error // nil: the function OpenBrowser
 	Opened      func(url string, err error)                 // called with the URL to open, and what came of opening it
 	// Private returns the URL of a file that only this user can read and that leads to url. The browser is opened at
@@ -55,6 +56,7 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	}
 	e := ending{EndSessionConfig: &cfg, once: rand.Text(), back: make(chan struct{}, 1)}
 	target := strings.TrimSuffix(cmp.Or(cfg.BaseURL, localurl.Default), "/") + logoutPath + "?once=" + e.once
+	listener.TLSHello = cfg.TLSHello
 	through := target
 	if cfg.Private != nil && !localhost.TellsPeers {
 		if file, err := cfg.Private(target); err == nil {

@@ -39,7 +39,7 @@ import (
 const DefaultScope = provider.DefaultScope
 
 var (
-	// ErrTimeout says that the user did not come back from the browser in time.
+	// ErrTimeout says that the user did not come back from the browser in time. It comes as a *TimeoutError.
 	ErrTimeout = login.ErrTimeout
 	// ErrAgain is for Config.Store to return: the login has to be made once more, for its tokens are worth nothing.
 	// The browser is sent through it at once, without a question where the provider remembers the user.
@@ -49,6 +49,9 @@ var (
 // A PortTakenError says that another program has bound the port of the redirect URI. It has the Port, the Addr that
 // could not be bound, and the Holder: a program and its process ID, or "" where the system does not tell.
 type PortTakenError = localhost.PortTakenError
+
+// A TimeoutError is an ErrTimeout. Its Saw says what the server saw in place of the provider's response; "" is nothing.
+type TimeoutError = login.TimeoutError
 
 // Config says for which client the user logs in, and what the program wants to hear of it.
 type Config struct {
@@ -76,6 +79,7 @@ type Config struct {
 	Store       func(context.Context, *provider.Tokens) error // called before the page says that the login worked
 	Pasted      <-chan string                                 // URLs that a browser on another machine ended up at
 	Rejected    func(reason string)                           // called with why one of them was not the right one
+	TLSHello    func()                                        // called once if a browser asks for https here
 	// Attend is called when the port is bound, and what it returns before the port is free again. It is for loopkey's own
 	// commands, which let other terminals share the login.
 	Attend func(*login.Flow) (end func())
@@ -123,6 +127,12 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 		},
 		Advice: cfg.Advice,
 	})
+	listener.TLSHello = func() {
+		flow.Note(login.TLSHello)
+		if cfg.TLSHello != nil {
+			cfg.TLSHello()
+		}
+	}
 	end := cfg.attend(flow)
 	defer end()
 	if err := warm(true); err != nil {

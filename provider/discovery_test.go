@@ -129,3 +129,22 @@ func TestMaxAge(t *testing.T) {
 		}
 	}
 }
+
+// TestUnlistedScopes names what a provider's discovery lacks, and nothing where it names no scopes.
+func TestUnlistedScopes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		supported any
+		want      string
+	}{
+		{nil, ""}, {[]string{"openid", "email"}, "read:all"}, {[]string{"openid", "read:all"}, "email"},
+		{[]string{"openid", "email", "read:all", "more"}, ""},
+	} {
+		f := newFake(t)
+		f.set("scopes_supported", c.supported)
+		got, err := f.client(t).UnlistedScopes(t.Context(), "openid email read:all")
+		if err != nil || strings.Join(got, " ") != c.want {
+			t.Errorf("of %v: %v, %v", c.supported, got, err)
+		}
+	}
+}

@@ -21,6 +21,18 @@ func IsOwnParameter(name string) bool {
 	return slices.Contains(ownParameters, strings.ToLower(name))
 }
 
+// UnlistedScopes returns which scopes of a login's scope the provider's scopes_supported lacks. Discovery need not name
+// every scope, so a provider may know them all the same.
+func (p *Provider) UnlistedScopes(ctx context.Context, scope string) ([]string, error) {
+	m, err := p.metadata(ctx, forLogin)
+	if err != nil || len(m.ScopesSupported) == 0 {
+		return nil, err
+	}
+	return slices.DeleteFunc(strings.Fields(scope), func(s string) bool {
+		return slices.Contains(m.ScopesSupported, s)
+	}), nil
+}
+
 // LoginScope returns the scope of a login. A chosen one is the caller's, and stays as it is, because discovery need not
 // name every scope. "" means DefaultScope, without offline_access where scopes_supported lacks it: such providers
 // (Google, Cognito, GitLab) may refuse the whole login for it.

@@ -2,11 +2,15 @@ package cli
 
 import (
 	"errors"
+	"net"
+	"net/url"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/upstream"
@@ -32,6 +36,7 @@ type reason string
 const (
 	reasonNoRefreshToken reason = "no_refresh_token" // a login asked for one and got none
 	reasonMaybeCallback  reason = "maybe_callback"   // nobody came back from the provider, which may have refused the URL
+	reasonUnlistedScope  reason = "unlisted_scope"   // or a scope that its discovery does not name
 )
 
 // advices returns the table. It is the one place that names flags, commands and settings to change.
@@ -198,6 +203,13 @@ func advices() []advice {
 			reasonMaybeCallback,
 			"if it showed a callback URL mismatch, add {callback} to Allowed Callback URLs: {settings}", "",
 		},
+		{
+			reasonUnlistedScope,
+			"if it showed an error, try --scope without {scopes}: the provider's scopes_supported lacks that", "",
+		},
+		{login.TLSHello, "in the browser's address bar put {plain} in place of {tls}", ""},
+		{login.OtherUser, "open the URL in a browser of your own user", ""},
+		{login.OtherLogin, "finish the login in the tab that was opened last", ""},
 		{(*session.AudienceError)(nil), "run loopkey login --audience {audience}", ""},
 		{
 			(*session.ScopeError)(nil),
@@ -301,6 +313,7 @@ func (at situation) fill(about any, d provider.Diagnosis, path string) string {
 		"{settings}", at.settings(), "{callback}", at.callback(), "{issuer}", words.Printable(d.Issuer),
 		"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
 		"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path), "{client}", at.client(),
+		"{plain}", at.plain(), "{tls}", at.tls(),
 	)
 	for _, row := range advices() {
 		if row.about != about {
@@ -328,6 +341,28 @@ func (at situation) client() string {
 		return "CLIENT-ID"
 	}
 	return words.Printable(at.config.ClientID)
+}
+
+// base returns the base URL of the local server.
+func (at situation) base() *url.URL {
+	raw := ""
+	if at.config != nil {
+		raw = at.config.BaseURL
+	}
+	base, err := localurl.ParseBase(raw)
+	if err != nil {
+		return &url.URL{}
+	}
+	return base
+}
+
+// tls returns the base URL as a browser has it that changes http to https.
+func (at situation) tls() string { return "https://" + at.base().Host }
+
+// plain returns the base URL in a form that no browser changes to https: its rules for that are about names, not about
+// addresses (RFC 6797, section 8.3).
+func (at situation) plain() string {
+	return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(localurl.Port(at.base())))
 }
 
 // callback returns the URL to register with the provider.

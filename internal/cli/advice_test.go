@@ -13,6 +13,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -200,4 +201,31 @@ func declared(t *testing.T, path string) map[string]string {
 		t.Errorf("%d reasons found in %s", len(reasons), path)
 	}
 	return reasons
+}
+
+// The message about a login without a response says what came in its place, and else what the provider may have shown.
+func TestTimedOut(t *testing.T) {
+	t.Parallel()
+	at := situation{config: &config.Config{}}
+	at.config.BaseURL = "http://localhost:3000"
+	for _, c := range []struct {
+		saw      login.Hindrance
+		unlisted []string
+		words    string
+	}{
+		{"", nil, "add http://localhost:3000/auth/callback to Allowed Callback URLs"},
+		{"", []string{"read:all", "write:all"}, "try --scope without read:all write:all"},
+		{"", []string{"read:all"}, "add http://localhost:3000/auth/callback to Allowed Callback URLs"},
+		{login.TLSHello, []string{"read:all"}, "put http://127.0.0.1:3000 in place of https://localhost:3000"},
+		{login.OtherUser, nil, "a browser of your own user"},
+		{login.OtherLogin, nil, "the tab that was opened last"},
+	} {
+		text := at.timedOut(c.saw, c.unlisted)
+		if !strings.Contains(text, c.words) || strings.Contains(text, "{") {
+			t.Errorf("%q, %v: %s", c.saw, c.unlisted, text)
+		}
+		if c.saw != "" && strings.Contains(text, "callback") {
+			t.Errorf("%q blames the callback URL: %s", c.saw, text)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
@@ -34,7 +35,7 @@ const (
 )
 
 // loginByBrowser logs the person in through their browser, and stores the session. A loopkey serve that holds the port
-// does that for it, and so does a login that waits in another terminal and asks for the same: then it returns no tokens,
+// does that for it, and so does a login that waits in another terminal and asks for the same: then it has no tokens,
 // and through what the login was made.
 func (a *app) loginByBrowser(
 	ctx context.Context, acc *account, f loginFlags,
@@ -94,6 +95,7 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 		ShowURL:     func(authorizationURL string) { b.show(ctx, authorizationURL) },
 		OpenBrowser: b.open, Opened: b.browserOpened,
 		Pasted: b.pasted, Rejected: b.reject,
+		TLSHello: func() { b.sayTLSHello(acc) },
 		Store: func(storing context.Context, t *provider.Tokens) error {
 			defer b.sayStoring(ctx)()
 			return b.keep(storing, acc, t, anySubject)
@@ -101,10 +103,28 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 		Attend: func(flow *login.Flow) (end func()) { return b.share(ctx, flow) },
 		Advice: acc.situation().advice,
 	})
-	if errors.Is(err, loopback.ErrTimeout) { // a provider that does not know the callback URL sends no response to it
-		err = fmt.Errorf("%w (%s)", err, acc.situation().sentence(reasonMaybeCallback))
+	if timeout := new(loopback.TimeoutError); errors.As(err, &timeout) {
+		var unlisted []string
+		if b.wanted.Scope != loopback.DefaultScope { // whose scopes every provider takes, named or not
+			unlisted, _ = acc.provider.UnlistedScopes(context.WithoutCancel(ctx), b.wanted.Scope) // from memory, by now
+		}
+		err = fmt.Errorf("%w (%s)", err, acc.situation().timedOut(timeout.Saw, unlisted))
 	}
 	return tokens, err
+}
+
+// timedOut returns what a person can do whose login had no response. saw is what came in its place. unlisted are the
+// scopes that the login asked for and the provider does not name.
+func (at situation) timedOut(saw login.Hindrance, unlisted []string) string {
+	switch {
+	case saw != "":
+		return at.sentence(saw)
+	case len(unlisted) > 0:
+		scopes := words.Printable(strings.Join(unlisted, " "))
+		return strings.ReplaceAll(at.sentence(reasonUnlistedScope), "{scopes}", scopes) +
+			"; " + at.sentence(reasonMaybeCallback)
+	}
+	return at.sentence(reasonMaybeCallback) // a provider that does not know the callback URL sends no response to it
 }
 
 // share lets other terminals share the login while it waits. Where they can't reach it, they find the port taken.

@@ -74,7 +74,7 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 	// There is no loopkey serve, or one with another session: if that one holds the port, EndSession says so.
 	return how, loopback.EndSession(ctx, loopback.EndSessionConfig{
 		AppName: appName, BaseURL: acc.config.BaseURL, URL: l.URL, PlainURL: l.PlainURL, State: l.State,
-		OpenBrowser: a.browse, Opened: a.leaving,
+		OpenBrowser: a.browse, Opened: a.leaving, TLSHello: func() { a.sayTLSHello(acc) },
 		Private: func(target string) (string, error) { return redirectFile(acc.config.StateDir, target) },
 	})
 }

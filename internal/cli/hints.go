@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -22,6 +23,12 @@ func (a *app) sayHowToReach(baseURL string) {
 		a.say("This is a container. Forward port %d of it to your machine (dev containers: forwardPorts),\n"+
 			"or paste here the URL that the browser ends up at.", port)
 	}
+}
+
+// sayTLSHello tells a person whose browser changed http to https how it gets here all the same.
+func (a *app) sayTLSHello(acc *account) {
+	at := acc.situation()
+	a.say("A browser asked for https, and %s is plain http: %s.", acc.config.BaseURL, at.sentence(login.TLSHello))
 }
 
 // sshTarget returns the arguments with which the ssh client reaches this machine.

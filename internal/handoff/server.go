@@ -8,13 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/wire"
-)
-
-// How long Serve waits before it accepts again, after the system could give it no connection.
-const (
-	firstPause   = 5 * time.Millisecond
-	longestPause = time.Second
 )
 
 // Serve takes the questions of terminals for holder until ctx ends, and has host do what they ask for. Where the system
@@ -22,32 +17,18 @@ const (
 func Serve(ctx context.Context, listener net.Listener, holder Holder, host Host) error {
 	var serving sync.WaitGroup
 	defer serving.Wait()
+	listener = localhost.Patient(listener)
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
-	for pause := firstPause; ; {
+	for {
 		conn, err := listener.Accept()
-		switch {
-		case err == nil:
-			pause = firstPause
-			serving.Go(func() { serve(ctx, conn, holder, host) })
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return fmt.Errorf("taking questions of terminals: %w", err)
-		default:
-			sleep(ctx, pause)
-			pause = min(2*pause, longestPause)
 		}
-	}
-}
-
-// sleep returns after d, or when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+		serving.Go(func() { serve(ctx, conn, holder, host) })
 	}
 }
 

@@ -25,9 +25,9 @@ func OwnHost(port int, app string, next http.Handler) http.Handler {
 	})
 }
 
-// AtHost leads a browser that navigates under another of our names to the host of base: a user who types 127.0.0.1 would
-// begin a login there whose cookie the redirect URI at localhost never shows. Every other request goes to next. It stands
-// behind OwnHost.
+// AtHost leads a browser that navigates under another of our names to the host of base: a user who types 127.0.0.1
+// would begin a login there whose cookie the redirect URI at localhost never shows. Any other request goes to next. It
+// stands behind OwnHost.
 func AtHost(base *url.URL, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := url.URL{Host: r.Host}
@@ -40,7 +40,7 @@ func AtHost(base *url.URL, next http.Handler) http.Handler {
 		if !strings.HasPrefix(here, "/") {
 			here = "/" + strings.TrimPrefix(r.URL.RequestURI(), "/")
 		}
-		http.Redirect(w, r, "http://"+base.Host+here, http.StatusTemporaryRedirect)
+		http.Redirect(w, r, "http://"+base.Host+here, http.StatusTemporaryRedirect) //nolint:gosec // to our own host
 	})
 }
 

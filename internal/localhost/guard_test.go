@@ -74,6 +74,7 @@ func TestOwnHost(t *testing.T) {
 // A browser that navigates to another of our names is led to the host of the base URL, and nowhere else.
 func TestAtHost(t *testing.T) {
 	t.Parallel()
+	const local, address = "localhost:3000", "127.0.0.1:3000"
 	page := http.Header{"Accept": {"text/html,*/*;q=0.8"}}
 	with := func(name, value string) http.Header {
 		h := page.Clone()
@@ -85,24 +86,24 @@ func TestAtHost(t *testing.T) {
 		header                     http.Header
 		want                       string // where it is led; "": it is let through
 	}{
-		"an address":          {"localhost:3000", "GET", "127.0.0.1:3000", "/profile?a=b%2F", page, "localhost:3000/profile?a=b%2F"},
-		"IPv6":                {"localhost:3000", "GET", "[::1]:3000", "/", page, "localhost:3000/"},
-		"the other way":       {"127.0.0.1:3000", "GET", "localhost:3000", "/", page, "127.0.0.1:3000/"},
-		"to IPv6":             {"[::1]:3000", "GET", "localhost:3000", "/", page, "[::1]:3000/"},
-		"a path like a host":  {"localhost:3000", "GET", "127.0.0.1:3000", "//mallory.example/x", page, "localhost:3000//mallory.example/x"},
-		"a backslash":         {"localhost:3000", "GET", "127.0.0.1:3000", `/\mallory.example`, page, `localhost:3000/\mallory.example`},
-		"a user":              {"localhost:3000", "GET", "127.0.0.1:3000", "/@mallory.example/", page, "localhost:3000/@mallory.example/"},
-		"an absolute target":  {"localhost:3000", "GET", "127.0.0.1:3000", "http://127.0.0.1:3000/x", page, "localhost:3000/x"},
-		"an opaque target":    {"localhost:3000", "GET", "127.0.0.1:3000", "http:@mallory.example", page, "localhost:3000/@mallory.example"},
-		"its own host":        {"localhost:3000", "GET", "localhost:3000", "/", page, ""},
-		"its own in capitals": {"localhost:3000", "GET", "LOCALHOST:3000", "/", page, ""},
+		"an address":          {local, "GET", address, "/profile?a=b%2F", page, local + "/profile?a=b%2F"},
+		"IPv6":                {local, "GET", "[::1]:3000", "/", page, local + "/"},
+		"the other way":       {address, "GET", local, "/", page, "127.0.0.1:3000/"},
+		"to IPv6":             {"[::1]:3000", "GET", local, "/", page, "[::1]:3000/"},
+		"a path like a host":  {local, "GET", address, "//mallory.example/x", page, local + "//mallory.example/x"},
+		"a backslash":         {local, "GET", address, `/\mallory.example`, page, local + `/\mallory.example`},
+		"a user":              {local, "GET", address, "/@mallory.example/", page, local + "/@mallory.example/"},
+		"an absolute target":  {local, "GET", address, "http://127.0.0.1:3000/x", page, local + "/x"},
+		"an opaque target":    {local, "GET", address, "http:@mallory.example", page, local + "/@mallory.example"},
+		"its own host":        {local, "GET", local, "/", page, ""},
+		"its own in capitals": {local, "GET", "LOCALHOST:3000", "/", page, ""},
 		"port 80":             {"localhost", "GET", "localhost:80", "/", page, ""},
-		"a POST":              {"localhost:3000", "POST", "127.0.0.1:3000", "/", page, ""},
-		"a HEAD":              {"localhost:3000", "HEAD", "127.0.0.1:3000", "/", page, ""},
-		"an API client":       {"localhost:3000", "GET", "127.0.0.1:3000", "/", http.Header{"Accept": {"*/*"}}, ""},
-		"a frame":             {"localhost:3000", "GET", "127.0.0.1:3000", "/", with("Sec-Fetch-Dest", "iframe"), ""},
-		"a script":            {"localhost:3000", "GET", "127.0.0.1:3000", "/", with("Sec-Fetch-Mode", "cors"), ""},
-		"a prefetch":          {"localhost:3000", "GET", "127.0.0.1:3000", "/", with("Sec-Purpose", "prefetch"), ""},
+		"a POST":              {local, "POST", address, "/", page, ""},
+		"a HEAD":              {local, "HEAD", address, "/", page, ""},
+		"an API client":       {local, "GET", address, "/", http.Header{"Accept": {"*/*"}}, ""},
+		"a frame":             {local, "GET", address, "/", with("Sec-Fetch-Dest", "iframe"), ""},
+		"a script":            {local, "GET", address, "/", with("Sec-Fetch-Mode", "cors"), ""},
+		"a prefetch":          {local, "GET", address, "/", with("Sec-Purpose", "prefetch"), ""},
 	} {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(
 			c.method + " " + c.target + " HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n")))

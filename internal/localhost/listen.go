@@ -28,6 +28,10 @@ func (e *PortTakenError) Error() string {
 // A Listener is bound to 127.0.0.1 and ::1. A browser may take either for localhost, and another program could bind one
 // that was left.
 type Listener struct {
+	// TLSHello is called when a browser first begins TLS on a connection, which is closed: only plain HTTP is served. It
+	// is set before Serve is called; nil: nothing is called.
+	TLSHello func()
+
 	parts []net.Listener
 	most  int // connections of strangers; 0: mostStrangers
 }

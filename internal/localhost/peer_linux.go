@@ -46,6 +46,9 @@ type connEnd struct {
 
 // endOf returns our side of conn. ok is false for what is no TCP connection.
 func endOf(conn net.Conn) (e connEnd, ok bool) {
+	if plain, ok := conn.(*plainConn); ok {
+		conn = plain.TCPConn
+	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return e, false

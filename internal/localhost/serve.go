@@ -43,8 +43,13 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	}
 	failed := make(chan error, len(l.parts))
 	var serving sync.WaitGroup
+	hello := sync.OnceFunc(func() {
+		if l.TLSHello != nil {
+			l.TLSHello()
+		}
+	})
 	for _, part := range l.parts {
-		serving.Go(func() { failed <- server.Serve(part) })
+		serving.Go(func() { failed <- server.Serve(plainListener{Patient(part), hello}) })
 	}
 	var err error
 	select {

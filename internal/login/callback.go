@@ -20,8 +20,8 @@ var (
 )
 
 // Callback takes the provider's response (OpenID Connect Core 1.0, section 3.1.2.5) at the redirect URI. A wrong, stale
-// or repeated response gets a page that says so and ends no login, since any page can make a browser send it. What is no
-// navigation of a user, such as a HEAD or a prefetch, uses no response up.
+// or repeated response gets a page that says so and ends no login, since any page can make a browser send it. What is
+// no navigation of a user, such as a HEAD or a prefetch, uses no response up.
 func (f *Flow) Callback(w http.ResponseWriter, r *http.Request) { f.callback(w, r) }
 
 // waits reports whether r has the state of a login that waits.
@@ -29,6 +29,13 @@ func (f *Flow) waits(r *http.Request) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.waiting[r.URL.Query().Get("state")] != nil
+}
+
+// refuseOtherUser replies to another user of this machine who shows the state of a login that waits. It says no more
+// than to anybody else.
+func (f *Flow) refuseOtherUser(w http.ResponseWriter, _ *http.Request) {
+	f.Note(OtherUser)
+	f.refusal(errNoLogin).Write(w)
 }
 
 // respond is Callback for the users that may be this one.
@@ -43,6 +50,9 @@ func (f *Flow) respond(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	l, err := f.take(q, browser, cancel)
 	if err != nil {
+		if errors.Is(err, errNoLogin) && q.Has("state") {
+			f.Note(OtherLogin)
+		}
 		f.refusal(err).Write(w)
 		return
 	}

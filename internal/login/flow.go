@@ -30,7 +30,7 @@ const CallbackPath = "/auth/callback"
 const ResultPath = "/auth/done"
 
 var (
-	// ErrTimeout says that the user did not come back from the browser in time.
+	// ErrTimeout says that the user did not come back from the browser in time. Wait returns it as a *TimeoutError.
 	ErrTimeout = errors.New("timeout: nobody came back from the browser in time")
 	// ErrAgain is for Config.Store to return: the login has to be made once more, for its tokens are worth nothing.
 	// The browser is sent through it at once, without a question where the provider remembers the user.
@@ -69,6 +69,7 @@ type Flow struct {
 	ended    bool
 	results  map[string]result // by id
 	resulted []string          // the ids of results, the oldest first
+	seen     map[Hindrance]time.Time
 }
 
 // Limits of a Flow. A login that a terminal waits for counts toward none of them.
@@ -88,11 +89,14 @@ func New(cfg Config) *Flow {
 	if cfg.Advice == nil {
 		cfg.Advice = func(error) string { return "" }
 	}
-	f := &Flow{cfg: cfg, waiting: map[string]*login{}, working: map[*login]int{}, results: map[string]result{}}
+	f := &Flow{
+		cfg: cfg, waiting: map[string]*login{}, working: map[*login]int{}, results: map[string]result{},
+		seen: map[Hindrance]time.Time{},
+	}
 	// The argument list of the browser that was opened shows the state to every user of this machine. Another user may
 	// have logged in as themselves with it: no login waits here for their response.
 	f.callback = localhost.OnlyNavigation(
-		cfg.App, localhost.RefuseOtherUsers(f.waits, f.refusal(errNoLogin), f.respond))
+		cfg.App, localhost.RefuseOtherUsers(f.waits, http.HandlerFunc(f.refuseOtherUser), f.respond))
 	f.result = localhost.OnlyNavigation(cfg.App, f.showResult)
 	return f
 }
@@ -308,6 +312,9 @@ func (p *Pending) Wait(ctx context.Context) (*provider.Tokens, error) {
 	case <-ctx.Done():
 	}
 	cause := context.Cause(ctx)
+	if errors.Is(cause, ErrTimeout) {
+		cause = &TimeoutError{Saw: p.flow.hindrance(l.begun)}
+	}
 	abort := p.flow.drop(p)
 	if abort == nil { // no response has come, or others wait for what comes of it
 		select {

@@ -1,0 +1,50 @@
+package hostile
+
+import (
+	"crypto/tls"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+)
+
+// hello asks for https, as browsers do that try it first.
+func hello(t *testing.T, base string) {
+	t.Helper()
+	conn, err := (&tls.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(base, "http://"))
+	if err == nil {
+		_ = conn.Close()
+		t.Error("https is served")
+	}
+}
+
+// A browser that changes the redirect URI to https is told of on the terminal, once, with what helps: to put an address
+// there that no browser changes, and the login is done.
+func TestHTTPSFirst(t *testing.T) {
+	t.Parallel()
+	p := Start(t)
+	h := house.New(t, p.Issuer())
+	login := h.Start("login", "--no-browser")
+	_, back, _ := get(t, login.Line(t, p.URL(Authorize)))
+	hello(t, h.Base)
+	line := login.Line(t, "A browser asked for https")
+	advice := regexp.MustCompile(`put (\S+) in place of (\S+)\.$`).FindStringSubmatch(line)
+	if advice == nil {
+		t.Fatalf("it says %q", line)
+	}
+	hello(t, h.Base)
+	shown := strings.Replace(back.String(), "http://", "https://", 1) // in the address bar
+	if !strings.HasPrefix(shown, advice[2]+"/") {
+		t.Errorf("%s does not begin with %s", shown, advice[2])
+	}
+	if status, body := newBrowser(t).get(t, strings.Replace(shown, advice[2], advice[1], 1)); status != 200 ||
+		!strings.Contains(body, "You are logged in as Ada") {
+		t.Errorf("the page responds %d: %s", status, body)
+	}
+	rest, _ := io.ReadAll(login.Stderr)
+	if !strings.Contains(string(rest), "Logged in as Ada") || strings.Contains(string(rest), "https, and") {
+		t.Errorf("then it says %s", rest)
+	}
+}
