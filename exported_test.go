@@ -210,5 +210,8 @@ func receiver(expr ast.Expr) string {
 	if star, ok := expr.(*ast.StarExpr); ok {
 		expr = star.X
 	}
+	if generic, ok := expr.(*ast.IndexExpr); ok {
+		expr = generic.X
+	}
 	return expr.(*ast.Ident).Name
 }

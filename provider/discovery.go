@@ -114,18 +114,17 @@ func (p *Provider) metadata(ctx context.Context, f freshness) (*metadata, error)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	kept := p.cache().Discovery
-	age := p.now().Sub(kept.Fetched)
-	limit := kept.MaxAge
+	limit := min(kept.MaxAge, mostFresh)
 	if f == forSession {
 		limit = mostFresh
 	}
-	if kept.Raw != nil && age >= 0 && age < limit {
+	if kept.Raw != nil && within(kept.Fetched, p.now(), limit) {
 		if m, err := p.parseMetadata(kept.Raw); err == nil {
 			return m, nil
 		}
 	}
 	m, err := p.discover(ctx)
-	if errors.Is(err, ErrUnreachable) && f == forSession && kept.Raw != nil && age >= 0 && age < mostStale {
+	if errors.Is(err, ErrUnreachable) && f == forSession && kept.Raw != nil && within(kept.Fetched, p.now(), mostStale) {
 		if old, parseErr := p.parseMetadata(kept.Raw); parseErr == nil {
 			return old, nil
 		}
@@ -159,7 +158,7 @@ func isGone(status int) bool { return status == http.StatusNotFound || status ==
 // rediscover fetches discovery because the cached one does not fit any more. It returns nil if the cached one was only
 // just fetched, or if there is none to be had. The caller holds the mutex.
 func (p *Provider) rediscover(ctx context.Context) *metadata {
-	if age := p.now().Sub(p.cache().Discovery.Fetched); age >= 0 && age < refetchPause {
+	if within(p.cache().Discovery.Fetched, p.now(), refetchPause) {
 		return nil
 	}
 	newer, err := p.discover(ctx)
@@ -188,8 +187,14 @@ func (p *Provider) expireDiscovery() {
 	p.store()
 }
 
-// discover fetches discovery and keeps it. The caller holds the mutex.
+// discover fetches discovery and keeps it, or waits for another caller that does. The caller holds the mutex, which is
+// released meanwhile.
 func (p *Provider) discover(ctx context.Context) (*metadata, error) {
+	return p.discovering.do(ctx, &p.mu, func() (*metadata, error) { return p.requestDiscovery(ctx) })
+}
+
+// requestDiscovery fetches discovery and keeps it. The caller does not hold the mutex.
+func (p *Provider) requestDiscovery(ctx context.Context) (*metadata, error) {
 	target := cmp.Or(p.cfg.DiscoveryURL, strings.TrimSuffix(p.cfg.Issuer, "/")+wellKnown)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
@@ -210,6 +215,8 @@ func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.cache().Discovery = cached{Raw: resp.body, Fetched: resp.at, MaxAge: maxAge(resp.header)}
 	p.store()
 	return m, nil

@@ -79,7 +79,7 @@ func (p *Provider) noteUnknownKey(f freshness) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c, now := p.cache(), p.now()
-	if now.Sub(c.UnknownKey) < refetchPause && (f != forSession || now.Sub(c.UnknownRenewed) < renewalPause) {
+	if within(c.UnknownKey, now, refetchPause) && (f != forSession || within(c.UnknownRenewed, now, renewalPause)) {
 		return
 	}
 	c.UnknownKey = now
@@ -140,19 +140,20 @@ func (p *Provider) keys(
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.cache()
-	age := p.now().Sub(c.Keys.Fetched)
-	limit := max(c.Keys.MaxAge, leastFresh)
+	now := p.now()
+	limit := min(max(c.Keys.MaxAge, leastFresh), mostFresh)
 	if f == forSession {
 		limit = mostFresh
 	}
-	fresh := c.Keys.Raw != nil && age >= 0 && age < limit
+	fresh := c.Keys.Raw != nil && within(c.Keys.Fetched, now, limit)
 	// Anyone can send a logout token with a made-up key ID. That must not keep a renewal from rotated keys, so only what
 	// came from the token endpoint itself makes a renewal wait, and not for long.
-	paused := p.now().Sub(c.UnknownKey) < refetchPause
+	paused := within(c.UnknownKey, now, refetchPause)
 	if f == forSession {
-		paused = p.now().Sub(c.UnknownRenewed) < renewalPause
+		paused = within(c.UnknownRenewed, now, renewalPause)
 	}
-	if !after.IsZero() && p.now().Sub(p.keysTried) >= refetchPause && !paused {
+	underWay := p.fetching.now != nil
+	if !after.IsZero() && (underWay || !within(p.keysTried, now, refetchPause) && !paused) {
 		fresh = false
 	}
 	if fresh {
@@ -160,14 +161,16 @@ func (p *Provider) keys(
 			return keys, c.Keys.Fetched, nil
 		}
 	}
-	p.keysTried = p.now()
+	if !underWay {
+		p.keysTried = now
+	}
 	keys, err := p.fetchKeys(ctx, m)
 	if refused := new(RefusedError); errors.As(err, &refused) && isGone(refused.Status) {
 		if newer := p.rediscover(ctx); newer != nil && newer.JWKSURI != m.JWKSURI { // they have moved
 			keys, err = p.fetchKeys(ctx, newer)
 		}
 	}
-	stale := c.Keys.Raw != nil && age >= 0 && age < mostStale
+	stale := c.Keys.Raw != nil && within(c.Keys.Fetched, p.now(), mostStale)
 	if errors.Is(err, ErrUnreachable) && f == forSession && after.IsZero() && stale {
 		if old, parseErr := parseKeys(c.Keys.Raw); parseErr == nil {
 			return old, c.Keys.Fetched, nil
@@ -176,8 +179,14 @@ func (p *Provider) keys(
 	return keys, c.Keys.Fetched, err
 }
 
-// fetchKeys fetches the keys and keeps them. The caller holds the mutex.
+// fetchKeys fetches the keys and keeps them, or waits for another caller that does. The caller holds the mutex, which is
+// released meanwhile.
 func (p *Provider) fetchKeys(ctx context.Context, m *metadata) ([]jose.JSONWebKey, error) {
+	return p.fetching.do(ctx, &p.mu, func() ([]jose.JSONWebKey, error) { return p.requestKeys(ctx, m) })
+}
+
+// requestKeys fetches the keys and keeps them. The caller does not hold the mutex.
+func (p *Provider) requestKeys(ctx context.Context, m *metadata) ([]jose.JSONWebKey, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.JWKSURI, nil)
 	if err != nil {
 		return nil, malformed("the address of the provider's keys is no URL")
@@ -198,6 +207,8 @@ func (p *Provider) fetchKeys(ctx context.Context, m *metadata) ([]jose.JSONWebKe
 		detail := "the provider's key set holds no key that could have made a signature"
 		return nil, &UntrustedError{Check: ErrSignature, Detail: detail}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.cache().Keys = cached{Raw: resp.body, Fetched: resp.at, MaxAge: maxAge(resp.header)}
 	p.store()
 	return keys, nil

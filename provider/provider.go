@@ -57,6 +57,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
@@ -88,9 +90,11 @@ type Provider struct {
 	ahead      atomic.Int64 // the provider's clock less this computer's, in nanoseconds
 	redactions redactions
 
-	mu        sync.Mutex
-	cached    *diskCache
-	keysTried time.Time // of the last request for keys, whether it got a response or not
+	mu          sync.Mutex // never held during a request
+	cached      *diskCache
+	keysTried   time.Time // of the last request for keys, whether it got a response or not
+	discovering flight[*metadata]
+	fetching    flight[[]jose.JSONWebKey]
 }
 
 // New checks the configuration. It makes no request and reads no file. Its errors wrap ErrConfig.
