@@ -18,7 +18,7 @@ import (
 // ErrNoBrowser says that no browser can be opened here, for callers that then show the URL.
 var ErrNoBrowser = errors.New("no browser can be opened here")
 
-// OpenBrowser opens a URL in the user's browser: by the command in $BROWSER, under WSL in the browser of Windows, else
+// OpenBrowser opens a URL in the user's browser: by a command in $BROWSER, under WSL in the browser of Windows, else
 // by the launcher of the platform. It does not wait for the browser to end. Its errors wrap ErrNoBrowser where there is
 // none to open.
 //
@@ -29,11 +29,20 @@ func OpenBrowser(ctx context.Context, target string) error {
 		return errors.New("only a web page is opened in a browser")
 	}
 	if command := os.Getenv("BROWSER"); command != "" {
-		args, err := browserCommand(command, target)
+		commands, err := browserCommands(command, target)
 		if err != nil {
 			return fmt.Errorf("BROWSER: %w", err)
 		}
-		return launch(ctx, args)
+		for i, args := range commands {
+			failed := launch(ctx, args)
+			if failed == nil {
+				return nil
+			}
+			if err = failed; i > 0 {
+				err = fmt.Errorf("none of the browsers in BROWSER can be opened, at last: %w", failed)
+			}
+		}
+		return err
 	}
 	if args := wslCommand(target); args != nil {
 		if err := launch(ctx, args); err == nil || os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
@@ -43,9 +52,23 @@ func OpenBrowser(ctx context.Context, target string) error {
 	return openByPlatform(ctx, target)
 }
 
+// inWSL reports whether this is Linux inside of Windows.
+func inWSL() bool {
+	return runtime.GOOS == "linux" && (os.Getenv("WSL_DISTRO_NAME") != "" || os.Getenv("WSL_INTEROP") != "")
+}
+
+// longestLaunched is how long a URL may be that Windows is to open: its launchers cut off what is beyond 2,048
+// characters, or open nothing.
+const longestLaunched = 2000
+
+// tooLong reports whether a URL has to be led to by a shorter one of ours.
+func tooLong(target string) bool {
+	return len(target) > longestLaunched && (runtime.GOOS == "windows" || inWSL())
+}
+
 // wslCommand returns the command that opens the browser of Windows from inside WSL, or nil. No shell sees the URL.
 func wslCommand(target string) []string {
-	if runtime.GOOS != "linux" || os.Getenv("WSL_DISTRO_NAME") == "" && os.Getenv("WSL_INTEROP") == "" {
+	if !inWSL() {
 		return nil
 	}
 	if path, err := exec.LookPath("wslview"); err == nil {
@@ -71,6 +94,9 @@ func launch(ctx context.Context, args []string) error {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrNoBrowser, words.Printable(args[0]), bare(err))
+	}
+	if runsShell(path) && (runtime.GOOS == "windows" || inWSL()) {
+		return fmt.Errorf("%w: %s runs a shell, which would run parts of the URL", ErrNoBrowser, words.Printable(args[0]))
 	}
 	command := exec.Command(path, args[1:]...) //nolint:noctx,gosec // the user's own browser outlives us
 	command.Env = environ.WithoutSecrets(os.Environ())

@@ -18,6 +18,7 @@ package loopback
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -144,7 +145,11 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cfg.wait(ctx, listener, cfg.routes(flow, pending, redirect.Path), flow, pending, end)
+	routes, toOpen := cfg.routes(flow, pending, redirect.Path), pending.URL
+	if tooLong(toOpen) {
+		routes, toOpen = cfg.shorten(routes, redirect, toOpen)
+	}
+	return cfg.wait(ctx, listener, routes, flow, pending, toOpen, end)
 }
 
 func (cfg *Config) provider() (*provider.Provider, error) {
@@ -199,7 +204,7 @@ func warming(ctx context.Context, p *provider.Provider, limit time.Duration) fun
 // wait serves the routes and opens the browser, until it is known what came of the login.
 func (cfg *Config) wait(
 	ctx context.Context, listener *localhost.Listener, routes http.Handler, flow *login.Flow, pending *login.Pending,
-	end func(),
+	toOpen string, end func(),
 ) (*provider.Tokens, error) {
 	// A browser whose response has come is told what came of it, even if ctx ends.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -225,7 +230,7 @@ func (cfg *Config) wait(
 	defer helpers.Wait()
 	defer cancel()
 	helpers.Go(func() { // a launcher may take its time
-		err := cfg.OpenBrowser(waiting, pending.URL)
+		err := cfg.OpenBrowser(waiting, toOpen)
 		if cfg.Opened != nil {
 			cfg.Opened(err)
 		}
@@ -281,6 +286,21 @@ func noBrowser(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrNoBrowser, err)
+}
+
+// shorten returns routes with a page more, whose short URL leads this user's browser to a long one.
+func (cfg *Config) shorten(routes http.Handler, redirect *url.URL, long string) (http.Handler, string) {
+	short := url.URL{Scheme: redirect.Scheme, Host: redirect.Host, Path: "/auth/open/" + rand.Text()}
+	leads := func(r *http.Request) bool { return r.URL.Path == short.Path }
+	lead := localhost.OnlyNavigation(cfg.AppName, localhost.RefuseOtherUsers(leads, routes,
+		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, long, http.StatusSeeOther) }))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if leads(r) {
+			lead(w, r)
+			return
+		}
+		routes.ServeHTTP(w, r)
+	}), short.String()
 }
 
 // routes are those of a login without a web UI.
