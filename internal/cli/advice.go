@@ -10,6 +10,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/sharedstore"
@@ -36,6 +37,8 @@ type reason string
 const (
 	reasonNoRefreshToken reason = "no_refresh_token" // a login asked for one and got none
 	reasonMaybeCallback  reason = "maybe_callback"   // nobody came back from the provider, which may have refused the URL
+	reasonPortReserved   reason = "port_reserved"    // Windows keeps the port for itself
+	reasonPortDenied     reason = "port_denied"      // the port is for administrators
 	reasonUnlistedScope  reason = "unlisted_scope"   // or a scope that its discovery does not name
 )
 
@@ -219,6 +222,14 @@ func advices() []advice {
 			(*loopback.PortTakenError)(nil),
 			"end it, or register another callback URL and give its --base-url (http://localhost:PORT)", "",
 		},
+		{
+			reasonPortReserved, "`netsh interface ipv4 show excludedportrange protocol=tcp` lists what it keeps: register " +
+				"another callback URL and give its --base-url (http://localhost:PORT)", "",
+		},
+		{
+			reasonPortDenied, "low ports are for administrators: register another callback URL and give its --base-url " +
+				"(http://localhost:PORT, 1024 or above)", "",
+		},
 		{login.ErrForbidden, "run loopkey logout first, or loopkey login", ""},
 		{handoff.ErrOtherSession, "end it, or give another --base-url", ""},
 		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
@@ -284,6 +295,12 @@ func (at situation) advice(err error) string {
 	}
 	if e := new(keystore.UnavailableError); errors.As(err, &e) {
 		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
+	}
+	if e := new(localhost.PortDeniedError); errors.As(err, &e) {
+		if e.Reserved {
+			return at.sentence(reasonPortReserved)
+		}
+		return at.sentence(reasonPortDenied)
 	}
 	switch {
 	case errors.As(err, new(*session.ScopeError)):

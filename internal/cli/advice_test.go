@@ -13,6 +13,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/keystore"
@@ -227,5 +228,17 @@ func TestTimedOut(t *testing.T) {
 		if c.saw != "" && strings.Contains(text, "callback") {
 			t.Errorf("%q blames the callback URL: %s", c.saw, text)
 		}
+	}
+}
+
+// A port that may not be bound is told apart: whether Windows keeps it, or it is for administrators.
+func TestPortDenied(t *testing.T) {
+	t.Parallel()
+	at := situation{config: &config.Config{}}
+	reserved := at.advice(&localhost.PortDeniedError{Port: 3000, Reserved: true})
+	low := at.advice(&localhost.PortDeniedError{Port: 80})
+	if !strings.Contains(reserved, "excludedportrange") || !strings.Contains(low, "administrators") ||
+		!strings.Contains(reserved, "--base-url") || !strings.Contains(low, "--base-url") {
+		t.Errorf("%q, %q", reserved, low)
 	}
 }

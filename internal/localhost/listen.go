@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/localurl"
 )
@@ -25,6 +27,29 @@ func (e *PortTakenError) Error() string {
 	return fmt.Sprintf("port %d is taken by %s", e.Port, holder)
 }
 
+// A PortDeniedError says that the system lets this user bind a port on no address, though no program has it.
+type PortDeniedError struct {
+	Port     int
+	Reserved bool // Windows keeps it, for Hyper-V or WSL; else it is for administrators
+}
+
+func (e *PortDeniedError) Error() string {
+	if e.Reserved {
+		return fmt.Sprintf("Windows keeps port %d for itself, though no program has it", e.Port)
+	}
+	return fmt.Sprintf("port %d may not be bound by this user", e.Port)
+}
+
+// responds reports whether a program accepts connections at a loopback address.
+func responds(ctx context.Context, addr string) bool {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
 // A Listener is bound to 127.0.0.1 and ::1. A browser may take either for localhost, and another program could bind one
 // that was left.
 type Listener struct {
@@ -37,7 +62,7 @@ type Listener struct {
 }
 
 // Listen binds the port of baseURL on both loopbacks. A family that the machine lacks is left out; an address in use on
-// either is a *PortTakenError.
+// either is a *PortTakenError, one that this user may not bind a *PortDeniedError.
 func Listen(ctx context.Context, baseURL string) (*Listener, error) {
 	u, err := localurl.ParseBase(baseURL)
 	if err != nil {
@@ -78,7 +103,10 @@ func listenOn(ctx context.Context, port int, hosts ...string) (*Listener, error)
 			missing = err
 		default:
 			_ = l.Close()
-			if inUse(err) {
+			if denied(err) && !responds(ctx, addr) {
+				return nil, &PortDeniedError{Port: port, Reserved: runtime.GOOS == "windows"}
+			}
+			if inUse(err) || denied(err) {
 				return nil, &PortTakenError{Port: port, Addr: addr, Holder: holder(port)}
 			}
 			return nil, fmt.Errorf("listening on %s: %w", addr, syscallError(err))
