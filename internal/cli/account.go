@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
@@ -32,23 +30,25 @@ type account struct {
 
 // configure reads the configuration.
 func (a *app) configure() (*config.Config, error) {
+	return config.Load(a.input())
+}
+
+// input returns what the configuration of the command is read from.
+func (a *app) input() config.Input {
 	input := config.Input{Flags: a.flags, Params: a.params, Environ: a.env}
 	if !a.isolated {
 		if dir, err := os.Getwd(); err == nil { // a folder that was deleted holds no .env
 			input.Dir = dir
 		}
 	}
-	return config.Load(input)
+	return input
 }
 
 // account opens the account that the configuration names, or the one that the profile is logged in to. It does not read
 // the session.
 func (a *app) account(keychainLimit time.Duration) (*account, error) {
-	cfg, err := a.configure()
+	cfg, err := a.sessionConfig()
 	if err != nil {
-		return nil, err
-	}
-	if err := recall(cfg); err != nil {
 		return nil, err
 	}
 	return a.open(cfg, keychainLimit)
@@ -101,57 +101,6 @@ func (e *errand) open(
 		StateDir: e.StateDir, Limit: keychainLimit, Passphrase: passphrase,
 	})
 	return p, store, err
-}
-
-// recall completes a configuration without an issuer with the one client that the profile is logged in to. It also
-// undoes what ./.env says about a client that is logged in already: if a .env calls a provider an Auth0 tenant, loopkey
-// may send it a refresh request that makes it end the session.
-func recall(cfg *config.Config) error {
-	if cfg.Issuer != "" {
-		if cfg.FromDotEnv("issuer") {
-			if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
-				cfg.Remember(k)
-			}
-		}
-		return nil
-	}
-	all, err := known.All(cfg.StateDir)
-	if err != nil {
-		return err
-	}
-	var found []known.Client
-	for _, k := range all {
-		if k.Profile == cfg.Profile && (cfg.ClientID == "" || cfg.ClientID == k.ClientID) {
-			found = append(found, k)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return fmt.Errorf("profile %q: %w, and no issuer is configured", cfg.Profile, session.ErrNotLoggedIn)
-	case 1:
-		cfg.Remember(found[0])
-		return nil
-	}
-	var issuers []string
-	for _, k := range found {
-		issuers = append(issuers, k.Issuer+" (client "+k.ClientID+")")
-	}
-	return fmt.Errorf("%w: profile %q is logged in at %s: say which with --issuer and --client-id",
-		errUsage, cfg.Profile, strings.Join(issuers, " and "))
-}
-
-// configOf returns the configuration of a client that is logged in: that of its profile, with this client in it.
-func (a *app) configOf(k known.Client) (*config.Config, error) {
-	named := *a
-	named.flags, named.params = map[string]string{"profile": k.Profile}, nil
-	cfg, err := named.configure()
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Issuer != k.Issuer || cfg.ClientID != k.ClientID {
-		cfg.Remember(k)
-	}
-	return cfg, nil
 }
 
 // keep stores a new login, and revokes the refresh token of the login that it replaces. It returns loopback.ErrAgain

@@ -55,6 +55,9 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 	if err != nil {
 		return err
 	}
+	if err := acc.config.Needs("audience"); err != nil {
+		return err
+	}
 	request := a.request(acc, f)
 	token, err := acc.session.AccessToken(ctx, request)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
 )
 
 type loginFlags struct {
@@ -114,8 +115,8 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	if f.timeout <= 0 {
 		return fmt.Errorf("%w: --timeout is %s: it must be positive", errUsage, f.timeout)
 	}
-	cfg, err := a.configure()
-	if err != nil {
+	cfg, err := a.sessionConfig()
+	if err != nil && !errors.Is(err, session.ErrNotLoggedIn) { // then the configuration has to be complete
 		return err
 	}
 	if err := cfg.CompleteForLogin(); err != nil {

@@ -41,20 +41,52 @@ func (a *app) runLogout(ctx context.Context, f logoutFlags) error {
 	if f.all {
 		return a.logoutAll(ctx, f)
 	}
-	cfg, err := a.configure()
+	cfg, err := a.sessionConfig()
+	if errors.Is(err, session.ErrNotLoggedIn) {
+		a.say("Nobody was logged in under profile %q.", cfg.Profile)
+		a.sayOthers(cfg)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if err := recall(cfg); errors.Is(err, session.ErrNotLoggedIn) {
-		a.say("Nobody was logged in under profile %q.", cfg.Profile)
-		return nil
-	} else if err != nil {
-		return err
-	}
-	return a.logoutOf(ctx, cfg, f)
+	err = a.logoutOf(ctx, cfg, f)
+	a.sayOthers(cfg)
+	return err
 }
 
-// logoutAll logs out of every client that is logged in, and of the configured one.
+// sayOthers says which sessions the profile of a logout has beside the one that it ended.
+func (a *app) sayOthers(cfg *config.Config) {
+	others, err := sessionsOf(cfg.StateDir, cfg.Profile)
+	if err != nil {
+		return
+	}
+	profile := ""
+	if cfg.ProfileNamed() {
+		profile = " -p " + cfg.Profile
+	}
+	for _, k := range others {
+		if k.Name() != cfg.Name() {
+			a.say("Profile %q is still logged in at %s (client %s). To log out there too, run:\n"+
+				"  loopkey logout%s --issuer %s --client-id %s",
+				k.Profile, words.Printable(k.Issuer), words.Printable(k.ClientID), profile, shell(k.Issuer), shell(k.ClientID))
+		}
+	}
+}
+
+// shell returns a word as a shell takes it.
+func shell(word string) string {
+	word = words.Printable(word)
+	if strings.ContainsFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("-_./:@%+=,", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
+}
+
+// logoutAll logs out of every client that is logged in, and of the configured one. Each resolves by itself, so that its
+// refresh token is revoked by its own client.
 func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	cfg, err := a.configure()
 	if err != nil {
@@ -64,7 +96,8 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Complete() == nil && !slices.ContainsFunc(all, func(c known.Client) bool { return c.Name() == cfg.Name() }) {
+	isKnown := func(c known.Client) bool { return c.Name() == cfg.Name() }
+	if cfg.Complete() == nil && !cfg.CompletedByDotEnv() && !slices.ContainsFunc(all, isKnown) {
 		all = append(all, cfg.Client)
 	}
 	if len(all) == 0 {
@@ -73,7 +106,7 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	}
 	var failed []error
 	for _, k := range all {
-		of, err := a.configOf(k)
+		of, err := a.configOf(k, cfg)
 		if err == nil {
 			err = a.logoutOf(ctx, of, f)
 		}

@@ -44,11 +44,11 @@ localhost alone. The browser that it opens is recognised; any other has to log i
 }
 
 func (a *app) runServe(ctx context.Context, f serveFlags) error {
-	cfg, err := a.configure()
+	cfg, err := a.sessionConfig()
 	if err != nil {
 		return err
 	}
-	if err := recall(cfg); err != nil {
+	if err := cfg.Needs("audience", "scope", "base-url"); err != nil {
 		return err
 	}
 	acc, err := a.open(cfg, keychainLimitPerson)

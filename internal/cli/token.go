@@ -62,6 +62,9 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := acc.config.Needs("audience"); err != nil && !f.idToken {
+		return err
+	}
 	if f.idToken {
 		token, expiry, err := acc.session.IDToken(ctx, f.minLifetime, f.force)
 		if err != nil {

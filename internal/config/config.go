@@ -1,6 +1,6 @@
-// Package config makes one Config of the flags, the environment, ./.env and a profile of config.toml. The first of
-// these sources that sets a value wins. An empty value counts as not set. Config knows which source each value came
-// from.
+// Package config makes one Config of the flags, the environment, a profile of config.toml that was named, ./.env.local,
+// ./.env and the default profile. The first of these sources that sets a value wins. An empty value counts as not set.
+// Config knows which source each value came from.
 //
 // The package takes the flags and the environment from Input. It asks the process for nothing but the content of files.
 package config
@@ -26,7 +26,10 @@ type Input struct {
 	Flags   map[string]string // by name, only those that were set
 	Params  []string          // of the flag --param: name=value
 	Environ []string          // as os.Environ returns it
-	Dir     string            // the folder of the .env; "": none is read
+	Dir     string            // the folder of the .env files; "": none are read
+	// Alone is for a session that is known from its login, and resolves by itself: of the flags only the profile counts,
+	// of the environment only a client secret that no client beside it claims, and no .env.
+	Alone bool
 }
 
 // Config is the configuration of one command.
@@ -40,23 +43,25 @@ type Config struct {
 
 	secret func() (string, error) // nil: none; a func, because fmt would print an unexported string
 	values map[string]value       // by the name of the setting; those that a source set
+	faults map[string]error       // by the name of the setting; values that can't be used, for who needs them
+	unread error                  // why a .env can't be read
 	notes  []string
 }
 
 // Load reads the configuration. Its errors wrap ErrInvalid. A missing issuer or client ID is no error of Load: Complete
-// reports it.
+// reports it. Nor is a value that only some commands need, if ./.env or the environment sets it: Needs reports that.
 func Load(in Input) (*Config, error) {
-	c := &Config{values: map[string]value{}}
+	c := &Config{values: map[string]value{}, faults: map[string]error{}}
 	flags, variables := layerOfFlags(in.Flags), layerOfEnvironment(in.Environ)
-	profileName := settingNamed("profile") // comes first, for the profile is a source of the other settings
-	c.choose(profileName, flags, variables)
-	if err := c.check(profileName); err != nil {
+	if in.Alone {
+		flags, variables, in.Dir = layer{"profile": flags["profile"]}, variables.unclaimedSecret(), ""
+	}
+	// The profile comes first, because it is a source of the other settings.
+	if err := c.choose(settingNamed("profile"), flags, variables); err != nil {
 		return nil, err
 	}
-	file, err := readDotEnv(in.Dir, c)
-	if err != nil {
-		return nil, err
-	}
+	file := readDotEnv(in.Dir)
+	c.notes, c.unread = file.notes, file.unread
 	places := placesOf(in.Environ)
 	profile, err := readProfile(places, c.Profile)
 	if err != nil {
@@ -65,13 +70,24 @@ func Load(in Input) (*Config, error) {
 	if c.Params, err = paramsOf(in.Params, profile); err != nil {
 		return nil, err
 	}
-	layers := []layer{flags, variables, file, profile}
+	layers := []layer{flags, variables, file.layer, profile}
+	if c.ProfileNamed() { // what the person names beats what the folder brings
+		if foreign(file.layer, flags, variables, profile) {
+			file, c.notes, c.unread = dotEnv{}, nil, nil
+		}
+		layers = []layer{flags, variables, profile, file.layer}
+	}
 	if err := c.issuer(layers); err != nil {
 		return nil, err
 	}
 	c.RefreshAudiences, c.StateDir, c.CacheDir = c.Auth0, places.State, places.Cache
 	for i := range settings {
-		c.choose(&settings[i], layers...)
+		if settings[i].name == "profile" {
+			continue
+		}
+		if err := c.choose(&settings[i], layers...); err != nil {
+			return nil, err
+		}
 	}
 	// A discovery URL in a profile belongs to the issuer that the profile names.
 	named, _, _, _ := issuerOf(profile)
@@ -82,55 +98,115 @@ func Load(in Input) (*Config, error) {
 	if c.StateDir == "" || c.CacheDir == "" {
 		return nil, fmt.Errorf("%w: loopkey has no place for its files: set %s", ErrInvalid, private.HomeVariable())
 	}
-	if err := c.clientSecret(flags, variables, file, profile); err != nil {
+	if err := c.clientSecret(flags, variables, file.layer, profile); err != nil {
 		return nil, err
 	}
-	for i := range settings {
-		if err := c.check(&settings[i]); err != nil {
-			return nil, err
-		}
+	for name, err := range file.faults {
+		c.fault(name, err)
 	}
 	return c, nil
 }
 
-// choose sets a setting to the value of the first layer that has one, else to its default.
-func (c *Config) choose(s *setting, layers ...layer) {
-	if s.set == nil {
-		return
+// foreign reports whether a .env names another issuer or client than the layers above it. Then the rest of it, such as
+// the audience, is not for this client either.
+func foreign(file layer, above ...layer) bool {
+	issuer, client := "", ""
+	for _, l := range above {
+		named, _, _, _ := issuerOf(l)
+		issuer, client = cmp.Or(issuer, named), cmp.Or(client, l["client-id"].text)
 	}
+	named, _, _, _ := issuerOf(file)
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	return differ(named, issuer) || differ(file["client-id"].text, client)
+}
+
+// choose sets a setting to the value of the first layer that has one which can be used, else to its default.
+func (c *Config) choose(s *setting, layers ...layer) error {
+	if s.set == nil {
+		return nil
+	}
+	var fault error
 	for _, l := range layers {
-		if v, ok := l[s.name]; ok {
-			c.values[s.name] = v
-			s.set(c, v.text)
-			return
+		v, ok := l[s.name]
+		if !ok {
+			continue
 		}
+		if err := v.judge(s); err != nil && v.from == fromDotEnv {
+			c.passOver(v, err)
+			if !s.yields {
+				fault = v.refuse("%w", err)
+			}
+			continue
+		} else if err != nil && v.from == fromEnvironment && s.inDotEnv {
+			fault = v.refuse("%w", err)
+			break
+		} else if err != nil {
+			return v.refuse("%w", err)
+		}
+		c.values[s.name] = v
+		s.set(c, v.text)
+		return nil
 	}
 	if s.defaultValue != "" {
 		s.set(c, s.defaultValue)
 	}
-}
-
-// check refuses a value that is not allowed.
-func (c *Config) check(s *setting) error {
-	v, given := c.values[s.name]
-	if !given || s.check == nil {
-		return nil
-	}
-	if err := s.check(v); err != nil {
-		return v.refuse("%w", err)
+	if fault != nil {
+		c.fault(s.name, fault)
 	}
 	return nil
 }
 
+// judge returns what is wrong with a value of a setting.
+func (v value) judge(s *setting) error {
+	if s.check == nil {
+		return nil
+	}
+	return s.check(v)
+}
+
+// passOver notes that a value of a .env can't be used.
+func (c *Config) passOver(v value, err error) {
+	c.notes = append(c.notes, v.wrong("%w", err).Error()+": it is passed over.")
+}
+
+// fault remembers why a setting has no value, for commands that need it. The first reason counts.
+func (c *Config) fault(name string, err error) {
+	if _, given := c.values[name]; !given && c.faults[name] == nil {
+		c.faults[name] = err
+	}
+}
+
+// Needs returns an error if a source sets one of the settings to a value that can't be used, and no source to one that
+// can. Only a command that uses the setting asks.
+func (c *Config) Needs(names ...string) error {
+	for _, name := range names {
+		if err := c.faults[name]; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ProfileNamed reports whether a flag or the environment names the profile. What a profile that was named sets, no .env
+// changes.
+func (c *Config) ProfileNamed() bool { return c.values["profile"].from != fromNowhere }
+
 // Complete reports what is missing for the use of a session, and how to give it.
 func (c *Config) Complete() error {
+	if err := c.Needs("issuer", "client-id"); err != nil {
+		return err
+	}
 	const how = "give %s as a flag, in the environment, in ./.env or in a profile of config.toml, " +
 		"such as loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3"
+	why := ""
+	if c.unread != nil {
+		why = " (" + c.unread.Error() + ")"
+	}
 	switch {
 	case c.Issuer == "":
-		return fmt.Errorf("%w: no issuer is configured: "+how, ErrInvalid, "--domain or --issuer")
+		return fmt.Errorf("%w: no issuer is configured%s: "+how, ErrInvalid, why, "--domain or --issuer")
 	case c.ClientID == "":
-		return fmt.Errorf("%w: no client ID is configured: "+how, ErrInvalid, "--client-id")
+		return fmt.Errorf("%w: no client ID is configured%s: "+how, ErrInvalid, why, "--client-id")
 	}
 	return nil
 }
@@ -139,6 +215,9 @@ func (c *Config) Complete() error {
 // without it the provider sends no ID token.
 func (c *Config) CompleteForLogin() error {
 	if err := c.Complete(); err != nil {
+		return err
+	}
+	if err := c.Needs("audience", "scope", "base-url"); err != nil {
 		return err
 	}
 	if !slices.Contains(strings.Fields(c.Scope), "openid") {
@@ -194,8 +273,11 @@ func (c *Config) Origin(name string) string {
 	return cmp.Or(c.values[name].origin, "default")
 }
 
-// FromDotEnv reports whether the value of a setting came from ./.env, which is trusted less than the other sources.
+// FromDotEnv reports whether the value of a setting came from a .env, which is trusted less than the other sources.
 func (c *Config) FromDotEnv(name string) bool { return c.values[name].from == fromDotEnv }
+
+// CompletedByDotEnv reports whether the issuer or the client ID came from a .env.
+func (c *Config) CompletedByDotEnv() bool { return c.FromDotEnv("issuer") || c.FromDotEnv("client-id") }
 
 // Notes returns sentences that a command should show the person once.
 func (c *Config) Notes() []string { return c.notes }

@@ -10,10 +10,22 @@ import (
 	"github.com/loopkey/loopkey/internal/localurl"
 )
 
-// issuer chooses the issuer. The first layer that sets a domain or an issuer decides.
+// issuer chooses the issuer. The first layer that sets a domain or an issuer decides. One of a .env that can't be used
+// decides nothing.
 func (c *Config) issuer(layers []layer) error {
+	var fault error
+	defer func() {
+		if fault != nil {
+			c.fault("issuer", fault)
+		}
+	}()
 	for _, l := range layers {
 		issuer, auth0, v, err := issuerOf(l)
+		if err != nil && l.fromDotEnv() {
+			c.notes = append(c.notes, strings.TrimPrefix(err.Error(), ErrInvalid.Error()+": ")+": it is passed over.")
+			fault = err
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -25,9 +37,8 @@ func (c *Config) issuer(layers []layer) error {
 	return nil
 }
 
-// issuerOf returns the issuer that one layer names, or "". In the environment and in ./.env LOOPKEY_ISSUER beats
-// AUTH0_DOMAIN, which may be there for another program. Two flags, or two keys of one profile, must name the same
-// issuer.
+// issuerOf returns the issuer that one layer names, or "". In the environment LOOPKEY_ISSUER beats AUTH0_DOMAIN, which
+// may be there for another program. Two flags, or two keys of one profile, must name the same issuer.
 func issuerOf(l layer) (issuer string, auth0 bool, v value, err error) {
 	domain, hasDomain := l["domain"]
 	named, hasIssuer := l["issuer"]
@@ -37,7 +48,7 @@ func issuerOf(l layer) (issuer string, auth0 bool, v value, err error) {
 		}
 		issuer, auth0, v = named.text, auth0Host(named.text), named
 	}
-	if !hasDomain || hasIssuer && (named.from == fromEnvironment || named.from == fromDotEnv) {
+	if !hasDomain || hasIssuer && named.from == fromEnvironment {
 		return issuer, auth0, v, nil
 	}
 	ofDomain, err := IssuerOfDomain(domain.text)

@@ -46,30 +46,28 @@ func (p places) resolve(path string) (string, error) {
 	return filepath.Join(dir, path), err
 }
 
-// readLimited returns the content of a file, and refuses one of more than limit bytes. Its errors lack the path.
-func readLimited(path string, limit int64) ([]byte, error) {
-	content, _, err := readWithInfo(path, limit)
-	return content, err
-}
-
-func readWithInfo(path string, limit int64) ([]byte, fs.FileInfo, error) {
-	f, err := os.Open(path)
+// readLimited returns the content of a regular file, and refuses one of more than limit bytes. Its errors lack the
+// path.
+func readLimited(path string, limit int64) ([]byte, fs.FileInfo, error) {
+	f, info, err := private.OpenRegular(path)
 	if err != nil {
 		return nil, nil, plain(err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
+	content, err := readAll(f, limit)
+	return content, info, err
+}
+
+// readAll returns what can be read from r, and refuses more than limit bytes.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, nil, plain(err)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, nil, plain(err)
+		return nil, plain(err)
 	}
 	if int64(len(content)) > limit {
-		return nil, nil, fmt.Errorf("it is larger than %d KiB", limit>>10)
+		return nil, fmt.Errorf("it is larger than %d KiB", limit>>10)
 	}
-	return content, info, nil
+	return content, nil
 }
 
 // plain returns an error of a file without the file's path.

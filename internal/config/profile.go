@@ -33,12 +33,18 @@ func Profiles(in Input) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return !private.IsSessionName(name) }), nil
 }
 
+// mostConfigFile is how many bytes a config.toml may have.
+const mostConfigFile = 64 << 10
+
+// errUTF16 says that PowerShell wrote a file.
+var errUTF16 = errors.New("it is UTF-16: save it as UTF-8")
+
 // readConfigFile returns the content and the mode of config.toml. Only one that LOOPKEY_CONFIG names must be there.
 func readConfigFile(p places) ([]byte, fs.FileMode, error) {
-	if p.file == "" {
+	if p.file == "" || p.file == os.DevNull {
 		return nil, 0, nil
 	}
-	content, info, err := readWithInfo(p.file, mostFile)
+	content, info, err := readLimited(p.file, mostConfigFile)
 	if errors.Is(err, os.ErrNotExist) && !p.named {
 		return nil, 0, nil
 	}
@@ -52,10 +58,10 @@ func readConfigFile(p places) ([]byte, fs.FileMode, error) {
 }
 
 // trusted refuses a config.toml that another user owns or can write, for it says where sessions are kept and which
-// provider gets the client secret. Root may use every user's, and a device such as /dev/null has no owner to mistrust.
+// provider gets the client secret. Root may use every user's.
 func trusted(path string, info fs.FileInfo) error {
 	switch {
-	case runtime.GOOS == "windows" || info.Mode()&fs.ModeDevice != 0:
+	case runtime.GOOS == "windows":
 		return nil
 	case private.Foreign(info) && os.Geteuid() != 0:
 		return fmt.Errorf("%w: %s belongs to another user: "+

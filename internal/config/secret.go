@@ -3,10 +3,13 @@ package config
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 const (
@@ -18,7 +21,7 @@ const (
 // client that it was set for:
 //
 //   - one in a profile, to the issuer and as the client that the profile names;
-//   - one in ./.env, to the issuer and as the client that ./.env names;
+//   - one in a .env, to the issuer and as the client that the .env files name;
 //   - one in the environment, to none that ./.env alone names, for ./.env may be a stranger's.
 //
 // A flag beats them all.
@@ -35,11 +38,12 @@ func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 		return nil
 	}
 	if v, ok := variables["client-secret"]; ok {
-		if strangeIssuer || strangeClient {
-			return v.refuse("is not sent to an issuer or as a client that ./.env names: " +
-				"set the issuer and the client ID in the environment too")
-		}
 		c.useSecret(v, false)
+		if strangeIssuer || strangeClient {
+			err := v.refuse("is not sent to an issuer or as a client that ./.env names: " +
+				"set the issuer and the client ID in the environment too")
+			c.secret = func() (string, error) { return "", err }
+		}
 		return nil
 	}
 	if v, ok := file["client-secret"]; ok &&
@@ -70,7 +74,8 @@ func (c *Config) useSecret(v value, isPath bool) {
 		c.secret = sync.OnceValues(func() (string, error) { // once: a pipe gives its content once
 			secret, err := readSecret(v.text)
 			if err != nil {
-				return "", v.refuse("names a file that gives no client secret: %w", err)
+				return "", fmt.Errorf("%w: %s: no client secret can be read from %s: %w",
+					ErrInvalid, v.place(), words.Printable(v.text), err)
 			}
 			return secret, nil
 		})
@@ -97,7 +102,7 @@ func readSecret(path string) (string, error) {
 	var content []byte
 	switch {
 	case info.Mode().IsRegular():
-		content, err = readLimited(path, mostSecret)
+		content, _, err = readLimited(path, mostSecret)
 	case info.Mode()&os.ModeNamedPipe != 0:
 		content, err = readPipe(path)
 	default:
@@ -113,6 +118,15 @@ func readSecret(path string) (string, error) {
 	return secret, nil
 }
 
+func readPipeNow(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, plain(err)
+	}
+	defer f.Close()
+	return readAll(f, mostSecret)
+}
+
 func readPipe(path string) ([]byte, error) {
 	type result struct {
 		content []byte
@@ -120,7 +134,7 @@ func readPipe(path string) ([]byte, error) {
 	}
 	read := make(chan result, 1)
 	go func() { // ends with the program where nobody opens the pipe for writing
-		content, err := readLimited(path, mostSecret)
+		content, err := readPipeNow(path)
 		read <- result{content, err}
 	}()
 	limit := time.NewTimer(pipeLimit)

@@ -19,6 +19,8 @@ type setting struct {
 	gives     string   // the setting whose value this one is another way to give; "": none
 	variables []string // of the environment; the first one that is set decides
 	inDotEnv  bool     // the variables are also read from ./.env, which may be a stranger's
+	sample    string   // a further variable there, where one of Auth0's other samples names the issuer; "": none
+	yields    bool     // a value in ./.env that can't be used is another program's: it counts for none
 	key       string   // in a profile; "": none
 	flag      Flag     // none where its Value is ""
 
@@ -51,14 +53,15 @@ var settings = []setting{
 		flag: Flag{Value: "URL", Usage: "issuer of any OpenID provider"},
 	},
 	{
-		name: "client-id", variables: []string{"LOOPKEY_CLIENT_ID", "AUTH0_CLIENT_ID"}, inDotEnv: true, key: "client_id",
+		name: "client-id", variables: []string{"LOOPKEY_CLIENT_ID", "AUTH0_CLIENT_ID"}, inDotEnv: true,
+		sample: "CLIENT_ID", key: "client_id",
 		flag:  Flag{Value: "ID", Usage: "client ID of the application registered there"},
 		set:   func(c *Config, text string) { c.ClientID = text },
 		check: checkClientID,
 	},
 	{
 		name: "client-secret", variables: []string{"LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET"}, inDotEnv: true,
-		key: "client_secret", isSecret: true,
+		sample: "CLIENT_SECRET", key: "client_secret", isSecret: true,
 	},
 	{
 		name: "client-secret-file", gives: "client-secret", key: "client_secret_file", resolve: places.resolve,
@@ -77,7 +80,8 @@ var settings = []setting{
 		defaultValue: provider.DefaultScope, check: checkScope,
 	},
 	{
-		name: "base-url", variables: []string{"APP_BASE_URL"}, inDotEnv: true, key: "base_url",
+		name: "base-url", variables: []string{"APP_BASE_URL"}, inDotEnv: true, sample: "BASE_URL", yields: true,
+		key:          "base_url",
 		flag:         Flag{Value: "URL", Usage: "where the local server is (default " + localurl.Default + ")"},
 		set:          func(c *Config, text string) { c.BaseURL = text },
 		defaultValue: localurl.Default, check: checkBaseURL,

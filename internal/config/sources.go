@@ -29,17 +29,27 @@ type value struct {
 	secret bool
 }
 
-// refuse returns an error about a value: its source and what is wrong. The error shows the value only where it came
-// from a flag or the environment, and neither is a secret nor, for an @ in it, may hold a password.
+// refuse returns an error about a value: its source and what is wrong.
 func (v value) refuse(format string, args ...any) error {
-	place, it := v.origin, "it"
+	return fmt.Errorf("%w: %w", ErrInvalid, v.wrong(format, args...))
+}
+
+// place returns where the value was set, for a person to read.
+func (v value) place() string {
 	if v.from == fromProfile {
-		place += ": " + v.key
+		return v.origin + ": " + v.key
 	}
+	return v.origin
+}
+
+// wrong returns what is wrong with a value, after its source. It shows the value only where it came from a flag or the
+// environment, and neither is a secret nor, for an @ in it, may hold a password.
+func (v value) wrong(format string, args ...any) error {
+	it := "it"
 	if (v.from == fromFlag || v.from == fromEnvironment) && !v.secret && !strings.Contains(v.text, "@") {
 		it = strconv.Quote(words.Printable(v.text))
 	}
-	return fmt.Errorf("%w: %s: %s %w", ErrInvalid, place, it, fmt.Errorf(format, args...))
+	return fmt.Errorf("%s: %s %w", v.place(), it, fmt.Errorf(format, args...))
 }
 
 // A layer holds the values of one source, by the name of the setting.
@@ -50,6 +60,26 @@ func (l layer) set(name string, v value) {
 	if v.text != "" && l[name].text == "" {
 		l[name] = v
 	}
+}
+
+// namesIssuer reports whether the layer names an issuer, in one way or the other.
+func (l layer) namesIssuer() bool { return l["issuer"].text != "" || l["domain"].text != "" }
+
+// fromDotEnv reports whether the layer is that of the .env files.
+func (l layer) fromDotEnv() bool {
+	for _, v := range l {
+		return v.from == fromDotEnv
+	}
+	return false
+}
+
+// unclaimedSecret returns the client secret of a layer that names no client: it may be that of any client.
+func (l layer) unclaimedSecret() layer {
+	secret, ok := l["client-secret"]
+	if _, claimed := l["client-id"]; !ok || claimed || l.namesIssuer() {
+		return layer{}
+	}
+	return layer{"client-secret": secret}
 }
 
 // layerOfFlags returns the values that flags set.

@@ -4,6 +4,7 @@ package private
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -62,6 +63,33 @@ func Read(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s %s", path, why)
 	}
 	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// ErrNotRegular says that a path leads to a folder, a pipe or a device.
+var ErrNotRegular = errors.New("it is no regular file")
+
+// OpenRegular opens a regular file for reading, also through a link, whoever has written it. It never waits for the
+// other end of a pipe: whatever is no regular file is ErrNotRegular.
+func OpenRegular(path string) (*os.File, fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() { // opening a device may do something by itself
+		return nil, nil, ErrNotRegular
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|noWait, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = ErrNotRegular
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
 }
 
 // Replace writes a file that is this user's alone, whole or not at all. A link in its place is replaced, not followed.

@@ -10,7 +10,10 @@ import (
 )
 
 // NoLink is for os.OpenFile: a link is refused, and a pipe is opened at once.
-const NoLink = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+const NoLink = syscall.O_NOFOLLOW | noWait
+
+// noWait is for os.OpenFile: a pipe is opened at once, even if nobody writes to it.
+const noWait = syscall.O_NONBLOCK
 
 func exposed(info fs.FileInfo, bits fs.FileMode) string {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
