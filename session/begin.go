@@ -112,7 +112,7 @@ func (s *Session) replace(
 // remember notes the client of the session. The lock is held: a logout that is under way will still remove the note of
 // the session before. A note that can't be made only means that the next command has to be told the issuer.
 func (s *Session) remember() (forget func()) {
-	if s.cfg.Known == (known.Client{}) {
+	if s.cfg.Known.Issuer == "" {
 		return func() {}
 	}
 	forget, err := known.Remember(s.cfg.StateDir, s.cfg.Known)

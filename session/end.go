@@ -75,7 +75,7 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	}
 	s.forgetAttempt()
 	s.lock.touch()
-	ended.NoteError = known.Forget(s.cfg.StateDir, s.name)
+	ended.NoteError = known.Forget(s.cfg.StateDir, s.name, s.cfg.Known.Keystore)
 	return ended, nil
 }
 

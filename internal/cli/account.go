@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
@@ -25,7 +26,8 @@ type account struct {
 	session  *session.Session
 	store    keystore.Store
 
-	withoutOffline bool // the login leaves out offline_access, which the provider does not know
+	elsewhere      string // the keystore of the last login, where the command was told another one
+	withoutOffline bool   // the login leaves out offline_access, which the provider does not know
 }
 
 // configure reads the configuration.
@@ -59,8 +61,13 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	if err := cfg.Complete(); err != nil {
 		return nil, err
 	}
+	elsewhere := ""
 	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
 		cfg.RememberDiscovery(k)
+		cfg.KeepKeystore(k)
+		if !slices.Contains(k.Keystores(), cfg.Keystore) {
+			elsewhere = k.Keystore
+		}
 	}
 	secret, err := cfg.ClientSecret()
 	if err != nil {
@@ -73,7 +80,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 		return nil, err
 	}
 	a.opened = &account{
-		config: cfg, provider: p, store: store,
+		config: cfg, provider: p, store: store, elsewhere: elsewhere,
 		session: session.New(session.Config{
 			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, Known: cfg.Client,
 			MayAskAudiences: cfg.RefreshAudiences,

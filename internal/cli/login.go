@@ -115,7 +115,11 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	if f.timeout <= 0 {
 		return fmt.Errorf("%w: --timeout is %s: it must be positive", errUsage, f.timeout)
 	}
-	cfg, err := a.sessionConfig()
+	cfg, err := a.configure()
+	if err != nil {
+		return err
+	}
+	cfg, err = a.recall(cfg)
 	if err != nil && !errors.Is(err, session.ErrNotLoggedIn) { // then the configuration has to be complete
 		return err
 	}
@@ -141,6 +145,9 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	tokens, through, err := a.authenticate(ctx, acc, f)
 	if err != nil {
 		release()
+		return err
+	}
+	if err := a.endEarlier(ctx, acc); err != nil {
 		return err
 	}
 	if tokens == nil { // another process has them

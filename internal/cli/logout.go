@@ -123,11 +123,39 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	return &partlyError{err}
 }
 
-// logoutOf logs out of the client that a configuration names.
+// logoutOf logs out of the client that a configuration names, in its keystore and in all others where a login of the
+// client was noted.
 func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) error {
+	places := []string{cfg.Keystore}
+	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
+		for _, place := range k.Keystores() {
+			if place != "" && !slices.Contains(places, place) {
+				places = append(places, place)
+			}
+		}
+	}
+	found := false
+	var failed []error
+	for _, place := range places {
+		wasLoggedIn, err := a.logoutIn(ctx, inKeystore(cfg, place), f, found)
+		found = found || wasLoggedIn
+		failed = append(failed, err)
+	}
+	err := errors.Join(failed...)
+	if err == nil && !found {
+		a.say("Nobody was logged in under profile %q at %s.", cfg.Profile, cfg.Issuer)
+	}
+	return err
+}
+
+// logoutIn logs out of the client's session in the keystore of the configuration. left says that the browser has been
+// at the provider's logout already.
+func (a *app) logoutIn(
+	ctx context.Context, cfg *config.Config, f logoutFlags, left bool,
+) (wasLoggedIn bool, err error) {
 	acc, err := a.open(cfg, keychainLimitPerson)
 	if err != nil {
-		return err
+		return false, err
 	}
 	state := rand.Text()
 	ended, err := acc.session.End(ctx, session.EndOptions{
@@ -137,11 +165,10 @@ func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) e
 		if ended.Revoked {
 			a.say("The refresh token is revoked at the provider, but the session could not be deleted here.")
 		}
-		return err
+		return ended.WasLoggedIn, err
 	}
 	if !ended.WasLoggedIn {
-		a.say("Nobody was logged in under profile %q at %s.", cfg.Profile, cfg.Issuer)
-		return nil
+		return false, nil
 	}
 	var report logoutReport
 	switch {
@@ -151,7 +178,9 @@ func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) e
 		report.did("the refresh token, if there was one, stays valid at the provider (--local)")
 	default:
 		report.revocation(ended)
-		a.endProviderSession(ctx, acc, ended, state, f, &report)
+		if !left {
+			a.endProviderSession(ctx, acc, ended, state, f, &report)
+		}
 	}
 	report.did("deleted here")
 	if ended.NoteError != nil {
@@ -159,7 +188,7 @@ func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) e
 	}
 	a.say("Logged out of %s: %s.", cfg.Issuer, strings.Join(report.parts, ", "))
 	if report.failed {
-		return errPartly
+		return true, errPartly
 	}
-	return nil
+	return true, nil
 }

@@ -99,6 +99,9 @@ func (a *app) judge(err error) (code int, next string) {
 	at := a.opened.situation()
 	for _, o := range outcomes() {
 		if errors.Is(err, o.is) {
+			if o.is == session.ErrNotLoggedIn && a.opened != nil && a.opened.elsewhere != "" { //nolint:errorlint // the row
+				return o.code, "the session is in the keystore " + words.Printable(a.opened.elsewhere) + ": leave --keystore out"
+			}
 			return o.code, cmp.Or(at.advice(err), at.sentence(o.is))
 		}
 	}

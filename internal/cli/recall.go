@@ -17,7 +17,17 @@ func (a *app) sessionConfig() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.recall(cfg)
+	if cfg, err = a.recall(cfg); err == nil {
+		follow(cfg)
+	}
+	return cfg, err
+}
+
+// follow makes the keystore where the session is the configured one.
+func follow(cfg *config.Config) {
+	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
+		cfg.FollowKeystore(k)
+	}
 }
 
 // recall completes a configuration with what is known from logins. A configuration that lacks the issuer or the client
@@ -85,6 +95,7 @@ func sessionsOf(stateDir, profile string) ([]known.Client, error) {
 // rest of the command's configuration counts only for its own client.
 func (a *app) configOf(k known.Client, own *config.Config) (*config.Config, error) {
 	if own.Name() == k.Name() {
+		follow(own)
 		return own, nil
 	}
 	cfg, err := config.Load(config.Input{Flags: map[string]string{"profile": k.Profile}, Environ: a.env, Alone: true})

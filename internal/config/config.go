@@ -263,6 +263,25 @@ func (c *Config) RememberDiscovery(earlier known.Client) {
 	}
 }
 
+// KeepKeystore takes the keystore of the last login of the same client, where no source names one.
+func (c *Config) KeepKeystore(earlier known.Client) {
+	if c.values["keystore"].from == fromNowhere && earlier.Keystore != "" {
+		c.Keystore = earlier.Keystore
+		c.values["keystore"] = value{text: c.Keystore, from: fromLastLogin, origin: "the last login"}
+	}
+}
+
+// FollowKeystore takes a keystore in which the session of an earlier login may be. A flag decides all the same. So does
+// another source, if it names one of those keystores; else it names where a new login would go, and not the session.
+func (c *Config) FollowKeystore(earlier known.Client) {
+	from := c.values["keystore"].from
+	if from == fromFlag || from != fromNowhere && slices.Contains(earlier.Keystores(), c.Keystore) {
+		return
+	}
+	delete(c.values, "keystore")
+	c.KeepKeystore(earlier)
+}
+
 // Origin returns the source of a setting's value, for a person to read: "flag --domain", "AUTH0_DOMAIN in the
 // environment", "AUTH0_DOMAIN in ./.env", "profile work in PATH", "the last login" or "default". The setting is named
 // as its flag is. A domain and an issuer are one setting.

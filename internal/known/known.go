@@ -27,7 +27,12 @@ type Client struct {
 	AudienceParameter string `json:"audience_parameter,omitempty"` // audience or resource; "": as Auth0 says
 	Keystore          string `json:"keystore,omitempty"`           // keychain, file, or socket:PATH
 	BaseURL           string `json:"base_url,omitempty"`           // of the local server
+	// Also lists the other keystores in which an earlier login of the client may still be. Remember and Forget keep it.
+	Also []string `json:"also,omitempty"`
 }
+
+// Keystores returns the keystores in which a session of the client may be: that of the last login comes first.
+func (c Client) Keystores() []string { return append([]string{c.Keystore}, c.Also...) }
 
 // Name returns the keystore's name of the client's session. Two profiles, issuers or client IDs never share one.
 func (c Client) Name() string {
@@ -41,39 +46,64 @@ const (
 )
 
 // Remember notes a client in stateDir. It is called before the client's session is stored, so that the keystore holds
-// no session that All does not list. The undo is for a session that could not be stored: it removes a new note, and
-// leaves one that was there before.
+// no session that All does not list. If the last login went to another keystore, the note goes on listing that one. The
+// undo is for a session that could not be stored: it brings back the note that was there before, or none.
 func Remember(stateDir string, c Client) (undo func(), err error) {
+	if err := private.Dir(stateDir); err != nil {
+		return nil, fmt.Errorf("noting the session: %w", err)
+	}
+	undo = func() { _ = os.Remove(notePath(stateDir, c.Name())) }
+	if before, ok := Recall(stateDir, c.Name()); ok {
+		c.Also = without(before.Keystores(), c.Keystore)
+		undo = func() { _ = write(stateDir, before) }
+	}
+	if err := write(stateDir, c); err != nil {
+		return nil, fmt.Errorf("noting the session: %w", err)
+	}
+	return undo, nil
+}
+
+func notePath(stateDir, name string) string { return filepath.Join(stateDir, name+suffix) }
+
+func write(stateDir string, c Client) error {
 	data, err := json.Marshal(c)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := private.Dir(stateDir); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(stateDir, c.Name()+suffix)
-	_, before := os.Lstat(path)
-	if err := private.Replace(path, append(data, '\n')); err != nil {
-		return nil, err
-	}
-	return func() {
-		if errors.Is(before, os.ErrNotExist) {
-			_ = os.Remove(path)
+	return private.Replace(notePath(stateDir, c.Name()), append(data, '\n'))
+}
+
+// without returns the keystores but one, each once.
+func without(keystores []string, one string) []string {
+	var rest []string
+	for _, k := range keystores {
+		if k != one && !slices.Contains(rest, k) {
+			rest = append(rest, k)
 		}
-	}, nil
+	}
+	return rest
 }
 
 // Recall returns the client that was noted in stateDir under the name of its session, if there is a note.
 func Recall(stateDir, name string) (c Client, ok bool) {
-	data, err := private.Read(filepath.Join(stateDir, name+suffix), noteLimit)
+	data, err := private.Read(notePath(stateDir, name), noteLimit)
 	ok = err == nil && json.Unmarshal(data, &c) == nil && c.Name() == name
 	return c, ok
 }
 
-// Forget removes the note of the client whose session has the name. A note that is not there is no error.
-func Forget(stateDir, name string) error {
-	if err := os.Remove(filepath.Join(stateDir, name+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing the record of this login: %w", err)
+// Forget takes a keystore out of the note of the client whose session has the name: no session of that name is there. A
+// note that lists no other keystore is removed. A note that is not there is no error.
+func Forget(stateDir, name, keystore string) error {
+	c, ok := Recall(stateDir, name)
+	if rest := without(c.Keystores(), keystore); ok && len(rest) > 0 {
+		c.Keystore, c.Also = rest[0], rest[1:]
+		if err := write(stateDir, c); err != nil {
+			return fmt.Errorf("forgetting the session: %w", err)
+		}
+		return nil
+	}
+	if err := os.Remove(notePath(stateDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forgetting the session: %w", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package known_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/known"
@@ -35,7 +36,7 @@ func TestRemember(t *testing.T) {
 	}
 	undo()
 	count(1)
-	if err := known.Forget(dir, k.Name()); err != nil {
+	if err := known.Forget(dir, k.Name(), k.Keystore); err != nil {
 		t.Fatal(err)
 	}
 	count(0)
@@ -43,4 +44,53 @@ func TestRemember(t *testing.T) {
 	if err != nil || len(entries) != 0 {
 		t.Errorf("%v is left, %v", entries, err)
 	}
+}
+
+// A note lists every keystore in which a login may still be, until that one was found empty.
+func TestKeystores(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	k := known.Client{Profile: "work", Issuer: "https://issuer.example.com", ClientID: "c"}
+	check := func(want ...string) {
+		t.Helper()
+		got, ok := known.Recall(dir, k.Name())
+		if ok != (len(want) > 0) || ok && !slices.Equal(got.Keystores(), want) {
+			t.Errorf("%v, want %v", got.Keystores(), want)
+		}
+	}
+	remember := func(keystore string) (undo func()) {
+		t.Helper()
+		k.Keystore = keystore
+		undo, err := known.Remember(dir, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return undo
+	}
+	forget := func(keystore string) {
+		t.Helper()
+		if err := known.Forget(dir, k.Name(), keystore); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remember("keychain")
+	undo := remember("file")
+	check("file", "keychain")
+	undo()
+	check("keychain")
+	remember("file")
+	remember("file")
+	check("file", "keychain")
+	remember("socket:/s")
+	remember("keychain")
+	check("keychain", "socket:/s", "file")
+	forget("elsewhere")
+	check("keychain", "socket:/s", "file")
+	forget("keychain")
+	check("socket:/s", "file")
+	forget("file")
+	check("socket:/s")
+	forget("socket:/s")
+	check()
+	forget("file")
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -248,6 +249,13 @@ func (h *House) Must(args ...string) string {
 		h.t.Fatalf("loopkey %v exits %d: %s", args, r.Code, r.Stderr)
 	}
 	return r.Stdout
+}
+
+// With returns the same house for processes with further variables in their environment.
+func (h *House) With(env ...string) *House {
+	other := *h
+	other.Env = append(slices.Clone(h.Env), env...)
+	return &other
 }
 
 // Expire leaves the session with an expired access token. The house must have a tenant.
