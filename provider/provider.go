@@ -134,9 +134,9 @@ func New(cfg Config) (*Provider, error) {
 		p.http = &own
 	}
 	p.http.CheckRedirect = followNone
-	if secret := cfg.ClientSecret.Reveal(); secret != "" {
-		p.redact(secret)
-		p.redact(url.QueryEscape(cfg.ClientID) + ":" + url.QueryEscape(secret)) // as in an Authorization header
+	if secret := cfg.ClientSecret.Reveal(); len(secret) >= leastRedacted {
+		p.redactAlways(secret)
+		p.redactAlways(url.QueryEscape(cfg.ClientID) + ":" + url.QueryEscape(secret)) // as in an Authorization header
 	}
 	return p, nil
 }

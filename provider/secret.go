@@ -54,21 +54,25 @@ func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`
 // text.
 type redactions struct {
 	mu     sync.Mutex
+	always []string // the client secret, which is sent for as long as the process lives
 	values []string
 }
 
-// mostRedactions is more than one command sends and receives. A server forgets the oldest.
+// mostRedactions is more than one command sends and receives. A server forgets the oldest of values.
 const mostRedactions = 64
+
+// leastRedacted is the length from which a secret is looked for: every text may hold a shorter one by chance.
+const leastRedacted = 4
 
 // redact makes printable leave the secret out of the provider's texts.
 func (p *Provider) redact(secret string) {
-	if len(secret) < 4 { // every text may hold it by chance
+	if len(secret) < leastRedacted {
 		return
 	}
 	r := &p.redactions
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slices.Contains(r.values, secret) {
+	if slices.Contains(r.values, secret) || slices.Contains(r.always, secret) {
 		return
 	}
 	if len(r.values) >= mostRedactions {
@@ -77,11 +81,19 @@ func (p *Provider) redact(secret string) {
 	r.values = append(r.values, secret)
 }
 
+// redactAlways is redact for a secret that is never forgotten.
+func (p *Provider) redactAlways(secret string) {
+	r := &p.redactions
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.always = append(r.always, secret)
+}
+
 // printable returns a text of the provider with placeholders for secrets, made fit for a terminal.
 func (p *Provider) printable(s string) string {
 	p.redactions.mu.Lock()
 	defer p.redactions.mu.Unlock()
-	for _, secret := range p.redactions.values {
+	for _, secret := range slices.Concat(p.redactions.always, p.redactions.values) {
 		encoded := base64.StdEncoding.EncodeToString([]byte(secret))
 		for _, form := range []string{secret, url.QueryEscape(secret), encoded} {
 			s = strings.ReplaceAll(s, form, redacted)
