@@ -9,15 +9,34 @@ import (
 // configFlags adds the flags of the configuration, which every command takes.
 func (a *app) configFlags(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	for _, f := range config.Flags() {
+	for _, f := range config.Flags(false) {
 		flags.VarP(&configFlag{Flag: f, given: a.flags}, f.Name, f.Short, f.Usage)
 	}
 }
 
-// paramFlag adds --param, for the commands that make authorization requests.
+// paramFlag adds the flags of the configuration that only commands take which make authorization requests.
 func (a *app) paramFlag(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&a.params, "param", nil,
-		"a further authorization parameter, `NAME=VALUE`, such as access_type=offline; may be repeated")
+	for _, f := range config.Flags(true) {
+		flags.VarP(&repeatedFlag{Flag: f, given: &a.params}, f.Name, f.Short, f.Usage)
+	}
+}
+
+// A repeatedFlag notes each of its values.
+type repeatedFlag struct {
+	config.Flag
+	given *[]string
+}
+
+// String returns no default.
+func (f *repeatedFlag) String() string { return "" }
+
+// Type returns what stands for the value in the help.
+func (f *repeatedFlag) Type() string { return f.Value }
+
+// Set notes a value.
+func (f *repeatedFlag) Set(value string) error {
+	*f.given = append(*f.given, value)
+	return nil
 }
 
 // A configFlag notes its value only when it is given: the sources below the command line

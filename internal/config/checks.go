@@ -26,8 +26,12 @@ func checkDiscoveryURL(v value) error {
 	return nil
 }
 
-// checkClientID allows printable ASCII (RFC 6749, appendix A.1).
+// checkClientID allows printable ASCII (RFC 6749, appendix A.1), and no space: no provider gives one with a space, but
+// what is copied from a page may have some.
 func checkClientID(v value) error {
+	if alone := strings.Join(strings.Fields(v.text), ""); alone != v.text && alone != "" {
+		return v.corrected(&correctableError{"has a space in it, and a client ID has none", alone})
+	}
 	return checkCharacters(v.text, "client ID", func(r rune) bool { return r < 0x7f })
 }
 
@@ -44,6 +48,10 @@ func checkScope(v value) error {
 	}
 	if strings.TrimSpace(v.text) == "" {
 		return errors.New("holds no scope")
+	}
+	if strings.Contains(v.text, ",") {
+		meant := strings.Join(strings.FieldsFunc(v.text, func(r rune) bool { return r == ',' || r == ' ' }), " ")
+		return v.corrected(&correctableError{"has commas between its scopes, where spaces belong", strconv.Quote(meant)})
 	}
 	return nil
 }

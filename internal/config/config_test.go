@@ -391,6 +391,32 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// What was meant is told, where the value may be.
+func TestCorrectedValues(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ flag, text, say string }{
+		"spaces around a client ID": {"client-id", " s6Bhd ", "has a space in it, and a client ID has none: it is s6Bhd"},
+		"a space in a client ID":    {"client-id", "s6B\u00a0hd", ": it is s6Bhd"},
+		"a line end at a client ID": {"client-id", "s6Bhd\n", ": it is s6Bhd"},
+		"commas in scopes": {
+			"scope", "openid, profile,email", `has commas between its scopes, where spaces belong: it is "openid profile email"`,
+		},
+		"a path in a domain": {"domain", "https://acme.auth0.com/login", "a domain has none: it is acme.auth0.com"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Load(world{flags: map[string]string{test.flag: test.text}}.input(t))
+			if !errors.Is(err, ErrInvalid) || !strings.HasSuffix(err.Error(), test.say) {
+				t.Errorf("%v", err)
+			}
+			toml := fmt.Sprintf("[profile.default]\n%s = %q\n", strings.ReplaceAll(test.flag, "-", "_"), test.text)
+			if _, err := Load(world{toml: toml}.input(t)); !errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "it is s6") {
+				t.Errorf("in a profile: %v", err)
+			}
+		})
+	}
+}
+
 func TestProfile(t *testing.T) {
 	t.Parallel()
 	w := world{
@@ -418,6 +444,9 @@ func TestProfile(t *testing.T) {
 	}
 	if names, err := Profiles(in); err != nil || !slices.Equal(names, []string{"default", "work"}) {
 		t.Errorf("Profiles: %q, %v", names, err)
+	}
+	if values := Values(in, "client-id"); !slices.Equal(values, []string{"other", "s6Bh"}) {
+		t.Errorf("Values: %q", values)
 	}
 	if names, err := Profiles(world{}.input(t)); err != nil || len(names) != 0 {
 		t.Errorf("Profiles of nothing: %q, %v", names, err)
@@ -600,8 +629,12 @@ func TestClientSecretFile(t *testing.T) {
 	}
 	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing"), os.DevNull} {
 		c := load(t, world{flags: map[string]string{"client-secret-file": path}})
-		if got, err := c.ClientSecret(); !errors.Is(err, ErrInvalid) {
+		if got, err := c.ClientSecret(); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), " "+path+": ") {
 			t.Errorf("%s: %q, %v", path, got, err)
+		}
+		c = load(t, world{toml: fmt.Sprintf("[profile.default]\nclient_secret_file = %q\n", path)})
+		if got, err := c.ClientSecret(); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), " "+path+": ") {
+			t.Errorf("%s in a profile: %q, %v", path, got, err)
 		}
 	}
 }

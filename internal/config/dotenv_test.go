@@ -281,7 +281,7 @@ func TestDotEnvLocal(t *testing.T) {
 // What a named profile sets no .env changes; what the person names beats what the folder brings.
 func TestNamedProfileBeatsDotEnv(t *testing.T) {
 	t.Parallel()
-	const toml = "[profile.default]\nclient_id = 'of default'\n" +
+	const toml = "[profile.default]\nclient_id = 'of-default'\n" +
 		"[profile.work]\ndomain = 'work.auth0.com'\nclient_id = 'work'\n" +
 		"audience = 'https://work'\nclient_secret = 'of work'\n"
 	const dotEnv = "AUTH0_DOMAIN=folder.auth0.com\nAUTH0_CLIENT_ID=folder\nAUTH0_AUDIENCE=https://folder\n" +
@@ -306,7 +306,7 @@ func TestNamedProfileBeatsDotEnv(t *testing.T) {
 		}
 	}
 	byName := world{flags: map[string]string{"profile": "default"}, toml: toml, dotEnv: dotEnv}
-	if c := load(t, byName); c.ClientID != "of default" {
+	if c := load(t, byName); c.ClientID != "of-default" {
 		t.Errorf("default, by name: %+v", c.Client)
 	}
 	fill := world{flags: map[string]string{"profile": "work"}, toml: toml,

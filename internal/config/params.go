@@ -13,7 +13,7 @@ import (
 )
 
 // paramsKey is the table of a profile that holds authorization parameters: [profile.NAME.params]. A layer holds each of
-// them under paramsPrefix and its name. ./.env never has any: a stranger's could choose who logs in, and how.
+// them under paramsPrefix and its name. A .env never has any: a stranger's could choose who logs in, and how.
 const (
 	paramsKey    = "params"
 	paramsPrefix = paramsKey + "."
@@ -69,10 +69,21 @@ func paramsOf(flags []string, profile layer) (url.Values, error) {
 	return params, nil
 }
 
-// paramFlags are the parameters that a login sets itself, by the flag that a person has for it.
-var paramFlags = map[string]string{
-	"client_id": "--client-id", "redirect_uri": "--base-url", "scope": "--scope", "audience": "--audience",
-	"resource": "--audience", "client_secret": "--client-secret-file",
+// flagOfParam returns the flag that a person has for a parameter that a login sets itself, or "".
+func flagOfParam(name string) string {
+	switch strings.ToLower(name) {
+	case "client_id":
+		return "--client-id"
+	case "redirect_uri":
+		return "--base-url"
+	case "scope":
+		return "--scope"
+	case "audience", "resource":
+		return "--audience"
+	case "client_secret":
+		return "--client-secret-file"
+	}
+	return ""
 }
 
 func checkParam(name, text string) error {
@@ -80,7 +91,7 @@ func checkParam(name, text string) error {
 	case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return errors.New("has no name of a parameter before its =")
 	case provider.IsOwnParameter(name):
-		if flag := paramFlags[strings.ToLower(name)]; flag != "" {
+		if flag := flagOfParam(name); flag != "" {
 			return fmt.Errorf("sets %s, which a login sets itself: use %s", name, flag)
 		}
 		return fmt.Errorf("sets %s, which a login sets itself: leave it out", name)

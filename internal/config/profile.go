@@ -20,6 +20,30 @@ import (
 
 // Profiles returns the names of the profiles in config.toml, sorted. It leaves out those that no profile can have.
 func Profiles(in Input) ([]string, error) {
+	profiles, err := readProfiles(in)
+	names := slices.Sorted(maps.Keys(profiles))
+	return slices.DeleteFunc(names, func(name string) bool { return !private.IsSessionName(name) }), err
+}
+
+// Values returns what the profiles in config.toml set a setting to, sorted, each value once. A file that can't be read
+// has none.
+func Values(in Input, name string) []string {
+	profiles, _ := readProfiles(in)
+	var values []string
+	for _, table := range profiles {
+		for written := range table {
+			s, text, err := readKey(placesOf(in.Environ), table, written)
+			if err == nil && s.name == name && text != "" {
+				values = append(values, text)
+			}
+		}
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
+}
+
+// readProfiles returns the profiles of config.toml by name.
+func readProfiles(in Input) (map[string]map[string]any, error) {
 	places := placesOf(in.Environ)
 	content, _, err := readConfigFile(places)
 	if err != nil {
@@ -29,8 +53,7 @@ func Profiles(in Input) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, places.file, err)
 	}
-	names := slices.Sorted(maps.Keys(profiles))
-	return slices.DeleteFunc(names, func(name string) bool { return !private.IsSessionName(name) }), nil
+	return profiles, nil
 }
 
 // mostConfigFile is how many bytes a config.toml may have.
@@ -86,7 +109,7 @@ func readProfile(p places, profile string) (layer, error) {
 	l := layer{}
 	table := profiles[profile]
 	for _, written := range slices.Sorted(maps.Keys(table)) {
-		if strings.ReplaceAll(written, "-", "_") == paramsKey {
+		if s := settingOfKey(strings.ReplaceAll(written, "-", "_")); s != nil && s.isTable {
 			if err := readParams(l, table[written], origin); err != nil {
 				return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, origin, err)
 			}

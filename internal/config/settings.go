@@ -24,6 +24,7 @@ type setting struct {
 	key       string   // in a profile; "": none
 	flag      Flag     // none where its Value is ""
 
+	isTable  bool                                        // a profile has a table of values for it, which readParams reads
 	isBool   bool                                        // a profile has true or false for it; else text
 	isSecret bool                                        // never shown; only its owner may read a config.toml with it
 	resolve  func(p places, text string) (string, error) // makes a path in a profile absolute; nil: the value is no path
@@ -39,6 +40,7 @@ type Flag struct {
 	Name, Short string
 	Value       string // a word for the value, such as FILE
 	Usage       string
+	ForLogins   bool // only the commands that log a person in take it, and each may be given several times
 }
 
 // settings is the table of all settings, in the order in which --help shows them. A new setting is a row here and a
@@ -86,6 +88,13 @@ var settings = []setting{
 		set:          func(c *Config, text string) { c.BaseURL = text },
 		defaultValue: localurl.Default, check: checkBaseURL,
 		remembered: func(k known.Client) string { return k.BaseURL },
+	},
+	{ // never in ./.env: it could choose who logs in, and how
+		name: "param", key: paramsKey, isTable: true,
+		flag: Flag{
+			Value: "NAME=VALUE", ForLogins: true,
+			Usage: "a further authorization parameter, such as access_type=offline; may be repeated",
+		},
 	},
 	{ // never in ./.env: it says who vouches for the keys of an issuer that may have a session already
 		name: "discovery-url", variables: []string{"LOOPKEY_DISCOVERY_URL"}, key: "discovery_url",
@@ -149,11 +158,12 @@ func settingOfKey(key string) *setting {
 	return nil
 }
 
-// Flags returns the flags of the configuration, in the order of the help.
-func Flags() []Flag {
+// Flags returns the flags of the configuration, in the order of the help: those that every command takes, or those for
+// logins alone.
+func Flags(forLogins bool) []Flag {
 	var flags []Flag
 	for _, s := range settings {
-		if s.flag.Value != "" {
+		if s.flag.Value != "" && s.flag.ForLogins == forLogins {
 			s.flag.Name = s.name
 			flags = append(flags, s.flag)
 		}
@@ -169,5 +179,5 @@ func keys() []string {
 			keys = append(keys, s.key)
 		}
 	}
-	return append(keys, paramsKey)
+	return keys
 }
