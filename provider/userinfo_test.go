@@ -40,6 +40,14 @@ func TestUserInfo(t *testing.T) {
 		"JWT with another's key": {nil, "", asJWT, 200, func(f *fake) string {
 			return forge.OtherRS256().Named("rsa-1").Token(f.claims())
 		}, ErrSignature, 1, ""},
+		"JWT with an encoded payload that says so": {nil, "", asJWT, 200, func(f *fake) string {
+			return forge.RS256().Sign(map[string]any{"alg": "RS256", "kid": "rsa-1", "crit": []any{"b64"}, "b64": true},
+				f.claims(func(c map[string]any) { c["name"] = "Ada" }))
+		}, ErrMalformed, 1, ""},
+		"JWT with b64 and no crit": {nil, "", asJWT, 200, func(f *fake) string {
+			return forge.RS256().Sign(map[string]any{"alg": "RS256", "kid": "rsa-1", "b64": false},
+				f.claims(func(c map[string]any) { c["name"] = "Ada" }))
+		}, ErrMalformed, 1, ""},
 		"another person":          {nil, "", asJSON, 200, says(`{"sub":"charles","name":"Charles"}`), ErrSubject, 1, ""},
 		"nobody":                  {nil, "", asJSON, 200, says(`{"name":"Ada"}`), ErrSubject, 1, ""},
 		"no JSON":                 {nil, "", "text/html", 200, says(`<p>`), ErrMalformed, 1, ""},
