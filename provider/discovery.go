@@ -226,7 +226,7 @@ func (p *Provider) requestDiscovery(ctx context.Context) (*metadata, error) {
 // Discovery 1.0, section 4.3), usable endpoints and an asymmetric algorithm.
 func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 	var m metadata
-	if err := document(raw, &m); err != nil {
+	if err := document(wellTyped(raw), &m); err != nil {
 		return nil, fmt.Errorf("%w: discovery is not the JSON that it should be", ErrMalformed)
 	}
 	if m.Issuer != p.cfg.Issuer {

@@ -31,8 +31,8 @@ func document(body []byte, into any) error {
 
 // object decodes a JSON object with nothing after it, keeping numbers as they are written.
 func object(body []byte, into any) error {
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 || body[0] != '{' { // null and lists can be decoded without an error too
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff"))) // a byte order mark: RFC 8259, section 8.1
+	if len(body) == 0 || body[0] != '{' {                            // null and lists can be decoded without an error too
 		return errNoObject
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))

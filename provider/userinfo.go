@@ -40,7 +40,7 @@ func (p *Provider) askUserInfo(ctx context.Context, m *metadata, t *Tokens) erro
 
 // lacksClaims reports whether the ID token lacks a name or an email address that the granted scope promises.
 func lacksClaims(t *Tokens) bool {
-	granted := strings.Fields(t.Scope)
+	granted := strings.FieldsFunc(t.Scope, func(r rune) bool { return r == ' ' || r == ',' }) // some write commas
 	named := t.Claims.Text("name") != "" || t.Claims.Text("nickname") != "" || t.Claims.Text("preferred_username") != ""
 	return slices.Contains(granted, "profile") && !named ||
 		slices.Contains(granted, "email") && t.Claims.Text("email") == ""

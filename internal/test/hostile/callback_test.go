@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -23,10 +24,17 @@ func TestCallback(t *testing.T) {
 		return lie(func(q url.Values) { q.Del("code"); q.Set("error", code) }, words)
 	}
 	newWorlds(t).refuse(t, map[string]trial{
-		"iss_wrong":      lie(func(q url.Values) { q.Set("iss", "https://mallory.example.com") }, "issuer"),
-		"iss_missing":    lie(func(q url.Values) { q.Del("iss") }, "issuer"),
-		"iss_empty":      lie(func(q url.Values) { q.Set("iss", "") }, "issuer"),
-		"iss_twice":      lie(func(q url.Values) { q.Add("iss", q.Get("iss")) }, "issuer"),
+		"iss_wrong":   lie(func(q url.Values) { q.Set("iss", "https://mallory.example.com") }, "issuer"),
+		"iss_missing": lie(func(q url.Values) { q.Del("iss") }, "issuer"),
+		"iss_empty":   lie(func(q url.Values) { q.Set("iss", "") }, "issuer"),
+		"iss_twice":   lie(func(q url.Values) { q.Add("iss", q.Get("iss")) }, "issuer"),
+		"iss_missing_advertised_as_text": {
+			lies: Lies{
+				Callback:  func(q url.Values) { q.Del("iss") },
+				Discovery: set("authorization_response_iss_parameter_supported", "true"),
+			},
+			words: "issuer", requests: map[string]int{Token: 0},
+		},
 		"iss_with_slash": lie(func(q url.Values) { q.Set("iss", q.Get("iss")+"/") }, "issuer"),
 		"iss_wrong_unadvertised": {
 			lies: Lies{
@@ -50,6 +58,10 @@ func TestCallback(t *testing.T) {
 		"code_and_error":       lie(func(q url.Values) { q.Set("error", "server_error") }, "server_error"),
 		"code_and_error_empty": lie(func(q url.Values) { q.Set("error", "") }, "refused"),
 		"id_token_instead":     lie(func(q url.Values) { q.Del("code"); q.Set("id_token", "e30.e30.AA") }, "no code"),
+		"jwt_instead": lie(func(q url.Values) { // JARM, which no login asks for
+			q.Set("response", forge.RS256().Token(map[string]any{"code": q.Get("code"), "state": q.Get("state")}))
+			q.Del("code")
+		}, "no code"),
 		"token_instead": lie(
 			func(q url.Values) { q.Del("code"); q.Set("access_token", "a"); q.Set("token_type", "Bearer") }, "no code",
 		),

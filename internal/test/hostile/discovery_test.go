@@ -84,6 +84,18 @@ func TestDiscoveryAccepted(t *testing.T) {
 				delete(d, name)
 			}
 		}}, requests: one},
+		"optional_members_of_other_types": {lies: Lies{Discovery: func(d map[string]any) {
+			d["scopes_supported"], d["require_pushed_authorization_requests"] = "openid profile email offline_access", "false"
+			d["authorization_response_iss_parameter_supported"], d["revocation_endpoint"] = "true", false
+			d["userinfo_signing_alg_values_supported"] = map[string]any{}
+			d["token_endpoint_auth_methods_supported"] = []any{7, "none"}
+		}}, requests: one},
+		"byte_order_mark": {more: func(w *world) {
+			w.On(Discovery, func(rw http.ResponseWriter, _ *http.Request) bool {
+				_, _ = rw.Write([]byte("\ufeff"))
+				return false
+			})
+		}, requests: one},
 		"names_of_another_case": {lies: Lies{Discovery: func(d map[string]any) {
 			d["Token_Endpoint"], d["JWKS_URI"], d["\u017fcopes"] = "http://127.0.0.1:1/token", "http://127.0.0.1:1/keys", 7
 		}}, requests: one},
