@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/handoff"
 )
 
 const (
@@ -27,6 +29,9 @@ type browsers struct {
 	known   map[digest]mark // recognised browsers, and when each was last seen
 	awaited map[digest]mark // recognised browsers that have not come back with their new cookie
 	oneTime map[digest]mark // secrets of one-time URLs, and when each stops working
+
+	once    sync.Once
+	entered chan struct{} // closed when a one-time URL was used
 }
 
 // A digest stands for a secret that only a browser has: what is in the memory of this server opens nothing.
@@ -36,6 +41,8 @@ type digest [sha256.Size]byte
 type mark struct {
 	at      time.Time
 	subject string // who logged in with the browser, or anySubject
+	other   digest // of the other form of a one-time URL
+	own     bool   // the form that works for this user's connections alone
 }
 
 // anySubject marks a browser that opened a one-time URL: it is the user's, whoever they log in as.
@@ -44,7 +51,8 @@ const anySubject = ""
 func newBrowsers(cookie string, now func() time.Time) *browsers {
 	return &browsers{
 		cookie: cookie, now: now,
-		known: map[digest]mark{}, awaited: map[digest]mark{}, oneTime: map[digest]mark{},
+		entered: make(chan struct{}),
+		known:   map[digest]mark{}, awaited: map[digest]mark{}, oneTime: map[digest]mark{},
 	}
 }
 
@@ -62,7 +70,7 @@ func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject str
 	for _, old := range b.shown(r) {
 		delete(b.known, old)
 	}
-	keep(b.known, hash, mark{b.now(), subject})
+	keep(b.known, hash, mark{at: b.now(), subject: subject})
 	keep(b.awaited, hash, mark{at: b.now()})
 	b.mu.Unlock()
 	setCookie(w, b.cookie, text, "/", 0)
@@ -125,20 +133,32 @@ func (b *browsers) forget() {
 // invite returns the secret of a new one-time URL.
 func (b *browsers) invite() string {
 	text, hash := secret()
+	own := sha256.Sum256([]byte(handoff.OwnSecret(text)))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	keep(b.oneTime, hash, mark{at: b.now().Add(oneTimeLife)})
+	until := b.now().Add(oneTimeLife)
+	keep(b.oneTime, hash, mark{at: until, other: own})
+	keep(b.oneTime, own, mark{at: until, other: hash, own: true})
 	return text
 }
 
-// redeem reports whether text is the secret of a one-time URL that is not used and not too old, and uses it.
-func (b *browsers) redeem(text string) bool {
+// redeem reports whether text is the secret of a one-time URL that is not used and not too old, and uses it. own says in
+// which of the two forms of the URL the secret came.
+func (b *browsers) redeem(text string, own bool) bool {
 	hash := sha256.Sum256([]byte(text))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m, ok := b.oneTime[hash]
+	if !ok || m.own != own {
+		return false
+	}
 	delete(b.oneTime, hash)
-	return ok && b.now().Before(m.at)
+	delete(b.oneTime, m.other)
+	if !b.now().Before(m.at) {
+		return false
+	}
+	b.once.Do(func() { close(b.entered) })
+	return true
 }
 
 // keep adds to a map. Where the map is full, the oldest makes room.

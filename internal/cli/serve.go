@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -72,10 +73,16 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
+	var reminding sync.WaitGroup
+	defer reminding.Wait()
 	return a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {
 		if f.upstream != "" {
 			a.say("%s shows the app. The pages of loopkey begin at %s", cfg.BaseURL, server.HomeURL())
 		}
-		a.showServer(ctx, cfg, server.OneTimeURL(), f.noBrowser)
+		oneTime := server.OneTimeURL()
+		a.showServer(ctx, cfg, oneTime, f.noBrowser)
+		if !f.noBrowser {
+			reminding.Go(func() { remind(ctx, server.Entered(), func() { a.sayUnopened(oneTime) }) })
+		}
 	}, "Stopped serving. The session stays: loopkey status shows it, loopkey logout ends it.")
 }

@@ -7,7 +7,10 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/localhost"
@@ -146,19 +149,51 @@ func (e *otherServeError) Error() string {
 		" as given here"
 }
 
-// showServer shows the one-time URL and opens it. Every user of the machine can read the arguments of a browser, so the
-// browser gets the URL of a private file that redirects.
+// showServer shows the one-time URL and opens it. Every user of the machine can read the arguments of a browser. So the
+// browser gets a form of that URL that works for this user's connections alone, or, where the system does not tell whose
+// a connection is, the URL of a private file that redirects. Some browsers can't read such a file.
 func (a *app) showServer(ctx context.Context, cfg *config.Config, oneTime string, noBrowser bool) {
 	a.say("Serving %s. This link works once, for a minute; loopkey serve in another terminal makes a new one:\n%s",
 		cfg.BaseURL, oneTime)
 	if noBrowser {
 		return
 	}
-	target, err := redirectFile(cfg.StateDir, oneTime)
+	target, err := handoff.OwnURL(oneTime), error(nil)
+	if !localhost.TellsOwn(ctx) {
+		target, err = redirectFile(cfg.StateDir, oneTime)
+	}
 	if err == nil {
 		err = a.browse(ctx, target)
 	}
 	if err != nil {
 		a.say("No browser was opened (%s): open the link yourself.", words.Printable(err.Error()))
 	}
+}
+
+// remindAfter is how long a browser has to open the link before the terminal shows it again.
+const remindAfter = 5 * time.Second
+
+// sayUnopened shows the one-time URL once more, with a word about what browsers do.
+func (a *app) sayUnopened(oneTime string) {
+	a.say("No browser has opened the link yet. A browser from snap or flatpak may not be able to read what it was given, "+
+		"and an editor may have got it: open the link yourself.\n%s", oneTime)
+}
+
+// remind calls show if nobody visits for some seconds. It returns when that is known, or ctx ends.
+func remind(ctx context.Context, visited <-chan struct{}, show func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() {
+		select {
+		case <-visited:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	if clock.Wait(ctx, remindAfter) == nil {
+		show()
+	}
+	cancel()
 }

@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/localurl"
@@ -80,6 +81,21 @@ type Logout struct {
 	URL      string `json:"url"`             // of the provider; it may hold an ID token
 	PlainURL string `json:"plain_url"`       // the same without an ID token
 	State    string `json:"state,omitempty"` // comes back with the browser; "": the provider sends none back
+}
+
+// OwnURL returns another form of a one-time URL, for an argument list, which every user of the machine can read: it works
+// for a connection that is surely this user's, and the one-time URL can't be made from it. Either form uses up both.
+func OwnURL(oneTime string) string {
+	before, secret, found := strings.Cut(oneTime, "?once=")
+	if !found {
+		return oneTime
+	}
+	return before + "?own=" + OwnSecret(secret)
+}
+
+// OwnSecret returns the secret that OwnURL puts in place of a one-time URL's.
+func OwnSecret(secret string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte("own:"+secret)))
 }
 
 // LogoutPath is where a server leads a browser to the provider's logout.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 )
 
@@ -47,6 +48,35 @@ func RefuseOtherUsers(asks func(*http.Request) bool, refuse http.Handler, next h
 		}
 		next(w, r)
 	}
+}
+
+// TellsOwn reports whether Own can be certain here: the system tells who is at the other end of a connection, which a
+// connection of our own shows. It is false for root, who may have opened another user's browser.
+func TellsOwn(ctx context.Context) bool {
+	if !TellsPeers || os.Geteuid() == 0 {
+		return false
+	}
+	return ownConnection(ctx)
+}
+
+// ownConnection reports whether the system tells that a connection of this process to itself is this user's.
+func ownConnection(ctx context.Context) bool {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	client, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		return false
+	}
+	defer server.Close()
+	return server.RemoteAddr().String() == client.LocalAddr().String() && lookUpPeer(server).own
 }
 
 // Own reports whether r was sent by a process of the very user that this one runs as. It is false where that is

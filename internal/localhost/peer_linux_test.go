@@ -343,3 +343,14 @@ func BenchmarkDiagnose(b *testing.B) {
 		}
 	}
 }
+
+// The system tells that a connection of our own is ours, and root does not count on it.
+func TestTellsOwn(t *testing.T) {
+	t.Parallel()
+	if !ownConnection(t.Context()) {
+		t.Error("a connection of our own is not known as ours")
+	}
+	if TellsOwn(t.Context()) != (os.Geteuid() != 0) {
+		t.Error("root's browser may be another user's")
+	}
+}
