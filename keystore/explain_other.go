@@ -2,11 +2,16 @@
 
 package keystore
 
+import "runtime"
+
 // look finds nothing: here the keychain is part of the system.
 func look() error { return nil }
 
-// readBack does without reading changes back: here an error says that a change was not made.
-const readBack = false
+// readBack has changes read back on macOS, where /usr/bin/security may be left waiting for a dialog.
+const readBack = runtime.GOOS == "darwin"
+
+// encoded leaves text as it is: here the keychain keeps what it is given, and has little room.
+const encoded = false
 
 // abandon does nothing: here a call that was left behind can't be ended.
 func abandon() {}

@@ -100,7 +100,7 @@ func (f *files) Save(ctx context.Context, name string, r Record) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	entry, err := one(r)
+	entry, err := one(r, false)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ const (
 // The content of a record is its two halves in a row.
 const (
 	asText   = "t" // as they are: both are text without control characters
-	asBase64 = "b"
+	asBase64 = "b" // other bytes, or entries that the keychain may interpret: KeePassXC replaces {NAME} and the like
 	asGone   = "x" // there is no record, but parts of one may be left
 )
 
@@ -110,9 +110,10 @@ func number(s string) uint64 {
 	return n
 }
 
-// encodeContent returns the content of r, its coding, and the length of r's head in it.
-func encodeContent(r Record) (content, coding string, headLen int, err error) {
-	if isText(r.Head) && isText(r.Body) {
+// encodeContent returns the content of r, its coding, and the length of r's head in it. With encoded the content is
+// base64 in any case.
+func encodeContent(r Record, encoded bool) (content, coding string, headLen int, err error) {
+	if !encoded && isText(r.Head) && isText(r.Body) {
 		content, coding, headLen = string(r.Head)+string(r.Body), asText, len(r.Head)
 	} else {
 		h := base64.RawStdEncoding.EncodeToString(r.Head)
@@ -154,9 +155,9 @@ func (h head) record(content string) (Record, error) {
 	return r, nil
 }
 
-// one encodes a record as one entry of any size.
-func one(r Record) (string, error) {
-	content, coding, headLen, err := encodeContent(r)
+// one encodes a record as one entry of any size, with encoded as base64.
+func one(r Record, encoded bool) (string, error) {
+	content, coding, headLen, err := encodeContent(r, encoded)
 	if err != nil {
 		return "", err
 	}

@@ -60,9 +60,8 @@ func (k *keychain) Delete(ctx context.Context, name string) error {
 	return k.do(ctx, name, func(ctx context.Context, s split) error { return s.remove(ctx, name) })
 }
 
-// Reserve implements Reserver by writing the record's entry again as it is, or an empty one: a keychain that can be
-// read may refuse to write, on a full disk say. Where a Save comes it removes nothing, because some keychains ask a
-// person before they remove.
+// Reserve implements Reserver by writing an entry beside the record's: a keychain that can be read may refuse to write,
+// on a full disk say. Where a Save comes it removes nothing, because some keychains ask a person before they remove.
 func (k *keychain) Reserve(ctx context.Context, name string) (release func(), err error) {
 	created := false
 	err = k.do(ctx, name, func(ctx context.Context, s split) error {
@@ -73,7 +72,7 @@ func (k *keychain) Reserve(ctx context.Context, name string) (release func(), er
 		if !created {
 			return
 		}
-		// Nobody waits a second time for a keychain that does not answer: the empty entry says that nobody is logged in.
+		// Nobody waits a second time for a keychain that does not answer: the entry holds nothing.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		_ = k.do(ctx, name, func(ctx context.Context, s split) error { return s.unreserve(ctx, name) })
@@ -87,7 +86,7 @@ func (k *keychain) do(ctx context.Context, name string, operation func(context.C
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, noAnswer(k.limit))
 	defer cancel()
-	return operation(ctx, split{k.entries, k.max, readBack})
+	return operation(ctx, split{k.entries, k.max, readBack, encoded})
 }
 
 func noAnswer(limit time.Duration) error {

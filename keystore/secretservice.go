@@ -23,6 +23,9 @@ import (
 // readBack has each change read back: where its dialog was dismissed, go-keyring says that the change was made.
 const readBack = true
 
+// encoded has base64 stored: a Secret Service may take parts of a text for something else.
+const encoded = true
+
 // look finds the D-Bus session before go-keyring does. Where there is none, godbus would run dbus-launch, whose daemon
 // outlives the program.
 func look() error {

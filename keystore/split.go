@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"strconv"
@@ -31,6 +32,8 @@ type split struct {
 	max     int
 	// readBack has each change read back, because these entries may say that it was made when it was not.
 	readBack bool
+	// encoded stores base64 alone, because these entries may be rewritten by what stores them.
+	encoded bool
 }
 
 const (
@@ -96,13 +99,13 @@ func (s split) join(ctx context.Context, name string, h head) (string, error) {
 
 func (s split) save(ctx context.Context, name string, r Record) error {
 	if s.max == 0 {
-		entry, err := one(r)
+		entry, err := one(r, s.encoded)
 		if err != nil {
 			return err
 		}
 		return s.set(ctx, name, entry)
 	}
-	content, coding, headLen, err := encodeContent(r)
+	content, coding, headLen, err := encodeContent(r, s.encoded)
 	if err != nil {
 		return err
 	}
@@ -138,6 +141,14 @@ func (s split) save(ctx context.Context, name string, r Record) error {
 }
 
 func (s split) remove(ctx context.Context, name string) error {
+	if err := s.removeRecord(ctx, name); err != nil {
+		return err
+	}
+	_ = s.gone(ctx, room(name)) // it holds nothing
+	return nil
+}
+
+func (s split) removeRecord(ctx context.Context, name string) error {
 	h, err := s.current(ctx, name)
 	if err != nil {
 		return err
@@ -166,27 +177,27 @@ func (s split) remove(ctx context.Context, name string) error {
 	return s.gone(ctx, name)
 }
 
-// empty is the head in place of a record that is about to be saved.
-var empty = head{generation: 1, oldest: 1, coding: asGone}
+// room returns the name of the entry that reserve writes.
+func room(name string) string { return name + "/room" }
 
-// reserve writes the head entry again as it is. If there is none it creates an empty one.
+// reserve proves that an entry can be written, by one beside the record. The record itself is not touched: a write that
+// a dialog holds up may be done long after it was given up, and would then put an old head over a new one. created says
+// that the entry was not there before.
 func (s split) reserve(ctx context.Context, name string) (created bool, err error) {
-	entry, err := s.entries.get(ctx, name)
-	if errors.Is(err, ErrNotFound) {
-		return true, s.set(ctx, name, empty.encode())
-	}
-	if err != nil {
+	_, err = s.entries.get(ctx, room(name))
+	if created = errors.Is(err, ErrNotFound); err != nil && !created {
 		return false, err
 	}
-	return false, s.entries.set(ctx, name, entry)
+	return created, s.set(ctx, room(name), rand.Text()) // another value each time: one that was kept proves nothing
 }
 
-// unreserve removes an empty entry that reserve created, if it is still empty.
+// unreserve removes the entry that reserve created, unless a record was saved. Then it stays for the next time, because
+// some keychains ask a person before they remove.
 func (s split) unreserve(ctx context.Context, name string) error {
-	if entry, err := s.entries.get(ctx, name); err != nil || entry != empty.encode() {
+	if _, err := s.read(ctx, name, false); !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	return s.gone(ctx, name)
+	return s.gone(ctx, room(name))
 }
 
 func (s split) set(ctx context.Context, name, value string) error {
