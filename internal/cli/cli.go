@@ -95,6 +95,7 @@ token whenever they ask.`,
 	})
 	a.configFlags(root.PersistentFlags())
 	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.demo(), a.version(), a.renew())
+	shortHelp(root)
 	root.SetHelpCommand(help(root))
 	root.InitDefaultCompletionCmd(a.args...)
 	for _, cmd := range root.Commands() {
@@ -102,6 +103,7 @@ token whenever they ask.`,
 			cmd.Args, cmd.RunE = knownShell, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	}
+	a.offer(root)
 	return root
 }
 
@@ -110,6 +112,15 @@ func help(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Help about any command",
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			for _, cmd := range root.Commands() {
+				if cmd.IsAvailableCommand() {
+					names = append(names, cmd.Name()+"\t"+cmd.Short)
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {

@@ -410,7 +410,8 @@ func TestCorrectedValues(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 			toml := fmt.Sprintf("[profile.default]\n%s = %q\n", strings.ReplaceAll(test.flag, "-", "_"), test.text)
-			if _, err := Load(world{toml: toml}.input(t)); !errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "it is s6") {
+			_, err = Load(world{toml: toml}.input(t))
+			if !errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "it is s6") {
 				t.Errorf("in a profile: %v", err)
 			}
 		})

@@ -5,6 +5,7 @@ package hostile
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,5 +117,43 @@ func TestProfilesOfOthers(t *testing.T) {
 		for _, command := range []string{"token", "status", "exec -- true"} {
 			refused(t, v.run(strings.Fields(command)...), c.code, c.words)
 		}
+	}
+}
+
+// Under sudo, with the HOME of the user, nothing in that home becomes root's.
+func TestRootInTheUsersHome(t *testing.T) {
+	t.Parallel()
+	p := Start(t)
+	v := newVillage(t, p.Issuer())
+	asRoot := func(args ...string) house.Result {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		return v.Finish(v.as(ctx, root, "loopkey", args...))
+	}
+	refused(t, asRoot("login", "--keystore", "file"), 1, "belongs to another user", "without sudo")
+	asRoot("token")
+	asRoot("status")
+	asRoot("logout", "--no-browser")
+	if r := v.run("login", "--keystore", "file"); r.Code != 0 { // the user's own login is not in the way of root's
+		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
+	}
+	for _, args := range [][]string{{"token"}, {"token", "--force-refresh"}, {"login"}, {"logout", "--no-browser"}} {
+		asRoot(args...)
+	}
+	if r := v.run("token"); r.Code != 0 {
+		t.Errorf("exit %d: %s", r.Code, r.Stderr)
+	}
+	err := filepath.WalkDir(v.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Sys().(*syscall.Stat_t).Uid != person {
+			t.Errorf("%s is root's", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
