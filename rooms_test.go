@@ -14,8 +14,8 @@ const module = "github.com/loopkey/loopkey/"
 // mayImport holds the arrows between the rooms: each line has a package of ours, and the packages of ours that it may
 // import. A line that begins with a tab goes on with the line before it. A new arrow is a decision, so it is made here.
 const mayImport = `
-internal/cli: internal/clock internal/config internal/environ internal/granted internal/handoff internal/keystores internal/known
-	internal/localhost internal/localurl internal/login internal/private internal/sharedstore internal/tenant
+internal/cli: internal/clock internal/config internal/environ internal/granted internal/handoff internal/keystores
+	internal/known internal/localhost internal/localurl internal/login internal/private internal/sharedstore internal/tenant
 	internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
 internal/clock:
 internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words
@@ -44,7 +44,8 @@ keystore: internal/private internal/words
 keystore/keystoretest: keystore
 loopback: internal/clock internal/environ internal/localhost internal/localurl internal/login internal/words provider
 provider: internal/clock internal/granted internal/localurl internal/private internal/words
-session: internal/clock internal/granted internal/known internal/private internal/wire internal/wire/kinds keystore provider
+session: internal/clock internal/granted internal/known internal/private internal/wire internal/wire/kinds keystore
+	provider
 webui: internal/clock internal/handoff internal/layout internal/localhost internal/localurl internal/login
 	internal/pages internal/upstream internal/words provider session
 .: internal/cli

@@ -32,7 +32,9 @@ type account struct {
 
 // configure reads the configuration.
 func (a *app) configure() (*config.Config, error) {
-	return config.Load(a.input())
+	cfg, err := config.Load(a.input())
+	a.config = cfg
+	return cfg, err
 }
 
 // input returns what the configuration of the command is read from.

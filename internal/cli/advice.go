@@ -10,6 +10,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
@@ -69,16 +70,16 @@ func advices() []advice {
 		},
 		{
 			provider.ReasonInteractionRequired,
-			"log in again without --prompt none; loopkey login --prompt consent asks for consent", "",
+			"log in again without --prompt none; {login} --prompt consent asks for consent", "",
 		},
 		{provider.ReasonDeclined, "the login was declined, or this user may not use the application", ""},
 		{provider.ReasonAccessPolicy, "let an access policy of the authorization server allow this client and scope", ""},
 		{provider.ReasonScope, "ask for fewer scopes with --scope", ""},
 		{provider.ReasonTarget, "check --audience: the provider does not know it, or does not allow it to this client", ""},
-		{provider.ReasonInvalidGrant, "run loopkey login again", ""},
-		{provider.ReasonRefreshRefused, "if it goes on like that, run loopkey login", ""},
-		{provider.ReasonPushRequired, "this client has to push its requests: run loopkey login again, which does", ""},
-		{provider.ReasonDeviceCodeExpired, "run loopkey login --device again", ""},
+		{provider.ReasonInvalidGrant, "run {login} again", ""},
+		{provider.ReasonRefreshRefused, "if it goes on like that, run {login}", ""},
+		{provider.ReasonPushRequired, "this client has to push its requests: run {login} again, which does", ""},
+		{provider.ReasonDeviceCodeExpired, "run {login} --device again", ""},
 		{
 			provider.ReasonDiscoveryUnavailable,
 			"check --issuer (or --domain); where the metadata is not under the issuer, --discovery-url says where", "",
@@ -108,9 +109,9 @@ func advices() []advice {
 		{provider.ReasonNoIDToken, "is openid among the scopes?", ""},
 		{
 			provider.ReasonNoAccessToken,
-			"ask for a scope of an API; for Azure AD B2C, run loopkey login --scope \"openid offline_access {client}\"", "",
+			"ask for a scope of an API; for Azure AD B2C, run {login} --scope \"openid offline_access {client}\"", "",
 		},
-		{provider.ReasonUnproven, "run loopkey login", ""},
+		{provider.ReasonUnproven, "run {login}", ""},
 		{
 			provider.ReasonOrganizationUnnamed,
 			"give --organization its ID (org_…), or allow names (Dashboard → Settings → Advanced → Organizations)", "",
@@ -130,9 +131,9 @@ func advices() []advice {
 			`check --audience, or set audience_parameter = "audience" in the profile, as some providers want it`, "",
 		},
 		{
-			provider.ReasonAudienceNotRenewed, "run loopkey login --audience {audience}",
+			provider.ReasonAudienceNotRenewed, "run {login for the audience}",
 			"allow it under Dashboard → Applications → your app → Multi-Resource Refresh Token, " +
-				"or run loopkey login --audience {audience}",
+				"or run {login for the audience}",
 		},
 		{
 			provider.ReasonUnknownAuthority,
@@ -163,8 +164,8 @@ func advices() []advice {
 		{keystore.ReasonDismissed, "try again and allow it, " + orFile, ""},
 		{keystore.ReasonWrongPassword, "unlock the login keychain in Keychain Access, " + orFile, ""},
 		{keystore.ReasonUnchanged, "try again and confirm its dialog, " + orFile, ""},
-		{keystore.ReasonEntryTooLarge, "use --keystore file", ""},
-		{keystore.ReasonNoKeychain, "use --keystore file", ""},
+		{keystore.ReasonEntryTooLarge, "run {login with a file}", ""},
+		{keystore.ReasonNoKeychain, "run {login with a file}", ""},
 		{keystore.ReasonNoDefault, onMac("make one in Keychain Access",
 			"create a keyring (Passwords and Keys, or kwalletmanager) and make it the default") + ", " + orFile, ""},
 		{keystore.ReasonDenied, "run loopkey as yourself, " + orFile, ""},
@@ -183,7 +184,7 @@ func advices() []advice {
 		{keystore.ReasonNoPassphrase, "set LOOPKEY_PASSPHRASE, or type it", ""},
 		{reasonNoTerminal, "set LOOPKEY_PASSPHRASE", ""},
 		{reasonPassphrasesDiffer, "try again", ""},
-		{keystore.ReasonWrongPassphrase, "try again; if it is forgotten, delete the file and run loopkey login", ""},
+		{keystore.ReasonWrongPassphrase, "try again; if it is forgotten, delete the file and run {login}", ""},
 		{keystore.ReasonNoFolder, "make it a directory of your own", ""},
 		{keystore.ReasonFolderReadOnly, "make {path} writable", ""},
 		{keystore.ReasonUnreadable, "make it readable", ""},
@@ -198,7 +199,7 @@ func advices() []advice {
 		{session.ReasonNotStoredYet, "unlock it: for some seconds more loopkey tries to store the renewed session", ""},
 
 		{
-			reasonNoRefreshToken, "try loopkey login --prompt consent",
+			reasonNoRefreshToken, "try {login} --prompt consent",
 			"switch on Allow Offline Access (Dashboard → Applications → APIs → your API → Settings), " +
 				"and Refresh Token among the application's grant types",
 		},
@@ -213,7 +214,7 @@ func advices() []advice {
 		{login.TLSHello, "in the browser's address bar put {plain} in place of {tls}", ""},
 		{login.OtherUser, "open the URL in a browser of your own user", ""},
 		{login.OtherLogin, "finish the login in the tab that was opened last", ""},
-		{(*session.AudienceError)(nil), "run loopkey login --audience {audience}", ""},
+		{(*session.AudienceError)(nil), "run {login for the audience}", ""},
 		{
 			(*session.ScopeError)(nil),
 			"log in with that scope, or run loopkey token --force-refresh if the provider grants it now", "",
@@ -230,7 +231,7 @@ func advices() []advice {
 			reasonPortDenied, "low ports are for administrators: register another callback URL and give its --base-url " +
 				"(http://localhost:PORT, 1024 or above)", "",
 		},
-		{login.ErrForbidden, "run loopkey logout first, or loopkey login", ""},
+		{login.ErrForbidden, "run {logout} first, or {login}", ""},
 		{handoff.ErrOtherSession, "end it, or give another --base-url", ""},
 		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
 		{handoff.ErrOtherVersion, "end loopkey serve and start it anew", ""},
@@ -238,32 +239,32 @@ func advices() []advice {
 		{handoff.ErrOtherLogin, "finish that login, or end it, and run this again", ""},
 		{handoff.ErrLoginWaits, "finish that login, or end it, and run this again", ""},
 		{(*otherServeError)(nil), "end it and run this again, or give another --base-url", ""},
-		{webui.ErrUnknownBrowser, "logged in already, in a terminal? `loopkey serve` opens this page for you", ""},
-		{webui.ErrLinkUsed, "run loopkey serve again in a terminal for a new one, or log in here", ""},
+		{webui.ErrUnknownBrowser, "logged in already, in a terminal? `{serve}` opens this page for you", ""},
+		{webui.ErrLinkUsed, "run {serve} again in a terminal for a new one, or log in here", ""},
 		{upstream.ErrRemote, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrForeign, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrCertificate, "SSL_CERT_FILE can name the authority that issued it", ""},
 		{upstream.ErrDown, "start it, or give loopkey serve --upstream its right address", ""},
-		{session.ErrNotLoggedIn, "run loopkey login", ""},
-		{session.ErrCannotRenew, "run loopkey login", ""},
-		{keystore.ErrUnavailable, "unlock the keychain, or use --keystore file", ""},
-		{keystore.ErrCorrupt, "run loopkey login for a new session, or loopkey logout to delete this one", ""},
+		{session.ErrNotLoggedIn, "{not logged in}", ""},
+		{session.ErrCannotRenew, "run {login}", ""},
+		{keystore.ErrUnavailable, "unlock the keychain, " + orFile, ""},
+		{keystore.ErrCorrupt, "run {login} for a new session, or {logout} to delete this one", ""},
 		{provider.ErrUntrusted, "check --issuer and --client-id; nothing was stored", ""},
-		{provider.ErrUnreachable, "try again when the provider can be reached; the session is kept", ""},
-		{provider.ErrNoEndpoint, "run loopkey login without --device", ""},
-		{loopback.ErrTimeout, "run loopkey login again; --timeout gives more time", ""},
-		{errDeviceTimeout, "run loopkey login --device again; --timeout gives more time", ""},
-		{errRevokedTogether, "run loopkey login --device again", ""},
+		{provider.ErrUnreachable, "{unreachable}", ""},
+		{provider.ErrNoEndpoint, "run {login} (without --device)", ""},
+		{loopback.ErrTimeout, "run {login} again; --timeout gives more time", ""},
+		{errDeviceTimeout, "run {login} --device again; --timeout gives more time", ""},
+		{errRevokedTogether, "run {login} --device again", ""},
 		{session.ErrLocked, "try again when it is done", ""},
 		{
 			session.ErrReplyLost,
-			"A provider that replaces refresh tokens may take that for theft and end the session: then run loopkey login.", "",
+			"A provider that replaces refresh tokens may take that for theft and end the session: then run {login}.", "",
 		},
-		{session.ErrNotNoted, "name the issuer in every command", ""},
+		{session.ErrNotNoted, "name the issuer in every command: {named}", ""},
 	}
 }
 
-const orFile = "or use --keystore file"
+const orFile = "or run {login with a file}"
 
 // onMac returns what is so on macOS, and otherwise elsewhere.
 func onMac(mac, elsewhere string) string {
@@ -275,16 +276,15 @@ func onMac(mac, elsewhere string) string {
 
 // A situation is what advice depends on besides the error. Its config says where each value came from.
 type situation struct {
-	config *config.Config // nil: the command failed before the configuration was known
-	auth0  bool           // the provider is an Auth0 tenant, by the configuration or by its host
-}
+	config  *config.Config    // nil: the command failed before the configuration was known
+	auth0   bool              // the provider is an Auth0 tenant, by the configuration or by its host
+	command string            // that failed; "": it was none of ours
+	flags   map[string]string // of the configuration that it was given
+	params  []string          // further arguments of a login, to be given again
 
-// situation returns the situation of a command that works on the account; nil is an account that was not opened.
-func (acc *account) situation() situation {
-	if acc == nil {
-		return situation{}
-	}
-	return situation{config: acc.config, auth0: acc.provider.Auth0()}
+	session  bool           // there is a session of the configured client
+	others   []known.Client // the same profile's other clients that are logged in
+	profiles []string       // in config.toml
 }
 
 // advice returns what a person can do about an error by what the error itself knows, or "". For what is so of all
@@ -326,20 +326,29 @@ func (at situation) sentence(about any) string { return at.fill(about, provider.
 
 // fill returns the sentence about a reason or a kind of error, with the parts of the error and of the situation.
 func (at situation) fill(about any, d provider.Diagnosis, path string) string {
-	parts := strings.NewReplacer(
-		"{settings}", at.settings(), "{callback}", at.callback(), "{issuer}", words.Printable(d.Issuer),
-		"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
-		"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path), "{client}", at.client(),
-		"{plain}", at.plain(), "{tls}", at.tls(),
-	)
+	parts := func(text string) string {
+		if !strings.Contains(text, "{") {
+			return text
+		}
+		return strings.NewReplacer(
+			"{settings}", at.settings(), "{callback}", at.callback(), "{issuer}", words.Printable(d.Issuer),
+			"{client}", at.client(), "{plain}", at.plain(), "{tls}", at.tls(),
+			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
+			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path),
+			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
+			"{login for the audience}", at.line("login", "audience", d.Audience),
+			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
+			"{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),
+		).Replace(text)
+	}
 	for _, row := range advices() {
 		if row.about != about {
 			continue
 		}
 		if at.auth0 && row.auth0 != "" {
-			return parts.Replace(row.auth0)
+			return parts(row.auth0)
 		}
-		return parts.Replace(row.text)
+		return parts(row.text)
 	}
 	return ""
 }

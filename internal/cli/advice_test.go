@@ -97,12 +97,46 @@ func TestAdviceOfCommands(t *testing.T) {
 		{at, reasonNoRefreshToken, "try loopkey login --prompt consent"},
 		{situation{auth0: true}, reasonNoRefreshToken, "switch on Allow Offline Access (Dashboard → Applications → APIs → " +
 			"your API → Settings), and Refresh Token among the application's grant types"},
-		{at, session.ErrNotLoggedIn, "run loopkey login"},
+		{situation{}, session.ErrNotLoggedIn, "run loopkey login"},
+		{at, session.ErrNotLoggedIn, "run loopkey login with --domain (or --issuer) and --client-id"},
 		{at, provider.Reason(""), ""},
 		{at, reason("of nothing"), ""},
 	} {
 		if got := c.at.sentence(c.about); got != c.want {
 			t.Errorf("%v: %q, not %q", c.about, got, c.want)
+		}
+	}
+}
+
+// The line to run has the flags that were given, as a shell reads them, and each once.
+func TestAdviceLine(t *testing.T) {
+	t.Parallel()
+	at := situation{command: "token", flags: map[string]string{
+		"profile": "work", "audience": "https://a b/", "client-secret-file": "/it's/here", "scope": "read:x",
+	}}
+	for _, c := range []struct{ got, want string }{
+		{at.line("login"), `loopkey login --client-secret-file '/it'\''s/here' --audience 'https://a b/' -p work`},
+		{at.line("login", "audience", "x"), `loopkey login --client-secret-file '/it'\''s/here' --audience x -p work`},
+		{at.line("logout"), `loopkey logout --client-secret-file '/it'\''s/here' -p work`},
+		{at.line("token", "profile", "home", "client-secret-file", ""),
+			`loopkey token --audience 'https://a b/' --scope read:x -p home`},
+		{situation{}.line("login", "keystore", "file"), "loopkey login --keystore file"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %s, want %s", c.got, c.want)
+		}
+	}
+}
+
+func TestSimilar(t *testing.T) {
+	t.Parallel()
+	names := []string{"login", "logout", "status", "whoami", "serve", "x"}
+	for word, want := range map[string]string{
+		"logni": "login", "logot": "logout", "whoam": "whoami", "statusse": "status", "sevre": "serve",
+		"": "", "y": "", "kubernetes": "", "login": "",
+	} {
+		if got := similar(word, names); got != want {
+			t.Errorf("%q: %q, not %q", word, got, want)
 		}
 	}
 }
@@ -164,7 +198,7 @@ func TestAdviceAboutKeychains(t *testing.T) {
 				t.Errorf("%s: %q", name, got)
 			}
 		default:
-			if !strings.Contains(got, "use --keystore file") {
+			if !strings.Contains(got, "run loopkey login --keystore file") {
 				t.Errorf("%s: %q", name, got)
 			}
 		}

@@ -35,8 +35,8 @@ const (
 )
 
 // loginByBrowser logs the person in through their browser, and stores the session. A loopkey serve that holds the port
-// does that for it, and so does a login that waits in another terminal and asks for the same: then it has no tokens,
-// and through what the login was made.
+// does that for it, and so does a login that waits in another terminal and asks for the same: then it returns no
+// tokens, and through what the login was made.
 func (a *app) loginByBrowser(
 	ctx context.Context, acc *account, f loginFlags,
 ) (tokens *provider.Tokens, through string, err error) {
@@ -101,14 +101,14 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 			return b.keep(storing, acc, t, anySubject)
 		},
 		Attend: func(flow *login.Flow) (end func()) { return b.share(ctx, flow) },
-		Advice: acc.situation().advice,
+		Advice: func(err error) string { return b.situation(acc).advice(err) },
 	})
 	if timeout := new(loopback.TimeoutError); errors.As(err, &timeout) {
 		var unlisted []string
 		if b.wanted.Scope != loopback.DefaultScope { // whose scopes every provider takes, named or not
 			unlisted, _ = acc.provider.UnlistedScopes(context.WithoutCancel(ctx), b.wanted.Scope) // from memory, by now
 		}
-		err = fmt.Errorf("%w (%s)", err, acc.situation().timedOut(timeout.Saw, unlisted))
+		err = fmt.Errorf("%w (%s)", err, b.situation(acc).timedOut(timeout.Saw, unlisted))
 	}
 	return tokens, err
 }

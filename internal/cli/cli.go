@@ -14,7 +14,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/loopback"
@@ -38,6 +40,9 @@ type app struct {
 	isolated    bool                                           // no ./.env is read
 	openBrowser func(ctx context.Context, target string) error // nil: the person's own browser
 	opened      *account                                       // the one that was opened last, for advice; nil: none
+	config      *config.Config                                 // the one that was read last, for advice; nil: none
+	command     *cobra.Command                                 // that runs, for advice; nil: none
+	loginFlags  []string                                       // of a login, to be given again, for advice
 }
 
 // Main runs loopkey once and returns its exit code. It prints what was asked for on stdout, and everything else on
@@ -81,6 +86,7 @@ token whenever they ask.`,
 		Args:                       knownCommand,
 		Version:                    version(),
 		SuggestionsMinimumDistance: 2,
+		PersistentPreRun:           func(cmd *cobra.Command, _ []string) { a.command = cmd },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -91,6 +97,11 @@ token whenever they ask.`,
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("loopkey {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if unknown := new(pflag.NotExistError); errors.As(err, &unknown) {
+			if meant := similar(unknown.GetSpecifiedName(), flagNames(cmd)); meant != "" {
+				return fmt.Errorf("%w: %w: did you mean --%s?", errUsage, err, meant)
+			}
+		}
 		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
 	})
 	a.configFlags(root.PersistentFlags())
@@ -150,8 +161,10 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	next := "see loopkey --help"
-	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
-		next = "did you mean loopkey " + similar[0] + "?"
+	if meant := similar(args[0], commandNames(cmd)); meant != "" {
+		next = "did you mean loopkey " + meant + "?"
+	} else if begun := cmd.SuggestionsFor(args[0]); len(begun) > 0 {
+		next = "did you mean loopkey " + begun[0] + "?"
 	}
 	return fmt.Errorf("%w: there is no command %q: %s", errUsage, args[0], next)
 }

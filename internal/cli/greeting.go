@@ -26,11 +26,11 @@ func (a *app) greet(acc *account, t *provider.Tokens) {
 func (a *app) sayNoRefresh(acc *account) {
 	switch {
 	case acc.withoutOffline:
-		a.say("No refresh token came, so you will have to log in again then. Some providers give one for a parameter of " +
-			"their own: Google for loopkey login --param access_type=offline --prompt consent.")
+		a.say("No refresh token came, so you will have to log in again then. Some providers give one for a parameter of "+
+			"their own: Google for %s --param access_type=offline --prompt consent.", a.situation(acc).line("login"))
 	case slices.Contains(strings.Fields(acc.config.Scope), "offline_access"):
 		a.say("No refresh token came, though offline_access was asked for, so you will have to log in again then: %s.",
-			acc.situation().sentence(reasonNoRefreshToken))
+			a.situation(acc).sentence(reasonNoRefreshToken))
 	}
 }
 

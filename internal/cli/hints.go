@@ -27,7 +27,7 @@ func (a *app) sayHowToReach(baseURL string) {
 
 // sayTLSHello tells a person whose browser changed http to https how it gets here all the same.
 func (a *app) sayTLSHello(acc *account) {
-	at := acc.situation()
+	at := a.situation(acc)
 	a.say("A browser asked for https, and %s is plain http: %s.", acc.config.BaseURL, at.sentence(login.TLSHello))
 }
 

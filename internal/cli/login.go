@@ -53,6 +53,14 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 			if err := f.readParams(cmd.Flags()); err != nil {
 				return err
 			}
+			for _, p := range loginParams { // --prompt none may be what failed
+				if value := f.params.Get(p.param); value != "" && p.flag != "prompt" {
+					a.loginFlags = append(a.loginFlags, "--"+p.flag, quote(value))
+				}
+			}
+			for _, param := range a.params {
+				a.loginFlags = append(a.loginFlags, "--param", quote(param))
+			}
 			return a.runLogin(cmd.Context(), f)
 		},
 	}

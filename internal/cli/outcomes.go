@@ -96,7 +96,7 @@ func isKind(sentinel error) bool {
 // judge returns the exit code, and what the person can do. What the error itself knows is preferred to what is so of
 // all errors of its kind.
 func (a *app) judge(err error) (code int, next string) {
-	at := a.opened.situation()
+	at := a.situation(a.opened)
 	for _, o := range outcomes() {
 		if errors.Is(err, o.is) {
 			if o.is == session.ErrNotLoggedIn && a.opened != nil && a.opened.elsewhere != "" { //nolint:errorlint // the row
@@ -110,7 +110,7 @@ func (a *app) judge(err error) (code int, next string) {
 
 // notice tells the person what a session says that is no failure, and what to do about it.
 func (a *app) notice(err error) {
-	at, text := a.opened.situation(), words.Printable(err.Error())
+	at, text := a.situation(a.opened), words.Printable(err.Error())
 	if errors.Is(err, session.ErrReplyLost) {
 		a.say("loopkey: %s. %s", text, at.sentence(session.ErrReplyLost))
 		return

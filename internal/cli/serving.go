@@ -33,7 +33,7 @@ func (a *app) webUI(acc *account) webui.Config {
 		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 			return a.keep(ctx, acc, t, mayReplace)
 		},
-		Advice: acc.situation().advice, Hint: webHint,
+		Advice: func(err error) string { return a.situation(acc).advice(err) }, Hint: webHint,
 	}
 }
 

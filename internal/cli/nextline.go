@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/keystores"
+	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/words"
+)
+
+// lastLogin is the origin of a setting that a command takes from the last login, and a new login does not.
+const lastLogin = "the last login"
+
+// situation returns the situation of a command that works on the account; nil is an account that was not opened.
+func (a *app) situation(acc *account) situation {
+	at := situation{config: a.config, flags: a.flags, params: a.loginFlags}
+	if a.command != nil {
+		at.command = a.command.Name()
+	}
+	if acc != nil {
+		at.config, at.auth0 = acc.config, acc.provider.Auth0()
+	}
+	if at.config == nil {
+		return at
+	}
+	_, at.session = known.Recall(at.config.StateDir, at.config.Name())
+	all, _ := known.All(at.config.StateDir) // without them there is less to say
+	for _, k := range all {
+		if k.Profile == at.config.Profile && k.Name() != at.config.Name() {
+			at.others = append(at.others, k)
+		}
+	}
+	at.profiles, _ = config.Profiles(config.Input{Environ: a.env})
+	return at
+}
+
+// line returns the command line that runs a command of loopkey for the same session: with the flags that this command
+// was given, and for a login with what an earlier login was told and no configuration says. set are flags and their
+// values in place of these; an empty value leaves the flag out.
+func (at situation) line(command string, set ...string) string {
+	flags := map[string]string{}
+	for _, name := range []string{
+		"profile", "domain", "issuer", "client-id", "client-secret-file", "base-url", "discovery-url", "keystore",
+	} {
+		flags[name] = at.flags[name]
+	}
+	if command == at.command || command == "login" {
+		flags["audience"] = at.flags["audience"]
+		if command == at.command || slices.Contains(strings.Fields(at.flags["scope"]), "openid") {
+			flags["scope"] = at.flags["scope"]
+		}
+	}
+	if command == "login" {
+		at.addLastLogin(flags)
+	}
+	for i := 0; i+1 < len(set); i += 2 {
+		flags[set[i]] = set[i+1]
+	}
+	line := []string{"loopkey", command}
+	for _, f := range config.Flags(false) {
+		switch value := flags[f.Name]; {
+		case value == "":
+		case f.Short != "":
+			line = append(line, "-"+f.Short, quote(value))
+		default:
+			line = append(line, "--"+f.Name, quote(value))
+		}
+	}
+	if command == "login" && at.command == "login" {
+		line = append(line, at.params...)
+	}
+	return strings.Join(line, " ")
+}
+
+// addLastLogin adds what only the last login says: a command finds it again, and a new login does not look for it.
+func (at situation) addLastLogin(flags map[string]string) {
+	c := at.config
+	if c == nil || c.Origin("issuer") != lastLogin {
+		return
+	}
+	if host, ok := strings.CutPrefix(c.Issuer, "https://"); ok && c.Auth0 {
+		flags["domain"] = strings.TrimSuffix(host, "/")
+	} else {
+		flags["issuer"] = c.Issuer
+	}
+	flags["client-id"] = c.ClientID
+	for name, value := range map[string]string{
+		"base-url": c.BaseURL, "keystore": c.Keystore, "discovery-url": c.DiscoveryURL,
+	} {
+		usual := value == localurl.Default || value == keystores.Default || strings.Contains(value, ":") && name == "keystore"
+		if c.Origin(name) == lastLogin && !usual {
+			flags[name] = value
+		}
+	}
+}
+
+// quote returns a word as a shell reads it back.
+func quote(word string) string {
+	word = words.Printable(word)
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%_+=:,./-", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// notLoggedIn says what to do where nobody is logged in: under another name, at another issuer, or at all.
+func (at situation) notLoggedIn() string {
+	c := at.config
+	if c == nil {
+		return "run loopkey login"
+	}
+	if given := at.flags["profile"]; given != "" && !slices.Contains(at.profiles, given) {
+		if meant := similar(given, at.names()); meant != "" {
+			return "did you mean " + at.again("profile", meant) + "?"
+		}
+	}
+	if c.Issuer == "" {
+		return at.unnamed()
+	}
+	where := ""
+	origin := c.Origin("issuer")
+	if c.FromDotEnv("issuer") || strings.HasSuffix(origin, " in the environment") && len(at.others) > 0 {
+		where = "that is at " + words.Printable(c.Issuer) + ", which " + origin + " names: "
+	}
+	advice := where + "run " + at.line("login")
+	if where != "" && len(at.others) > 0 {
+		other := at.others[0]
+		advice += "; for the session at " + words.Printable(other.Issuer) + " run " +
+			at.again("issuer", other.Issuer, "client-id", other.ClientID, "domain", "")
+	}
+	return advice
+}
+
+// unnamed says what to do where no issuer is configured.
+func (at situation) unnamed() string {
+	if at.flags["profile"] == "" && len(at.names()) > 0 {
+		return "choose one of the profiles " + words.Printable(strings.Join(at.names(), ", ")) + ": run " +
+			at.again("profile", at.names()[0])
+	}
+	return "run " + at.line("login") + " with --domain (or --issuer) and --client-id"
+}
+
+// names returns the profiles that there are, but for the current one.
+func (at situation) names() []string {
+	return slices.DeleteFunc(slices.Clone(at.profiles), func(name string) bool { return name == at.config.Profile })
+}
+
+// again returns the line of the command that failed, with other flags.
+func (at situation) again(set ...string) string {
+	command := at.command
+	if command == "" || command == "exec" { // its own arguments are not repeated
+		command = "token"
+	}
+	return at.line(command, set...)
+}
+
+// named returns a line that names the client of the session.
+func (at situation) named() string {
+	if at.config == nil {
+		return at.line("token")
+	}
+	return at.line("token", "domain", "", "issuer", at.config.Issuer, "client-id", at.config.ClientID)
+}
+
+// unreachable says what to do where the provider can't be reached. Of the address it says who named it, unless a session
+// shows that it was right.
+func (at situation) unreachable() string {
+	switch {
+	case at.session:
+		return "try again when the provider can be reached; the session is kept"
+	case at.config == nil || at.config.Issuer == "":
+		return "try again when the provider can be reached"
+	}
+	return "check the issuer " + words.Printable(at.config.Issuer) + " (" + at.config.Origin("issuer") +
+		"), or try again when the provider can be reached"
+}
