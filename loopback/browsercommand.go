@@ -9,8 +9,8 @@ import (
 )
 
 // browserCommands returns the commands of $BROWSER, of which the first that works opens the URL. They are separated as
-// the paths of $PATH are, but not within quotes or at the "://" of a URL. A "&" at the end of one is left out: no command
-// is waited for.
+// the paths of $PATH are, but not within quotes or at the "://" of a URL. A "&" at the end of one is left out, since no
+// command is waited for.
 func browserCommands(value, target string) ([][]string, error) {
 	var commands [][]string
 	var errs []error
@@ -70,8 +70,8 @@ func splitCommands(s string, separator rune) []string {
 	return parts
 }
 
-// runsShell reports whether Windows has a shell run a program, or the program is one: it would take the "&" and "%" of a
-// URL for its own syntax, and run parts of what a provider wrote.
+// runsShell reports whether Windows has a shell run a program, or the program is one. It would take the "&" and "%" of
+// a URL for its own syntax, and run parts of what a provider wrote.
 func runsShell(path string) bool {
 	name := strings.ToLower(path[strings.LastIndexAny(path, `/\`)+1:])
 	return strings.HasSuffix(name, ".bat") || strings.HasSuffix(name, ".cmd") ||

@@ -142,8 +142,8 @@ func (b *browsers) invite() string {
 	return text
 }
 
-// redeem reports whether text is the secret of a one-time URL that is not used and not too old, and uses it. own says in
-// which of the two forms of the URL the secret came.
+// redeem reports whether text is the secret of a one-time URL that is not used and not too old, and uses it. own tells
+// the two forms of the URL apart.
 func (b *browsers) redeem(text string, own bool) bool {
 	hash := sha256.Sum256([]byte(text))
 	b.mu.Lock()

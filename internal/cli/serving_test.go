@@ -14,7 +14,8 @@ func TestRemind(t *testing.T) {
 		visit, end time.Duration // 0: never
 		want       int
 	}{
-		"nobody": {0, 0, 1}, "a visit": {time.Second, 0, 0}, "a late visit": {time.Minute, 0, 1}, "the end": {0, time.Second, 0},
+		"nobody": {0, 0, 1}, "a visit": {time.Second, 0, 0}, "a late visit": {time.Minute, 0, 1},
+		"the end": {0, time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -83,8 +83,8 @@ type Logout struct {
 	State    string `json:"state,omitempty"` // comes back with the browser; "": the provider sends none back
 }
 
-// OwnURL returns another form of a one-time URL, for an argument list, which every user of the machine can read: it works
-// for a connection that is surely this user's, and the one-time URL can't be made from it. Either form uses up both.
+// OwnURL returns another form of a one-time URL, for an argument list, which every user of the machine can read. It
+// works for a connection that is surely this user's, and the one-time URL can't be made from it. Either uses up both.
 func OwnURL(oneTime string) string {
 	before, secret, found := strings.Cut(oneTime, "?once=")
 	if !found {

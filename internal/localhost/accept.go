@@ -15,8 +15,8 @@ const (
 )
 
 // Patient returns l with an Accept that fails only when l is closed. Whatever else keeps a connection from being
-// accepted (no file or memory left, a network that went down) passes, and should end no server. Accept tries again after
-// a pause that grows to a second.
+// accepted (no file or memory left, a network that went down) passes, and should end no server. Accept then waits for a
+// time that grows to a second, and tries again.
 func Patient(l net.Listener) net.Listener { return &patient{Listener: l, closed: make(chan struct{})} }
 
 type patient struct {
