@@ -157,8 +157,8 @@ func (f *files) replace(dir *os.Root, name string, content []byte) error {
 	return f.sync(dir)
 }
 
-// clearPlace removes a directory that is in the place of a file. One that is not empty is only moved aside, because it is
-// not known whose files are in it.
+// clearPlace removes a directory that is in the place of a file. One that is not empty is only moved aside, because it
+// is not known whose files are in it.
 func clearPlace(dir *os.Root, file string) error {
 	if info, err := dir.Lstat(file); err != nil || !info.IsDir() || dir.Remove(file) == nil {
 		return nil //nolint:nilerr // the rename that comes next replaces everything else

@@ -13,7 +13,9 @@ func TestNothingToInterpret(t *testing.T) {
 	t.Parallel()
 	for _, largest := range []int{0, minEntry} {
 		d := &drawer{t: t, max: largest, entries: map[string]string{}}
-		text := Record{Head: []byte(`{"token":"{TITLE}{REF:P@T:x}"}`), Body: []byte(`{"a":"` + strings.Repeat("{S:b} ", 200) + `"}`)}
+		text := Record{
+			Head: []byte(`{"token":"{TITLE}{REF:P@T:x}"}`), Body: []byte(`{"a":"` + strings.Repeat("{S:b} ", 200) + `"}`),
+		}
 		before := split{entries: d, max: largest}
 		if err := before.save(t.Context(), "me", text); err != nil {
 			t.Fatal(err)

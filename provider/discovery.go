@@ -168,8 +168,8 @@ func (p *Provider) rediscover(ctx context.Context) *metadata {
 	return newer
 }
 
-// advertising returns m if it advertises the algorithm, or if the algorithm is never accepted; else newer metadata, or m
-// if there is none.
+// advertising returns m if it advertises the algorithm, or if the algorithm is never accepted; else newer metadata, or
+// m if there is none.
 func (p *Provider) advertising(ctx context.Context, m *metadata, algorithm string) *metadata {
 	if slices.Contains(m.algorithms(), algorithm) || !slices.Contains(asymmetric, algorithm) {
 		return m

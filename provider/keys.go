@@ -179,8 +179,8 @@ func (p *Provider) keys(
 	return keys, c.Keys.Fetched, err
 }
 
-// fetchKeys fetches the keys and keeps them, or waits for another caller that does. The caller holds the mutex, which is
-// released meanwhile.
+// fetchKeys fetches the keys and keeps them, or waits for another caller that does. The caller holds the mutex, which
+// is released meanwhile.
 func (p *Provider) fetchKeys(ctx context.Context, m *metadata) ([]jose.JSONWebKey, error) {
 	return p.fetching.do(ctx, &p.mu, func() ([]jose.JSONWebKey, error) { return p.requestKeys(ctx, m) })
 }

@@ -115,8 +115,8 @@ const (
 	mostPause  = 25 * time.Millisecond
 )
 
-// wait asks for a lock again and again until take succeeds, until meanwhile returns an error, or until ctx ends. It does
-// not block in the kernel: such a call can't be ended, and holds a descriptor, a goroutine and a thread as long as
+// wait asks for a lock again and again until take succeeds, until meanwhile returns an error, or until ctx ends. It
+// does not block in the kernel: such a call can't be ended, and holds a descriptor, a goroutine and a thread as long as
 // another process holds the lock.
 func (l *fileLock) wait(
 	ctx context.Context, path string, take func(*flock.Flock) (bool, error), meanwhile func() error,

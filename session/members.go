@@ -50,7 +50,7 @@ func withMembers(object []byte, more map[string]json.RawMessage) []byte {
 // MarshalJSON writes the members of a newer version too.
 func (t storedToken) MarshalJSON() ([]byte, error) {
 	type plain storedToken
-	object, err := json.Marshal(plain(t)) //nolint:gosec // the keystore is where secrets belong
+	object, err := json.Marshal(plain(t))
 	return withMembers(object, t.more), err
 }
 

@@ -25,8 +25,8 @@ func scopeValues(scope string) []string {
 }
 
 // isCarried reports whether an access token can carry a value of a scope. It can't carry those that ask for an ID token
-// (OpenID Connect Core 1.0, section 3.1.2.1) and for a refresh token (section 11), nor Entra's, which stands for all that
-// the user consented to.
+// (OpenID Connect Core 1.0, section 3.1.2.1) and for a refresh token (section 11), nor Entra's, which stands for all
+// that the user consented to.
 func isCarried(value string) bool {
 	return value != "openid" && value != "offline_access" && !strings.HasSuffix(value, "/.default")
 }

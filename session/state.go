@@ -48,7 +48,7 @@ type body struct {
 	RefreshToken       string        `json:"refresh_token,omitempty"`
 	RefreshExpiry      time.Time     `json:"refresh_expiry,omitzero"`
 	RefreshRefused     bool          `json:"refresh_refused,omitempty"`
-	Unproven           bool          `json:"unproven,omitempty"` // its ID token failed verification, and none has passed since
+	Unproven           bool          `json:"unproven,omitempty"` // its ID token failed verification; none passed since
 	LoggedIn           time.Time     `json:"logged_in"`
 	Renewed            time.Time     `json:"renewed,omitzero"`
 	Granted            []string      `json:"granted_audiences,omitempty"` // what the refresh token may be used for
@@ -235,8 +235,8 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 	}
 }
 
-// noteScope remembers whether the provider granted all of the scope that r asked for by name. granted is "" if it refused
-// the request. It returns a *ScopeError if something is missing.
+// noteScope remembers whether the provider granted all of the scope that r asked for by name. granted is "" if it
+// refused the request. It returns a *ScopeError if something is missing.
 func (st *state) noteScope(r Request, granted string) error {
 	if r.Scope == "" {
 		return nil
