@@ -51,8 +51,8 @@ func Dir(path string) error {
 	return nil
 }
 
-// othersAbove returns the folder in which root would have to make path, if it belongs to another user. Of any other user
-// the system itself asks for the permission.
+// othersAbove returns the folder in which root would have to make path, if it belongs to another user. Of any other
+// user the system itself asks for the permission.
 func othersAbove(path string) string {
 	if os.Geteuid() != 0 {
 		return ""
