@@ -15,8 +15,9 @@ const module = "github.com/loopkey/loopkey/"
 // import. A line that begins with a tab goes on with the line before it. A new arrow is a decision, so it is made here.
 const mayImport = `
 internal/cli: internal/clock internal/config internal/environ internal/granted internal/handoff internal/keystores
-	internal/known internal/localhost internal/localurl internal/login internal/private internal/sharedstore internal/tenant
-	internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
+	internal/known internal/localhost internal/localurl internal/login internal/private internal/sharedstore
+	internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session
+	webui
 internal/clock:
 internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words
 	provider

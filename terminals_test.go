@@ -228,3 +228,65 @@ func TestSecondServe(t *testing.T) {
 		}
 	}
 }
+
+// A logout where no browser can be opened prints the provider's URL and does not wait, with a serve and without.
+func TestLogoutWithoutBrowser(t *testing.T) {
+	t.Parallel()
+	for _, serve := range []bool{false, true} {
+		h := house.WithTenant(t)
+		h.Must("login")
+		if serve {
+			h.Serve()
+		}
+		h.Env = append(h.Env, "BROWSER="+filepath.Join(h.Dir, "nothing-here"))
+		r := h.Run("logout")
+		if r.Code != 0 || !strings.Contains(r.Stderr, "No browser was opened") ||
+			!strings.Contains(r.Stderr, "\n"+h.Tenant.Issuer()) || strings.Contains(r.Stderr, "id_token_hint") ||
+			!strings.Contains(r.Stderr, "ends when that page is opened, deleted here") {
+			t.Errorf("serve %t: logout exits %d: %s", serve, r.Code, r.Stderr)
+		}
+	}
+}
+
+// Over SSH a logout says where the person's own browser can end the provider's session.
+func TestLogoutOverSSH(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t, "SSH_CONNECTION=192.0.2.1 50000 198.51.100.7 22")
+	h.Must("login")
+	r := h.Run("logout")
+	if r.Code != 0 || !strings.Contains(r.Stderr, "This is an SSH session.") ||
+		!strings.Contains(r.Stderr, "\n"+h.Tenant.Issuer()) || strings.Contains(r.Stderr, "id_token_hint") {
+		t.Errorf("logout exits %d: %s", r.Code, r.Stderr)
+	}
+}
+
+// Where no browser can come back, login names the other ways, and the line with --device works.
+func TestOtherWays(t *testing.T) {
+	t.Parallel()
+	for name, env := range map[string]string{
+		"SSH": "SSH_TTY=/dev/pts/1", "a container": "container=podman", "no browser": "BROWSER=/nothing/here",
+	} {
+		h := house.WithTenant(t, "BROWSER=true", env)
+		waiting := h.Start("login", "--base-url", h.Base, "--prompt", "login")
+		var line string
+		for !strings.Contains(line, "--device instead") {
+			text, err := waiting.Stderr.ReadString('\n')
+			if err != nil {
+				t.Fatalf("%s: no line names --device: %v", name, err)
+			}
+			line = text
+		}
+		_, line, _ = strings.Cut(line, "run loopkey ")
+		line, _, _ = strings.Cut(line, " instead")
+		if err := waiting.Cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Skipf("no such signal here: %v", err)
+		}
+		_, _ = exit(t, waiting)
+		device := h.Start(strings.Fields(line)...)
+		device.Line(t, "and enter the code:")
+		visitor(t, strings.TrimSuffix(h.Tenant.Issuer(), "/")+"/device?user_code="+device.Line(t, ""), "")
+		if code, said := exit(t, device); code != 0 {
+			t.Errorf("%s: %s exits %d: %s", name, line, code, said)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,9 +42,9 @@ type EndSessionConfig struct {
 const logoutPath = "/auth/logout"
 
 // EndSession opens the provider's logout in the browser and waits until the browser is back. The provider may ask the
-// user first. Its errors wrap ErrTimeout, or *PortTakenError: then the browser was sent there and its return can't be
-// seen. Where the browser can't be opened and nobody knows the URL, for lack of Opened, it returns ErrNoBrowser at
-// once.
+// user first. Its errors wrap ErrTimeout, and ErrNoVisit too if no browser came for the link, or *PortTakenError: then
+// the browser was sent there and its return can't be seen. Where the browser can't be opened and nobody knows the URL,
+// for lack of Opened, it returns ErrNoBrowser at once.
 func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute)
 	cfg.PlainURL = cmp.Or(cfg.PlainURL, cfg.URL)
@@ -82,7 +84,10 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	case <-e.back:
 		return nil
 	case <-waiting.Done():
-		return context.Cause(waiting)
+		if err := context.Cause(waiting); !errors.Is(err, ErrTimeout) || e.sent.Load() {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrNoVisit, ErrTimeout)
 	}
 }
 

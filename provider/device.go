@@ -34,6 +34,13 @@ const (
 	slowestInterval  = time.Minute
 )
 
+// OffersDevice reports whether the provider's metadata has a device authorization endpoint (RFC 8628, section 4). It is
+// false where the metadata can't be read.
+func (p *Provider) OffersDevice(ctx context.Context) bool {
+	m, err := p.metadata(ctx, forLogin)
+	return err == nil && m.DeviceEndpoint != ""
+}
+
 // StartDevice begins a device login (RFC 8628, section 3.1). ErrNoEndpoint says that the provider has none.
 func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*DeviceCode, error) {
 	m, err := p.metadata(ctx, forLogin)

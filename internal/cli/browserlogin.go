@@ -25,6 +25,7 @@ type browserLogin struct {
 	stopWaiting func() // removes the waiting line
 	rejected    int    // lines that were pasted and are not the URL
 	shared      bool   // another terminal opened the browser
+	ways        []string
 }
 
 // Where the port is taken and no loopkey replies, another one may be starting or ending: how often it is asked again,
@@ -178,8 +179,25 @@ func (b *browserLogin) show(ctx context.Context, authorizationURL string) {
 		b.say("Opening your browser. If nothing opens, go to:")
 	}
 	b.say("%s", authorizationURL)
-	b.sayHowToReach(b.account.config.BaseURL)
+	b.ways = b.otherWays(ctx)
+	if b.sayHowToReach(b.account.config.BaseURL, b.ways) {
+		b.ways = nil // said
+	}
 	b.stopWaiting = b.terminal.Wait("Waiting for you in the browser", b.flags.timeout)
+}
+
+// otherWays says how the login can be finished where no browser can come back to this machine.
+func (b *browserLogin) otherWays(ctx context.Context) []string {
+	var ways []string
+	if b.pasted != nil {
+		ways = append(ways, "paste here the URL that the browser ends up at")
+	}
+	if b.account.provider.OffersDevice(ctx) { // from memory, by now
+		at := b.situation(b.account)
+		at.params = nil // a login with a code carries none
+		ways = append(ways, "run "+at.line("login")+" --device instead")
+	}
+	return ways
 }
 
 // open opens the URL in the browser, unless the person wants to do that.
@@ -193,7 +211,8 @@ func (b *browserLogin) open(ctx context.Context, authorizationURL string) error 
 // browserOpened says that no browser was opened, where err says so.
 func (b *browserLogin) browserOpened(err error) {
 	if err != nil {
-		b.say("No browser was opened (%s): open the URL above yourself.", words.Printable(err.Error()))
+		b.say("No browser was opened (%s): open the URL above yourself%s.", words.Printable(err.Error()),
+			strings.TrimSuffix(orElse(", or ", b.ways), "."))
 	}
 }
 

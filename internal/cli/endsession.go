@@ -40,10 +40,16 @@ func (a *app) endProviderSession(
 	how, err := a.leave(ctx, acc, handoff.Logout{
 		URL: ended.EndSessionURL, PlainURL: ended.EndSessionPlainURL, State: state,
 	})
-	taken := new(loopback.PortTakenError)
+	taken, unopened := new(loopback.PortTakenError), new(unopenedError)
 	switch {
 	case err == nil:
 		report.did(how)
+	case errors.As(err, &unopened): // then it is as with --no-browser
+		a.say("No browser was opened (%s). To end the provider's session too, open:\n%s",
+			words.Printable(unopened.Error()), ended.EndSessionPlainURL)
+		report.did("the provider's session ends when that page is opened")
+	case errors.Is(err, loopback.ErrNoVisit):
+		report.not("the provider's session may not have ended (no browser came to the link above)")
 	case errors.As(err, &taken):
 		report.not(fmt.Sprintf("the provider's session may not have ended (port %d is taken, "+
 			"so loopkey could not see the browser come back)", taken.Port))
@@ -55,15 +61,29 @@ func (a *app) endProviderSession(
 	}
 }
 
+// An unopenedError says that no browser was opened, so that none can come back.
+type unopenedError struct{ error }
+
+func (e *unopenedError) Unwrap() error { return e.error }
+
 // leave sends the browser to the provider's logout and waits until it comes back: to the loopkey serve that holds the
 // port, else to a server of its own. It returns what a report says of that.
 func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how string, err error) {
 	waiting, cancel := clock.WithTimeoutCause(ctx, time.Minute, loopback.ErrTimeout)
 	defer cancel()
+	waiting, giveUp := context.WithCancelCause(waiting)
+	defer giveUp(nil)
+	leaving := func(target string, err error) {
+		if err != nil {
+			giveUp(&unopenedError{err})
+			return
+		}
+		a.leaving(target, l.PlainURL)
+	}
 	how, shown := "the provider's session ended", false
 	err = acc.server().Logout(waiting, l, func(target string) {
 		shown = true
-		a.leaving(target, a.browse(waiting, target))
+		leaving(target, a.browse(waiting, target))
 	})
 	if shown && l.State == "" { // without it, loopkey serve can't tell the browser that comes back from any other
 		how = "the provider's session ends in your browser"
@@ -72,21 +92,25 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 		return how, err
 	}
 	// There is no loopkey serve, or one with another session: if that one holds the port, EndSession says so.
-	return how, loopback.EndSession(ctx, loopback.EndSessionConfig{
+	err = loopback.EndSession(waiting, loopback.EndSessionConfig{
 		AppName: appName, BaseURL: acc.config.BaseURL, URL: l.URL, PlainURL: l.PlainURL, State: l.State,
-		OpenBrowser: a.browse, Opened: a.leaving, TLSHello: func() { a.sayTLSHello(acc) },
+		OpenBrowser: a.browse, Opened: leaving, TLSHello: func() { a.sayTLSHello(acc) },
 		Private: func(target string) (string, error) { return redirectFile(acc.config.StateDir, target) },
 	})
+	if cause := context.Cause(waiting); errors.As(cause, new(*unopenedError)) {
+		err = cause
+	}
+	return how, err
 }
 
-// leaving shows the URL that ends the provider's session. err says that no browser was opened at it.
-func (a *app) leaving(target string, err error) {
-	if err != nil {
-		a.say("No browser was opened (%s). To end the provider's session, go to:", words.Printable(err.Error()))
-	} else {
-		a.say("Ending the provider's session in your browser. If nothing opens, go to:")
+// leaving shows the URL that ends the provider's session, in the browser that was opened and, for one on another
+// machine, as plainURL.
+func (a *app) leaving(target, plainURL string) {
+	a.say("Ending the provider's session in your browser. If nothing opens, go to:\n%s", target)
+	if a.overSSH() {
+		a.say("This is an SSH session. If your browser is on your own machine, open there and end this with Ctrl-C:\n%s",
+			plainURL)
 	}
-	a.say("%s", target)
 }
 
 // noResponse reports whether the provider sent no response at all. A browser would get none either.

@@ -9,21 +9,36 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// sayHowToReach tells a person whose browser may be on another machine how the provider's response can get to this one.
-func (a *app) sayHowToReach(baseURL string) {
+// sayHowToReach tells a person whose browser may be on another machine how the provider's response can get to this one:
+// through the port, or in another way. It reports whether it had to.
+func (a *app) sayHowToReach(baseURL string, ways []string) bool {
 	port := 80
 	if u, err := localurl.ParseBase(baseURL); err == nil {
 		port = localurl.Port(u)
 	}
 	switch {
-	case a.lookup("SSH_CONNECTION") != "" || a.lookup("SSH_TTY") != "":
+	case a.overSSH():
 		a.say("This is an SSH session. If your browser is on your own machine, run there first:\n"+
-			"  ssh -L %d:localhost:%d %s\nor paste here the URL that the browser ends up at.", port, port, a.sshTarget())
+			"  ssh -L %d:localhost:%d %s%s", port, port, a.sshTarget(), orElse("\nor ", ways))
 	case a.inContainer():
-		a.say("This is a container. Forward port %d of it to your machine (dev containers: forwardPorts),\n"+
-			"or paste here the URL that the browser ends up at.", port)
+		a.say("This is a container. Forward port %d of it to your machine (dev containers: forwardPorts)%s",
+			port, orElse(",\nor ", ways))
+	default:
+		return false
 	}
+	return true
 }
+
+// orElse returns other ways as the end of a sentence that begins with or.
+func orElse(or string, ways []string) string {
+	if len(ways) == 0 {
+		return ""
+	}
+	return or + strings.Join(ways, ", or ") + "."
+}
+
+// overSSH reports whether the person is at another machine.
+func (a *app) overSSH() bool { return a.lookup("SSH_CONNECTION") != "" || a.lookup("SSH_TTY") != "" }
 
 // sayTLSHello tells a person whose browser changed http to https how it gets here all the same.
 func (a *app) sayTLSHello(acc *account) {

@@ -40,7 +40,7 @@ func TestHowToReach(t *testing.T) {
 	} {
 		var said strings.Builder
 		a := &app{env: test.env, terminal: terminal.New(nil, &said, "")}
-		a.sayHowToReach(test.baseURL)
+		a.sayHowToReach(test.baseURL, []string{"paste here the URL that the browser ends up at"})
 		got := said.String()
 		if !strings.Contains(got, test.want) || !strings.Contains(got, "paste here the URL") ||
 			strings.Contains(got, "\x1b") {

@@ -168,8 +168,8 @@ func (at situation) named() string {
 	return at.line("token", "domain", "", "issuer", at.config.Issuer, "client-id", at.config.ClientID)
 }
 
-// unreachable says what to do where the provider can't be reached. Of the address it says who named it, unless a session
-// shows that it was right.
+// unreachable says what to do where the provider can't be reached. Of the address it says who named it, unless a
+// session shows that it was right.
 func (at situation) unreachable() string {
 	switch {
 	case at.session:

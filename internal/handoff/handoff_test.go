@@ -323,7 +323,8 @@ func TestTerminalStopsWaiting(t *testing.T) {
 		return context.Cause(ctx)
 	}})
 	ctx, stop := context.WithCancel(t.Context())
-	if err := client.Login(ctx, login.Wanted{}, Terminal{Show: func(Begun) { stop() }}); !errors.Is(err, context.Canceled) {
+	at := Terminal{Show: func(Begun) { stop() }}
+	if err := client.Login(ctx, login.Wanted{}, at); !errors.Is(err, context.Canceled) {
 		t.Errorf("the terminal: %v", err)
 	}
 	if err := <-ended; err == nil {
@@ -352,7 +353,8 @@ func TestServerStops(t *testing.T) {
 		return context.Cause(ctx)
 	}}
 	go func() { served <- Serve(ctx, listener, client.Holder, waits) }()
-	if err := client.Login(t.Context(), login.Wanted{}, Terminal{Show: func(Begun) { stop() }}); !errors.Is(err, ErrEnded) {
+	at := Terminal{Show: func(Begun) { stop() }}
+	if err := client.Login(t.Context(), login.Wanted{}, at); !errors.Is(err, ErrEnded) {
 		t.Errorf("the terminal: %v", err)
 	}
 	if err := <-served; err != nil {
