@@ -67,6 +67,9 @@ func TestPages(t *testing.T) {
 			oneTime := h.Serve("--pages", folder)
 			browser.Do(t, chromedp.Navigate(h.Base+"/"), chromedp.WaitVisible(css("main")))
 			check("logged-out")
+			browser.Do(t, chromedp.Navigate(h.Base+"/auth/login?prompt=login"), chromedp.WaitVisible(css("#email")),
+				chromedp.Click(css(`button[value="deny"]`)), chromedp.WaitVisible(css(`a[href^="/auth/login"]`)))
+			check("declined")
 			browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(css("header .who")))
 			check("home")
 			for _, page := range []struct{ path, name string }{

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/provider"
@@ -27,27 +28,37 @@ func loginParams() []string {
 // login begins a login in the browser that asks for it.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	params := url.Values{}
-	maps.Copy(params, s.cfg.Params)
-	for _, name := range loginParams() {
-		if value := query.Get(name); value != "" {
-			params.Set(name, value)
-		}
-	}
 	returnTo, ok := login.ReturnTo(query.Get("returnTo"))
 	if !ok {
 		returnTo = "/"
 	}
+	params, same := url.Values{}, url.Values{"returnTo": {returnTo}}
+	maps.Copy(params, s.cfg.Params)
+	for _, name := range loginParams() {
+		if value := query.Get(name); value != "" {
+			params.Set(name, value)
+			same.Set(name, value)
+		}
+	}
+	again := layout.LoginPath + "?" + same.Encode()
 	// Any page can send the user's browser here, and then to the callback with its own user's authorization code. So
 	// only a known browser whose user came by themselves may replace another user's session.
 	_, known := s.browsers.knows(r)
 	byThemselves := slices.Contains([]string{"", "none", "same-origin"}, r.Header.Get("Sec-Fetch-Site"))
+	guest := !known || !byThemselves
+	if known && guest { // else the way to another try would make them look as though they came by themselves
+		again = ""
+	}
 	pending, err := s.flow.Begin(r.Context(), login.Request{
 		Wanted:   login.Wanted{Scope: s.cfg.Scope, Audience: s.cfg.Audience, Params: params},
-		ReturnTo: returnTo, Browser: s.bind(w, r), Guest: !known || !byThemselves,
+		ReturnTo: returnTo, Again: again, Browser: s.bind(w, r), Guest: guest,
 	})
 	if err != nil {
-		s.failed(w, r, err)
+		var links []layout.Link
+		if again != "" {
+			links = []layout.Link{{Text: "Try again", URL: again}}
+		}
+		s.failed(w, r, err, links...)
 		return
 	}
 	http.Redirect(w, r, pending.URL, http.StatusSeeOther)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,66 @@ func TestOvertakenLogin(t *testing.T) {
 	}
 	if info, err := s.session.Info(t.Context()); err != nil || info.Subject != "grace" {
 		t.Errorf("then the session is %s's: %v", info.Subject, err)
+	}
+}
+
+// A login that was declined, failed or could not begin leads on: to another try of the same, and home.
+func TestFailedLoginLeadsOn(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := "/auth/login?login_hint=ada&amp;returnTo=%2Fprofile%3Fa%3Db"
+	start := s.base + "/auth/login?returnTo=%2Fprofile%3Fa%3Db&login_hint=ada&redirect_uri=x"
+	shows := func(what string, status int, body string, wanted int) {
+		t.Helper()
+		if status != wanted || !strings.Contains(body, `href="`+again+`"`) || !strings.Contains(body, `href="/"`) {
+			t.Errorf("%s: %d\n%s", what, status, body)
+		}
+	}
+	ada := tenant.Person{Email: "ada@example.com", Password: "x", Jar: jar, Deny: true}
+	visit, err := ada.Visit(t.Context(), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows("declined", visit.Status, visit.Body, http.StatusForbidden)
+	ada.Deny = false
+	s.store.locked.Store(true)
+	if visit, err = ada.Visit(t.Context(), start); err != nil {
+		t.Fatal(err)
+	}
+	shows("not stored", visit.Status, visit.Body, http.StatusInternalServerError)
+	s.store.locked.Store(false)
+	// The other try works, and leads to where the first one would have led.
+	visit, err = ada.Visit(t.Context(), s.base+strings.ReplaceAll(again, "&amp;", "&"))
+	if err != nil || visit.Status != 200 || visit.URL != s.base+"/profile?a=b" {
+		t.Errorf("%v %v", visit, err)
+	}
+	gone := newScene(t)
+	gone.tenant.Close()
+	_, path, _ := strings.Cut(start, s.base)
+	status, body, _ := ask(t, newClient(nil), http.MethodGet, gone.base+path, nil, "Accept", "text/html")
+	shows("the provider is gone", status, body, http.StatusBadGateway)
+}
+
+// A login that another site began in the user's browser leads home alone: another try would count as the user's own.
+func TestFailedLoginFromAnotherSite(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	known, _ := s.login(t, "/")
+	_, _, header := ask(t, known, http.MethodGet, s.base+"/auth/login?returnTo=/x", nil,
+		append(fetched("cross-site", "navigate", "document"), "Accept", "text/html")...)
+	authorization, err := url.Parse(header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := url.Values{"error": {"access_denied"}, "state": authorization.Query()["state"], "iss": {s.tenant.Issuer()}}
+	_, _, header = ask(t, known, http.MethodGet, s.base+"/auth/callback?"+query.Encode(), nil)
+	status, body, _ := ask(t, known, http.MethodGet, s.base+header.Get("Location"), nil)
+	if status != http.StatusForbidden || !strings.Contains(body, `href="/"`) || strings.Contains(body, "/auth/login") {
+		t.Errorf("%d %s", status, body)
 	}
 }
 

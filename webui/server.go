@@ -224,8 +224,8 @@ func (s *Server) advice(err error) string {
 	return text + "."
 }
 
-// failed says on a page that err has happened.
-func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
+// failed says on a page that err has happened, with the ways on.
+func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error, ways ...layout.Link) {
 	status := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, provider.ErrUnreachable), errors.Is(err, provider.ErrUntrusted):
@@ -235,5 +235,6 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.layout.Fail(w, r, status, layout.Problem{
 		Title: "That did not work", Why: words.Sentence(words.Printable(err.Error())) + ".", Next: s.advice(err),
+		Links: ways,
 	})
 }

@@ -118,6 +118,7 @@ func (w Wanted) Equal(other Wanted) bool {
 type Request struct {
 	Wanted
 	ReturnTo string // the path that a browser's login leads back to, as the function ReturnTo returned it; "": /
+	Again    string // the URL of another try, for the page of a browser's login that failed; "": none is offered
 	Browser  string // the login ends only in a browser that has this value in the cookie Config.Cookie; "": in any
 	CLI      bool   // a terminal waits for the login
 	Guest    bool   // the browser is not known as the logged-in user's, whose session Store may refuse to replace
@@ -140,6 +141,7 @@ type Pending struct {
 // from Flow.waiting; then it belongs to the caller of take.
 type login struct {
 	url, returnTo string
+	again         string
 	cli, share    bool
 	guest         bool
 	browser       string
@@ -167,7 +169,8 @@ type login struct {
 // comes, until everyone who waits has dropped it, or until newer ones push it out.
 func (f *Flow) Begin(ctx context.Context, r Request) (*Pending, error) {
 	l := &login{
-		returnTo: cmp.Or(r.ReturnTo, "/"), browser: r.Browser, wanted: r.Wanted, cli: r.CLI, guest: r.Guest,
+		returnTo: cmp.Or(r.ReturnTo, "/"), again: r.Again, browser: r.Browser, wanted: r.Wanted, cli: r.CLI,
+		guest:   r.Guest,
 		share:   r.Share && r.CLI && r.Browser == "",
 		waiters: 1, done: make(chan struct{}), fetched: make(chan struct{}),
 	}

@@ -44,7 +44,7 @@ func (f *Flow) showResult(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if res.err != nil {
-		f.failure(res.err).Write(w)
+		f.failure(res.login, res.err).Write(w)
 	} else {
 		f.page(localhost.Page{
 			Status: http.StatusOK, Good: true, Title: "You are logged in", Text: "You are logged in as " + res.name + ".",
@@ -81,7 +81,8 @@ func (f *Flow) refusal(err error) localhost.Page {
 }
 
 // failure is the page for a login that failed. It says what the terminal says: what failed, why, and what to do.
-func (f *Flow) failure(err error) localhost.Page {
+// The page of a browser's own login leads on: to another try, unless that can't help, and to the start page.
+func (f *Flow) failure(l *login, err error) localhost.Page {
 	status := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, provider.ErrUntrusted), errors.Is(err, provider.ErrUnreachable):
@@ -89,8 +90,15 @@ func (f *Flow) failure(err error) localhost.Page {
 	case errors.Is(err, provider.ErrRefused), errors.Is(err, ErrForbidden):
 		status = http.StatusForbidden
 	}
+	var links []localhost.Link
+	if l.again != "" && !errors.Is(err, ErrForbidden) {
+		links = append(links, localhost.Link{Text: "Try again", URL: l.again})
+	}
+	if !l.cli {
+		links = append(links, f.home())
+	}
 	return f.page(localhost.Page{
-		Status: status, Title: "The login did not work",
+		Status: status, Title: "The login did not work", Links: links,
 		Text: words.Sentence(words.Printable(err.Error())) + ".", Next: words.Sentence(f.cfg.Advice(err)),
 	})
 }
