@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/loopkey/loopkey/internal/localhost"
@@ -78,7 +79,7 @@ func (l *Layout) Render(w http.ResponseWriter, r *http.Request, status int, t *T
 	err := l.draw(&out, r, t, p)
 	h := w.Header()
 	localhost.Secure(h) // again: what was to be an app's response has none of that
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", policy(r))
 	if err != nil { // a template that can't be drawn is our mistake, and no page of ours can say so
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusInternalServerError)
@@ -115,5 +116,14 @@ func (l *Layout) draw(out *bytes.Buffer, r *http.Request, t *Template, p Page) e
 // policy is the Content-Security-Policy of our own pages: they load what is ours and nothing else, no markup runs as a
 // script or a style, and nobody frames them. A Markdown file may hold small pictures as data: URLs, of which only
 // raster types are let through.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+//
+// Scripts and styles are those below AssetsPath alone: the folder of pages and an app behind the guard have files of the
+// same origin. The host is that of the request, which OwnHost has checked.
+func policy(r *http.Request) string {
+	own := "http://" + r.Host + AssetsPath
+	if strings.HasPrefix(r.Host, "[") { // a policy has no form for an IPv6 address
+		own = "'self'"
+	}
+	return "default-src 'none'; style-src " + own + "; script-src " + own + "; img-src 'self' data:; " +
+		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+}

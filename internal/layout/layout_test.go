@@ -36,6 +36,9 @@ func TestErrorPages(t *testing.T) {
 			w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%d: %v", status, w.Header())
 		}
+		if !strings.Contains(policy, "script-src http://example.com"+AssetsPath+";") {
+			t.Errorf("scripts from elsewhere than our assets: %q", policy)
+		}
 		for n := range markup.All(t, page) { // what our policy would refuse
 			for _, a := range n.Attr {
 				if a.Key == "style" || strings.HasPrefix(a.Key, "on") || n.Data == "style" ||

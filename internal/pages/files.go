@@ -27,8 +27,8 @@ func confine(h http.Header, contentType string) {
 	h.Set("Content-Security-Policy", filePolicy)
 }
 
-// contentType returns the type of a file by its extension, and for an unknown one the type that browsers save. The
-// system's own table is not asked: on Windows any program may have changed what .js is.
+// contentType returns the type of a file by its extension, or "" for an extension that is not served. The system's own
+// table is not asked: on Windows any program may have changed what .js is.
 func contentType(name string) string {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".avif":
@@ -82,5 +82,5 @@ func contentType(name string) string {
 	case ".xml":
 		return "application/xml"
 	}
-	return "application/octet-stream"
+	return ""
 }

@@ -66,7 +66,7 @@ func nameOf(urlPath string) (name string, ok bool) {
 }
 
 // isPlain reports whether name is a path with slashes, downward only, that means the same on every system and file
-// system, and none of whose elements is hidden.
+// system, and none of whose elements is hidden or a backup.
 func isPlain(name string) bool {
 	if name == "." {
 		return true
@@ -86,11 +86,25 @@ func isPlain(name string) bool {
 	}
 	for element := range strings.SplitSeq(name, "/") {
 		if strings.HasPrefix(element, ".") || strings.HasSuffix(element, ".") || strings.HasSuffix(element, " ") ||
-			private.IsDevice(element) {
+			private.IsDevice(element) || isBackup(element) {
 			return false
 		}
 	}
 	return true
+}
+
+// isBackup reports whether an editor or a merge keeps an older state of a file under that name. What a page requires is
+// not asked for in such a file, so it is served to nobody.
+func isBackup(element string) bool {
+	element = strings.ToLower(element)
+	if strings.HasSuffix(element, "~") || strings.HasPrefix(element, "#") && strings.HasSuffix(element, "#") {
+		return true
+	}
+	switch ext := path.Ext(element); ext {
+	case ".bak", ".orig", ".old", ".rej", ".save", ".swp", ".swo", ".tmp":
+		return true
+	}
+	return false
 }
 
 // isMarkdown goes by the extension, in upper or lower case: some file systems don't tell them apart.

@@ -1,5 +1,5 @@
 // Package pages serves a folder to logged-in users under /pages/: Markdown as pages in loopkey's frame, HTML confined,
-// every other file as it is. A Markdown file may require more than a login in its front matter:
+// pictures and other known types as they are. A Markdown file may require more than a login in its front matter:
 //
 //	---
 //	title: Payroll
@@ -9,7 +9,8 @@
 //	max_age: 10m
 //	---
 //
-// Nothing outside of the folder is ever read, nor a file or folder whose name begins with a dot.
+// Nothing outside of the folder is ever read, nor a file or folder whose name begins with a dot or is that of a backup.
+// Files of other types than those that browsers show are not served.
 package pages
 
 import (
@@ -151,6 +152,11 @@ func (s *Site) file(w http.ResponseWriter, r *http.Request, claims provider.Clai
 	// A link with another extension must not take off what the Markdown file behind it requires.
 	if isMarkdown(name) || isMarkdown(real) {
 		s.markdown(w, r, claims, name, f)
+		return
+	}
+	// The type has to be known by both names: a link must not give a file another type.
+	if contentType(name) == "" || contentType(real) == "" {
+		s.notFound(w, r)
 		return
 	}
 	confine(w.Header(), contentType(real))

@@ -81,13 +81,15 @@ func TestPagesServe(t *testing.T) {
 		"guide.md":          "# The *guide*\n\nHello.\n",
 		"CAPITALS.MD":       "---\ntitle: Loud\nrequire: {role: admin}\n---\n" + canary,
 		"long.markdown":     "Long.\n",
-		"both":              "exactly both",
-		"both.md":           "# Both",
+		"both.html":         "exactly both",
+		"both.html.md":      "# Both",
 		"report.html":       "<title>Report</title><script>1</script>",
 		"drawing.svg":       "<svg xmlns='http://www.w3.org/2000/svg'/>",
 		"picture.png":       "\x89PNG",
 		"paper.pdf":         "%PDF-1.4",
 		"data.unknown":      "?",
+		"data.bin":          canary,
+		"data.sql":          canary,
 		"with space & ä.md": "# Spaced",
 		"sub/index.md":      "# The sub index",
 		"site/index.html":   "<p>site</p>",
@@ -102,12 +104,15 @@ func TestPagesServe(t *testing.T) {
 		"/pages/guide.md":                  {200, "text/html; charset=utf-8", "The <em>guide</em>"},
 		"/pages/CAPITALS.MD":               {403, "text/html; charset=utf-8", "admin"},
 		"/pages/long":                      {200, "text/html; charset=utf-8", "Long."},
-		"/pages/both":                      {200, "application/octet-stream", "exactly both"},
+		"/pages/both.html":                 {200, "text/html; charset=utf-8", "exactly both"},
 		"/pages/report.html":               {200, "text/html; charset=utf-8", "Report"},
 		"/pages/drawing.svg":               {200, "image/svg+xml", "<svg"},
 		"/pages/picture.png":               {200, "image/png", "\x89PNG"},
 		"/pages/paper.pdf":                 {200, "application/pdf", "%PDF"},
-		"/pages/data.unknown":              {200, "application/octet-stream", "?"},
+		"/pages/data.unknown":              {404, "text/html; charset=utf-8", "Nothing here"},
+		"/pages/data.bin":                  {404, "text/html; charset=utf-8", "Nothing here"},
+		"/pages/data.sql":                  {404, "text/html; charset=utf-8", "Nothing here"},
+		"/pages/plain/README":              {404, "text/html; charset=utf-8", "Nothing here"},
 		"/pages/with%20space%20&%20%C3%A4": {200, "text/html; charset=utf-8", "Spaced"},
 		"/pages/sub/":                      {200, "text/html; charset=utf-8", "The sub index"},
 		"/pages/site/":                     {200, "text/html; charset=utf-8", "<p>site</p>"},
@@ -144,9 +149,9 @@ func TestPagesServe(t *testing.T) {
 // A file of the folder that a browser shows by itself must not act as a page of ours.
 func TestFilesAreConfined(t *testing.T) {
 	t.Parallel()
-	site := siteOf(t, folderOf(t, map[string]string{"a.html": "x", "a.svg": "x", "a.xml": "x", "a.js": "x", "a.bin": "x",
+	site := siteOf(t, folderOf(t, map[string]string{"a.html": "x", "a.svg": "x", "a.xml": "x", "a.js": "x", "a.txt": "x",
 		"a.md": "x"}))
-	for _, name := range []string{"a.html", "a.svg", "a.xml", "a.js", "a.bin"} {
+	for _, name := range []string{"a.html", "a.svg", "a.xml", "a.js", "a.txt"} {
 		policy := get(t, site, "/pages/"+name, nil).Header.Get("Content-Security-Policy")
 		for _, must := range []string{"sandbox ", "default-src 'none'", "form-action 'none'", "frame-ancestors 'none'",
 			"base-uri 'none'"} {
@@ -225,7 +230,7 @@ func TestNameOf(t *testing.T) {
 	for name, want := range map[string]string{
 		"": ".", "a": "a", "a/": "a", "a/b.md": "a/b.md", "console.md": "console.md", "com.md": "com.md", "COM10": "COM10",
 		"nullable.md": "nullable.md", "a b & c.md": "a b & c.md",
-		"\u00e9/\u738b": "\u00e9/\u738b", "a~": "a~", "a.b.c": "a.b.c", "x..md": "x..md", "100%": "100%", "%2e%2e": "%2e%2e",
+		"\u00e9/\u738b": "\u00e9/\u738b", "a~b": "a~b", "#a": "#a", "a.b.c": "a.b.c", "x..md": "x..md", "100%": "100%", "%2e%2e": "%2e%2e",
 		"?": "?",
 	} {
 		if got, ok := nameOf(Path + name); !ok || got != want {
@@ -234,6 +239,30 @@ func TestNameOf(t *testing.T) {
 	}
 	if _, ok := nameOf("/other/a"); ok {
 		t.Error("another path than /pages/")
+	}
+}
+
+// What editors and merges leave beside a page is served to nobody: it does not ask for what the page requires.
+func TestBackupsAreNotServed(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"payroll.md": "---\nrequire: {role: hr}\n---\n" + canary}
+	backups := []string{
+		"payroll.md~", "payroll.md.bak", "payroll.MD.BAK", "payroll.bak", "payroll.md.orig", "payroll.html.old", "payroll.md.rej",
+		"payroll.md.save", "payroll.md.swp", ".payroll.md.swp", "payroll.md.swo", "payroll.md.tmp", "#payroll.md#",
+		".#payroll.md", "old~/payroll.html", "payroll.html~",
+	}
+	for _, name := range backups {
+		files[name] = canary
+	}
+	site := siteOf(t, folderOf(t, files))
+	for _, name := range backups {
+		res := get(t, site, (&url.URL{Path: "/pages/" + name}).EscapedPath(), nil)
+		if body := markup.Body(t, res); res.StatusCode != http.StatusNotFound || strings.Contains(body, canary) {
+			t.Errorf("%s: %d\n%s", name, res.StatusCode, body)
+		}
+	}
+	if list := markup.Body(t, get(t, site, "/pages/", nil)); strings.Contains(list, "payroll") {
+		t.Errorf("listed:\n%s", list)
 	}
 }
 
