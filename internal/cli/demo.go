@@ -52,9 +52,9 @@ the very code of a real login. The session stays in memory; nothing is left behi
 func (a *app) runDemo(ctx context.Context, once, noBrowser bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "loopkey-demo-*") // 0700
+	dir, err := a.demoDir()
 	if err != nil {
-		return fmt.Errorf("a place for the demo: %w", err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 

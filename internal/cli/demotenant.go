@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/sharedstore"
@@ -28,6 +29,31 @@ type demo struct {
 	tenant    *tenant.Tenant
 	listener  net.Listener
 	served    chan struct{}
+}
+
+// demoSocket is the socket of the demo's keystore in the demo's folder.
+const demoSocket = "keystore.sock"
+
+// demoDir makes a folder that no other user can enter. The path of the socket in it fits the system's limit, also where
+// TMPDIR is long, as it is in a job of a build server or on macOS.
+func (a *app) demoDir() (string, error) {
+	for _, parent := range []string{os.TempDir(), a.lookup("XDG_RUNTIME_DIR"), "/tmp"} {
+		if parent == "" {
+			continue
+		}
+		dir, err := os.MkdirTemp(parent, "loopkey-demo-*") // 0700
+		if err != nil {
+			if parent == os.TempDir() {
+				return "", fmt.Errorf("a place for the demo: %w", err)
+			}
+			continue
+		}
+		if len(filepath.Join(dir, demoSocket)) <= handoff.LongestSocket {
+			return dir, nil
+		}
+		_ = os.RemoveAll(dir)
+	}
+	return "", fmt.Errorf("a place for the demo: %s is too long for a socket in it: set TMPDIR", os.TempDir())
 }
 
 // start starts the tenant and the keystore, and writes the configuration.
@@ -50,7 +76,7 @@ func (d *demo) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the demo tenant: %w", err)
 	}
-	socket := filepath.Join(d.dir, "keystore.sock")
+	socket := filepath.Join(d.dir, demoSocket)
 	if d.listener, err = (&net.ListenConfig{}).Listen(ctx, "unix", socket); err != nil {
 		d.tenant.Close()
 		return fmt.Errorf("the demo's keystore: %w", err)

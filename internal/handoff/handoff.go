@@ -201,8 +201,8 @@ func failures() wire.Kinds {
 	}, kinds.Keystore(), kinds.Provider())
 }
 
-// longestSocket is how long the path of a socket may be on every system, in bytes.
-const longestSocket = 103
+// LongestSocket is how long the path of a socket may be on every system, in bytes.
+const LongestSocket = 103
 
 // Socket returns the path of the socket of the server for a base URL. It lies in the state folder; where that makes
 // the path too long, in a folder of the user's among the temporary ones.
@@ -212,12 +212,12 @@ func Socket(stateDir, baseURL string) string {
 		port = localurl.Port(u)
 	}
 	path := filepath.Join(stateDir, fmt.Sprintf("serve-%d.sock", port))
-	if len(path) <= longestSocket {
+	if len(path) <= LongestSocket {
 		return path
 	}
 	sum := sha256.Sum256([]byte(stateDir))
 	name := fmt.Sprintf("loopkey-%d/%x-%d.sock", os.Getuid(), sum[:6], port)
-	if short := filepath.Join(os.TempDir(), name); len(short) <= longestSocket {
+	if short := filepath.Join(os.TempDir(), name); len(short) <= LongestSocket {
 		return short
 	}
 	return filepath.Join("/tmp", name)

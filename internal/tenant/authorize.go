@@ -47,6 +47,7 @@ type browserSession struct {
 	authTime time.Time
 	acr      string
 	clients  []string // the IDs of those that got tokens in it
+	seen     time.Time
 }
 
 const (
@@ -207,10 +208,11 @@ func formAction(r *http.Request) template.URL {
 func (t *Tenant) grant(w http.ResponseWriter, a *authorization, session *browserSession) {
 	code := rand.Text()
 	t.mu.Lock()
-	t.codes[code] = &grantedCode{
+	now := t.cfg.Now()
+	keep(t.codes, code, &grantedCode{
 		request: a, user: session.user, browser: session, authTime: session.authTime, acr: session.acr,
-		expires: t.cfg.Now().Add(codeLifetime),
-	}
+		expires: now.Add(codeLifetime),
+	}, now)
 	if !slices.Contains(session.clients, a.client.ID) {
 		session.clients = append(session.clients, a.client.ID)
 	}
@@ -245,15 +247,13 @@ func (t *Tenant) browser(w http.ResponseWriter, r *http.Request) *browserSession
 	defer t.mu.Unlock()
 	if cookie, err := r.Cookie(cookieName); err == nil {
 		if session := t.browsers[cookie.Value]; session != nil {
+			session.seen = t.cfg.Now()
 			return session
 		}
 	}
-	if len(t.browsers) > 10000 {
-		clear(t.browsers)
-	}
 	secret := rand.Text()
-	session := &browserSession{id: rand.Text(), csrf: rand.Text()}
-	t.browsers[secret] = session
+	session := &browserSession{id: rand.Text(), csrf: rand.Text(), seen: t.cfg.Now()}
+	keep(t.browsers, secret, session, session.seen)
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain http on loopback: a Secure cookie would not come back
 		Name: cookieName, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
@@ -281,10 +281,11 @@ func (t *Tenant) push(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, code, description)
 		return
 	}
-	a.expires = t.cfg.Now().Add(time.Minute)
+	now := t.cfg.Now()
+	a.expires = now.Add(time.Minute)
 	uri := "urn:ietf:params:oauth:request_uri:" + rand.Text()
 	t.mu.Lock()
-	t.requests[uri] = a
+	keep(t.requests, uri, a, now)
 	t.mu.Unlock()
 	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, http.StatusCreated, map[string]any{"request_uri": uri, "expires_in": 60})

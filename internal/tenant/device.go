@@ -48,7 +48,7 @@ func (t *Tenant) deviceCode(w http.ResponseWriter, r *http.Request) {
 	}
 	code := rand.Text()
 	t.mu.Lock()
-	t.devices[code] = d
+	keep(t.devices, code, d, t.cfg.Now())
 	t.mu.Unlock()
 	select {
 	case t.userCodes <- d.userCode:

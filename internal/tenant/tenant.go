@@ -213,10 +213,29 @@ func (t *Tenant) routes() http.Handler {
 		route("GET", "/v2/logout", "end_session", t.v2Logout)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !t.isOwnHost(r.Host) {
+			http.Error(w, "this request was meant for another host", http.StatusMisdirectedRequest)
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// isOwnHost reports whether a request's Host is a loopback one with the tenant's port. Any other comes from a page that
+// made its own name resolve to this machine (DNS rebinding).
+func (t *Tenant) isOwnHost(host string) bool {
+	own, err := url.Parse(t.issuer)
+	if err != nil {
+		return false
+	}
+	for _, name := range []string{own.Hostname(), "localhost", "127.0.0.1", "::1"} {
+		if strings.EqualFold(host, net.JoinHostPort(name, own.Port())) {
+			return true
+		}
+	}
+	return false
 }
 
 // endpoint wraps a handler: it counts the requests, and lets tests respond in its place.

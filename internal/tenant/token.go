@@ -224,7 +224,8 @@ func (t *Tenant) sendTokens(w http.ResponseWriter, g tokenGrant) {
 	if g.refresh && slices.Contains(g.family.scopes, "offline_access") {
 		secret := rand.Text() + rand.Text()
 		t.mu.Lock()
-		t.refresh[secret] = &refreshToken{family: g.family, expires: t.cfg.Now().Add(t.cfg.RefreshTokenLifetime)}
+		now := t.cfg.Now()
+		keep(t.refresh, secret, &refreshToken{family: g.family, expires: now.Add(t.cfg.RefreshTokenLifetime)}, now)
 		t.mu.Unlock()
 		response["refresh_token"] = secret
 	}
@@ -260,12 +261,7 @@ func (t *Tenant) accessToken(g tokenGrant, lifetime time.Duration) (string, erro
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for old, grant := range t.access {
-		if now.After(grant.expires) {
-			delete(t.access, old)
-		}
-	}
-	t.access[token] = &accessGrant{family: g.family, scopes: g.scopes, expires: now.Add(lifetime)}
+	keep(t.access, token, &accessGrant{family: g.family, scopes: g.scopes, expires: now.Add(lifetime)}, now)
 	return token, nil
 }
 
