@@ -101,7 +101,7 @@ func (s *Server) front(next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection() // of all methods but GET, HEAD and OPTIONS
 	origin.SetDenyHandler(http.HandlerFunc(s.refuseForeign))
 	inner := localhost.AtHost(s.base, s.disarm(s.greet(origin.Handler(next))))
-	return localhost.OwnHost(localurl.Port(s.base), appName, inner)
+	return localhost.OwnHost(localurl.Port(s.base), s.cfg.AppName, inner)
 }
 
 // disarm takes from a request of another user of this machine what makes it more than a stranger's: a cookie that is

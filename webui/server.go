@@ -40,6 +40,7 @@ import (
 // Config says whose session the pages are about. Only Session is required.
 type Config struct {
 	Session  *session.Session
+	AppName  string     // the program, as pages name it; "": loopkey
 	BaseURL  string     // of this server; "": http://localhost:3000. The provider has to know BaseURL + /auth/callback
 	Scope    string     // what a login asks for; "": provider.DefaultScope
 	Audience string     // the API that a login's access token is for; "": the provider's default
@@ -60,9 +61,6 @@ type Config struct {
 
 	Now func() time.Time // nil: the clock on the wall
 }
-
-// appName is the name of the program on pages.
-const appName = "loopkey"
 
 // A Server has a login, a guard, and pages about the user. It is safe for concurrent use.
 type Server struct {
@@ -90,6 +88,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = clock.Now
 	}
+	cfg.AppName = cmp.Or(cfg.AppName, "loopkey")
 	cfg.BaseURL = cmp.Or(cfg.BaseURL, localurl.Default)
 	base, err := localurl.ParseBase(cfg.BaseURL)
 	if err != nil {
@@ -111,7 +110,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.browsers = newBrowsers(browserCookie(localurl.Port(base)), cfg.Now)
 	s.watch = newWatch(cfg.Session, cfg.Now, s.browsers.forget)
 	s.layout = layout.Layout{
-		Tenant: host(s.provider.Issuer()), Home: "/", HasPages: cfg.Pages != "", Visitor: s.visitorName,
+		App: cfg.AppName, Tenant: host(s.provider.Issuer()), Home: "/", HasPages: cfg.Pages != "", Visitor: s.visitorName,
 	}
 	if cfg.Pages != "" {
 		s.pages, err = pages.New(pages.Config{Dir: cfg.Pages, Layout: &s.layout, Claims: User, Now: cfg.Now})
@@ -127,7 +126,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.flow = login.New(login.Config{
 		Provider: s.provider, RedirectURI: strings.TrimSuffix(cfg.BaseURL, "/") + login.CallbackPath,
-		App: appName, Home: s.layout.Home, Cookie: loginCookie(localurl.Port(base)),
+		App: cfg.AppName, Home: s.layout.Home, Cookie: loginCookie(localurl.Port(base)),
 		Store: s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
 	})
 	return s, nil
@@ -170,9 +169,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /auth/logout", s.logout)
 
 	// For every browser of this user of the machine. What happens once is for navigations alone, what lasts for no HEAD.
-	mux.HandleFunc("GET "+layout.LoginPath, localhost.OnlyNavigation(appName, s.ownUser(s.login)))
-	mux.HandleFunc("GET "+enterPath, localhost.OnlyNavigation(appName, s.ownUser(s.enter)))
-	mux.HandleFunc("GET "+handoff.LogoutPath, localhost.OnlyNavigation(appName, s.ownUser(s.ended)))
+	mux.HandleFunc("GET "+layout.LoginPath, localhost.OnlyNavigation(s.cfg.AppName, s.ownUser(s.login)))
+	mux.HandleFunc("GET "+enterPath, localhost.OnlyNavigation(s.cfg.AppName, s.ownUser(s.enter)))
+	mux.HandleFunc("GET "+handoff.LogoutPath, localhost.OnlyNavigation(s.cfg.AppName, s.ownUser(s.ended)))
 	mux.HandleFunc("GET /auth/events", localhost.OnlyGET(s.ownUser(s.events)))
 
 	// For a browser or a provider that shows what no other has: the state of a login, or a signed token.

@@ -36,7 +36,7 @@ func viewToken(kind, audience, scope string, from, until, now time.Time) tokenVi
 		From: optional(from), Until: optional(until),
 	}
 	if until.IsZero() {
-		v.Life = "no expiry given"
+		v.Life = "the provider gave no expiry"
 		return v
 	}
 	v.Total = max(int64(until.Sub(from)/time.Second), 1)

@@ -132,6 +132,24 @@ func TestAppTokenFromMemory(t *testing.T) {
 	}
 }
 
+// In another program the pages bear its name, also those of errors.
+func TestAppName(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, func(_ *scene, cfg *webui.Config) { cfg.AppName = "acme <b>" })
+	known, _ := s.login(t, "/profile")
+	for _, path := range []string{
+		"/", "/profile", "/auth/logout", "/nowhere", "/auth/callback?state=x", "/auth/done?id=x", "/auth/enter?once=x",
+	} {
+		for _, client := range []*http.Client{known, newClient(nil)} {
+			status, body, _ := ask(t, client, http.MethodGet, s.base+path, nil, "Accept", "text/html")
+			body = strings.NewReplacer("loopkey_", "", "profile=loopkey", "").Replace(body)
+			if strings.Contains(body, "loopkey") || status != http.StatusSeeOther && !strings.Contains(body, "acme &lt;b&gt;") {
+				t.Errorf("%s: %d\n%s", path, status, body)
+			}
+		}
+	}
+}
+
 // Without an app the start page is at /, and /auth/ leads there.
 func TestStartPageWithoutAnApp(t *testing.T) {
 	t.Parallel()

@@ -21,6 +21,7 @@ var templateFiles embed.FS
 
 // A Layout draws the pages of one server. The zero Layout draws them for nobody in particular.
 type Layout struct {
+	App      string // the program, for the header, the footer and the tab; "": loopkey
 	Tenant   string // the issuer's host, for the footer
 	Home     string // the path of the start page; "": /
 	HasApp   bool   // an app has /, and the header links to it
@@ -31,7 +32,7 @@ type Layout struct {
 
 // A Page is what one page adds to the layout.
 type Page struct {
-	Title   string // for the tab; "loopkey" follows it
+	Title   string // for the tab; Layout.App follows it
 	Section string // the link of the header that this page is under: home, profile, pages
 	Script  string // the name of an asset, or ""
 	Data    any    // what the page's own template draws
@@ -83,7 +84,7 @@ func (l *Layout) Render(w http.ResponseWriter, r *http.Request, status int, t *T
 	if err != nil { // a template that can't be drawn is our mistake, and no page of ours can say so
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusInternalServerError)
-		_, _ = fmt.Fprintln(w, "loopkey could not draw this page.")
+		_, _ = fmt.Fprintln(w, "This page could not be drawn.")
 		return
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -102,9 +103,13 @@ func (l *Layout) draw(out *bytes.Buffer, r *http.Request, t *Template, p Page) e
 	view := struct {
 		Page
 		Visitor          *person
-		Tenant, Home     string
+		App, Tenant      string
+		Home             string
 		HasApp, HasPages bool
-	}{Page: p, Tenant: l.Tenant, Home: cmp.Or(l.Home, "/"), HasApp: l.HasApp, HasPages: l.HasPages}
+	}{
+		Page: p, App: cmp.Or(l.App, "loopkey"), Tenant: l.Tenant, Home: cmp.Or(l.Home, "/"),
+		HasApp: l.HasApp, HasPages: l.HasPages,
+	}
 	if l.Visitor != nil {
 		if name, ok := l.Visitor(r); ok {
 			view.Visitor = &person{Name: name, Initials: words.Initials(name)}
@@ -117,8 +122,8 @@ func (l *Layout) draw(out *bytes.Buffer, r *http.Request, t *Template, p Page) e
 // script or a style, and nobody frames them. A Markdown file may hold small pictures as data: URLs, of which only
 // raster types are let through.
 //
-// Scripts and styles are those below AssetsPath alone: the folder of pages and an app behind the guard have files of the
-// same origin. The host is that of the request, which OwnHost has checked.
+// Scripts and styles are those below AssetsPath alone: the folder of pages and an app behind the guard have files of
+// the same origin. The host is that of the request, which OwnHost has checked.
 func policy(r *http.Request) string {
 	own := "http://" + r.Host + AssetsPath
 	if strings.HasPrefix(r.Host, "[") { // a policy has no form for an IPv6 address

@@ -36,7 +36,7 @@ func usual(status int) Problem {
 	case http.StatusUnauthorized:
 		return Problem{
 			Title: "Log in first",
-			Why:   "This is shown to the person who is logged in, in a browser that loopkey has recognised.",
+			Why:   "This is shown to the person who is logged in, in a browser that was recognised.",
 			Links: []Link{{Text: "Log in", URL: LoginPath}},
 		}
 	case http.StatusForbidden:
@@ -58,24 +58,24 @@ func usual(status int) Problem {
 	case http.StatusMisdirectedRequest:
 		return Problem{
 			Title: "Wrong address",
-			Why:   "loopkey answers to localhost, 127.0.0.1 and [::1] with its own port, and to no other name.",
-			Next:  "Open it by the URL that loopkey printed.",
+			Why:   "This server responds at localhost, 127.0.0.1 and [::1] with its own port, and at no other name.",
+			Next:  "Open it by the URL that was printed.",
 		}
 	case http.StatusInternalServerError:
 		return Problem{
 			Title: "Something broke",
-			Why:   "loopkey could not make this page.",
+			Why:   "This page could not be made.",
 			Next:  "If it happens again, end this server and start it anew.",
 		}
 	case http.StatusBadGateway:
 		return Problem{
 			Title: "The app does not answer",
-			Why:   "Nothing answers where the app behind loopkey should be.",
+			Why:   "Nothing responds where the app behind this server should be.",
 		}
 	case http.StatusServiceUnavailable:
 		return Problem{
 			Title: "Not just now",
-			Why:   "loopkey can't answer this at the moment.",
+			Why:   "There is no response to this at the moment.",
 			Next:  "Try again shortly.",
 		}
 	}

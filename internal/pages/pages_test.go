@@ -230,8 +230,9 @@ func TestNameOf(t *testing.T) {
 	for name, want := range map[string]string{
 		"": ".", "a": "a", "a/": "a", "a/b.md": "a/b.md", "console.md": "console.md", "com.md": "com.md", "COM10": "COM10",
 		"nullable.md": "nullable.md", "a b & c.md": "a b & c.md",
-		"\u00e9/\u738b": "\u00e9/\u738b", "a~b": "a~b", "#a": "#a", "a.b.c": "a.b.c", "x..md": "x..md", "100%": "100%", "%2e%2e": "%2e%2e",
-		"?": "?",
+		"\u00e9/\u738b": "\u00e9/\u738b", "a~b": "a~b", "#a": "#a", "a.b.c": "a.b.c", "x..md": "x..md", "100%": "100%",
+		"%2e%2e": "%2e%2e",
+		"?":      "?",
 	} {
 		if got, ok := nameOf(Path + name); !ok || got != want {
 			t.Errorf("%q: %q %v", name, got, ok)
@@ -247,7 +248,8 @@ func TestBackupsAreNotServed(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"payroll.md": "---\nrequire: {role: hr}\n---\n" + canary}
 	backups := []string{
-		"payroll.md~", "payroll.md.bak", "payroll.MD.BAK", "payroll.bak", "payroll.md.orig", "payroll.html.old", "payroll.md.rej",
+		"payroll.md~", "payroll.md.bak", "payroll.MD.BAK", "payroll.bak", "payroll.md.orig", "payroll.html.old",
+		"payroll.md.rej",
 		"payroll.md.save", "payroll.md.swp", ".payroll.md.swp", "payroll.md.swo", "payroll.md.tmp", "#payroll.md#",
 		".#payroll.md", "old~/payroll.html", "payroll.html~",
 	}
