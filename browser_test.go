@@ -19,7 +19,7 @@ func TestLoginInChromium(t *testing.T) {
 	t.Parallel()
 	browser := chromium.Start(t)
 	h := house.WithTenant(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := h.Command(ctx, "login", "--no-browser")
 	stderr, err := cmd.StderrPipe()

@@ -176,7 +176,7 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 
 // enterCode waits for a device login to begin, and logs the user in with its code.
 func (s *script) enterCode(ts *testscript.TestScript) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	code, err := s.tenant.NextUserCode(ctx)
 	ts.Check(err)

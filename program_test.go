@@ -25,7 +25,7 @@ func TestProgram(t *testing.T) {
 	program := buildProgram(t)
 	h := house.WithTenant(t)
 	issuer := h.Tenant.Issuer()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, issuer, house.Client, h.Base, issuer+"/userinfo")
 	cmd.Env = h.Env // its $BROWSER logs the user in

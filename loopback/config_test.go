@@ -55,7 +55,7 @@ func TestRedirectURI(t *testing.T) {
 			_, err := loopback.Login(t.Context(), loopback.Config{
 				Issuer: at.Issuer(), ClientID: clientID, RedirectURI: redirectURI, BaseURL: "http://localhost:1",
 				OpenBrowser: v.open,
-				Timeout:     30 * time.Second,
+				Timeout:     5 * time.Minute,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -85,7 +85,7 @@ func TestOtherPaths(t *testing.T) {
 	redirectURI := "http://localhost:" + strconv.Itoa(freePort(t)) + "/callback/"
 	at := start(t, tenant.Config{}, redirectURI)
 	_, err := loopback.Login(t.Context(), loopback.Config{
-		Issuer: at.Issuer(), ClientID: clientID, RedirectURI: redirectURI, Timeout: 30 * time.Second,
+		Issuer: at.Issuer(), ClientID: clientID, RedirectURI: redirectURI, Timeout: 5 * time.Minute,
 		OpenBrowser: func(ctx context.Context, target string) error {
 			stopped := ada()
 			stopped.StopAt = redirectURI
@@ -119,7 +119,7 @@ func TestAnyPort(t *testing.T) {
 			t.Parallel()
 			var v visit
 			_, err := loopback.Login(t.Context(), loopback.Config{
-				Issuer: at.Issuer(), ClientID: clientID, RedirectURI: "http://" + host + ":0/callback", Timeout: 30 * time.Second,
+				Issuer: at.Issuer(), ClientID: clientID, RedirectURI: "http://" + host + ":0/callback", Timeout: 5 * time.Minute,
 				OpenBrowser: func(ctx context.Context, target string) error {
 					redirect, err := url.Parse(parameter(t, target, "redirect_uri"))
 					if err != nil || redirect.Port() == "0" || redirect.Host != host+":"+redirect.Port() ||
@@ -184,7 +184,7 @@ func TestAppName(t *testing.T) {
 			var v visit
 			_, err := loopback.Login(t.Context(), loopback.Config{
 				Issuer: at.Issuer(), ClientID: clientID, RedirectURI: "http://127.0.0.1:0/callback",
-				AppName: name, OpenBrowser: v.open, Timeout: 30 * time.Second,
+				AppName: name, OpenBrowser: v.open, Timeout: 5 * time.Minute,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -218,7 +218,7 @@ func TestHTTPClient(t *testing.T) {
 	var v visit
 	_, err := loopback.Login(t.Context(), loopback.Config{
 		Issuer: at.Issuer(), ClientID: clientID, RedirectURI: "http://127.0.0.1:0/callback",
-		HTTPClient: client, OpenBrowser: v.open, Timeout: 30 * time.Second,
+		HTTPClient: client, OpenBrowser: v.open, Timeout: 5 * time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -273,7 +273,7 @@ func TestNoBrowserAtOnce(t *testing.T) {
 				cfg.Provider = p
 			}
 			c.change(&cfg)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			_, err := loopback.Login(ctx, cfg)
 			if !errors.Is(err, c.want) || ctx.Err() != nil {

@@ -20,7 +20,7 @@ func TestEndSession(t *testing.T) {
 	opened, told := "", ""
 	err := loopback.EndSession(t.Context(), loopback.EndSessionConfig{
 		URL:   s.base + "/?state=right", // of a provider that redirects at once
-		State: "right", BaseURL: s.base, Timeout: 20 * time.Second,
+		State: "right", BaseURL: s.base, Timeout: 5 * time.Minute,
 		Opened: func(target string, _ error) { told = target },
 		// Where the system tells which user asks, Private is not called.
 		Private: func(target string) (string, error) { return target, nil },
@@ -58,7 +58,7 @@ func TestEndSessionReturn(t *testing.T) {
 	s := newScene(t, tenant.Config{})
 	var visiting sync.WaitGroup
 	err := loopback.EndSession(t.Context(), loopback.EndSessionConfig{
-		URL: "http://127.0.0.1/provider", BaseURL: s.base, Timeout: 20 * time.Second, // Auth0's, which sends no state back
+		URL: "http://127.0.0.1/provider", BaseURL: s.base, Timeout: 5 * time.Minute, // Auth0's, which sends no state back
 		OpenBrowser: func(_ context.Context, target string) error {
 			visiting.Go(func() {
 				if status, _, _ := get(t, s.base+"/", ""); status != 400 {
@@ -93,7 +93,7 @@ func TestEndSessionWithoutBrowser(t *testing.T) {
 		URL: "http://127.0.0.1/provider", BaseURL: "http://localhost:" + strconv.Itoa(freePort(t)), Timeout: time.Hour,
 		OpenBrowser: func(context.Context, string) error { return errors.New("the launcher is broken") },
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := loopback.EndSession(ctx, cfg); !errors.Is(err, loopback.ErrNoBrowser) || ctx.Err() != nil {
 		t.Errorf("got %v, %v", err, ctx.Err())

@@ -68,7 +68,7 @@ func pickPort(ctx context.Context) (int, error) {
 
 func (s *scene) config(visit func(ctx context.Context, target string)) loopback.Config {
 	return loopback.Config{
-		Issuer: s.tenant.Issuer(), ClientID: clientID, BaseURL: s.base, Timeout: 30 * time.Second,
+		Issuer: s.tenant.Issuer(), ClientID: clientID, BaseURL: s.base, Timeout: 5 * time.Minute,
 		OpenBrowser: func(ctx context.Context, target string) error {
 			visit(context.WithoutCancel(ctx), target)
 			return nil
@@ -372,7 +372,7 @@ func TestTakenWhileProviderHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	_, err = loopback.Login(ctx, s.config(nil))
 	if taken := new(loopback.PortTakenError); !errors.As(err, &taken) || ctx.Err() != nil {

@@ -159,7 +159,7 @@ func (s *scene) login(t testing.TB, path string) (*http.Client, *tenant.Visit) {
 // newClient returns a client that follows no redirect.
 func newClient(jar http.CookieJar) *http.Client {
 	return &http.Client{
-		Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+		Jar: jar, Timeout: 5 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

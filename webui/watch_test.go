@@ -11,7 +11,7 @@ import (
 // until asks again and again until the status is the wanted one.
 func until(t *testing.T, client *http.Client, target string, want int) (body string) {
 	t.Helper()
-	limit := time.Now().Add(time.Minute)
+	limit := time.Now().Add(5 * time.Minute)
 	for {
 		status, body, _ := ask(t, client, http.MethodGet, target, nil, "Accept", "text/html")
 		if status == want {

@@ -20,10 +20,10 @@ import (
 
 // A connection carries one request and one reply, each a message of package wire.
 const (
-	limit          = 10 * time.Second // of a connection
-	maxRecord      = 8 << 20          // bytes
-	maxMessage     = 2 * maxRecord    // a record in base64, with its name and its fields
-	maxConnections = 64               // served at a time; more wait to be accepted
+	limit          = 3 * time.Minute // of a connection: only a machine under load needs as long
+	maxRecord      = 8 << 20         // bytes
+	maxMessage     = 2 * maxRecord   // a record in base64, with its name and its fields
+	maxConnections = 64              // served at a time; more wait to be accepted
 )
 
 // ReasonGone is the reason of a keystore.UnavailableError where no process serves the store any more.

@@ -110,7 +110,7 @@ func get(t testing.TB, target string) (status int, location *url.URL, body strin
 
 func fetch(t testing.TB, method, target string) (status int, location *url.URL, body string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {

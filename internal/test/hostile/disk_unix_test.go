@@ -17,7 +17,7 @@ import (
 
 // full runs loopkey with a file size limit of zero, as on a full disk.
 func full(h *house.House, args ...string) house.Result {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := h.Command(ctx, args...)
 	return h.Finish(inShell(cmd, "ulimit -f 0"))
@@ -133,7 +133,7 @@ func TestNoFolder(t *testing.T) {
 			t.Parallel()
 			h := house.WithTenant(t)
 			h.Must("login")
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			cmd := h.Command(ctx, strings.Fields(c.args)...)
 			cmd.Env = append(cmd.Env, c.variable+"="+nowhere)

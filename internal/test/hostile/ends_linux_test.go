@@ -18,7 +18,7 @@ func TestInterruptedBesideHangingKeychain(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)
 	h := house.WithTenant(t, append(k.Env(), "LOOPKEY_KEYSTORE=keychain")...)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	login := h.Command(ctx, "login", "--no-browser")
 	waiting := watch(t, login)

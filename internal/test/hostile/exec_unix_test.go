@@ -18,7 +18,7 @@ import (
 
 // runWith runs loopkey with more environment variables.
 func runWith(h *house.House, env []string, args ...string) house.Result {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := h.Command(ctx, args...)
 	cmd.Env = append(cmd.Env, env...)
@@ -240,7 +240,7 @@ func TestExecHangsUp(t *testing.T) {
 		{first: "true", want: "hung up", code: 7, waits: 300},
 		{first: `trap "" HUP`, want: "still here", code: 0, waits: 10},
 	} {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		r := h.Finish(inShell(h.Command(ctx, "exec", "--", "sh", "-c", fmt.Sprintf(`
 			trap 'echo hung up; exit 7' HUP
 			kill -HUP $PPID

@@ -20,7 +20,7 @@ import (
 
 // under runs loopkey under a umask.
 func under(h *house.House, umask string, args ...string) house.Result {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	return h.Finish(inShell(h.Command(ctx, args...), "umask "+umask))
 }
@@ -132,7 +132,7 @@ func TestStrangeFiles(t *testing.T) {
 				for command, wants := range map[string]int{ // with a keystore that is not a file
 					"status": 0, "token": 0, "exec -- true": 0, "token --force-refresh": 1, "login": 1, "logout": 1, "logout --all": 1,
 				} {
-					ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+					ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 					r := h.Finish(h.Command(ctx, strings.Fields(command)...))
 					if ctx.Err() != nil {
 						t.Errorf("%s hangs: %s", command, r.Stderr)
@@ -300,7 +300,7 @@ func TestProfileNames(t *testing.T) {
 				t.Errorf("%s as %q exits %d: %s", command, name, r.Code, r.Stderr)
 			}
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		cmd := h.Command(ctx, "status")
 		cmd.Env = append(cmd.Env, "LOOPKEY_PROFILE="+name)
 		if r := h.Finish(cmd); r.Code != 2 {

@@ -147,7 +147,7 @@ func visitFolder(t *testing.T, w *world, stranger *listener, dotenv string, same
 		"login --timeout 3s", "login --device --timeout 3s", "token", "token --force-refresh", "logout --no-browser",
 		"logout --local",
 	} {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		args := strings.Fields(command)
 		cmd := w.house.Command(ctx, args...)
 		cmd.Dir = dir
@@ -211,7 +211,7 @@ func TestStrangersTenant(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(dotenv), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		cmd := w.house.Command(ctx, args...)
 		cmd.Dir = dir

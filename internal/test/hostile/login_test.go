@@ -14,7 +14,7 @@ import (
 func TestPastedWithoutEnd(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := h.Command(ctx, "login", "--no-browser", "--timeout", "2s")
 	cmd.Stdin = strings.NewReader(strings.Repeat("y\n", 1<<20))

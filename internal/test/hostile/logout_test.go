@@ -135,7 +135,7 @@ func (w *world) backChannel(t testing.TB, token string) int {
 
 func (w *world) post(t testing.TB, kind, body string) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(
 		ctx, http.MethodPost, w.house.Base+"/auth/backchannel-logout", strings.NewReader(body),

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 // sendStdin is the program send ADDRESS [close|reset]: it sends its stdin to an address and prints the response; with a
 // second argument it hangs up at once instead. Tests run it as another user.
 func sendStdin() {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", os.Args[1])
 	if err != nil {

@@ -406,7 +406,7 @@ func TestRacingLogins(t *testing.T) {
 	}
 	// The browser comes back with the same callback many times at once.
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, authorization, nil)
 	if err != nil {

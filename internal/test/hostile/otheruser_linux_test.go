@@ -44,7 +44,7 @@ func (v *village) request(method, target string, headers ...string) string {
 // send sends text as a user, and returns the response. With how (close or reset) it hangs up at once instead.
 func (v *village) send(user uint32, text string, how ...string) []byte {
 	v.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := v.as(ctx, user, "send", append([]string{strings.TrimPrefix(v.Base, "http://")}, how...)...)
 	cmd.Stdin = strings.NewReader(text)

@@ -102,7 +102,7 @@ func noteTaker(t *testing.T, notes, command string) string {
 // waitFor waits until a file holds a text.
 func waitFor(t *testing.T, path, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
 		if content, err := os.ReadFile(path); err == nil && bytes.Contains(content, []byte(text)) {
@@ -172,7 +172,7 @@ func TestCoreDumps(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
 	h.Must("login")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	r := h.Finish(
 		inShell(

@@ -30,7 +30,7 @@ func TestStoppedHolder(t *testing.T) {
 		once.Do(func() { close(asked); <-goOn })
 		return false
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	stopped := w.house.Command(ctx, "token")
 	if err := stopped.Start(); err != nil {

@@ -87,7 +87,7 @@ func (v *village) as(ctx context.Context, user uint32, program string, args ...s
 
 func (v *village) run(args ...string) house.Result {
 	v.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	return v.Finish(v.as(ctx, person, "loopkey", args...))
 }

@@ -133,7 +133,7 @@ func (w *world) machine(t testing.TB) *machine {
 
 func (m *machine) run(t testing.TB, args ...string) house.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := m.house.Command(ctx, args...)
 	cmd.Env = m.env

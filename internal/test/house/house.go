@@ -57,7 +57,7 @@ func Commands() map[string]func() {
 // visit is the $BROWSER: it opens the URL that loopkey gives it, and logs the user in.
 func visit() {
 	person := tenant.Person{Email: Email, Password: Password, Deny: os.Getenv("VISIT") == "deny"}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if _, err := person.Visit(ctx, os.Args[len(os.Args)-1]); err != nil {
 		panic(err) // the $BROWSER fails, and says why
@@ -220,10 +220,10 @@ type Result struct {
 	Code           int // -1: a signal ended it
 }
 
-// Run runs loopkey, for two minutes at most.
+// Run runs loopkey, for five minutes at most.
 func (h *House) Run(args ...string) Result {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	return h.Finish(h.Command(ctx, args...))
 }

@@ -34,7 +34,7 @@ func TestTheMainJob(t *testing.T) {
 	for _, id := range []string{panva.Public, panva.Confidential} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			s := panva.Start(t, panva.Options{})
 			p := client(t, s, id)
@@ -103,7 +103,7 @@ func TestTheMainJob(t *testing.T) {
 // token revokes both, so the login is repeated, once.
 func TestSecondLogin(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	s := panva.Start(t, panva.Options{})
 	p := client(t, s, panva.Public)
@@ -149,7 +149,7 @@ func TestSecondLogin(t *testing.T) {
 // A provider that follows RFC 8252, section 7.3 takes a redirect URI with whatever port was free.
 func TestAnyPort(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	s := panva.Start(t, panva.Options{})
 	tokens, err := loopback.Login(ctx, loopback.Config{

@@ -122,7 +122,7 @@ func Start(t *testing.T, o Options) *Server {
 		}
 		close(issuer)
 	}()
-	limit := time.NewTimer(time.Minute)
+	limit := time.NewTimer(5 * time.Minute)
 	defer limit.Stop()
 	s := &Server{browser: browser()}
 	select {
@@ -212,7 +212,7 @@ type page struct {
 func browser() *http.Client {
 	jar, _ := cookiejar.New(nil) // without options it can't fail
 	return &http.Client{
-		Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+		Jar: jar, Timeout: 5 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

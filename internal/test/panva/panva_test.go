@@ -275,7 +275,7 @@ func TestDevice(t *testing.T) {
 	t.Parallel()
 	s := panva.Start(t, panva.Options{})
 	p := client(t, s, panva.Public)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	device, err := p.StartDevice(ctx, "openid profile email", "")
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-const limit = 10 * time.Second // for each program to start
+const limit = 5 * time.Minute // for each program to start
 
 // A Keychain is a private D-Bus session, with or without a Secret Service.
 type Keychain struct {
