@@ -1,4 +1,5 @@
-// Package vite runs Vite's development server for tests: an app whose page changes through a WebSocket when its files do.
+// Package vite runs Vite's development server for tests: an app whose page changes, through a WebSocket, when its files
+// do.
 //
 // It needs node and npm. Where one is missing, or npm ci can't get the packages, the test is skipped and says why; with
 // LOOPKEY_TEST_REAL=1 it fails.
