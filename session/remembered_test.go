@@ -85,7 +85,8 @@ func TestScopesAreSets(t *testing.T) {
 			}
 			s.requests(1)
 			for range 2 {
-				if token, err := s.get(session.Request{Scope: asked}); err != nil || token.Token.Reveal() != first.Token.Reveal() {
+				token, err := s.get(session.Request{Scope: asked})
+				if err != nil || token.Token.Reveal() != first.Token.Reveal() {
 					t.Errorf("got %v", err)
 				}
 			}
@@ -108,7 +109,9 @@ func TestScopeOfTheLogin(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tenant.Config{})
 	tokens := s.login("")
-	for _, scope := range []string{"openid profile email offline_access", "email profile", "profile,email offline_access"} {
+	for _, scope := range []string{
+		"openid profile email offline_access", "email profile", "profile,email offline_access",
+	} {
 		token, err := s.get(session.Request{Scope: scope})
 		if err != nil || token.Token.Reveal() != tokens.AccessToken.Reveal() {
 			t.Errorf("%s: got %v", scope, err)
@@ -150,7 +153,8 @@ func TestUngrantedScope(t *testing.T) {
 					}
 				}
 				s.requests(1)
-				if token, err := s.get(session.Request{}); err != nil || change.response == nil && token.Token.Reveal() != good {
+				token, err := s.get(session.Request{})
+				if err != nil || change.response == nil && token.Token.Reveal() != good {
 					t.Errorf("the login's token: %v", err)
 				}
 				s.requests(0)

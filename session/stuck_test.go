@@ -59,7 +59,8 @@ func TestStuckLockHolder(t *testing.T) {
 					id.Reveal() != tokens.IDToken.Reveal() {
 					t.Errorf("the ID token: %v after %v", err, took)
 				}
-				if _, err := s.process().AccessToken(t.Context(), session.Request{Force: true}); !errors.Is(err, session.ErrLocked) {
+				_, err = s.process().AccessToken(t.Context(), session.Request{Force: true})
+				if !errors.Is(err, session.ErrLocked) {
 					t.Errorf("by force: %v", err)
 				}
 			})
