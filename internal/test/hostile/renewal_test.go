@@ -34,16 +34,20 @@ func TestRenewal(t *testing.T) {
 		return c
 	}
 	newWorlds(t).refuse(t, map[string]trial{
-		"sub_wrong":        claims(set("sub", "mallory"), "subject"),
-		"sub_missing":      claims(without("sub"), "subject"),
-		"iss_wrong":        claims(set("iss", "https://mallory.example.com"), "issuer"),
-		"iss_missing":      claims(without("iss"), "issuer"),
-		"aud_wrong":        claims(set("aud", "mallory"), "audience"),
-		"aud_missing":      claims(without("aud"), "audience"),
-		"aud_two_no_azp":   claims(set("aud", []any{house.Client, "mallory"}), "authorized party"),
-		"azp_wrong":        claims(set("azp", "mallory"), "authorized party"),
-		"nonce_other":      claims(set("nonce", "of another login"), "another login"),
-		"auth_time_other":  claims(at("auth_time", time.Hour), "authentication time"),
+		"sub_wrong":       claims(set("sub", "mallory"), "subject"),
+		"sub_missing":     claims(without("sub"), "subject"),
+		"iss_wrong":       claims(set("iss", "https://mallory.example.com"), "issuer"),
+		"iss_missing":     claims(without("iss"), "issuer"),
+		"aud_wrong":       claims(set("aud", "mallory"), "audience"),
+		"aud_missing":     claims(without("aud"), "audience"),
+		"aud_two_no_azp":  claims(set("aud", []any{house.Client, "mallory"}), "authorized party"),
+		"azp_wrong":       claims(set("azp", "mallory"), "authorized party"),
+		"nonce_other":     claims(set("nonce", "of another login"), "another login"),
+		"auth_time_other": claims(at("auth_time", time.Hour), "authentication time"),
+		"auth_time_issue": claims(func(c map[string]any) { // later than the login even if that was in this second
+			later := time.Now().Add(10 * time.Second).Unix()
+			c["iat"], c["auth_time"] = later, later
+		}, "authentication time"),
 		"auth_time_future": claims(at("auth_time", -time.Hour), "authentication time"),
 		"exp_past":         claims(at("exp", 10*time.Minute), "expired"),
 		"iat_missing":      claims(without("iat"), "issued"),
