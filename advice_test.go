@@ -56,7 +56,7 @@ func TestAdviceIsRun(t *testing.T) {
 			args:    []string{"token"}, says: []string{"profiles work: run loopkey token -p work"}, steps: 2,
 		},
 		"a profile that is misspelt": {
-			args: []string{"token", "-p", "wrok"}, says: []string{"did you mean loopkey token -p work?"}, steps: 2,
+			args: []string{"token", "-p", "worc"}, says: []string{"did you mean loopkey token -p work?"}, steps: 2,
 		},
 		"another tenant's .env": {
 			prepare: func(h *house.House, dir string) {
@@ -156,7 +156,7 @@ func TestDidYouMean(t *testing.T) {
 	h := house.WithTenant(t)
 	for args, want := range map[string]string{
 		"statsu": "loopkey status?", "whoam": "loopkey whoami?", "logn": "loopkey login?", "sever": "loopkey serve?",
-		"help whoan": "loopkey whoami?", "token --audeince x": "--audience?", "login --no-browsr": "--no-browser?",
+		"help whoan": "loopkey whoami?", "token --audienze x": "--audience?", "login --no-browsr": "--no-browser?",
 		"login --devise": "--device?", "token --qqqqqqq": "see loopkey token --help",
 	} {
 		r := h.Run(strings.Fields(args)...)

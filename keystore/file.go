@@ -25,8 +25,8 @@ const (
 // is refused, with an error that wraps ErrUnavailable and ErrCorrupt. Save replaces whatever is in the place of a file.
 //
 // The store calls passphrase when it first needs the passphrase, and keeps it as long as it opens the files. confirm is
-// true while no file exists: then no file would show a typing error. A wrong passphrase is ErrUnavailable, a damaged file
-// ErrCorrupt. Head costs as much as Load. A file that has not changed is not decrypted again.
+// true while no file exists: then no file would show a typing error. A wrong passphrase is ErrUnavailable, a damaged
+// file ErrCorrupt. Head costs as much as Load. A file that has not changed is not decrypted again.
 func File(dir string, passphrase func(ctx context.Context, confirm bool) (string, error)) Store {
 	return &files{
 		dir: dir, ask: passphrase, workFactor: workFactor,

@@ -56,7 +56,8 @@ func childBetween(t *testing.T, task string, limit time.Duration, between func()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Minute, errors.New("the child did not end in ten minutes"))
+	late := errors.New("the child did not end in ten minutes")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Minute, late)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self, "-test.run=^TestChild$", "-test.v")
 	cmd.Env = append(append(os.Environ(), env...), childTask+"="+task, childLimit+"="+limit.String())

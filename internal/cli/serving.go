@@ -150,8 +150,8 @@ func (e *otherServeError) Error() string {
 }
 
 // showServer shows the one-time URL and opens it. Every user of the machine can read the arguments of a browser. So the
-// browser gets a form of that URL that works for this user's connections alone, or, where the system does not tell whose
-// a connection is, the URL of a private file that redirects. Some browsers can't read such a file.
+// browser gets a form of that URL that works for this user's connections alone, or, where the system does not tell
+// whose a connection is, the URL of a private file that redirects. Some browsers can't read such a file.
 func (a *app) showServer(ctx context.Context, cfg *config.Config, oneTime string, noBrowser bool) {
 	a.say("Serving %s. This link works once, for a minute; loopkey serve in another terminal makes a new one:\n%s",
 		cfg.BaseURL, oneTime)

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// IsSessionName reports whether a name, of a profile or a program, can be part of a session's name: in a keychain, and as
-// a file on every system. It is [A-Za-z0-9][A-Za-z0-9._-]{0,63}, and no device of Windows.
+// IsSessionName reports whether a name, of a profile or a program, can be part of a session's name: in a keychain, and
+// as a file on every system. It is [A-Za-z0-9][A-Za-z0-9._-]{0,63}, and no device of Windows.
 func IsSessionName(name string) bool {
 	for i, c := range []byte(name) {
 		switch {

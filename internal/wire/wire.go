@@ -28,8 +28,8 @@ import (
 	"io"
 )
 
-// Version is the version of all messages. Both ends must have the same. It grows with every change to a message that the
-// other end must not overlook: version 2 has the whole request of a login in the hand-off.
+// Version is the version of all messages. Both ends must have the same. It grows with every change to a message that
+// the other end must not overlook: version 2 has the whole request of a login in the hand-off.
 const Version = 2
 
 var (

@@ -20,8 +20,8 @@ func TestPastedWithoutEnd(t *testing.T) {
 	cmd.Stdin = strings.NewReader(strings.Repeat("y\n", 1<<20))
 	r := h.Finish(cmd)
 	refused(t, r, 1, "timeout")
-	if got := strings.Count(r.Stderr, "Not that one"); got != 9 || strings.Count(r.Stderr, "says no more about wrong lines") != 1 ||
-		len(r.Stderr) > 4096 {
+	got, ends := strings.Count(r.Stderr, "Not that one"), strings.Count(r.Stderr, "says no more about wrong lines")
+	if got != 9 || ends != 1 || len(r.Stderr) > 4096 {
 		t.Errorf("%d times \"Not that one\", %d bytes: %.4096s", got, len(r.Stderr), r.Stderr)
 	}
 }
