@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/loopkey/loopkey/internal/wire"
@@ -34,7 +35,7 @@ func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state,
 	if err != nil {
 		return nil, err
 	}
-	endless := s.named(errors.New("the renewal does not come to its end: ask again"))
+	endless := s.named(fmt.Errorf("%w: it does not end", ErrUnfinished))
 	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, endless)
 	defer cancel()
 	line, err := s.cfg.Apart(ctx, o)
@@ -53,7 +54,7 @@ func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state,
 			return s.decode(*re.Session)
 		}
 	}
-	return nil, s.named(errors.New("the process that renewed the session ended before its time: ask again"))
+	return nil, s.named(fmt.Errorf("%w: the process that made it ended before its time", ErrUnfinished))
 }
 
 // errOtherVersion is a reply in a version that the process which ordered the renewal does not read: it does the work.

@@ -28,6 +28,10 @@ var (
 	ErrKeystore = keystore.ErrUnavailable
 	// ErrSomebodyElse says that a login would have replaced the session of another subject.
 	ErrSomebodyElse = errors.New("somebody else is logged in")
+	// ErrUnfinished says that a renewal came to no result that is of use to this caller. Asking again may help.
+	ErrUnfinished = errors.New("the renewal came to no result")
+	// ErrStale says that a new access token had expired when it came, by this machine's clock.
+	ErrStale = errors.New("the provider's new access token had expired when it came")
 	// ErrLocked says that another process held the session's lock for too long.
 	ErrLocked = errors.New("another loopkey process is busy with this session")
 )

@@ -16,6 +16,12 @@ func failures() wire.Kinds {
 		wire.Sentinel("no_refresh_token", ErrNoRefreshToken),
 		wire.Sentinel("expired", ErrExpired),
 		wire.Sentinel("locked", ErrLocked),
+		wire.Sentinel("unfinished", ErrUnfinished),
+		wire.Sentinel("stale", ErrStale),
+		wire.Sentinel("too_few_files", ErrTooFewFiles),
+		wire.Sentinel("lock_folder", ErrLockFolder),
+		wire.Sentinel("lock_in_the_way", ErrLockInTheWay),
+		wire.Sentinel("no_locks", ErrNoLocks),
 		wire.Sentinel("unprepared", errUnprepared),
 		wire.As[*ScopeError]("scope"),
 	}, kinds.Keystore(), kinds.Provider())

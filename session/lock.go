@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -32,7 +33,7 @@ func (l *fileLock) work() string { return filepath.Join(l.dir, l.name+".work.loc
 
 func (l *fileLock) open(path string) (*flock.Flock, error) {
 	if err := private.Dir(l.dir); errors.As(err, new(*os.PathError)) {
-		return nil, fmt.Errorf("the session's lock: %w: make %s a folder that can be written", err, l.dir)
+		return nil, fmt.Errorf("%w %s: %w", ErrLockFolder, l.dir, err)
 	} else if err != nil {
 		return nil, fmt.Errorf("the session's lock: %w", err)
 	}
@@ -150,9 +151,21 @@ func (l *fileLock) wait(
 	}
 }
 
+// Why there is no lock, so that the session can't be changed.
+var (
+	ErrLockFolder = errors.New("no file for the session's lock can be made in")
+	// ErrLockInTheWay says that something else is where the lock's file belongs.
+	ErrLockInTheWay = errors.New("the session's lock is no file")
+	// ErrNoLocks says that the folder's file system has no locks, such as NFS without its lock service.
+	ErrNoLocks = errors.New("the session's lock: this file system has no locks")
+)
+
 func unusable(path string, err error) error {
-	if info, lstatErr := os.Lstat(path); lstatErr == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("the session's lock: %s is not the file that loopkey made there: move it away", path)
+	switch info, lstatErr := os.Lstat(path); {
+	case lstatErr == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("%w: %s", ErrLockInTheWay, path)
+	case errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOSYS), errors.Is(err, errors.ErrUnsupported):
+		return fmt.Errorf("%w: %s: %w", ErrNoLocks, path, err)
 	}
 	return fmt.Errorf("the session's lock: %w", err)
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -79,9 +80,9 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 		return nil
 	}
 	if t := st.find(r.request); t != nil && obtainedSince(t.Obtained, r.asked, s.cfg.Now()) {
-		return s.named(errors.New("the provider's new access token had expired when it came: is this clock right?"))
+		return s.named(ErrStale)
 	}
-	return s.named(errors.New("the session was replaced while it was being renewed: ask again"))
+	return s.named(fmt.Errorf("%w: the session was replaced meanwhile", ErrUnfinished))
 }
 
 // await waits until no process has its turn, and reports whether the session has by then what the caller wants. It
@@ -138,6 +139,10 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 		}
 		defer release()
 	}
+	giveBack, err := holdDescriptors()
+	if err != nil {
+		return unprepared{s.named(err)}
+	}
 	s.noteAttempt(st, nil, false)
 	tokens, err := s.cfg.Provider.Refresh(ctx, provider.RefreshRequest{
 		RefreshToken: provider.NewSecret(st.RefreshToken),
@@ -149,6 +154,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 		Organization: st.Organization,
 		Unproven:     st.Unproven,
 	})
+	giveBack()
 	switch {
 	case errors.Is(err, provider.ErrInvalidGrant):
 		s.forgetAttempt()

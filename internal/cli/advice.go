@@ -14,6 +14,7 @@ import (
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/internal/words"
@@ -256,6 +257,16 @@ func advices() []advice {
 		{errDeviceTimeout, "run {login} --device again; --timeout gives more time", ""},
 		{errRevokedTogether, "run {login} --device again", ""},
 		{session.ErrLocked, "try again when it is done", ""},
+		{session.ErrUnfinished, "run it again", ""},
+		{session.ErrStale, "is this clock right?", ""},
+		{session.ErrTooFewFiles, "raise the limit (ulimit -n), and try again; the session is kept", ""},
+		{session.ErrNoLocks, "choose a folder on another file system: set " + private.StateVariable(), ""},
+		{session.ErrLockInTheWay, "move it away", ""},
+		{session.ErrLockFolder, "make it a folder that can be written", ""},
+		{private.ErrHomeOfAnother, "run loopkey as that user, without sudo, or set HOME (sudo -H)", ""},
+		{private.ErrLinkOfAnother, "remove it, or set " + private.StateVariable() + " to a short path", ""},
+		{private.ErrFolderOfAnother, "run loopkey as that user, or move the folder away", ""},
+		{private.ErrWritableByOthers, "look that nothing strange is in it, then run chmod 700 {path}", ""},
 		{
 			session.ErrReplyLost,
 			"A provider that replaces refresh tokens may take that for theft and end the session: then run {login}.", "",
@@ -294,6 +305,9 @@ func (at situation) advice(err error) string {
 		return at.fill((*session.AudienceError)(nil), provider.Diagnosis{Audience: e.Audience}, "")
 	}
 	if e := new(keystore.UnavailableError); errors.As(err, &e) {
+		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
+	}
+	if e := new(private.FolderError); errors.As(err, &e) {
 		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
 	}
 	if e := new(localhost.PortDeniedError); errors.As(err, &e) {

@@ -15,6 +15,7 @@ import (
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/login"
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -175,6 +176,28 @@ func TestAdviceIsComplete(t *testing.T) {
 	for reason, name := range declared(t, "../../keystore/reason.go") {
 		if rows[keystore.Reason(reason)] != 1 {
 			t.Errorf("%s has no row", name)
+		}
+	}
+}
+
+// Each reason why a folder is refused, or a lock, has its own way out.
+func TestAdviceAboutFolders(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[error]string{
+		private.ErrHomeOfAnother: "without sudo", private.ErrLinkOfAnother: "remove it",
+		private.ErrFolderOfAnother: "as that user", private.ErrWritableByOthers: "chmod 700 /state",
+	} {
+		err := fmt.Errorf("the session's lock: %w", &private.FolderError{Path: "/state", Why: "is not yours", Reason: reason})
+		if got := (situation{}).advice(err); !strings.Contains(got, want) {
+			t.Errorf("%v: got %q", reason, got)
+		}
+	}
+	for err, want := range map[error]string{
+		session.ErrNoLocks: private.StateVariable(), session.ErrLockInTheWay: "move it",
+		session.ErrLockFolder: "can be written", session.ErrTooFewFiles: "ulimit -n", session.ErrUnfinished: "run it again", session.ErrStale: "clock",
+	} {
+		if got := (situation{}).advice(fmt.Errorf("profile %q: %w", "default", err)); !strings.Contains(got, want) {
+			t.Errorf("%v: got %q", err, got)
 		}
 	}
 }

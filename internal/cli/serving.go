@@ -50,7 +50,8 @@ func (a *app) serveUntilEnd(
 	}
 	terminals, err := handoff.Listen(ctx, acc.server().Socket)
 	if err != nil { // the web UI works without it
-		a.say("loopkey login and a second loopkey serve can't reach this server: %s", words.Printable(err.Error()))
+		sentence, _ := a.explain(err)
+		a.say("loopkey login and a second loopkey serve can't reach this server: %s", sentence)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

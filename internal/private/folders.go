@@ -22,6 +22,17 @@ func HomeVariable() string {
 	return "HOME"
 }
 
+// StateVariable returns the name of the variable that can move the folder of a program's state.
+func StateVariable() string {
+	switch runtime.GOOS {
+	case "windows":
+		return "LOCALAPPDATA"
+	case "darwin":
+		return HomeVariable()
+	}
+	return "XDG_STATE_HOME"
+}
+
 // FoldersOf returns where the files of the program app belong on this platform: as the XDG Base Directory Specification
 // says, under Library on macOS, under AppData on Windows. lookup returns the value of an environment variable, or "".
 func FoldersOf(app string, lookup func(variable string) string) Folders {

@@ -15,61 +15,6 @@ import (
 	"time"
 )
 
-// Dir makes a folder, and those above it, that no other user can enter. A folder that is there already is closed to
-// others. It is refused if it belongs to another user or if others can write in it, because what is in it may be
-// theirs. Another user's link in its place is refused too: it would choose which of this user's folders is closed and
-// written in.
-//
-// Root makes no folder in one of another user: under sudo with the user's HOME, what root makes there would be closed
-// to the user from then on.
-func Dir(path string) error {
-	if owner := othersAbove(path); owner != "" {
-		return fmt.Errorf("%s belongs to another user: run loopkey as that user, without sudo, or set HOME (sudo -H)", owner)
-	}
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return err
-	}
-	info, err := os.Lstat(path)
-	if err == nil && info.Mode().Type() == fs.ModeSymlink {
-		if Foreign(info) {
-			return fmt.Errorf("%s is a link that another user made: remove it, or set XDG_STATE_HOME to a short path", path)
-		}
-		info, err = os.Stat(path)
-	}
-	if err != nil {
-		return err
-	}
-	if why := Exposed(info, 0); why != "" {
-		return fmt.Errorf("%s %s: run loopkey as that user, or move the folder away", path, why)
-	}
-	if why := Exposed(info, 0o022); why != "" {
-		return fmt.Errorf("%s %s: look that nothing strange is in it, then run chmod 700 %s", path, why, path)
-	}
-	if Exposed(info, 0o077) != "" {
-		return os.Chmod(path, 0o700) //nolint:gosec // a folder
-	}
-	return nil
-}
-
-// othersAbove returns the folder in which root would have to make path, if it belongs to another user. Of any other
-// user the system itself asks for the permission.
-func othersAbove(path string) string {
-	if os.Geteuid() != 0 {
-		return ""
-	}
-	for missing := false; ; missing = true {
-		info, err := os.Stat(path)
-		if err == nil && missing && Foreign(info) {
-			return path
-		}
-		above := filepath.Dir(path)
-		if err == nil || above == path {
-			return ""
-		}
-		path = above
-	}
-}
-
 // Read reads a file that only this user can have written. It reads limit bytes at most.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|NoLink, 0)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -147,4 +148,31 @@ func TestNoFolder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// However few files a process may open, a renewal stores what the provider gave, or does not ask the provider.
+func TestFewFiles(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	h.Must("login")
+	renewed, kept := 0, 0
+	for limit := 8; limit <= 40; limit++ {
+		before := h.Tenant.Requests("token")
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		r := h.Finish(inShell(h.Command(ctx, "token", "--force-refresh"), "ulimit -n "+strconv.Itoa(limit)))
+		cancel()
+		switch asked := h.Tenant.Requests("token") > before; {
+		case r.Code == 0:
+			renewed++
+		case asked:
+			t.Errorf("with %d files the provider was asked, and then: %s", limit, r.Stderr)
+		default:
+			kept++
+		}
+	}
+	if renewed == 0 || kept == 0 {
+		t.Errorf("%d renewals, %d refusals: the limits are not those that matter", renewed, kept)
+	}
+	h.Must("token", "--force-refresh")
+	h.Must("status")
 }
