@@ -208,7 +208,7 @@ func (p *Provider) requestDiscovery(ctx context.Context) (*metadata, error) {
 		return nil, movedDiscovery(req.URL, resp.header.Get("Location"))
 	}
 	if resp.status != http.StatusOK {
-		description := fmt.Sprintf("discovery at %s answered %d", req.URL.Host, resp.status)
+		description := fmt.Sprintf("discovery at %s replied with HTTP %d", req.URL.Host, resp.status)
 		return nil, &RefusedError{Status: resp.status, Description: description, Reason: ReasonDiscoveryUnavailable}
 	}
 	m, err := p.parseMetadata(resp.body)

@@ -93,7 +93,7 @@ func proxyResponse(_ context.Context, proxy *url.URL, _ *http.Request, resp *htt
 		why := words.Printable(proxy.Host) + " wants a user name and a password"
 		return &proxyError{why: why, reason: ReasonProxyLogin, proxy: proxy.Host}
 	}
-	return &proxyError{why: words.Printable(proxy.Host) + " answered " + strconv.Itoa(resp.StatusCode)}
+	return &proxyError{why: words.Printable(proxy.Host) + " replied with HTTP " + strconv.Itoa(resp.StatusCode)}
 }
 
 // A proxyError says why a proxy made no connection to the provider.
@@ -214,7 +214,7 @@ func (p *Provider) unavailable(req *http.Request, resp *http.Response, body []by
 		return nil
 	}
 	e := &UnreachableError{
-		Host: words.Printable(req.URL.Host), Why: "it answered " + strconv.Itoa(resp.StatusCode),
+		Host: words.Printable(req.URL.Host), Why: "it replied with HTTP " + strconv.Itoa(resp.StatusCode),
 		Status: resp.StatusCode, maybeSent: !notActedOn,
 	}
 	if code, description := p.errorIn(body); code+description != "" {

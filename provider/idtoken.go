@@ -109,9 +109,9 @@ func (c *candidate) checkNonce() error {
 }
 
 // checkAuthTime wants an auth_time that is not older than max_age, if that was asked for (step 13). A renewed token's
-// is that of the login and not the time when the token was issued (section 12.2), if both have one. A time in between is
-// accepted: in Keycloak and GitLab it is when the user last authenticated, for whatever application. Cognito makes it
-// anew when it rotates refresh tokens.
+// is that of the login and not the time when the token was issued (section 12.2), if both have one. A time in between
+// is accepted: in Keycloak and GitLab it is when the user last authenticated, for whatever application. Cognito makes
+// it anew when it rotates refresh tokens.
 func (c *candidate) checkAuthTime() error {
 	at := c.claims.Time("auth_time")
 	if c.want.maxAge > 0 && (at.IsZero() || c.now.Sub(at) > c.want.maxAge+clockLeeway) {

@@ -197,7 +197,7 @@ func (p *Provider) requestKeys(ctx context.Context, m *metadata) ([]jose.JSONWeb
 	}
 	if resp.status != http.StatusOK {
 		return nil, &RefusedError{Status: resp.status, Description: fmt.Sprintf(
-			"the provider does not give out its keys: %s answered %d", words.Printable(req.URL.Host), resp.status)}
+			"the provider does not give out its keys: %s replied with HTTP %d", words.Printable(req.URL.Host), resp.status)}
 	}
 	keys, err := parseKeys(resp.body)
 	if err != nil {

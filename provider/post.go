@@ -100,7 +100,7 @@ func (p *Provider) refused(resp *response) error {
 	e := &RefusedError{Status: resp.status}
 	e.Code, e.Description = p.errorIn(resp.body)
 	if e.Code == "" && e.Description == "" {
-		e.Description = fmt.Sprintf("it answered %d", resp.status)
+		e.Description = fmt.Sprintf("it replied with HTTP %d", resp.status)
 		if resp.status < 400 {
 			e.Description += ", a redirect, which is not followed"
 		}

@@ -54,7 +54,7 @@ func TestDevice(t *testing.T) {
 		"expired_token":         {more: polls(400, `{"error":"expired_token"}`), code: 4, words: "expired_token", polls: 1},
 		"invalid_grant":         {more: polls(400, `{"error":"invalid_grant"}`), code: 4, words: "invalid_grant", polls: 1},
 		"error_unknown":         {more: polls(400, `{"error":"new"}`), code: 4, words: "new", polls: 1},
-		"error_html":            {more: polls(403, `<p>`), code: 4, words: "answered 403", polls: 1},
+		"error_html":            {more: polls(403, `<p>`), code: 4, words: "replied with HTTP 403", polls: 1},
 		"pending_for_ever": {
 			lies: device("expires_in", 2), more: polls(400, pending), code: 4, words: "not entered in time", polls: any,
 		},

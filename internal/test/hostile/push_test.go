@@ -32,8 +32,8 @@ func TestPushedRequest(t *testing.T) {
 			"Allowed Callback URLs",
 		),
 		"invalid_client":   responded(401, asJSON, `{"error":"invalid_client"}`, "invalid_client"),
-		"error_empty_body": responded(400, "", ``, "answered 400"),
-		"too_large":        responded(413, html, `<p>`, "answered 413"),
+		"error_empty_body": responded(400, "", ``, "replied with HTTP 400"),
+		"too_large":        responded(413, html, `<p>`, "replied with HTTP 413"),
 		"html":             responded(201, html, `<p>`, "JSON"),
 		"redirect": {
 			lies: Lies{Discovery: demanded}, more: redirects(Push), words: "not followed",

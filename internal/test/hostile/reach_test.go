@@ -186,7 +186,7 @@ func TestProxies(t *testing.T) {
 	for name, c := range map[string]struct{ proxy, words string }{
 		"wants a password": {"http://" + at, "HTTPS_PROXY=http://user:password@" + at},
 		"another password": {"http://ada:sesame@" + at, "wants a user name and a password"},
-		"closed":           {"http://closed:sesame@" + at, "answered 403"},
+		"closed":           {"http://closed:sesame@" + at, "replied with HTTP 403"},
 		"refused": {
 			"http://ada:sesame@127.0.0.1:" + strconv.Itoa(port), "proxy that HTTPS_PROXY names does not answer",
 		},

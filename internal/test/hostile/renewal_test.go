@@ -85,8 +85,8 @@ func TestRenewal(t *testing.T) {
 		"error_an_object": responded(
 			400, asJSON, `{"error":{"code":"broken","message":"in pieces"}}`, "broken: in pieces",
 		),
-		"error_empty_body": responded(400, "", ``, "answered 400"),
-		"error_html":       responded(403, html, `<title>Blocked</title>`, "answered 403"),
+		"error_empty_body": responded(400, "", ``, "replied with HTTP 400"),
+		"error_html":       responded(403, html, `<title>Blocked</title>`, "replied with HTTP 403"),
 		"html":             responded(200, html, `<title>Login</title>`, "JSON"),
 		"empty":            responded(200, asJSON, ``, "JSON"),
 		"redirect":         {more: redirects(Token), args: renew, words: "not followed", requests: once},

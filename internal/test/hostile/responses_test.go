@@ -71,10 +71,10 @@ func TestTokenResponse(t *testing.T) {
 		"error_an_object": responded(
 			400, asJSON, `{"error":{"code":"broken","message":"in pieces"}}`, "broken: in pieces",
 		),
-		"error_a_number":   responded(400, asJSON, `{"error":7}`, "answered 400"),
-		"error_a_list":     responded(400, asJSON, `[{"error":"invalid_request"}]`, "answered 400"),
-		"error_empty_body": responded(400, "", ``, "answered 400"),
-		"error_html":       responded(403, html, `<!doctype html><title>Blocked</title>`, "answered 403"),
+		"error_a_number":   responded(400, asJSON, `{"error":7}`, "replied with HTTP 400"),
+		"error_a_list":     responded(400, asJSON, `[{"error":"invalid_request"}]`, "replied with HTTP 400"),
+		"error_empty_body": responded(400, "", ``, "replied with HTTP 400"),
+		"error_html":       responded(403, html, `<!doctype html><title>Blocked</title>`, "replied with HTTP 403"),
 		"error_with_escapes": responded(
 			400, asJSON, `{"error":"x","error_description":"\u001b[2Jgone\u202e"}`, "�[2Jgone�",
 		),
