@@ -138,7 +138,7 @@ func advices() []advice {
 		},
 		{
 			provider.ReasonUnknownAuthority,
-			"if you trust it, name its certificate file in SSL_CERT_FILE and try again; the session is kept", "",
+			"if you trust it, name its certificate file in SSL_CERT_FILE and try again{kept}", "",
 		},
 		{
 			provider.ReasonProxyAddress, "write it as http://user:password@host:port, the characters / ? # % @ : of the " +
@@ -150,7 +150,7 @@ func advices() []advice {
 		},
 		{
 			provider.ReasonProxyLogin,
-			"set HTTPS_PROXY=http://user:password@{proxy} and try again; the session is kept", "",
+			"set HTTPS_PROXY=http://user:password@{proxy} and try again{kept}", "",
 		},
 
 		{
@@ -352,7 +352,7 @@ func (at situation) fill(about any, d provider.Diagnosis, path string) string {
 			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
-			"{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),
+			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),
 		).Replace(text)
 	}
 	for _, row := range advices() {

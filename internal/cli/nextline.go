@@ -168,12 +168,20 @@ func (at situation) named() string {
 	return at.line("token", "domain", "", "issuer", at.config.Issuer, "client-id", at.config.ClientID)
 }
 
+// kept says that nothing was lost, where there is something to lose.
+func (at situation) kept() string {
+	if at.session {
+		return "; the session is kept"
+	}
+	return ""
+}
+
 // unreachable says what to do where the provider can't be reached. Of the address it says who named it, unless a
 // session shows that it was right.
 func (at situation) unreachable() string {
 	switch {
 	case at.session:
-		return "try again when the provider can be reached; the session is kept"
+		return "try again when the provider can be reached" + at.kept()
 	case at.config == nil || at.config.Issuer == "":
 		return "try again when the provider can be reached"
 	}

@@ -48,7 +48,7 @@ func TestCertificates(t *testing.T) {
 		words       string
 	}{
 		"unknown authority": {
-			certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour)), false, "unknown authority: SSL_CERT_FILE",
+			certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour)), false, "in SSL_CERT_FILE",
 		},
 		"another name": {
 			certificate(t, "127.0.0.2", now.Add(-time.Hour), now.Add(time.Hour)), true, "is for another name",
