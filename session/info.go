@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/loopkey/loopkey/provider"
@@ -22,12 +23,33 @@ type Info struct {
 	Unusable                  error // why no token of the session can be had any more; nil while one can
 }
 
+// UnusableAt returns what Unusable will be at a time, if nothing but time passes until then.
+func (i Info) UnusableAt(now time.Time) error {
+	isOver := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
+	switch {
+	case i.Unusable != nil:
+		return i.Unusable
+	case isOver(i.SessionExpiry):
+		return ErrExpired
+	case slices.ContainsFunc(i.AccessTokens, func(t TokenInfo) bool { return !t.ExpiredAt(now) }):
+		return nil
+	case !i.Renewable:
+		return ErrCannotRenew
+	case isOver(i.RefreshExpiry):
+		return ErrRefreshRefused
+	}
+	return nil
+}
+
 // TokenInfo describes an access token.
 type TokenInfo struct {
 	Audience, Scope string
 	Obtained        time.Time
 	Expiry          time.Time // zero: the provider did not say
 }
+
+// ExpiredAt reports whether the token has expired at a time. Of one whose expiry is not known that is said after a day.
+func (t TokenInfo) ExpiredAt(now time.Time) bool { return isExpired(t.Obtained, t.Expiry, now) }
 
 // Info describes the session. It makes no request to the provider.
 func (s *Session) Info(ctx context.Context) (Info, error) {

@@ -86,12 +86,14 @@ const (
 	mostUnknownLifetime = 24 * time.Hour
 )
 
-func (t *storedToken) expired(now time.Time) bool {
-	if t.Expiry.IsZero() {
+func (t *storedToken) expired(now time.Time) bool { return isExpired(t.Obtained, t.Expiry, now) }
+
+func isExpired(obtained, expiry, now time.Time) bool {
+	if expiry.IsZero() {
 		// A token that was obtained in the future was obtained nobody knows when.
-		return !t.Obtained.Add(mostUnknownLifetime).After(now) || t.Obtained.After(now.Add(time.Minute))
+		return !obtained.Add(mostUnknownLifetime).After(now) || obtained.After(now.Add(time.Minute))
 	}
-	return !t.Expiry.After(now)
+	return !expiry.After(now)
 }
 
 // good reports whether the token lives for least more at the least. With last no other token can be had, so one that

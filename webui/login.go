@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localurl"
@@ -73,12 +72,9 @@ func (s *Server) bind(w http.ResponseWriter, r *http.Request) string {
 		!strings.ContainsFunc(had[0].Value, func(c rune) bool { return c > 'z' }) {
 		return had[0].Value
 	}
-	setCookie(w, name, text, "/auth/", loginLife)
+	setCookie(w, name, text, "/auth/", login.WaitingLife)
 	return text
 }
-
-// loginLife is how long a login may take that a page began.
-const loginLife = 10 * time.Minute
 
 // store keeps a login. Everybody on this machine can make one here, and so can a page that sends a browser to the
 // login: neither may replace the session of the user who is logged in.

@@ -33,20 +33,9 @@ type view struct {
 	err      error // why it is not known whether loggedIn still holds; nil: it does
 }
 
-// usable reports whether the session is of any more use, as the status command says it.
-func usable(info session.Info, now time.Time) bool {
-	if !info.SessionExpiry.IsZero() && !info.SessionExpiry.After(now) {
-		return false
-	}
-	renewable := info.Renewable && (info.RefreshExpiry.IsZero() || info.RefreshExpiry.After(now))
-	return renewable || lives(info, now)
-}
-
 // lives reports whether one of the access tokens has not expired.
 func lives(info session.Info, now time.Time) bool {
-	return slices.ContainsFunc(info.AccessTokens, func(t session.TokenInfo) bool {
-		return t.Expiry.IsZero() || t.Expiry.After(now)
-	})
+	return slices.ContainsFunc(info.AccessTokens, func(t session.TokenInfo) bool { return !t.ExpiredAt(now) })
 }
 
 // A watch keeps the view current and tells listeners when it has changed.
@@ -88,7 +77,7 @@ func (w *watch) view(ctx context.Context) view {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v := w.current
-	if v.loggedIn && !usable(v.info, w.now()) {
+	if v.loggedIn && v.info.UnusableAt(w.now()) != nil {
 		v.loggedIn, w.current.loggedIn = false, false
 		w.endAll()
 	}
@@ -152,7 +141,7 @@ func (w *watch) look(ctx context.Context, force bool) {
 		return
 	}
 	w.retry = firstRetry
-	next := view{info: info, loggedIn: err == nil && usable(info, w.now())}
+	next := view{info: info, loggedIn: err == nil && info.UnusableAt(w.now()) == nil}
 	// Browsers were recognised for one login of one user: a later login, even of the same user, is another.
 	ended := before.loggedIn && (!next.loggedIn || !next.info.LoggedInAt.Equal(before.info.LoggedInAt))
 	w.current, w.changed, w.looked = next, stamp, w.now()

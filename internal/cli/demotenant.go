@@ -15,6 +15,7 @@ import (
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
@@ -65,7 +66,7 @@ func (d *demo) start(ctx context.Context) error {
 	d.tenant, err = tenant.Start(ctx, tenant.Config{
 		Auth0: true, Rotate: true, AccessTokenLifetime: 5 * time.Minute,
 		Clients: []tenant.Client{{
-			ID: demoClient, RedirectURIs: []string{baseURL + "/auth/callback"},
+			ID: demoClient, RedirectURIs: []string{baseURL + login.CallbackPath},
 			PostLogoutRedirectURIs: []string{baseURL}, Audiences: []string{demoAPI},
 		}},
 		Users: []tenant.User{{

@@ -89,7 +89,7 @@ func (f *Flow) take(q url.Values, browser []string, abort context.CancelFunc) (*
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l, ok := f.waiting[states[0]]
-	if !ok || !l.cli && f.cfg.Now().Sub(l.begun) > waitingLife {
+	if !ok || !l.cli && f.cfg.Now().Sub(l.begun) > WaitingLife {
 		return nil, errNoLogin
 	}
 	if l.browser != "" {

@@ -72,10 +72,12 @@ type Flow struct {
 	seen     map[Hindrance]time.Time
 }
 
+// WaitingLife is how long a login may take that a browser began.
+const WaitingLife = 10 * time.Minute
+
 // Limits of a Flow. A login that a terminal waits for counts toward none of them.
 const (
-	mostWaiting   = 64               // logins that browsers began
-	waitingLife   = 10 * time.Minute // of a login that a browser began
+	mostWaiting   = 64 // logins that browsers began
 	mostResults   = 64
 	exchangeLimit = 90 * time.Second // for the work on a response
 )
@@ -250,7 +252,7 @@ func (f *Flow) makeRoom() {
 	for state, l := range f.waiting {
 		switch {
 		case l.cli:
-		case now.Sub(l.begun) > waitingLife:
+		case now.Sub(l.begun) > WaitingLife:
 			delete(f.waiting, state)
 		default:
 			waiting++
