@@ -12,8 +12,8 @@ import (
 
 const (
 	format     = "loopkey-1"
-	headerRoom = 150     // upper bound of the bytes in a head beside its share of the content
-	minEntry   = 256     // bytes; in a smaller entry a head has no room for content
+	headerRoom = 150     // upper bound of the bytes in an index beside its share of the content
+	minEntry   = 256     // bytes; in a smaller entry an index has no room for content
 	maxContent = 8 << 20 // bytes of a record, encoded
 )
 
@@ -24,13 +24,13 @@ const (
 	asGone   = "x" // there is no record, but parts of one may be left
 )
 
-// A head is the entry that stands for a record.
+// An index is the entry that stands for a record. It says which other entries hold the rest.
 //
 // It is written as fields with a space between them: the format, the generation, the oldest generation, the count of
 // parts, their hash, the coding, the length of the record's head in the content, the length of the content, a hash of
 // all that and of the rest; then the beginning of the content. The first two fields keep their place in every format,
 // so that the parts of another version can be found.
-type head struct {
+type index struct {
 	generation uint64
 	oldest     uint64 // parts of the generations from here to generation-1 may be left
 	parts      int
@@ -46,7 +46,7 @@ func hash(s string, n int) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:n])
 }
 
-func (h head) encode() string {
+func (h index) encode() string {
 	sum := h.sum
 	if sum == "" {
 		sum = "-"
@@ -56,10 +56,10 @@ func (h head) encode() string {
 	return fields + hash(fields+h.inline, 12) + " " + h.inline
 }
 
-// decodeHead decodes what encode wrote, and nothing else. With an error it returns at least the generations to sweep,
+// decodeIndex decodes what encode wrote, and nothing else. With an error it returns at least the generations to sweep,
 // if the entry tells them.
-func decodeHead(entry string) (head, error) {
-	var h head
+func decodeIndex(entry string) (index, error) {
+	var h index
 	fields := strings.SplitN(entry, " ", 10)
 	if len(fields) > 1 && strings.HasPrefix(fields[0], "loopkey-") {
 		h.generation = number(fields[1])
@@ -71,7 +71,7 @@ func decodeHead(entry string) (head, error) {
 	if len(fields) != 10 {
 		return h, errors.New("it is cut short")
 	}
-	full := head{
+	full := index{
 		generation: h.generation,
 		oldest:     number(fields[2]),
 		parts:      int(number(fields[3])), //nolint:gosec // number is below 2^53
@@ -137,7 +137,7 @@ func isText(b []byte) bool {
 }
 
 // record decodes the content. Where only its beginning is given, with the record's head, Body is nil.
-func (h head) record(content string) (Record, error) {
+func (h index) record(content string) (Record, error) {
 	decode := func(s string) ([]byte, error) { return []byte(s), nil }
 	if h.coding == asBase64 {
 		decode = base64.RawStdEncoding.Strict().DecodeString
@@ -145,7 +145,7 @@ func (h head) record(content string) (Record, error) {
 	var r Record
 	var err error
 	if r.Head, err = decode(content[:h.headLen]); err != nil {
-		return Record{}, corrupt("its head is damaged")
+		return Record{}, corrupt("its entry is damaged")
 	}
 	if len(content) == h.contentLen {
 		if r.Body, err = decode(content[h.headLen:]); err != nil {
@@ -161,14 +161,14 @@ func one(r Record, encoded bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return head{
+	return index{
 		generation: 1, oldest: 1, coding: coding, headLen: headLen, contentLen: len(content), inline: content,
 	}.encode(), nil
 }
 
 // fromOne decodes what one encoded.
 func fromOne(entry string) (Record, error) {
-	h, err := decodeHead(entry)
+	h, err := decodeIndex(entry)
 	if err != nil {
 		return Record{}, corrupt(err.Error())
 	}

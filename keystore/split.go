@@ -19,14 +19,17 @@ type entries interface {
 
 // split keeps records in entries of at most max bytes (0: of any size).
 //
-// A record is a head entry, NAME, and as many parts, NAME/GENERATION.I, as its content needs. save writes the parts of
-// the next generation, then the head, which is the one step that replaces the old record, then it removes the parts of
+// A record is an index, NAME, and as many parts, NAME/GENERATION.I, as its content needs. save writes the parts of the
+// next generation, then the index, which is the one step that replaces the old record, then it removes the parts of
 // the old generation. The order of the steps says what a crash can leave:
 //
 //   - Parts are written in ascending order and removed in descending order. So parts 0 to k are left of a generation,
 //     and asking for one after the other finds the last.
-//   - The head names the oldest generation of which parts may be left.
-//   - Where there is no head, parts of generation 1 alone can be left.
+//   - The index names the oldest generation of which parts may be left.
+//   - Where there is no index, parts of generation 1 alone can be left.
+//
+// Two fixed slots for the parts in place of generations would not save the sweep: a crash between the first index that
+// knows slots and the removal of the old parts would leave these unnamed.
 type split struct {
 	entries entries
 	max     int
@@ -45,7 +48,7 @@ func part(name string, generation uint64, i int) string {
 	return name + "/" + strconv.FormatUint(generation, 10) + "." + strconv.Itoa(i) // no record has a slash in its name
 }
 
-// read reads the record, or, without whole, only its head where the head entry has room for that.
+// read reads the record, or, without whole, only its head where the index has room for that.
 func (s split) read(ctx context.Context, name string, whole bool) (Record, error) {
 	before := ""
 	for range maxAttempts {
@@ -53,7 +56,7 @@ func (s split) read(ctx context.Context, name string, whole bool) (Record, error
 		if err != nil {
 			return Record{}, err
 		}
-		h, err := decodeHead(entry)
+		h, err := decodeIndex(entry)
 		if err != nil {
 			return Record{}, corrupt(err.Error())
 		}
@@ -78,7 +81,7 @@ func (s split) read(ctx context.Context, name string, whole bool) (Record, error
 }
 
 // join returns the content whose beginning is in h.
-func (s split) join(ctx context.Context, name string, h head) (string, error) {
+func (s split) join(ctx context.Context, name string, h index) (string, error) {
 	var b strings.Builder
 	b.WriteString(h.inline)
 	for i := range h.parts {
@@ -113,10 +116,10 @@ func (s split) save(ctx context.Context, name string, r Record) error {
 	if err != nil {
 		return err
 	}
-	if old.generation == lastGeneration { // so many were never saved: the head is damaged
-		old = head{}
+	if old.generation == lastGeneration { // so many were never saved: the index is damaged
+		old = index{}
 	}
-	h := head{generation: old.generation + 1, coding: coding, headLen: headLen, contentLen: len(content)}
+	h := index{generation: old.generation + 1, coding: coding, headLen: headLen, contentLen: len(content)}
 	var rest string
 	h.inline, rest = cut(content, s.max-headerRoom)
 	if rest != "" {
@@ -157,7 +160,7 @@ func (s split) removeRecord(ctx context.Context, name string) error {
 		return s.gone(ctx, name)
 	}
 	if h.generation > 0 { // from here on a reader sees nothing
-		gone := head{generation: h.generation, oldest: h.oldest, coding: asGone}
+		gone := index{generation: h.generation, oldest: h.oldest, coding: asGone}
 		if err := s.set(ctx, name, gone.encode()); err != nil {
 			return err
 		}
@@ -181,8 +184,8 @@ func (s split) removeRecord(ctx context.Context, name string) error {
 func room(name string) string { return name + "/room" }
 
 // reserve proves that an entry can be written, by one beside the record. The record itself is not touched: a write that
-// a dialog holds up may be done long after it was given up, and would then put an old head over a new one. created says
-// that the entry was not there before.
+// a dialog holds up may be done long after it was given up, and would then put an old index over a new one. created
+// says that the entry was not there before.
 func (s split) reserve(ctx context.Context, name string) (created bool, err error) {
 	_, err = s.entries.get(ctx, room(name))
 	if created = errors.Is(err, ErrNotFound); err != nil && !created {
@@ -235,23 +238,23 @@ func unchanged(what string) error {
 	}
 }
 
-// current returns the record's head, or the zero head if there is none. If the head can't be read, it returns at least
-// the generations to sweep.
-func (s split) current(ctx context.Context, name string) (head, error) {
+// current returns the record's index, or the zero index if there is none. If the index can't be read, it returns at
+// least the generations to sweep.
+func (s split) current(ctx context.Context, name string) (index, error) {
 	entry, err := s.entries.get(ctx, name)
 	if errors.Is(err, ErrNotFound) {
-		return head{}, nil
+		return index{}, nil
 	}
 	if err != nil {
-		return head{}, err
+		return index{}, err
 	}
-	h, _ := decodeHead(entry)
+	h, _ := decodeIndex(entry)
 	return h, nil
 }
 
 // sweepBefore removes what is left of the generations before h. It returns the oldest generation of which parts may
 // still be left.
-func (s split) sweepBefore(ctx context.Context, name string, h head) (oldest uint64, err error) {
+func (s split) sweepBefore(ctx context.Context, name string, h index) (oldest uint64, err error) {
 	for range maxSweep {
 		if h.oldest >= h.generation {
 			break

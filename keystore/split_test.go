@@ -281,10 +281,10 @@ func crashes(
 	}
 }
 
-// clean fails if there is an entry that the record's head does not name.
+// clean fails if there is an entry that the record's index does not name.
 func clean(t *testing.T, d *drawer) {
 	t.Helper()
-	h, err := decodeHead(d.entries["me"])
+	h, err := decodeIndex(d.entries["me"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,9 +350,9 @@ func TestSplitReportsDamage(t *testing.T) {
 		"a part is cut":           func(m map[string]string) { m["me/1.2"] = m["me/1.2"][:7] },
 		"a part is another":       func(m map[string]string) { m["me/1.2"] = m["me/1.1"] },
 		"a part is long":          func(m map[string]string) { m["me/1.2"] += "x" },
-		"the head is cut":         func(m map[string]string) { m["me"] = m["me"][:len(m["me"])-1] },
-		"the head is text":        func(m map[string]string) { m["me"] = "hunter2" },
-		"the head is empty":       func(m map[string]string) { m["me"] = "" },
+		"the index is cut":        func(m map[string]string) { m["me"] = m["me"][:len(m["me"])-1] },
+		"the index is text":       func(m map[string]string) { m["me"] = "hunter2" },
+		"the index is empty":      func(m map[string]string) { m["me"] = "" },
 		"another version's":       func(m map[string]string) { m["me"] = "loopkey-2 1 something new" },
 		"a generation was raised": func(m map[string]string) { m["me"] = strings.Replace(m["me"], "-1 1", "-1 2", 1) },
 	}
@@ -452,11 +452,11 @@ func FuzzDecodeHead(f *testing.F) {
 		}
 		f.Add(d.entries["me"])
 	}
-	f.Add(head{generation: 3, oldest: 1, coding: asGone}.encode())
+	f.Add(index{generation: 3, oldest: 1, coding: asGone}.encode())
 	f.Add("loopkey-1 9007199254740993 0 0 - t 0 0 x ")
 	f.Add("loopkey-2 7 new")
 	f.Fuzz(func(t *testing.T, entry string) {
-		h, err := decodeHead(entry)
+		h, err := decodeIndex(entry)
 		if err == nil && h.encode() != entry {
 			t.Errorf("%q came from %q", h.encode(), entry)
 		}

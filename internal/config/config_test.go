@@ -254,9 +254,9 @@ func TestIssuerOfDomain(t *testing.T) {
 		"//acme.auth0.com": "", "acmé.auth0.com": "",
 		"https://https://acme.auth0.com": "", "[acme.auth0.com]": "",
 	} {
-		got, err := IssuerOfDomain(domain)
+		got, err := issuerOfDomain(domain)
 		if got != want || (err == nil) != (want != "") {
-			t.Errorf("IssuerOfDomain(%q) = %q, %v; want %q", domain, got, err, want)
+			t.Errorf("issuerOfDomain(%q) = %q, %v; want %q", domain, got, err, want)
 		}
 	}
 }
@@ -757,14 +757,14 @@ func FuzzDomain(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, domain string) {
-		issuer, err := IssuerOfDomain(domain)
+		issuer, err := issuerOfDomain(domain)
 		if err != nil {
 			return
 		}
 		if err := checkIssuer(issuer); err != nil {
 			t.Errorf("%q became %q: %v", domain, issuer, err)
 		}
-		if again, err := IssuerOfDomain(issuer); err != nil || again != issuer {
+		if again, err := issuerOfDomain(issuer); err != nil || again != issuer {
 			t.Errorf("%q became %q, and that %q, %v", domain, issuer, again, err)
 		}
 		if !strings.HasPrefix(issuer, "https://") && !strings.HasPrefix(issuer, "http://localhost") &&

@@ -51,7 +51,7 @@ func issuerOf(l layer) (issuer string, auth0 bool, v value, err error) {
 	if !hasDomain || hasIssuer && named.from == fromEnvironment {
 		return issuer, auth0, v, nil
 	}
-	ofDomain, err := IssuerOfDomain(domain.text)
+	ofDomain, err := issuerOfDomain(domain.text)
 	if err != nil {
 		return "", false, v, domain.refuse("%w", domain.corrected(err))
 	}
@@ -83,16 +83,16 @@ func (v value) corrected(err error) error {
 	return fmt.Errorf("%w: it is %s", err, e.meant)
 }
 
-// IssuerOfDomain returns the issuer of an Auth0 tenant, https://DOMAIN/. The domain may be written with https:// before
+// issuerOfDomain returns the issuer of an Auth0 tenant, https://DOMAIN/. The domain may be written with https:// before
 // it, with a port and with a slash at its end. Before a loopback host it may be http://.
-func IssuerOfDomain(domain string) (string, error) {
+func issuerOfDomain(domain string) (string, error) {
 	text := strings.TrimSpace(domain)
 	if !strings.Contains(text, "://") {
 		text = "https://" + text
 	}
 	u, err := url.Parse(text)
 	if err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Path != "" && u.Path != "/" {
-		if alone, err := IssuerOfDomain(u.Host); err == nil {
+		if alone, err := issuerOfDomain(u.Host); err == nil {
 			host := strings.TrimSuffix(strings.TrimPrefix(alone, "https://"), "/")
 			return "", &correctableError{"has a path, and a domain has none", host}
 		}
