@@ -194,7 +194,8 @@ func TestAdviceAboutFolders(t *testing.T) {
 	}
 	for err, want := range map[error]string{
 		session.ErrNoLocks: private.StateVariable(), session.ErrLockInTheWay: "move it",
-		session.ErrLockFolder: "can be written", session.ErrTooFewFiles: "ulimit -n", session.ErrUnfinished: "run it again", session.ErrStale: "clock",
+		session.ErrLockFolder: "can be written", session.ErrTooFewFiles: "ulimit -n",
+		session.ErrUnfinished: "run it again", session.ErrStale: "clock",
 	} {
 		if got := (situation{}).advice(fmt.Errorf("profile %q: %w", "default", err)); !strings.Contains(got, want) {
 			t.Errorf("%v: got %q", err, got)

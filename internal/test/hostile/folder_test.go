@@ -219,7 +219,8 @@ func TestStrangersTenant(t *testing.T) {
 	}
 	tenant := "AUTH0_DOMAIN=" + strings.TrimSuffix(w.Issuer(), "/") + "\nAUTH0_CLIENT_ID=" + house.Client + "\n"
 	for _, args := range [][]string{{"token"}, {"token", "--force-refresh"}, {"exec", "--", "true"}} {
-		refused(t, run(tenant+"AUTH0_AUDIENCE=https://mallory.example.com\n", args...), 3, "loopkey login ", "--audience https://mallory.example.com")
+		r := run(tenant+"AUTH0_AUDIENCE=https://mallory.example.com\n", args...)
+		refused(t, r, 3, "loopkey login ", "--audience https://mallory.example.com")
 	}
 	w.count(t, map[string]int{Token: 0})
 	w.unharmed(t)
