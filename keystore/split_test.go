@@ -444,7 +444,7 @@ func TestSplitAnything(t *testing.T) {
 	}
 }
 
-func FuzzDecodeHead(f *testing.F) {
+func FuzzDecodeIndex(f *testing.F) {
 	d, s := newDrawer(f, minEntry)
 	for _, r := range []Record{{}, sized("x", 900), {Head: []byte{0}}} {
 		if err := s.save(f.Context(), "me", r); err != nil {
