@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +56,7 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 		return err
 	}
 	e := ending{EndSessionConfig: &cfg, once: rand.Text(), back: make(chan struct{}, 1)}
-	target := strings.TrimSuffix(cmp.Or(cfg.BaseURL, localurl.Default), "/") + logoutPath + "?once=" + e.once
+	target := localurl.At(cfg.BaseURL, logoutPath+"?once="+e.once)
 	listener.TLSHello = cfg.TLSHello
 	through := target
 	if cfg.Private != nil && !localhost.TellsPeers {

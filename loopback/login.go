@@ -171,7 +171,7 @@ func (cfg *Config) redirect() (raw string, u *url.URL, err error) {
 			return "", nil, fmt.Errorf("base URL %q %w", cfg.BaseURL, err)
 		}
 		u.Path = login.CallbackPath
-		return strings.TrimSuffix(cmp.Or(cfg.BaseURL, localurl.Default), "/") + login.CallbackPath, u, nil
+		return localurl.At(cfg.BaseURL, login.CallbackPath), u, nil
 	}
 	u, err = localurl.ParseRedirect(cfg.RedirectURI)
 	if err == nil && u.Path == login.ResultPath {

@@ -40,7 +40,7 @@ const mostEmail = 120
 type moment struct{ Text, Machine string }
 
 func momentOf(t time.Time) moment {
-	return moment{t.Local().Format("2 January 2006, 15:04:05 MST"), t.UTC().Format(time.RFC3339)}
+	return moment{words.Date(t), t.UTC().Format(time.RFC3339)}
 }
 
 // optional returns nil for the zero time.

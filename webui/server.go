@@ -125,7 +125,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.layout.Home, s.layout.HasApp = ownHome, true
 	}
 	s.flow = login.New(login.Config{
-		Provider: s.provider, RedirectURI: strings.TrimSuffix(cfg.BaseURL, "/") + login.CallbackPath,
+		Provider: s.provider, RedirectURI: localurl.At(cfg.BaseURL, login.CallbackPath),
 		App: cfg.AppName, Home: s.layout.Home, Cookie: loginCookie(localurl.Port(base)),
 		Store: s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,
 	})
@@ -200,7 +200,7 @@ func (s *Server) Run(ctx context.Context) {
 func (s *Server) HomeURL() string { return s.url(s.layout.Home) }
 
 // url returns the URL of a path of this server.
-func (s *Server) url(path string) string { return strings.TrimSuffix(s.cfg.BaseURL, "/") + path }
+func (s *Server) url(path string) string { return localurl.At(s.cfg.BaseURL, path) }
 
 // visitorName returns the name of the user for the header of a page, if r comes from a browser that may see it.
 func (s *Server) visitorName(r *http.Request) (string, bool) {

@@ -410,5 +410,5 @@ func (at situation) callback() string {
 	if at.config == nil {
 		return ""
 	}
-	return strings.TrimSuffix(at.config.BaseURL, "/") + login.CallbackPath
+	return localurl.At(at.config.BaseURL, login.CallbackPath)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
@@ -146,7 +147,7 @@ func (d *demo) greetFirst(ctx context.Context, acc *account, logins <-chan *prov
 // open opens the page where the demo begins. Its URL is no secret: the server gets to know the browser at the login.
 func (d *demo) open(ctx context.Context, baseURL string) {
 	a := d.app
-	start := strings.TrimSuffix(baseURL, "/") + "/auth/login"
+	start := localurl.At(baseURL, "/auth/login")
 	if d.noBrowser {
 		a.say("Open:\n%s", start)
 		return

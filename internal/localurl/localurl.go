@@ -38,6 +38,9 @@ func ParseBase(raw string) (*url.URL, error) {
 	return u, nil
 }
 
+// At returns the URL of a path under a base URL, which is as ParseBase takes it.
+func At(base, path string) string { return strings.TrimSuffix(cmp.Or(base, Default), "/") + path }
+
 // ParseRedirect checks a redirect URI of a native app: like a base URL, but with any path of letters, digits, dots,
 // dashes, underscores and slashes. Its port may be 0, which stands for any free one. Its errors are sentences that go
 // on from the URI.

@@ -103,3 +103,16 @@ func TestAuthorities(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestAt(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]string{
+		"":                   "http://localhost:3000/x?y",
+		"http://127.0.0.1:1": "http://127.0.0.1:1/x?y",
+		"http://[::1]:1/":    "http://[::1]:1/x?y",
+	} {
+		if got := At(base, "/x?y"); got != want {
+			t.Errorf("%q: got %s, want %s", base, got, want)
+		}
+	}
+}

@@ -44,8 +44,10 @@ func Moment(t, now time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05 MST") + " (" + Distance(t, now) + ")"
 }
 
-// Distance writes the time between t and now in the two largest units that say
-// something: in 4m 10s, 3d 2h ago, now.
+// Date writes a time by this machine's clock for a page, where the machine's form stands beside it.
+func Date(t time.Time) string { return t.Local().Format("2 January 2006, 15:04:05 MST") }
+
+// Distance writes the time between t and now in the two largest units that say something: in 4m 10s, 3d 2h ago, now.
 func Distance(t, now time.Time) string {
 	d, form := t.Sub(now), "in %s"
 	if d < 0 {
