@@ -56,6 +56,21 @@ func (b *browser) glance(t *testing.T, target string) {
 	}
 }
 
+// leaves goes through a logout, from the link that the command shows, with a glance at each address before it.
+func (b *browser) leaves(t *testing.T, logout *house.Running, prefix string) {
+	t.Helper()
+	link := logout.Line(t, prefix)
+	b.glance(t, link)
+	back := b.step(t, b.step(t, link).String()).String()
+	b.glance(t, back)
+	if status, body := b.get(t, back); status != 200 || !strings.Contains(body, "You are logged out") {
+		t.Errorf("the page responds %d: %s", status, body)
+	}
+	if line := logout.Line(t, "Logged out"); !strings.Contains(line, "the provider's session ended") {
+		t.Errorf("it says %q", line)
+	}
+}
+
 // step sends a navigation and returns where it leads.
 func (b *browser) step(t *testing.T, target string) *url.URL {
 	t.Helper()
@@ -133,16 +148,7 @@ func TestAheadOfTheUser(t *testing.T) {
 		w, b := newWorld(t), newBrowser(t)
 		w.house.Env = append(w.house.Env, "BROWSER=true") // it opens nothing: this test is the browser
 		logout := w.house.Start("logout")
-		link := logout.Line(t, w.house.Base+"/auth/logout?once=")
-		b.glance(t, link)
-		back := b.step(t, b.step(t, link).String()).String()
-		b.glance(t, back)
-		if status, body := b.get(t, back); status != 200 || !strings.Contains(body, "You are logged out") {
-			t.Errorf("the page responds %d: %s", status, body)
-		}
-		if line := logout.Line(t, "Logged out"); !strings.Contains(line, "the provider's session ended") {
-			t.Errorf("it says %q", line)
-		}
+		b.leaves(t, logout, w.house.Base+"/auth/logout?once=")
 	})
 	t.Run("logout_of_serve", func(t *testing.T) {
 		t.Parallel()
@@ -152,15 +158,6 @@ func TestAheadOfTheUser(t *testing.T) {
 		b.glance(t, w.house.Base+"/auth/logout")
 		w.house.Must("token") // the session stays
 		logout := w.house.Start("logout")
-		link := logout.Line(t, w.house.Base+"/auth/ended?id=")
-		b.glance(t, link)
-		back := b.step(t, b.step(t, link).String()).String()
-		b.glance(t, back)
-		if status, body := b.get(t, back); status != 200 || !strings.Contains(body, "You are logged out") {
-			t.Errorf("the page responds %d: %s", status, body)
-		}
-		if line := logout.Line(t, "Logged out"); !strings.Contains(line, "the provider's session ended") {
-			t.Errorf("it says %q", line)
-		}
+		b.leaves(t, logout, w.house.Base+"/auth/ended?id=")
 	})
 }

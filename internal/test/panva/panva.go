@@ -18,10 +18,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -85,32 +82,7 @@ func Start(t *testing.T, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	//nolint:gosec // the script is embedded
-	node := exec.CommandContext(ctx, "node", "--input-type=module", "--eval", string(script))
-	node.Dir = dir // where its imports are
-	node.Env = append(os.Environ(), "PANVA_OPTIONS="+string(options), "NODE_OPTIONS=", "NODE_ENV=production", "DEBUG=")
-	stderr := &output{}
-	node.Stderr = stderr
-	stdin, err := node.StdinPipe() // the script ends at its end, also if this program is killed
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := node.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := node.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		cancel()
-		_ = node.Wait() // it was killed
-		if t.Failed() {
-			t.Logf("oidc-provider wrote to stderr:\n%s", stderr)
-		}
-	})
+	stdout := npm.Run(t, "oidc-provider", dir, script, "PANVA_OPTIONS="+string(options), "NODE_ENV=production")
 	issuer := make(chan string, 1)
 	go func() {
 		var ready struct{ Issuer string }
@@ -130,7 +102,7 @@ func Start(t *testing.T, o Options) *Server {
 	case <-limit.C:
 	}
 	if s.Issuer == "" {
-		t.Fatalf("oidc-provider did not start: %s", stderr)
+		t.Fatal("oidc-provider did not start")
 	}
 	return s
 }
@@ -287,25 +259,4 @@ func pageText(body []byte) string {
 		}
 	}
 	return strings.Join(text, " ")
-}
-
-// output keeps the first 64 KiB that node writes to stderr.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.text.Len() > 64<<10 {
-		return len(p), nil
-	}
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
