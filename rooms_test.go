@@ -22,7 +22,7 @@ internal/clock:
 internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words
 	provider
 internal/environ:
-internal/granted:
+internal/granted: internal/clock
 internal/handoff: internal/localhost internal/localurl internal/login internal/private internal/wire internal/wire/kinds
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
@@ -34,7 +34,7 @@ internal/login: internal/clock internal/granted internal/localhost internal/loca
 internal/markdown:
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
-internal/sharedstore: internal/private internal/wire internal/wire/kinds keystore
+internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
 internal/tenant:
 internal/terminal: internal/clock internal/words
 internal/upstream: internal/localhost internal/localurl internal/words provider session

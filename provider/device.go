@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/words"
 )
@@ -121,7 +122,7 @@ func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (
 	var failed error // of the last poll
 	for {
 		left := d.Expiry.Sub(p.now())
-		if err := wait(ctx, min(interval, max(left, 0))); err != nil {
+		if err := clock.Pause(ctx, min(interval, max(left, 0))); err != nil {
 			if failed != nil {
 				return nil, fmt.Errorf("%w (the last poll: %w)", err, failed)
 			}
@@ -150,17 +151,5 @@ func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (
 		default:
 			return &r, nil
 		}
-	}
-}
-
-// wait returns nil after d, or the cause of ctx if that ends first.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

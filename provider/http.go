@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
 )
@@ -160,7 +161,7 @@ func (p *Provider) send(ctx context.Context, req *http.Request) (*response, erro
 		if due, ok := ctx.Deadline(); ok && time.Until(due) <= e.RetryAfter {
 			return nil, err
 		}
-		if wait(ctx, e.RetryAfter) != nil {
+		if clock.Pause(ctx, e.RetryAfter) != nil {
 			return nil, err
 		}
 		if req.GetBody != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/private"
 )
 
@@ -135,12 +136,8 @@ func (l *fileLock) wait(
 			return f, nil
 		}
 		// Not all at once: a hundred processes may wait.
-		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // no secret
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, context.Cause(ctx)
+		if err := clock.Pause(ctx, pause/2+rand.N(pause)); err != nil { //nolint:gosec // no secret
+			return nil, err
 		}
 		if meanwhile == nil {
 			continue

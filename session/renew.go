@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -233,11 +234,7 @@ func (s *Session) saveAgain(ctx context.Context, st *state, slow func(error)) er
 		if time.Since(began) > refusedPatience {
 			slow(err)
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if clock.Pause(ctx, pause) != nil {
 			return err
 		}
 	}

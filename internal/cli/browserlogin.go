@@ -68,21 +68,9 @@ func (a *app) loginByBrowser(
 		case !errors.Is(err, handoff.ErrNoServer) && !errors.Is(err, handoff.ErrNotNow):
 			return nil, "", err
 		}
-		if err := pause(ctx, askAgain); err != nil {
+		if err := clock.Pause(ctx, askAgain); err != nil {
 			return nil, "", err
 		}
-	}
-}
-
-// pause returns nil after d, or the cause of ctx if that ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

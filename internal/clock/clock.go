@@ -38,6 +38,19 @@ func Wait(ctx context.Context, limit time.Duration) error {
 	return waitUntil(ctx, Now().Add(limit), Now)
 }
 
+// Pause returns nil after d, or the cause of ctx if that ends first. It is for pauses between attempts, which a clock
+// on the wall that is set back must not make longer.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 func waitUntil(ctx context.Context, due time.Time, now func() time.Time) error {
 	for {
 		if ctx.Err() != nil {

@@ -6,6 +6,8 @@ package granted
 import (
 	"context"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/clock"
 )
 
 // Limit is how long the storing of a grant may take. A person may have to unlock the keychain for it, and another
@@ -32,12 +34,8 @@ const Grace = 3 * time.Second
 func Asking(ctx context.Context) (context.Context, context.CancelFunc) {
 	asking, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(Grace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
+		if clock.Pause(asking, Grace) == nil {
 			cancel(context.Cause(ctx))
-		case <-asking.Done():
 		}
 	})
 	return asking, func() {

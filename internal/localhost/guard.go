@@ -44,7 +44,7 @@ func AtHost(base *url.URL, next http.Handler) http.Handler {
 	})
 }
 
-// OnlyGET refuses every other method with status 405. http.ServeMux routes a HEAD to a pattern "GET /…" too, and a HEAD
+// OnlyGET refuses every other method with status 405. http.ServeMux routes a HEAD to a pattern with GET too, and a HEAD
 // must not use up a link or hold a stream open.
 func OnlyGET(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -9,9 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/internal/wire/kinds"
@@ -46,6 +46,7 @@ type reply struct {
 // Serve replies for store on a Unix socket until ctx ends. Then it closes the listener and waits for the replies that
 // are under way. The socket's folder decides who may connect, so a folder that is not this user's alone is refused.
 func Serve(ctx context.Context, listener net.Listener, store keystore.Store) error {
+	listener = localhost.Patient(listener)
 	defer listener.Close()
 	if address, ok := listener.Addr().(*net.UnixAddr); !ok {
 		return fmt.Errorf("the served keystore: %v is no Unix socket", listener.Addr())
@@ -60,31 +61,14 @@ func Serve(ctx context.Context, listener net.Listener, store keystore.Store) err
 	for {
 		places <- struct{}{} // waits for limit at most, as no connection lasts longer
 		conn, err := listener.Accept()
-		switch {
-		case err == nil:
-		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			return nil
-		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ECONNABORTED):
-			<-places
-			pause(ctx, 50*time.Millisecond)
-			continue
-		default:
-			return fmt.Errorf("the served keystore: %w", err)
+		if err != nil { // it is closed
+			return nil //nolint:nilerr // the end of ctx, or of its owner
 		}
 		serving.Go(func() {
 			defer func() { <-places }()
 			defer conn.Close()
 			serve(ctx, conn, store)
 		})
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 
