@@ -32,6 +32,7 @@ internal/localhost: internal/localurl internal/words
 internal/localurl:
 internal/login: internal/clock internal/granted internal/localhost internal/localurl internal/words provider
 internal/markdown:
+internal/mcp: provider
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
