@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	oneTimeLife = time.Minute // how long a one-time URL may be used
-	mostKept    = 64          // how many browsers, one-time URLs, listeners and logouts are kept, each
+	oneTimeLife = handoff.LinkLife // how long a one-time URL may be used
+	mostKept    = 64               // how many browsers, one-time URLs, listeners and logouts are kept, each
 )
 
 // browsers knows the browsers that may see the user: a login was made in them, or they opened a one-time URL. To run on
@@ -29,9 +29,6 @@ type browsers struct {
 	known   map[digest]mark // recognised browsers, and when each was last seen
 	awaited map[digest]mark // recognised browsers that have not come back with their new cookie
 	oneTime map[digest]mark // secrets of one-time URLs, and when each stops working
-
-	once    sync.Once
-	entered chan struct{} // closed when a one-time URL was used
 }
 
 // A digest stands for a secret that only a browser has: what is in the memory of this server opens nothing.
@@ -40,9 +37,10 @@ type digest [sha256.Size]byte
 // A mark is what is kept about a browser or a one-time URL.
 type mark struct {
 	at      time.Time
-	subject string // who logged in with the browser, or anySubject
-	other   digest // of the other form of a one-time URL
-	own     bool   // the form that works for this user's connections alone
+	subject string        // who logged in with the browser, or anySubject
+	other   digest        // of the other form of a one-time URL
+	own     bool          // the form that works for this user's connections alone
+	used    chan struct{} // closed when a one-time URL was used
 }
 
 // anySubject marks a browser that opened a one-time URL: it is the user's, whoever they log in as.
@@ -51,8 +49,7 @@ const anySubject = ""
 func newBrowsers(cookie string, now func() time.Time) *browsers {
 	return &browsers{
 		cookie: cookie, now: now,
-		entered: make(chan struct{}),
-		known:   map[digest]mark{}, awaited: map[digest]mark{}, oneTime: map[digest]mark{},
+		known: map[digest]mark{}, awaited: map[digest]mark{}, oneTime: map[digest]mark{},
 	}
 }
 
@@ -130,16 +127,17 @@ func (b *browsers) forget() {
 	clear(b.oneTime)
 }
 
-// invite returns the secret of a new one-time URL.
-func (b *browsers) invite() string {
+// invite returns the secret of a new one-time URL. used is closed when a browser has opened it.
+func (b *browsers) invite() (text string, used <-chan struct{}) {
 	text, hash := secret()
 	own := sha256.Sum256([]byte(handoff.OwnSecret(text)))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	until := b.now().Add(oneTimeLife)
-	keep(b.oneTime, hash, mark{at: until, other: own})
-	keep(b.oneTime, own, mark{at: until, other: hash, own: true})
-	return text
+	opened := make(chan struct{})
+	keep(b.oneTime, hash, mark{at: until, other: own, used: opened})
+	keep(b.oneTime, own, mark{at: until, other: hash, own: true, used: opened})
+	return text, opened
 }
 
 // redeem reports whether text is the secret of a one-time URL that is not used and not too old, and uses it. own tells
@@ -157,7 +155,7 @@ func (b *browsers) redeem(text string, own bool) bool {
 	if !b.now().Before(m.at) {
 		return false
 	}
-	b.once.Do(func() { close(b.entered) })
+	close(m.used)
 	return true
 }
 

@@ -37,7 +37,8 @@ func TestShadowedCookie(t *testing.T) {
 			t.Errorf("%q: %d, not %d", cookies, got, want)
 		}
 	}
-	_, _, header := ask(t, newClient(nil), http.MethodGet, s.server.OneTimeURL(), nil)
+	oneTime, _ := s.server.OneTimeURL()
+	_, _, header := ask(t, newClient(nil), http.MethodGet, oneTime, nil)
 	other, _, _ := strings.Cut(header.Get("Set-Cookie"), ";")
 	if got := status(other); got != 200 {
 		t.Errorf("a second browser that is known: %d", got)

@@ -14,11 +14,12 @@ const enterPath = "/auth/enter"
 // ErrLinkUsed is what Config.Advice is asked about when a one-time URL is opened that was used, or is too old.
 var ErrLinkUsed = errors.New("this link has been used")
 
-// OneTimeURL returns a URL that makes the browser which opens it first, within a minute, one that may see the user.
-func (s *Server) OneTimeURL() string { return s.url(enterPath + "?once=" + s.browsers.invite()) }
-
-// Entered is closed when a browser has opened a one-time URL.
-func (s *Server) Entered() <-chan struct{} { return s.browsers.entered }
+// OneTimeURL returns a URL that makes the browser which opens it first, within a minute, one that may see the user. used
+// is closed when a browser has opened it.
+func (s *Server) OneTimeURL() (oneTime string, used <-chan struct{}) {
+	secret, used := s.browsers.invite()
+	return s.url(enterPath + "?once=" + secret), used
+}
 
 // enter recognises the browser that opens a one-time URL.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {

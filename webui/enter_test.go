@@ -15,7 +15,8 @@ import (
 func TestOwnURL(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	oneTime := s.server.OneTimeURL()
+	oneTime, entered := s.server.OneTimeURL()
+	_, other := s.server.OneTimeURL()
 	own := handoff.OwnURL(oneTime)
 	if strings.Contains(own, oneTime[strings.Index(oneTime, "=")+1:]) {
 		t.Fatalf("%s shows the secret of %s", own, oneTime)
@@ -39,14 +40,19 @@ func TestOwnURL(t *testing.T) {
 		return
 	}
 	select {
-	case <-s.server.Entered():
+	case <-entered:
 		t.Error("nobody has entered")
 	default:
 	}
 	if status, _, _ := ask(t, newClient(nil), http.MethodGet, own, nil); status != http.StatusSeeOther {
 		t.Errorf("%s gets %d", own, status)
 	}
-	<-s.server.Entered()
+	<-entered
+	select {
+	case <-other:
+		t.Error("nobody has opened the other link")
+	default:
+	}
 	for _, used := range []string{own, oneTime} {
 		if status, _, _ := ask(t, newClient(nil), http.MethodGet, used, nil); status != 403 {
 			t.Errorf("%s once more gets %d", used, status)

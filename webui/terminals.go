@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/login"
@@ -22,13 +23,23 @@ type terminals struct{ server *Server }
 var _ handoff.Host = terminals{}
 
 // Open implements handoff.Host.
-func (t terminals) Open(context.Context) (handoff.Opened, error) {
+func (t terminals) Open(ctx context.Context, show func(handoff.Opened)) error {
 	s := t.server
-	return handoff.Opened{URL: s.OneTimeURL(), Serving: handoff.Serving{
+	oneTime, used := s.OneTimeURL()
+	show(handoff.Opened{URL: oneTime, Serving: handoff.Serving{
 		Wanted: login.Wanted{Scope: s.cfg.Scope, Audience: s.cfg.Audience, Params: s.cfg.Params},
 		Pages:  s.cfg.Pages, Upstream: s.cfg.Upstream,
 		PassAccessToken: s.cfg.PassAccessToken, AllowRemoteUpstream: s.cfg.AllowRemoteUpstream,
-	}}, nil
+	}})
+	timer := time.NewTimer(handoff.LinkLife)
+	defer timer.Stop()
+	select {
+	case <-used:
+	case <-timer.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // Login implements handoff.Host.

@@ -200,7 +200,8 @@ func TestWaitingPage(t *testing.T) {
 	t.Cleanup(app.Close)
 	s := newScene(t, inFrontOf(app.URL))
 	s.login(t, "/profile")
-	browser.Do(t, chromedp.Navigate(s.server.OneTimeURL()), chromedp.Navigate(s.base+"/app"),
+	oneTime, _ := s.server.OneTimeURL()
+	browser.Do(t, chromedp.Navigate(oneTime), chromedp.Navigate(s.base+"/app"),
 		chromedp.WaitVisible(chromedp.CSS("#waiting")))
 	close(up)
 	for {

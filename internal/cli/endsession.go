@@ -91,11 +91,19 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 	if err == nil || shown || ctx.Err() != nil {
 		return how, err
 	}
+	remove := func() {}
+	defer func() { remove() }()
 	// There is no loopkey serve, or one with another session: if that one holds the port, EndSession says so.
 	err = loopback.EndSession(waiting, loopback.EndSessionConfig{
 		AppName: appName, BaseURL: acc.config.BaseURL, URL: l.URL, PlainURL: l.PlainURL, State: l.State,
 		OpenBrowser: a.browse, Opened: leaving, TLSHello: func() { a.sayTLSHello(acc) },
-		Private: func(target string) (string, error) { return redirectFile(acc.config.StateDir, target) },
+		Private: func(target string) (string, error) {
+			file, done, err := a.redirectFile(acc.config.StateDir, target)
+			if err == nil {
+				remove = done
+			}
+			return file, err
+		},
 	})
 	if cause := context.Cause(waiting); errors.As(cause, new(*unopenedError)) {
 		err = cause

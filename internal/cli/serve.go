@@ -73,16 +73,14 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	var reminding sync.WaitGroup
-	defer reminding.Wait()
+	var opening sync.WaitGroup
+	defer opening.Wait()
 	return a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {
 		if f.upstream != "" {
 			a.say("%s shows the app. The pages of loopkey begin at %s", cfg.BaseURL, server.HomeURL())
 		}
-		oneTime := server.OneTimeURL()
-		a.showServer(ctx, cfg, oneTime, f.noBrowser)
-		if !f.noBrowser {
-			reminding.Go(func() { remind(ctx, server.Entered(), func() { a.sayUnopened(oneTime) }) })
-		}
+		oneTime, used := server.OneTimeURL()
+		link := a.showServer(ctx, cfg, oneTime, f.noBrowser)
+		opening.Go(func() { link.attend(ctx, used) })
 	}, "Stopped serving. The session stays: loopkey status shows it, loopkey logout ends it.")
 }

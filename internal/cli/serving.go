@@ -95,21 +95,36 @@ func (a *app) answerTerminals(
 	return server.AnswerTerminals(ctx, terminals, acc.holder().Setup)
 }
 
-// openRunning opens the loopkey serve that holds the port. Where another program holds it, it returns taken.
+// openRunning opens the loopkey serve that holds the port. Where another program holds it, it returns taken. If the
+// browser has to read a file first, it waits until the browser was there.
 func (a *app) openRunning(ctx context.Context, acc *account, f serveFlags, taken error) error {
-	opened, err := acc.server().Open(ctx)
-	if errors.Is(err, handoff.ErrNoServer) {
+	var attending sync.WaitGroup
+	defer attending.Wait()
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	var shown *oneTimeLink
+	var unmet []string
+	err := acc.server().Open(waiting, func(opened handoff.Opened) {
+		if unmet = f.unmet(a, acc.config, opened.Serving); len(unmet) > 0 {
+			stop()
+			return
+		}
+		a.say("loopkey serve is running already.")
+		shown = a.showServer(waiting, acc.config, opened.URL, f.noBrowser)
+		if shown.remove == nil {
+			stop()
+		}
+		attending.Go(func() { shown.attend(waiting, nil) })
+	})
+	switch {
+	case len(unmet) > 0:
+		return &otherServeError{unmet}
+	case shown != nil:
+		return ctx.Err()
+	case errors.Is(err, handoff.ErrNoServer):
 		return taken
 	}
-	if err != nil {
-		return err
-	}
-	if unmet := f.unmet(a, acc.config, opened.Serving); len(unmet) > 0 {
-		return &otherServeError{unmet}
-	}
-	a.say("loopkey serve is running already.")
-	a.showServer(ctx, acc.config, opened.URL, f.noBrowser)
-	return nil
+	return err
 }
 
 // unmet returns the flags whose values the running loopkey serve does not have. Those that were not given want nothing.
@@ -150,35 +165,68 @@ func (e *otherServeError) Error() string {
 		" as given here"
 }
 
+// A oneTimeLink is a one-time URL that was shown and that a browser was asked to open.
+type oneTimeLink struct {
+	app    *app
+	url    string
+	asked  bool   // a browser was asked to open it
+	remove func() // removes the file that the browser was given; nil: there is none
+}
+
 // showServer shows the one-time URL and opens it. Every user of the machine can read the arguments of a browser. So the
 // browser gets a form of that URL that works for this user's connections alone, or, where the system does not tell
 // whose a connection is, the URL of a private file that redirects. Some browsers can't read such a file.
-func (a *app) showServer(ctx context.Context, cfg *config.Config, oneTime string, noBrowser bool) {
+func (a *app) showServer(ctx context.Context, cfg *config.Config, oneTime string, noBrowser bool) *oneTimeLink {
 	a.say("Serving %s. This link works once, for a minute; loopkey serve in another terminal makes a new one:\n%s",
 		cfg.BaseURL, oneTime)
+	link := &oneTimeLink{app: a, url: oneTime}
 	if noBrowser {
-		return
+		return link
 	}
 	target, err := handoff.OwnURL(oneTime), error(nil)
 	if !localhost.TellsOwn(ctx) {
-		target, err = redirectFile(cfg.StateDir, oneTime)
+		target, link.remove, err = a.redirectFile(cfg.StateDir, oneTime)
 	}
 	if err == nil {
 		err = a.browse(ctx, target)
 	}
-	if err != nil {
-		a.say("No browser was opened (%s): open the link yourself.", words.Printable(err.Error()))
+	if link.asked = err == nil; link.asked {
+		return link
+	}
+	a.say("No browser was opened (%s): open the link yourself.", words.Printable(err.Error()))
+	if link.remove != nil {
+		link.remove()
+		link.remove = nil
+	}
+	return link
+}
+
+// attend waits until the link was used or works no more, or ctx ends. Meanwhile it shows the link once more if no
+// browser comes. At its end it removes the browser's file.
+func (l *oneTimeLink) attend(ctx context.Context, used <-chan struct{}) {
+	if !l.asked {
+		return
+	}
+	if l.remove != nil {
+		defer l.remove()
+	}
+	ctx, cancel := clock.WithTimeoutCause(ctx, handoff.LinkLife, context.DeadlineExceeded)
+	defer cancel()
+	remind(ctx, used, func() {
+		l.app.say("No browser has opened the link yet. A browser from snap or flatpak may not be able to read what it "+
+			"was given, and an editor may have got it: open the link yourself.\n%s", l.url)
+	})
+	if l.remove == nil {
+		return
+	}
+	select {
+	case <-used:
+	case <-ctx.Done():
 	}
 }
 
 // remindAfter is how long a browser has to open the link before the terminal shows it again.
 const remindAfter = 5 * time.Second
-
-// sayUnopened shows the one-time URL once more, with a word about what browsers do.
-func (a *app) sayUnopened(oneTime string) {
-	a.say("No browser has opened the link yet. A browser from snap or flatpak may not be able to read what it was given, "+
-		"and an editor may have got it: open the link yourself.\n%s", oneTime)
-}
 
 // remind calls show if nobody visits for some seconds. It returns when that is known, or ctx ends.
 func remind(ctx context.Context, visited <-chan struct{}, show func()) {

@@ -23,20 +23,22 @@ type Client struct {
 var _ Host = Client{}
 
 // Open implements Host.
-func (c Client) Open(ctx context.Context) (Opened, error) {
+func (c Client) Open(ctx context.Context, show func(Opened)) error {
 	t, err := c.ask(ctx, question{Open: true})
 	if err != nil {
-		return Opened{}, err
+		return err
 	}
 	defer t.conn.Close()
-	r, err := t.hearSoon(ctx)
+	first, err := t.hearSoon(ctx)
 	if err != nil {
-		return Opened{}, err
+		return err
 	}
-	if r.Opened == nil {
-		return Opened{}, ErrOtherVersion
+	if first.Opened == nil {
+		return ErrOtherVersion
 	}
-	return *r.Opened, nil
+	show(*first.Opened)
+	_, err = t.hear(ctx)
+	return err
 }
 
 // Login implements Host. The provider may be slow, so the wait for the URL is limited by ctx alone.

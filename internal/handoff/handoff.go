@@ -32,8 +32,9 @@ import (
 
 // A Host does what a terminal asks for. What holds the port is a Host, and Client is one on the terminal's side.
 type Host interface {
-	// Open returns a fresh URL that lets the browser which opens it see the user.
-	Open(ctx context.Context) (Opened, error)
+	// Open calls show with a fresh URL that lets the browser which opens it see the user, and returns when a browser has
+	// opened it, or LinkLife is over.
+	Open(ctx context.Context, show func(Opened)) error
 	// Login calls at.Show once, and returns when the login is stored.
 	Login(ctx context.Context, wanted login.Wanted, at Terminal) error
 	// Logout calls show with a URL that leads the browser to the provider's logout, and returns when the browser is
@@ -46,6 +47,9 @@ type Holder struct {
 	Session string            // its name
 	Setup   map[string]string // what else two processes must have in common, such as the keystore, by its name
 }
+
+// LinkLife is how long a browser may take to open a one-time URL.
+const LinkLife = time.Minute
 
 // Opened is a page that was opened for a terminal.
 type Opened struct {
@@ -176,7 +180,7 @@ type paste struct {
 	Text string `json:"text"`
 }
 
-// A reply is what the server says. To a login or a logout it says first what was begun; then it rejects what was
+// A reply is what the server says. It says first what was begun; then it rejects what was
 // pasted; and then it says how it ended.
 type reply struct {
 	wire.Header

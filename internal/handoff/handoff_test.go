@@ -100,7 +100,7 @@ func TestSilentServer(t *testing.T) {
 	}
 	for version := range says {
 		other := Client{path, Holder{Session: version}}
-		_, openErr := other.Open(t.Context())
+		openErr := other.Open(t.Context(), func(o Opened) { show(o.URL) })
 		for asked, err := range map[string]error{
 			"a login": other.Login(t.Context(), login.Wanted{}, at), "a page": openErr,
 			"a logout": other.Logout(t.Context(), Logout{}, show),
@@ -136,8 +136,9 @@ type host struct {
 	logout func(ctx context.Context, l Logout, show func(string)) error
 }
 
-func (h host) Open(context.Context) (Opened, error) {
-	return Opened{"http://localhost/once", Serving{Pages: "/handbook", PassAccessToken: true}}, nil
+func (h host) Open(_ context.Context, show func(Opened)) error {
+	show(Opened{"http://localhost/once", Serving{Pages: "/handbook", PassAccessToken: true}})
+	return nil
 }
 
 func (h host) Login(ctx context.Context, wanted login.Wanted, at Terminal) error {
@@ -196,7 +197,9 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 			return nil
 		},
 	})
-	opened, err := client.Open(t.Context())
+	var opened Opened
+	page := func(o Opened) { opened = o }
+	err := client.Open(t.Context(), page)
 	if err != nil || opened.URL != "http://localhost/once" || opened.Serving.Pages != "/handbook" ||
 		!opened.Serving.PassAccessToken {
 		t.Errorf("a page: %+v, %v", opened, err)
@@ -222,7 +225,7 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 	}
 	other := client
 	other.Holder.Session = "another"
-	if _, err := other.Open(t.Context()); !errors.Is(err, ErrOtherSession) {
+	if err := other.Open(t.Context(), page); !errors.Is(err, ErrOtherSession) {
 		t.Errorf("a terminal of another session: %v", err)
 	}
 	for name, setup := range map[string]map[string]string{
@@ -230,7 +233,7 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 	} {
 		other := client
 		other.Holder.Setup = setup
-		_, err := other.Open(t.Context())
+		err := other.Open(t.Context(), page)
 		if e := new(SetupError); !errors.As(err, &e) || e.Name != name {
 			t.Errorf("a terminal with another %s: %v", name, err)
 		}
@@ -239,7 +242,7 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 		}
 	}
 	client.Socket += ".none"
-	if _, err := client.Open(t.Context()); !errors.Is(err, ErrNoServer) {
+	if err := client.Open(t.Context(), page); !errors.Is(err, ErrNoServer) {
 		t.Errorf("a terminal without a server: %v", err)
 	}
 }

@@ -38,7 +38,7 @@ type Waiting struct {
 var _ Host = Waiting{}
 
 // Open implements Host: there is no page to open.
-func (w Waiting) Open(context.Context) (Opened, error) { return Opened{}, ErrLoginWaits }
+func (w Waiting) Open(context.Context, func(Opened)) error { return ErrLoginWaits }
 
 // Login implements Host.
 func (w Waiting) Login(ctx context.Context, wanted login.Wanted, at Terminal) error {

@@ -83,11 +83,7 @@ func serve(ctx context.Context, conn net.Conn, holder Holder, host Host) {
 func do(ctx context.Context, l *line, host Host, q question, pasted <-chan string) error {
 	switch {
 	case q.Open:
-		opened, err := host.Open(ctx)
-		if err == nil {
-			l.send(reply{Opened: &opened})
-		}
-		return err
+		return host.Open(ctx, func(o Opened) { l.send(reply{Opened: &o}) })
 	case q.Leave != nil:
 		return host.Logout(ctx, *q.Leave, func(url string) { l.send(reply{Leave: url}) })
 	case q.Login != nil:
