@@ -32,9 +32,11 @@ func TestMain(m *testing.M) { house.Main(m) }
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	params := testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
-		Setup:               setup,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "tenant": tenantCommand},
+		Dir:   filepath.Join("testdata", "script"),
+		Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "tenant": tenantCommand, "fill": fill,
+		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	}
@@ -93,6 +95,16 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s exits %d, not %d", strings.Join(args[1:], " "), got, want)
 	}
+}
+
+// fill is a script's command that writes a template with a token in place of {token}: fill TEMPLATE FILE TOKENFILE.
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: fill TEMPLATE FILE TOKENFILE")
+	}
+	token := strings.TrimSpace(ts.ReadFile(args[2]))
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), "{token}", token)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }
 
 // tenantCommand is a script's command that starts and controls its provider.

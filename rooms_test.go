@@ -14,16 +14,18 @@ const module = "github.com/loopkey/loopkey/"
 // mayImport holds the arrows between the rooms: each line has a package of ours, and the packages of ours that it may
 // import. A line that begins with a tab goes on with the line before it. A new arrow is a decision, so it is made here.
 const mayImport = `
-internal/cli: internal/clock internal/config internal/environ internal/granted internal/handoff internal/keystores
-	internal/known internal/localhost internal/localurl internal/login internal/private internal/sharedstore
-	internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session
-	webui
+internal/cli: internal/clock internal/config internal/credential internal/environ internal/granted internal/handoff
+	internal/hosts internal/keystores internal/known internal/localhost internal/localurl internal/login internal/private
+	internal/sharedstore internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore
+	loopback provider session webui
 internal/clock:
-internal/config: internal/environ internal/keystores internal/known internal/localurl internal/private internal/words
-	provider
+internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
+	internal/words provider
+internal/credential: internal/hosts internal/words provider session
 internal/environ:
 internal/granted: internal/clock
 internal/handoff: internal/localhost internal/localurl internal/login internal/private internal/wire internal/wire/kinds
+internal/hosts: internal/words
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
 internal/layout: internal/localhost internal/words

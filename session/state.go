@@ -45,6 +45,7 @@ type body struct {
 	IDToken            string        `json:"id_token,omitempty"`
 	IDTokenExpiry      time.Time     `json:"id_token_expiry,omitzero"`
 	IDTokenObtained    time.Time     `json:"id_token_obtained,omitzero"`
+	IDTokenRefused     bool          `json:"id_token_refused,omitempty"`
 	RefreshToken       string        `json:"refresh_token,omitempty"`
 	RefreshExpiry      time.Time     `json:"refresh_expiry,omitzero"`
 	RefreshRefused     bool          `json:"refresh_refused,omitempty"`
@@ -76,6 +77,7 @@ type storedToken struct {
 	Scope     string    `json:"scope,omitempty"` // as granted
 	Asked     string    `json:"asked,omitempty"` // Request.Scope in its normal form; "": the login's
 	Audience  string    `json:"aud,omitempty"`
+	Refused   bool      `json:"refused,omitempty"` // a server refused it, so that it is renewed before its expiry
 
 	more map[string]json.RawMessage // members that this version does not know
 }
@@ -100,7 +102,7 @@ func isExpired(obtained, expiry, now time.Time) bool {
 // has not expired is good.
 func (t *storedToken) good(now time.Time, least time.Duration, last bool) bool {
 	// A token that was obtained in the future has an expiry by a clock that was wrong.
-	if t.Obtained.After(now.Add(time.Minute)) && !last {
+	if (t.Refused || t.Obtained.After(now.Add(time.Minute))) && !last {
 		return false
 	}
 	switch {
@@ -171,16 +173,21 @@ func (st *state) tokens() []storedToken {
 	return slices.Concat([]storedToken{st.Current}, st.Others)
 }
 
+// token returns one of the stored access tokens; the first is the current one.
+func (st *state) token(i int) *storedToken {
+	if i == 0 {
+		return &st.Current
+	}
+	return &st.Others[i-1]
+}
+
 // find returns the stored token for exactly the audience and scope that r asks for, or nil. One that was asked for in
 // these words goes before one that was granted just that.
 func (st *state) find(r Request) *storedToken {
 	audience, scope := st.audienceOr(r.Audience), accessScope(r.Scope)
 	var granted *storedToken
 	for i := range len(st.Others) + 1 {
-		t := &st.Current
-		if i > 0 {
-			t = &st.Others[i-1]
-		}
+		t := st.token(i)
 		switch {
 		case t.Token == "" || t.Audience != audience || scope != "" && missingScope(r.Scope, t.Scope) != "":
 		case scope == accessScope(t.Asked):
@@ -223,6 +230,7 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 	}
 	if !t.IDToken.IsZero() {
 		st.IDToken, st.IDTokenExpiry, st.IDTokenObtained, st.Unproven = t.IDToken.Reveal(), t.IDTokenExpiry, now, false
+		st.IDTokenRefused = false
 		if st.IDClaims == nil {
 			st.Nonce, st.Organization = t.Claims.Text("nonce"), t.Claims.Text("org_id")
 			st.AuthTime = t.Claims.Time("auth_time")

@@ -105,7 +105,8 @@ func (s *Session) IDToken(
 	enough := func(now *state) bool {
 		st = now
 		return st.IDToken != "" && st.IDTokenExpiry.After(asked) &&
-			(obtainedSince(st.IDTokenObtained, asked, s.cfg.Now()) || !force && st.IDTokenExpiry.After(asked.Add(minLifetime)))
+			(obtainedSince(st.IDTokenObtained, asked, s.cfg.Now()) ||
+				!force && !st.IDTokenRefused && st.IDTokenExpiry.After(asked.Add(minLifetime)))
 	}
 	vain := func(st *state) error {
 		if st.RenewsNoIDToken && !force {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/localhost"
@@ -246,6 +247,10 @@ func advices() []advice {
 		{upstream.ErrForeign, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrCertificate, "SSL_CERT_FILE can name the authority that issued it", ""},
 		{upstream.ErrDown, "start it, or give loopkey serve --upstream its right address", ""},
+		{
+			credential.ErrUnlisted, "list it in {config file}: [[profile.{profile}.hosts]] and under that host = \"…\", " +
+				"if tokens may go there", "",
+		},
 		{session.ErrNotLoggedIn, "{not logged in}", ""},
 		{session.ErrCannotRenew, "run {login}", ""},
 		{keystore.ErrUnavailable, "unlock the keychain, " + orFile, ""},
@@ -346,7 +351,8 @@ func (at situation) fill(about any, d provider.Diagnosis, path string) string {
 		}
 		return strings.NewReplacer(
 			"{settings}", at.settings(), "{callback}", at.callback(), "{issuer}", words.Printable(d.Issuer),
-			"{client}", at.client(), "{plain}", at.plain(), "{tls}", at.tls(),
+			"{client}", at.client(), "{config file}", at.configFile(), "{profile}", at.profile(),
+			"{plain}", at.plain(), "{tls}", at.tls(),
 			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path),
 			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
@@ -373,6 +379,22 @@ func (at situation) settings() string {
 		return "Dashboard → Applications → your app → Settings"
 	}
 	return "the application's settings at the provider"
+}
+
+// configFile returns the path of config.toml.
+func (at situation) configFile() string {
+	if at.config == nil {
+		return "config.toml"
+	}
+	return words.Printable(at.config.File)
+}
+
+// profile returns the name of the profile.
+func (at situation) profile() string {
+	if at.config == nil {
+		return "NAME"
+	}
+	return words.Printable(at.config.Profile)
 }
 
 // client returns the client ID.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -38,6 +39,8 @@ func outcomes() []outcome {
 		{context.Canceled, exitInterrupted},
 		{errUsage, exitUsage},
 		{config.ErrInvalid, exitUsage},
+		{credential.ErrUnlisted, exitUsage},
+		{credential.ErrInput, exitUsage},
 		{provider.ErrConfig, exitUsage},
 		{session.ErrNotLoggedIn, exitNotLoggedIn},
 		{session.ErrCannotRenew, exitNotLoggedIn},

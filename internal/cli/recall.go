@@ -17,7 +17,13 @@ func (a *app) sessionConfig() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg, err = a.recall(cfg); err == nil {
+	return a.sessionOf(cfg)
+}
+
+// sessionOf returns the configuration of the session that a configuration means.
+func (a *app) sessionOf(cfg *config.Config) (*config.Config, error) {
+	cfg, err := a.recall(cfg)
+	if err == nil {
 		follow(cfg)
 	}
 	return cfg, err

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/loopkey/loopkey/internal/hosts"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/private"
 )
@@ -37,7 +38,9 @@ type Config struct {
 	known.Client     // Issuer and ClientID are "" where none is configured
 	Audience, Scope  string
 	Params           url.Values // further authorization parameters; none that a login sets itself
+	Hosts            hosts.List // the servers that tools may get tokens for
 	RefreshAudiences bool       // the refresh token may be used for audiences that the login did not name
+	File             string     // the path of config.toml; "": there is no place for one
 	StateDir         string
 	CacheDir         string
 
@@ -63,10 +66,11 @@ func Load(in Input) (*Config, error) {
 	file := readDotEnv(in.Dir)
 	c.notes, c.unread = file.notes, file.unread
 	places := placesOf(in.Environ)
-	profile, err := readProfile(places, c.Profile)
+	profile, listed, err := readProfile(places, c.Profile)
 	if err != nil {
 		return nil, err
 	}
+	c.Hosts, c.File = listed, places.file
 	if c.Params, err = paramsOf(in.Params, profile); err != nil {
 		return nil, err
 	}

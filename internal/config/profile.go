@@ -14,6 +14,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/loopkey/loopkey/internal/hosts"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 )
@@ -95,37 +96,44 @@ func trusted(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// readProfile returns the values that a profile of config.toml sets. A profile that is not there sets none.
-func readProfile(p places, profile string) (layer, error) {
+// readProfile returns the values that a profile of config.toml sets, and its hosts. A profile that is not there sets
+// none.
+func readProfile(p places, profile string) (layer, hosts.List, error) {
 	content, mode, err := readConfigFile(p)
 	if err != nil || len(content) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	profiles, err := parseProfiles(content)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, p.file, err)
+		return nil, nil, fmt.Errorf("%w: %s: %w", ErrInvalid, p.file, err)
 	}
+	var listed hosts.List
 	origin := "profile " + profile + " in " + p.file
 	l := layer{}
 	table := profiles[profile]
 	for _, written := range slices.Sorted(maps.Keys(table)) {
 		if s := settingOfKey(strings.ReplaceAll(written, "-", "_")); s != nil && s.isTable {
-			if err := readParams(l, table[written], origin); err != nil {
-				return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, origin, err)
+			if s.name == hostsKey {
+				listed, err = hosts.Parse(table[written])
+			} else {
+				err = readParams(l, table[written], origin)
+			}
+			if err != nil {
+				return nil, nil, fmt.Errorf("%w: %s: %w", ErrInvalid, origin, err)
 			}
 			continue
 		}
 		s, text, err := readKey(p, table, written)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(content, profile, written), err)
+			return nil, nil, fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(content, profile, written), err)
 		}
 		if s.isSecret && text != "" && runtime.GOOS != "windows" && mode.IsRegular() && mode.Perm()&0o077 != 0 {
-			return nil, fmt.Errorf("%w: %s holds a client secret and others can read it: run chmod 600 %s",
+			return nil, nil, fmt.Errorf("%w: %s holds a client secret and others can read it: run chmod 600 %s",
 				ErrInvalid, p.file, p.file)
 		}
 		l.set(s.name, value{text: text, from: fromProfile, origin: origin, key: s.key})
 	}
-	return l, nil
+	return l, listed, nil
 }
 
 // readKey returns the setting and the value of one key in a profile. A key may be written with dashes for its

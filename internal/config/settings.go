@@ -11,6 +11,7 @@ import (
 
 const (
 	defaultProfile = "default"
+	hostsKey       = "hosts"
 )
 
 // A setting is one row of the table of settings. It says where the setting may be set, and what happens to its value.
@@ -24,7 +25,7 @@ type setting struct {
 	key       string   // in a profile; "": none
 	flag      Flag     // none where its Value is ""
 
-	isTable  bool                                        // a profile has a table of values for it, which readParams reads
+	isTable  bool                                        // a profile has tables for it, which readProfile reads
 	isBool   bool                                        // a profile has true or false for it; else text
 	isSecret bool                                        // never shown; only its owner may read a config.toml with it
 	resolve  func(p places, text string) (string, error) // makes a path in a profile absolute; nil: the value is no path
@@ -95,6 +96,9 @@ var settings = []setting{
 			Value: "NAME=VALUE", ForLogins: true,
 			Usage: "a further authorization parameter, such as access_type=offline; may be repeated",
 		},
+	},
+	{ // never in ./.env: it says who gets tokens
+		name: hostsKey, key: hostsKey, isTable: true,
 	},
 	{ // never in ./.env: it says who vouches for the keys of an issuer that may have a session already
 		name: "discovery-url", variables: []string{"LOOPKEY_DISCOVERY_URL"}, key: "discovery_url",

@@ -42,16 +42,42 @@ func Main(m *testing.M) {
 	testscript.Main(m, Commands())
 }
 
-// Commands returns the programs that the test binary can be, by the name it is started with: loopkey, which calls what
-// main.go calls, and visit, the $BROWSER.
+// Commands returns the programs that the test binary can be, by the name it is started with: loopkey, also under the
+// names that tools know it by, which calls what main.go calls; and visit, the $BROWSER.
 func Commands() map[string]func() {
-	return map[string]func(){
-		"loopkey": func() {
+	commands := map[string]func(){"visit": visit}
+	for _, name := range names() {
+		commands[name] = func() {
 			//nolint:forbidigo // this is a main
-			os.Exit(cli.Main(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
-		},
-		"visit": visit,
+			os.Exit(cli.Main(context.Background(), cli.Arguments(os.Args), os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+		}
 	}
+	return commands
+}
+
+// names returns the names under which tools run loopkey.
+func names() []string {
+	return []string{
+		"loopkey", "git-credential-loopkey", "docker-credential-loopkey", "docker-credential-loopkey-work",
+		"terraform-credentials-loopkey", "bazel-credential-loopkey", "cargo-credential-loopkey", "kubectl-oidc_login",
+		"keyring",
+	}
+}
+
+// Programs returns a folder for PATH with loopkey in it, under all names by which tools run it.
+func Programs(t testing.TB) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, name := range names() {
+		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
+			t.Skipf("no links on this system: %v", err)
+		}
+	}
+	return dir
 }
 
 // visit is the $BROWSER: it opens the URL that loopkey gives it, and logs the user in.

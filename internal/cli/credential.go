@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/credential"
+)
+
+// A protocol is a row of the table of the protocols that `loopkey credential` speaks.
+type protocol struct {
+	name  string // of the tool
+	use   string
+	short string
+	run   func(context.Context, credential.Call) error
+}
+
+// protocols returns the table.
+func protocols() []protocol {
+	return []protocol{
+		{"git", "git OPERATION", "Be a credential helper of git", credential.Git},
+	}
+}
+
+// Arguments returns the arguments for Main that a command line stands for. Some tools run a program of a certain name
+// and give it no arguments, so loopkey has to be told by its own name what it is.
+func Arguments(argv []string) []string { return credential.Arguments(argv) }
+
+func (a *app) credential() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "credential TOOL",
+		Short: "Hand a tool a credential, in the tool's own protocol",
+		Long: `Tools run this, not people: each names a helper in its own configuration, which
+loopkey setup TOOL shows. A tool gets a token only for a host that the profile
+lists under [[profile.NAME.hosts]].`,
+		Example: `  git config --global credential.https://git.example.com.helper '!loopkey credential git'`,
+		Args: func(_ *cobra.Command, args []string) error {
+			var names []string
+			for _, p := range protocols() {
+				names = append(names, p.name)
+			}
+			if len(args) == 0 {
+				return fmt.Errorf("%w: credential needs a tool: there are %s", errUsage, strings.Join(names, ", "))
+			}
+			return fmt.Errorf("%w: there is no tool %q: there are %s", errUsage, args[0], strings.Join(names, ", "))
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	minLifetime := cmd.PersistentFlags().Duration("min-ttl", time.Minute, "renew a token that has less left")
+	for _, p := range protocols() {
+		cmd.AddCommand(&cobra.Command{
+			Use:   p.use,
+			Short: p.short,
+			Args:  cobra.ArbitraryArgs,
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return a.runCredential(cmd.Context(), p, args, *minLifetime)
+			},
+		})
+	}
+	return cmd
+}
+
+// runCredential runs the helper of a protocol. What the folder's .env says does not count: tools run helpers wherever
+// they are at work, also in a repository of somebody else.
+func (a *app) runCredential(ctx context.Context, p protocol, args []string, minLifetime time.Duration) error {
+	a.isolated = true
+	err := tokenFlags{minLifetime: minLifetime}.check()
+	if err == nil {
+		err = a.speak(ctx, p, args, minLifetime)
+	}
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	reply := credential.ReplyTo(p.name, err)
+	if errors.Is(err, config.ErrInvalid) || errors.Is(err, errUsage) { // then it is not known which hosts are listed
+		reply = credential.ReplyTo(p.name, credential.ErrInput)
+	}
+	sentence, code := a.explain(err)
+	if reply.Stdout != "" {
+		_, _ = io.WriteString(a.stdout, strings.ReplaceAll(reply.Stdout, "{sentence}", "loopkey: "+sentence))
+	}
+	if !reply.Silent {
+		a.say("loopkey: %s", sentence)
+	}
+	if reply.Exit != credential.UsualExit {
+		code = reply.Exit
+	}
+	return &exitError{code: code}
+}
+
+func (a *app) speak(ctx context.Context, p protocol, args []string, minLifetime time.Duration) error {
+	cfg, err := a.configure()
+	if err != nil {
+		return err
+	}
+	return p.run(ctx, credential.Call{
+		Args: args, Lookup: a.lookup, Stdin: a.stdin, Stdout: a.stdout, Hosts: cfg.Hosts,
+		Tokens:      func() (credential.Tokens, error) { return a.tokensOf(cfg) },
+		MinLifetime: minLifetime,
+		Now:         clock.Now,
+		Explain:     func(err error) string { sentence, _ := a.explain(err); return sentence },
+	})
+}
+
+// tokensOf opens the session that tools get tokens of.
+func (a *app) tokensOf(cfg *config.Config) (credential.Tokens, error) {
+	cfg, err := a.sessionOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	acc, err := a.open(cfg, keychainLimitScript)
+	if err != nil {
+		return nil, err
+	}
+	if err := acc.config.Needs("audience"); err != nil {
+		return nil, err
+	}
+	return credential.Session{Session: acc.session, Audience: acc.config.Audience}, nil
+}

@@ -1,0 +1,174 @@
+// Package credential speaks the protocols by which tools ask a helper for a credential: a file for each, named after
+// the tool. A helper gets its arguments, its environment and stdin, and has stdout for its reply.
+//
+// A helper gives a token only to a host that the profile lists, never opens a browser unless its protocol says that a
+// person is there, and prints nothing on stderr when all is well. What it says when all is not well is in one table
+// (see replies).
+package credential
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/hosts"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+// A Call is one run of a helper.
+type Call struct {
+	Args   []string                 // what follows the name of the protocol
+	Lookup func(name string) string // a variable of the environment
+	Stdin  io.Reader
+	Stdout io.Writer
+	Hosts  hosts.List
+	// Tokens opens the session, or the agent that has it. It is called only when a token is needed, so that a host that
+	// is not listed costs nothing.
+	Tokens      func() (Tokens, error)
+	MinLifetime time.Duration // a token with less time left is renewed first
+	Now         func() time.Time
+	// Explain returns what failed, why and what to do next, for protocols whose replies carry it.
+	Explain func(error) string
+}
+
+// Tokens hands out the tokens of one session: the session itself, or an agent.
+type Tokens interface {
+	Token(ctx context.Context, a Ask) (Token, error)
+	// Refused reports that a server refused a token. The next Token for a is a new one if the refused token is still the
+	// stored one. The zero Secret says that the server did not tell which token: then the stored one is meant, unless it
+	// is younger than ten seconds.
+	Refused(ctx context.Context, a Ask, refused provider.Secret) error
+}
+
+// An Ask says which token a helper wants.
+type Ask struct {
+	IDToken         bool
+	Audience, Scope string // of an access token; "": the profile's
+	MinLifetime     time.Duration
+}
+
+// A Token is a token that a helper hands to its tool.
+type Token struct {
+	Secret provider.Secret
+	Expiry time.Time // zero: the provider gave none
+}
+
+// ask returns what to ask for on behalf of a host. usual is the kind of token that the protocol takes where the entry
+// names none.
+func (c *Call) ask(h *hosts.Host, usual string) Ask {
+	kind := usual
+	if h.Token != "" {
+		kind = h.Token
+	}
+	return Ask{IDToken: kind == hosts.IDToken, Audience: h.Audience, Scope: h.Scope, MinLifetime: c.MinLifetime}
+}
+
+// token returns a token.
+func (c *Call) token(ctx context.Context, a Ask) (Token, error) {
+	tokens, err := c.Tokens()
+	if err != nil {
+		return Token{}, err
+	}
+	t, err := tokens.Token(ctx, a)
+	if err != nil {
+		return Token{}, err //nolint:wrapcheck // the words are the session's
+	}
+	return t, nil
+}
+
+// refused reports that a server refused a token.
+func (c *Call) refused(ctx context.Context, a Ask, refused provider.Secret) error {
+	tokens, err := c.Tokens()
+	if err != nil {
+		return err
+	}
+	return tokens.Refused(ctx, a, refused) //nolint:wrapcheck // the words are the session's
+}
+
+const (
+	// margin is how long before its end a token is said to end: clients use a credential until the second they were told.
+	margin = 10 * time.Second
+	// unknownLifetime is how long a client may keep a token whose end is not known. Some would keep it for as long as
+	// they run.
+	unknownLifetime = 5 * time.Minute
+)
+
+// told returns the end of a token as it is told to a client: never in the past.
+func (c *Call) told(t Token) time.Time {
+	now := c.Now()
+	if t.Expiry.IsZero() {
+		return now.Add(unknownLifetime)
+	}
+	if end := t.Expiry.Add(-margin); end.After(now) {
+		return end
+	}
+	return now
+}
+
+var (
+	// ErrUnlisted says that the profile does not list the host that a tool asked for.
+	ErrUnlisted = errors.New("the host is not listed")
+	// ErrInput says that a tool asked in a way that its protocol does not have.
+	ErrInput = errors.New("the tool's request can't be understood")
+)
+
+// match returns the entry of the host that a tool asks for.
+func (c *Call) match(tool string, o hosts.Origin) (*hosts.Host, error) {
+	if h := c.Hosts.Match(tool, o); h != nil {
+		return h, nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrUnlisted, o)
+}
+
+// inputLimit is how many bytes a tool may send.
+const inputLimit = 1 << 20
+
+// input reads what the tool sent.
+func (c *Call) input() ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(c.Stdin, inputLimit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	if len(data) > inputLimit {
+		return nil, fmt.Errorf("%w: it is longer than 1 MiB", ErrInput)
+	}
+	return data, nil
+}
+
+// write writes the reply of a helper, at once.
+func (c *Call) write(reply string) error {
+	if _, err := io.WriteString(c.Stdout, reply); err != nil {
+		return fmt.Errorf("writing the reply: %w", err)
+	}
+	return nil
+}
+
+// A Session is a session as the source of tokens.
+type Session struct {
+	*session.Session
+	Audience string // of an Ask that names none
+}
+
+// Token returns a token of the session.
+func (s Session) Token(ctx context.Context, a Ask) (Token, error) {
+	if a.IDToken {
+		secret, expiry, err := s.IDToken(ctx, a.MinLifetime, false)
+		return Token{Secret: secret, Expiry: expiry}, err //nolint:wrapcheck // the words are the session's
+	}
+	t, err := s.AccessToken(ctx, s.request(a))
+	return Token{Secret: t.Token, Expiry: t.Expiry}, err //nolint:wrapcheck // the words are the session's
+}
+
+// Refused notes that a server refused a token of the session.
+func (s Session) Refused(ctx context.Context, a Ask, refused provider.Secret) error {
+	r := session.Refusal{Request: s.request(a), IDToken: a.IDToken, Token: refused}
+	return s.Refuse(ctx, r) //nolint:wrapcheck // the words are the session's
+}
+
+func (s Session) request(a Ask) session.Request {
+	return session.Request{Audience: cmp.Or(a.Audience, s.Audience), Scope: a.Scope, MinLifetime: a.MinLifetime}
+}
