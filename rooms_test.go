@@ -48,8 +48,8 @@ keystore: internal/private internal/words
 keystore/keystoretest: keystore
 loopback: internal/clock internal/environ internal/localhost internal/localurl internal/login internal/words provider
 provider: internal/clock internal/granted internal/localurl internal/private internal/words
-session: internal/clock internal/granted internal/known internal/private internal/wire internal/wire/kinds keystore
-	provider
+session: internal/clock internal/granted internal/known internal/private internal/wire internal/wire/kinds
+	internal/words keystore provider
 webui: internal/clock internal/handoff internal/layout internal/localhost internal/localurl internal/login
 	internal/pages internal/upstream internal/words provider session
 .: internal/cli

@@ -59,6 +59,8 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 		return ReasonDeviceGrantOff
 	case has("grant type", "not allowed"), code == "unauthorized_client":
 		return ReasonGrantNotAllowed
+	case code == "invalid_client" && p.cfg.OAuth:
+		return ReasonUnknownClient
 	case code == "invalid_client", has("unauthorized") && code == "access_denied" && e.Status != 0:
 		if p.cfg.ClientSecret.IsZero() {
 			return ReasonClientSecretMissing

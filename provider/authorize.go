@@ -40,9 +40,13 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	q.Set("response_type", "code")
 	q.Set("client_id", p.cfg.ClientID)
 	q.Set("redirect_uri", r.RedirectURI)
-	q.Set("scope", r.Scope)
 	q.Set("state", r.State)
-	q.Set("nonce", r.Nonce)
+	if r.Scope != "" {
+		q.Set("scope", r.Scope)
+	}
+	if !p.cfg.OAuth {
+		q.Set("nonce", r.Nonce)
+	}
 	q.Set("code_challenge", r.CodeChallenge)
 	q.Set("code_challenge_method", "S256")
 	if r.Audience != "" {

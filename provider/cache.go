@@ -40,6 +40,9 @@ func (p *Provider) cachePath() string {
 	if p.cfg.DiscoveryURL != "" {
 		key += "\x00" + p.cfg.DiscoveryURL
 	}
+	if p.cfg.OAuth { // whose metadata may be another document
+		key += "\x00oauth"
+	}
 	sum := sha256.Sum256([]byte(key))
 	return filepath.Join(p.cfg.CacheDir, hex.EncodeToString(sum[:])+".json")
 }

@@ -33,6 +33,8 @@ type metadata struct {
 	ScopesSupported          []string `json:"scopes_supported"`
 	UserInfoAlgorithms       []string `json:"userinfo_signing_alg_values_supported"`
 	TokenEndpointAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+	RegistrationEndpoint     string   `json:"registration_endpoint"`
+	CodeChallengeMethods     []string `json:"code_challenge_methods_supported"`
 }
 
 // asymmetric are the algorithms that a signature may be made with: not none, and no HMAC, whose secret could be a
@@ -195,12 +197,7 @@ func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 
 // requestDiscovery fetches discovery and keeps it. The caller does not hold the mutex.
 func (p *Provider) requestDiscovery(ctx context.Context) (*metadata, error) {
-	target := cmp.Or(p.cfg.DiscoveryURL, strings.TrimSuffix(p.cfg.Issuer, "/")+wellKnown)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w: issuer: %w", ErrConfig, err)
-	}
-	resp, err := p.send(ctx, req)
+	req, resp, err := p.findMetadata(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -220,6 +217,19 @@ func (p *Provider) requestDiscovery(ctx context.Context) (*metadata, error) {
 	p.cache().Discovery = cached{Raw: resp.body, Fetched: resp.at, MaxAge: maxAge(resp.header)}
 	p.store()
 	return m, nil
+}
+
+// findMetadata asks the URLs of the metadata until one has it, and returns the last response.
+func (p *Provider) findMetadata(ctx context.Context) (req *http.Request, resp *response, err error) {
+	for _, target := range p.metadataURLs() {
+		if req, err = http.NewRequestWithContext(ctx, http.MethodGet, target, nil); err != nil {
+			return nil, nil, fmt.Errorf("%w: issuer: %w", ErrConfig, err)
+		}
+		if resp, err = p.send(ctx, req); err != nil || !p.isNoMetadata(resp) {
+			return req, resp, err
+		}
+	}
+	return req, resp, p.noMetadata(resp.status)
 }
 
 // parseMetadata decodes a discovery document. It has to name the configured issuer to the letter (OpenID Connect
@@ -250,12 +260,13 @@ func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 	}{
 		{"authorization_endpoint", m.AuthorizationEndpoint, true},
 		{"token_endpoint", m.TokenEndpoint, true},
-		{"jwks_uri", m.JWKSURI, true},
+		{"jwks_uri", m.JWKSURI, !p.cfg.OAuth},
 		{"userinfo_endpoint", m.UserInfoEndpoint, false},
 		{"revocation_endpoint", m.RevocationEndpoint, false},
 		{"end_session_endpoint", m.EndSessionEndpoint, false},
 		{"device_authorization_endpoint", m.DeviceEndpoint, false},
 		{"pushed_authorization_request_endpoint", m.PAREndpoint, false},
+		{"registration_endpoint", m.RegistrationEndpoint, false},
 	} {
 		if e.url == "" && !e.required {
 			continue
@@ -267,6 +278,12 @@ func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 			}
 			return nil, bad
 		}
+	}
+	if p.cfg.OAuth {
+		if err := p.checkOAuth(&m); err != nil {
+			return nil, err
+		}
+		return &m, nil
 	}
 	if len(m.algorithms()) == 0 {
 		return nil, &UntrustedError{

@@ -21,7 +21,7 @@ var (
 	// ErrUnreachable says that there was no response, or one that says nothing about the request (5xx, 429). The session
 	// may live on. An *UnreachableError says why.
 	ErrUnreachable = errors.New("the provider can't be reached")
-	// ErrNoEndpoint says that the provider has no endpoint for revocation, for the end of a session, or for devices.
+	// ErrNoEndpoint says that the provider has no endpoint for revocation, the end of a session, devices or registration.
 	ErrNoEndpoint = errors.New("the provider has no such endpoint")
 	// ErrConfig says that the issuer or the client can't be used as configured.
 	ErrConfig = errors.New("configuration")

@@ -40,13 +40,22 @@ func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error
 	return p.accept(ctx, m, &r, x.Scope, x.Audience, want)
 }
 
-// accept verifies the token response of a login, which has to hold an ID token.
+// accept verifies the token response of a login, which has to hold an ID token unless Config.OAuth says otherwise.
 func (p *Provider) accept(
 	ctx context.Context, m *metadata, r *tokenResponse, scope, audience string, want idTokenExpectation,
 ) (*Tokens, error) {
 	t, claims, err := p.tokens(r, audience)
 	if err != nil {
 		return nil, err
+	}
+	if p.cfg.OAuth {
+		if err := checkResource(claims, audience, ReasonResourceIgnored); err != nil {
+			return nil, err
+		}
+		if t.Scope == "" {
+			t.Scope = scope
+		}
+		return t, nil
 	}
 	if r.IDToken == "" {
 		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the response holds no ID token", Reason: ReasonNoIDToken}

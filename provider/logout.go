@@ -45,6 +45,8 @@ func (p *Provider) EndSessionURL(
 	}
 	endpoint := m.EndSessionEndpoint
 	switch {
+	case p.cfg.OAuth: // it has no hint, so the page could only ask
+		return "", ErrNoEndpoint
 	case p.isCognito(): // discovery names no end_session_endpoint, or one that knows only these two parameters
 		u, err := url.Parse(m.AuthorizationEndpoint)
 		if err != nil {

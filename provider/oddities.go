@@ -10,11 +10,11 @@ import (
 var (
 	metadataTexts = []string{
 		"userinfo_endpoint", "revocation_endpoint", "end_session_endpoint", "device_authorization_endpoint",
-		"pushed_authorization_request_endpoint",
+		"pushed_authorization_request_endpoint", "registration_endpoint",
 	}
 	metadataLists = []string{
 		"id_token_signing_alg_values_supported", "scopes_supported", "userinfo_signing_alg_values_supported",
-		"token_endpoint_auth_methods_supported",
+		"token_endpoint_auth_methods_supported", "code_challenge_methods_supported",
 	}
 	metadataFlags = []string{
 		"require_pushed_authorization_requests", "authorization_response_iss_parameter_supported",

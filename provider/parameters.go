@@ -35,9 +35,9 @@ func (p *Provider) UnlistedScopes(ctx context.Context, scope string) ([]string, 
 
 // LoginScope returns the scope of a login. A chosen one is the caller's, and stays as it is, because discovery need not
 // name every scope. "" means DefaultScope, without offline_access where scopes_supported lacks it: such providers
-// (Google, Cognito, GitLab) may refuse the whole login for it.
+// (Google, Cognito, GitLab) may refuse the whole login for it. With Config.OAuth "" means no scope.
 func (p *Provider) LoginScope(ctx context.Context, chosen string) (string, error) {
-	if chosen != "" {
+	if chosen != "" || p.cfg.OAuth {
 		return chosen, nil
 	}
 	m, err := p.metadata(ctx, forLogin)

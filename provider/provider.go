@@ -42,10 +42,10 @@
 //     character of the provider's.
 //   - An error says what failed and why, by errors.Is, errors.As and Diagnose. It never says what to do about it.
 //
-// It follows RFC 6749 and RFC 9700 (OAuth 2.0), RFC 7636 (PKCE, S256 only), RFC 7009 (revocation), RFC 8414 and
-// OpenID Connect Discovery 1.0, RFC 8628 (device grant), RFC 8707 (resource), RFC 9126 (pushed requests), RFC 9207
-// (iss), OpenID Connect Core 1.0, RP-Initiated Logout 1.0 and Back-Channel Logout 1.0, and what Auth0 does
-// differently.
+// It follows RFC 6749 and RFC 9700 (OAuth 2.0), RFC 7636 (PKCE, S256 only), RFC 7009 (revocation), RFC 7591
+// (registration), RFC 8414 and OpenID Connect Discovery 1.0, RFC 8628 (device grant), RFC 8707 (resource), RFC 9126
+// (pushed requests), RFC 9207 (iss), OpenID Connect Core 1.0, RP-Initiated Logout 1.0 and Back-Channel Logout 1.0, and
+// what Auth0 does differently.
 package provider
 
 import (
@@ -66,11 +66,15 @@ import (
 
 // Config names a provider and a client that is registered there.
 type Config struct {
-	Issuer            string           // required; compared to the letter with what the provider writes
-	DiscoveryURL      string           // of the metadata, which must name Issuer; "": Issuer + /.well-known/…
-	ClientID          string           // required
-	ClientSecret      Secret           // zero: a public client, which PKCE alone protects
-	Auth0             bool             // the issuer is an Auth0 tenant; implied by a host under auth0.com
+	Issuer       string // required; compared to the letter with what the provider writes
+	DiscoveryURL string // of the metadata, which must name Issuer; "": Issuer + /.well-known/…
+	ClientID     string // required
+	ClientSecret Secret // zero: a public client, which PKCE alone protects
+	Auth0        bool   // the issuer is an Auth0 tenant; implied by a host under auth0.com
+	// OAuth says that the provider is an authorization server without OpenID Connect, as resource servers name one
+	// (RFC 9728). Its metadata is looked for by RFC 8414 too, and must offer S256. It sends no ID token, and none is
+	// read: the issuer, the client and the audience, which is a resource (RFC 8707), are all that binds a login.
+	OAuth             bool
 	AudienceParameter string           // "audience" or "resource" (RFC 8707); "": audience for Auth0, else resource
 	CacheDir          string           // keeps discovery and keys between processes; "": they are kept in memory
 	AppName           string           // the program, which goes before loopkey in the User-Agent; "": loopkey alone
@@ -120,7 +124,7 @@ func New(cfg Config) (*Provider, error) {
 	case "audience", "resource":
 	case "":
 		cfg.AudienceParameter = "resource" // RFC 8707
-		if cfg.Auth0 {
+		if cfg.Auth0 && !cfg.OAuth {
 			cfg.AudienceParameter = "audience"
 		}
 	default:

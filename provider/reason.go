@@ -18,6 +18,7 @@ const (
 	ReasonGrantNotAllowed      Reason = "grant_not_allowed"     // the client may not use the grant type
 	ReasonClientSecretMissing  Reason = "client_secret_missing" // the client has to authenticate, and no secret is set
 	ReasonClientSecretWrong    Reason = "client_secret_wrong"   // the provider did not accept the client secret
+	ReasonUnknownClient        Reason = "unknown_client"        // with Config.OAuth: the client is not known
 	ReasonInteractionRequired  Reason = "interaction_required"  // prompt=none was sent, and the provider has to ask
 	ReasonDeclined             Reason = "declined"              // the user said no, or may not use the client
 	ReasonScope                Reason = "scope"                 // a scope is unknown or not allowed
@@ -48,6 +49,7 @@ const (
 	ReasonOrganizationUnnamed Reason = "organization_unnamed"  // Auth0 did not put the organization's name in the ID token
 	ReasonOrganizationMissing Reason = "organization_missing"  // the login is of no organization
 	ReasonOrganizationOther   Reason = "organization_other"    // the login is of another organization
+	ReasonNoPKCE              Reason = "no_pkce"               // with Config.OAuth: the metadata does not offer S256
 	ReasonClockBehind         Reason = "clock_behind"          // this computer's, by Diagnosis.Skew
 	ReasonClockAhead          Reason = "clock_ahead"           // this computer's, by Diagnosis.Skew
 	ReasonClockProbablyBehind Reason = "clock_probably_behind" // the token is of the future, and the skew is not known

@@ -73,6 +73,11 @@ func (p *Provider) acceptRenewal(
 		return nil, &unusableError{err}
 	case err != nil:
 		return rotated, err
+	case p.cfg.OAuth:
+		if err := checkResource(claims, r.Audience, ReasonAudienceNotRenewed); err != nil {
+			return rotated, err
+		}
+		return t, nil
 	case resp.IDToken != "":
 		err = p.acceptIDToken(ctx, m, t, resp.IDToken, idTokenExpectation{
 			renewed: true, keys: forSession, accessToken: t.AccessToken,

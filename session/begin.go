@@ -67,7 +67,7 @@ func (s *Session) Replace(
 func (s *Session) replace(
 	ctx context.Context, t *provider.Tokens, mayReplace func(subject string) bool,
 ) (replaced provider.Secret, err error) {
-	if t.Claims.Subject() == "" || t.AccessToken.IsZero() {
+	if !s.isOurs(t) {
 		return replaced, errors.New("a login without a subject or an access token can't be stored")
 	}
 	lock, err := s.lock.acquire(ctx)
@@ -89,7 +89,10 @@ func (s *Session) replace(
 	}
 	now := s.cfg.Now()
 	st := &state{
-		head:  head{Version: stateVersion, Issuer: s.cfg.Provider.Issuer(), ClientID: s.cfg.Provider.ClientID()},
+		head: head{
+			Version: stateVersion, Issuer: s.cfg.Provider.Issuer(), ClientID: s.cfg.Provider.ClientID(),
+			Resource: s.cfg.Resource,
+		},
 		body:  body{LoggedIn: now, Scope: t.Scope},
 		whole: true,
 	}
@@ -107,6 +110,14 @@ func (s *Session) replace(
 		replaced = provider.Secret{}
 	}
 	return replaced, nil
+}
+
+// isOurs reports whether the tokens are a login of this session's kind: with a subject, or for its resource.
+func (s *Session) isOurs(t *provider.Tokens) bool {
+	if s.cfg.Resource != "" {
+		return !t.AccessToken.IsZero() && t.Claims == nil && t.Audience == s.cfg.Resource
+	}
+	return !t.AccessToken.IsZero() && t.Claims.Subject() != ""
 }
 
 // remember notes the client of the session. The lock is held: a logout that is under way will still remove the note of

@@ -11,7 +11,8 @@ import (
 // Info describes a session. It holds no token.
 type Info struct {
 	Profile, Issuer, ClientID string
-	Subject                   string
+	Resource                  string // of a session without an ID token; "": it has one
+	Subject                   string // "": there is no ID token
 	Claims                    provider.Claims
 	Scope                     string // as granted at login
 	LoggedInAt, RenewedAt     time.Time
@@ -63,7 +64,7 @@ func (s *Session) Info(ctx context.Context) (Info, error) {
 func (s *Session) info(st *state) Info {
 	now := s.cfg.Now()
 	info := Info{
-		Profile: s.cfg.Profile, Issuer: st.Issuer, ClientID: st.ClientID, Subject: st.Subject,
+		Profile: s.cfg.Profile, Issuer: st.Issuer, ClientID: st.ClientID, Resource: st.Resource, Subject: st.Subject,
 		Claims: st.claims(), Scope: st.Scope, LoggedInAt: st.LoggedIn, RenewedAt: st.Renewed,
 		Renewable:     st.renewable(now) == nil,
 		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.SessionExpiry, IDTokenExpiry: st.IDTokenExpiry,

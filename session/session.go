@@ -27,6 +27,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -37,6 +38,10 @@ type Config struct {
 	Provider *provider.Provider // required
 	Store    keystore.Store     // required
 	StateDir string             // required: the folder of the lock, the same for all processes of the user
+	// Resource is what the session's tokens are for, where the provider is an authorization server without OpenID Connect
+	// (provider.Config.OAuth). Such a session has no ID token and no subject: the issuer, the client and the resource bind
+	// it. It is required there, and "" elsewhere.
+	Resource string
 	// Known is noted in StateDir at a login, so that loopkey's commands find the session. The zero value notes nothing.
 	Known known.Client
 	// MayAskAudiences says that the provider lets one refresh token get tokens for audiences that the login did not ask
@@ -67,7 +72,7 @@ func New(cfg Config) *Session {
 		cfg.Notice = func(error) {}
 	}
 	name := known.Client{
-		Profile: cfg.Profile, Issuer: cfg.Provider.Issuer(), ClientID: cfg.Provider.ClientID(),
+		Profile: cfg.Profile, Issuer: cfg.Provider.Issuer(), ClientID: cfg.Provider.ClientID(), Resource: cfg.Resource,
 	}.Name()
 	return &Session{cfg: cfg, name: name, lock: fileLock{dir: cfg.StateDir, name: name}}
 }
@@ -82,4 +87,9 @@ func (s *Session) Provider() *provider.Provider { return s.cfg.Provider }
 // so a server may ask often.
 func (s *Session) Changed() time.Time { return s.lock.touched() }
 
-func (s *Session) named(err error) error { return fmt.Errorf("profile %q: %w", s.cfg.Profile, err) }
+func (s *Session) named(err error) error {
+	if s.cfg.Resource != "" {
+		return fmt.Errorf("%s: %w", words.Printable(s.cfg.Resource), err)
+	}
+	return fmt.Errorf("profile %q: %w", s.cfg.Profile, err)
+}

@@ -25,13 +25,14 @@ type head struct {
 	Version         int         `json:"v"`
 	Issuer          string      `json:"issuer"`
 	ClientID        string      `json:"client_id"`
+	Resource        string      `json:"resource,omitempty"` // of a session without an ID token; "": it has one
 	DefaultAudience string      `json:"audience,omitempty"`
 	SessionExpiry   time.Time   `json:"session_expiry,omitzero"`
 	Current         storedToken `json:"access_token"`
 }
 
 type body struct {
-	Subject string `json:"sub"`
+	Subject string `json:"sub"`             // "": the session has no ID token
 	Scope   string `json:"scope,omitempty"` // as granted at login
 	// The claims of the ID token and those that UserInfo has beside them are kept apart, so that a claim which a renewed
 	// ID token no longer has is gone.

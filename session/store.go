@@ -48,8 +48,8 @@ func (s *Session) decode(record keystore.Record) (*state, error) {
 		return nil, s.explain(err)
 	}
 	// The record's name already says so, but a keychain that returns another session must not be believed.
-	if st.Issuer != s.cfg.Provider.Issuer() || st.ClientID != s.cfg.Provider.ClientID() {
-		return nil, s.explain(fmt.Errorf("%w: it belongs to another issuer or client", keystore.ErrCorrupt))
+	if st.Issuer != s.cfg.Provider.Issuer() || st.ClientID != s.cfg.Provider.ClientID() || st.Resource != s.cfg.Resource {
+		return nil, s.explain(fmt.Errorf("%w: it belongs to another issuer, client or resource", keystore.ErrCorrupt))
 	}
 	return st, nil
 }
@@ -73,7 +73,7 @@ func decodeRecord(record keystore.Record) (*state, error) {
 	if st.whole {
 		decoder := json.NewDecoder(bytes.NewReader(record.Body))
 		decoder.UseNumber() // claims keep their numbers as the provider wrote them
-		if decoder.Decode(&st.body) != nil || st.Subject == "" {
+		if decoder.Decode(&st.body) != nil || (st.Subject == "") != (st.Resource != "") {
 			return nil, fmt.Errorf("%w: its body is damaged", keystore.ErrCorrupt)
 		}
 	}

@@ -102,6 +102,7 @@ func (e *errand) open(
 	p, err := provider.New(provider.Config{
 		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: provider.NewSecret(e.ClientSecret),
 		DiscoveryURL: e.DiscoveryURL, Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
+		OAuth: e.Resource != "",
 	})
 	if err != nil {
 		return nil, nil, err

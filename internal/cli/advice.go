@@ -71,6 +71,14 @@ func advices() []advice {
 			"check the client secret, or set the application type to Native and give none ({settings})",
 		},
 		{
+			provider.ReasonUnknownClient,
+			"check --client-id; without it loopkey registers a client of its own, where the server allows that", "",
+		},
+		{
+			provider.ReasonNoPKCE,
+			"whoever runs that server has to offer PKCE with S256, and to say so in its metadata", "",
+		},
+		{
 			provider.ReasonInteractionRequired,
 			"log in again without --prompt none; {login} --prompt consent asks for consent", "",
 		},

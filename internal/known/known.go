@@ -3,6 +3,7 @@
 package known
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -27,6 +28,10 @@ type Client struct {
 	AudienceParameter string `json:"audience_parameter,omitempty"` // audience or resource; "": as Auth0 says
 	Keystore          string `json:"keystore,omitempty"`           // keychain, file, or socket:PATH
 	BaseURL           string `json:"base_url,omitempty"`           // of the local server
+	// Resource is the resource (RFC 8707) that a session without an ID token is for; "": the session has one. Server is
+	// the URL of the MCP server that named it.
+	Resource string `json:"resource,omitempty"`
+	Server   string `json:"server,omitempty"`
 	// Also lists the other keystores in which an earlier login of the client may still be. Remember and Forget keep it.
 	Also []string `json:"also,omitempty"`
 }
@@ -34,9 +39,14 @@ type Client struct {
 // Keystores returns the keystores in which a session of the client may be: that of the last login comes first.
 func (c Client) Keystores() []string { return append([]string{c.Keystore}, c.Also...) }
 
-// Name returns the keystore's name of the client's session. Two profiles, issuers or client IDs never share one.
+// Name returns the keystore's name of the client's session. Two profiles, issuers, client IDs or resources never share
+// one.
 func (c Client) Name() string {
-	sum := sha256.Sum256([]byte(c.Profile + "\x00" + c.Issuer + "\x00" + c.ClientID))
+	of := c.Profile + "\x00" + c.Issuer + "\x00" + c.ClientID
+	if c.Resource != "" {
+		of += "\x00" + c.Resource
+	}
+	sum := sha256.Sum256([]byte(of))
 	return c.Profile + "." + hex.EncodeToString(sum[:8])
 }
 
@@ -108,8 +118,8 @@ func Forget(stateDir, name, keystore string) error {
 	return nil
 }
 
-// All returns the clients that were noted in stateDir, sorted by profile, issuer and client ID. It leaves out the notes
-// that can't be read.
+// All returns the clients that were noted in stateDir, sorted by profile, issuer, client ID and resource. It leaves out
+// the notes that can't be read.
 func All(stateDir string) ([]Client, error) {
 	entries, err := os.ReadDir(stateDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -126,7 +136,10 @@ func All(stateDir string) ([]Client, error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b Client) int {
-		return strings.Compare(a.Profile+"\x00"+a.Issuer+"\x00"+a.ClientID, b.Profile+"\x00"+b.Issuer+"\x00"+b.ClientID)
+		return cmp.Or(
+			strings.Compare(a.Profile, b.Profile), strings.Compare(a.Issuer, b.Issuer),
+			strings.Compare(a.ClientID, b.ClientID), strings.Compare(a.Resource, b.Resource),
+		)
 	})
 	return all, nil
 }

@@ -68,7 +68,9 @@ func (f *Flow) respond(w http.ResponseWriter, r *http.Request) {
 	}
 	res := result{login: l, err: err}
 	if err == nil {
-		res.name = words.Name(tokens.Claims.With(tokens.UserInfo))
+		if !tokens.IDToken.IsZero() {
+			res.name = words.Name(tokens.Claims.With(tokens.UserInfo))
+		}
 		if f.cfg.Done != nil && f.cfg.Done(w, r, l.part(f, false), tokens) {
 			l.finish(tokens, nil)
 			l.shown()

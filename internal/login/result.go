@@ -12,7 +12,7 @@ import (
 // A result is how a login went. It is kept for its page until newer results push it out.
 type result struct {
 	login *login
-	name  string // of the user
+	name  string // of the user; "": there is no ID token to say it
 	err   error
 }
 
@@ -46,8 +46,12 @@ func (f *Flow) showResult(w http.ResponseWriter, r *http.Request) {
 	if res.err != nil {
 		f.failure(res.login, res.err).Write(w)
 	} else {
+		text := "You are logged in."
+		if res.name != "" {
+			text = "You are logged in as " + res.name + "."
+		}
 		f.page(localhost.Page{
-			Status: http.StatusOK, Good: true, Title: "You are logged in", Text: "You are logged in as " + res.name + ".",
+			Status: http.StatusOK, Good: true, Title: "You are logged in", Text: text,
 			Next: "You can close this tab and go back to your terminal.",
 		}).Write(w)
 	}

@@ -89,7 +89,7 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 	switch {
 	case q.Get("response_type") != "code":
 		return a, "", "unsupported_response_type", "only the authorization code flow is offered"
-	case !slices.Contains(a.scopes, "openid"):
+	case !slices.Contains(a.scopes, "openid") && !t.cfg.OAuth:
 		return a, "", "invalid_scope", "openid is not among the scopes"
 	case a.challenge == "" && client.Secret == "":
 		return a, "", "invalid_request", "a public client must use PKCE"

@@ -31,6 +31,9 @@ func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
 			"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "name", "email", "picture",
 		},
 	}
+	if t.cfg.OAuth {
+		doc["registration_endpoint"] = t.url("/register")
+	}
 	if !t.cfg.NoRevocation {
 		doc["revocation_endpoint"] = t.url(t.path("/oauth/revoke", "/revoke"))
 	}

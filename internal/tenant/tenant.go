@@ -3,7 +3,7 @@
 //
 // It offers the authorization code flow with PKCE, refresh tokens that rotate with reuse detection, the device grant,
 // pushed authorization requests, UserInfo, revocation, RP-initiated and back-channel logout. With Config.Auth0 it
-// differs from the specifications where Auth0 does.
+// differs from the specifications where Auth0 does. With Config.OAuth it registers clients too (RFC 7591).
 package tenant
 
 import (
@@ -27,6 +27,10 @@ type Config struct {
 	// Auth0 plays an Auth0 tenant: its endpoints, the parameter audience, organizations, and access tokens for the
 	// default audience where another was asked for.
 	Auth0 bool
+	// OAuth plays an authorization server for the resource servers of others: a login need not ask for openid, and
+	// clients register themselves (RFC 7591). Those may have tokens for Resources.
+	OAuth     bool
+	Resources []string
 
 	Clients []Client
 	Users   []User
@@ -109,6 +113,9 @@ type Tenant struct {
 	devices  map[string]*deviceGrant // by device code
 	reused   int
 
+	registering sync.Mutex
+	registered  map[string]*Client // those that registered themselves
+
 	userCodes chan string
 }
 
@@ -165,7 +172,7 @@ func newTenant(cfg Config, origin string) (*Tenant, error) {
 		counts: map[string]int{}, failures: map[string]int{}, browsers: map[string]*browserSession{},
 		requests: map[string]*authorization{}, codes: map[string]*grantedCode{}, refresh: map[string]*refreshToken{},
 		access: map[string]*accessGrant{}, devices: map[string]*deviceGrant{},
-		userCodes: make(chan string, 16),
+		userCodes: make(chan string, 16), registered: map[string]*Client{},
 	}, nil
 }
 
@@ -209,6 +216,9 @@ func (t *Tenant) routes() http.Handler {
 	route("POST", "/device", "device_page", t.deviceLogIn)
 	route("GET", t.path("/oidc/logout", "/logout"), "end_session", t.endSession)
 	route("POST", t.path("/oidc/logout", "/logout"), "end_session", t.endSession)
+	if t.cfg.OAuth {
+		route("POST", "/register", "register", t.register)
+	}
 	if t.cfg.Auth0 {
 		route("GET", "/v2/logout", "end_session", t.v2Logout)
 	}
@@ -256,7 +266,7 @@ func (t *Tenant) endpoint(name string, handler http.HandlerFunc) http.HandlerFun
 }
 
 // Requests returns how many requests came to an endpoint since Start or the last Reset. The endpoints are discovery,
-// keys, authorize, par, token, userinfo, revoke, device and end_session.
+// keys, authorize, par, token, userinfo, revoke, device, end_session and register.
 func (t *Tenant) Requests(endpoint string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -305,7 +315,9 @@ func (t *Tenant) ReusedFamilies() int {
 func (t *Tenant) client(id string) *Client {
 	i := slices.IndexFunc(t.cfg.Clients, func(c Client) bool { return c.ID == id })
 	if i < 0 {
-		return nil
+		t.registering.Lock()
+		defer t.registering.Unlock()
+		return t.registered[id]
 	}
 	return &t.cfg.Clients[i]
 }
