@@ -24,7 +24,8 @@ internal/config: internal/environ internal/hosts internal/keystores internal/kno
 internal/credential: internal/hosts internal/words provider session
 internal/environ:
 internal/granted: internal/clock
-internal/handoff: internal/localhost internal/localurl internal/login internal/private internal/wire internal/wire/kinds
+internal/handoff: internal/clock internal/localhost internal/localurl internal/login internal/private internal/wire
+	internal/wire/kinds
 internal/hosts: internal/words
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private

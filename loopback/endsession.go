@@ -15,6 +15,7 @@ import (
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/login"
 )
 
 // EndSessionConfig says how to end the provider's own session.
@@ -41,7 +42,7 @@ type EndSessionConfig struct {
 const logoutPath = "/auth/logout"
 
 // EndSession opens the provider's logout in the browser and waits until the browser is back. The provider may ask the
-// user first. Its errors wrap ErrTimeout, and ErrNoVisit too if no browser came for the link, or *PortTakenError: then
+// user first. Its errors wrap a *TimeoutError, and ErrNoVisit too if no browser came for the link, or *PortTakenError: then
 // the browser was sent there and its return can't be seen. Where the browser can't be opened and nobody knows the URL,
 // for lack of Opened, it returns ErrNoBrowser at once.
 func EndSession(ctx context.Context, cfg EndSessionConfig) error {
@@ -57,7 +58,13 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	}
 	e := ending{EndSessionConfig: &cfg, once: rand.Text(), back: make(chan struct{}, 1)}
 	target := localurl.At(cfg.BaseURL, logoutPath+"?once="+e.once)
-	listener.TLSHello = cfg.TLSHello
+	begun := clock.Now()
+	listener.TLSHello = func() {
+		e.seen.Note(login.TLSHello, clock.Now())
+		if cfg.TLSHello != nil {
+			cfg.TLSHello()
+		}
+	}
 	through := target
 	if cfg.Private != nil && !localhost.TellsPeers {
 		if file, err := cfg.Private(target); err == nil {
@@ -83,10 +90,14 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	case <-e.back:
 		return nil
 	case <-waiting.Done():
-		if err := context.Cause(waiting); !errors.Is(err, ErrTimeout) || e.sent.Load() {
-			return err
+		err := context.Cause(waiting)
+		if errors.Is(err, ErrTimeout) {
+			err = e.seen.Timeout(begun)
+			if !e.sent.Load() {
+				err = fmt.Errorf("%w: %w", ErrNoVisit, err)
+			}
 		}
-		return fmt.Errorf("%w: %w", ErrNoVisit, ErrTimeout)
+		return err
 	}
 }
 
@@ -102,9 +113,10 @@ func (cfg *EndSessionConfig) open(ctx context.Context, target, through string) e
 // An ending is a browser's way to the provider and back.
 type ending struct {
 	*EndSessionConfig
-	once    string        // the secret in the URL that leads to the provider
-	private bool          // once is in no argument list
-	sent    atomic.Bool   // a browser was led to the provider
+	once    string      // the secret in the URL that leads to the provider
+	private bool        // once is in no argument list
+	sent    atomic.Bool // a browser was led to the provider
+	seen    login.Sightings
 	back    chan struct{} // gets a value when the browser is back
 }
 
@@ -114,13 +126,22 @@ type ending struct {
 func (e *ending) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+logoutPath, localhost.OnlyNavigation(
-		e.AppName, localhost.RefuseOtherUsers(e.leads, e.usedLink(), e.lead)))
-	mux.HandleFunc("GET /{$}", localhost.OnlyGET(localhost.RefuseOtherUsers(e.returns, e.noLogout(), e.returned)))
+		e.AppName, localhost.RefuseOtherUsers(e.leads, e.otherUser(e.usedLink()), e.lead)))
+	mux.HandleFunc("GET /{$}",
+		localhost.OnlyGET(localhost.RefuseOtherUsers(e.returns, e.otherUser(e.noLogout()), e.returned)))
 	mux.Handle("/", localhost.Page{
 		Status: http.StatusNotFound, App: e.AppName, Title: "Nothing here",
 		Text: "This server waits for a logout and has no other pages.",
 	})
 	return mux
+}
+
+// otherUser refuses another user of this machine on a page, and notes that.
+func (e *ending) otherUser(refusal localhost.Page) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		e.seen.Note(login.OtherUser, clock.Now())
+		refusal.Write(w)
+	}
 }
 
 // usedLink is the page for a link that leads nowhere any more, or never did.
@@ -164,6 +185,9 @@ func (e *ending) returns(r *http.Request) bool {
 // returned ends the wait for the browser.
 func (e *ending) returned(w http.ResponseWriter, r *http.Request) {
 	if !e.returns(r) {
+		if e.sent.Load() && localhost.IsNavigation(r) && r.URL.Query().Has("state") {
+			e.seen.Note(login.OtherLogout, clock.Now())
+		}
 		e.noLogout().Write(w)
 		return
 	}

@@ -43,7 +43,7 @@ var (
 	// ErrTimeout says that the user did not come back from the browser in time. It comes as a *TimeoutError.
 	ErrTimeout = login.ErrTimeout
 	// ErrNoVisit says that no browser came for the link of EndSession in time.
-	ErrNoVisit = errors.New("no browser came for the link")
+	ErrNoVisit = login.ErrNoVisit
 	// ErrAgain is for Config.Store to return: the login has to be made once more, for its tokens are worth nothing.
 	// The browser is sent through it at once, without a question where the provider remembers the user.
 	ErrAgain = login.ErrAgain

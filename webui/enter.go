@@ -14,8 +14,8 @@ const enterPath = "/auth/enter"
 // ErrLinkUsed is what Config.Advice is asked about when a one-time URL is opened that was used, or is too old.
 var ErrLinkUsed = errors.New("this link has been used")
 
-// OneTimeURL returns a URL that makes the browser which opens it first, within a minute, one that may see the user. used
-// is closed when a browser has opened it.
+// OneTimeURL returns a URL that makes the browser which opens it first, within a minute, one that may see the user, and
+// what is closed when a browser has opened it.
 func (s *Server) OneTimeURL() (oneTime string, used <-chan struct{}) {
 	secret, used := s.browsers.invite()
 	return s.url(enterPath + "?once=" + secret), used

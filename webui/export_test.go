@@ -4,8 +4,12 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/layout"
 )
+
+// Terminals is what terminals ask of a server.
+func Terminals(s *Server) handoff.Host { return terminals{s} }
 
 // BareHome draws the same template as the home page for everybody: no guard, no cookie, no session.
 func BareHome(testing.TB) http.Handler {

@@ -9,6 +9,7 @@ import (
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -112,6 +113,9 @@ func (s *Server) disarm(next http.Handler) http.Handler {
 		return known || s.logouts.waits(r.URL.Query().Get("state"))
 	}
 	return localhost.RefuseOtherUsers(armed, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.logouts.waits(r.URL.Query().Get("state")) {
+			s.logouts.seen.Note(login.OtherUser, s.cfg.Now())
+		}
 		r = r.Clone(r.Context())
 		r.Header.Del("Cookie")
 		query := r.URL.Query()

@@ -10,6 +10,7 @@ import (
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/session"
 )
 
@@ -73,7 +74,8 @@ func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
 // logouts keeps how a logout went until its page is shown, and the state of a logout until the provider sends the
 // browser back with it.
 type logouts struct {
-	now func() time.Time
+	now  func() time.Time
+	seen login.Sightings
 
 	mu         sync.Mutex
 	departures map[string]departure // by ID
@@ -141,6 +143,7 @@ func (l *logouts) returned(state string) bool {
 	a, ok := l.returns[state]
 	delete(l.returns, state)
 	if !ok || !l.now().Before(a.until) {
+		l.seen.Note(login.OtherLogout, l.now())
 		return false
 	}
 	if a.terminal != nil {

@@ -2,6 +2,8 @@ package webui
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -15,6 +17,13 @@ import (
 // exported for loopkey itself: only its commands know where to ask.
 func (s *Server) AnswerTerminals(ctx context.Context, listener net.Listener, setup map[string]string) error {
 	return handoff.Serve(ctx, listener, handoff.Holder{Session: s.cfg.Session.Name(), Setup: setup}, terminals{s})
+}
+
+// TLSHello notes that a browser asked for https at the base URL, so that a login or a logout that times out says so. It
+// is exported for loopkey itself: only its commands know their listener.
+func (s *Server) TLSHello() {
+	s.flow.Note(login.TLSHello)
+	s.logouts.seen.Note(login.TLSHello, s.cfg.Now())
 }
 
 // terminals does what terminals ask of a server.
@@ -56,6 +65,7 @@ func (t terminals) Login(ctx context.Context, wanted login.Wanted, at handoff.Te
 func (t terminals) Logout(ctx context.Context, l handoff.Logout, show func(url string)) error {
 	s := t.server
 	s.watch.refresh(context.WithoutCancel(ctx), true)
+	begun := s.cfg.Now()
 	waiting := &terminal{sent: make(chan struct{}), back: make(chan struct{})}
 	id := s.logouts.add(l.State, departure{session.Ended{EndSessionURL: l.URL, EndSessionPlainURL: l.PlainURL}, waiting})
 	show(s.url(endedPath(id)))
@@ -67,6 +77,15 @@ func (t terminals) Logout(ctx context.Context, l handoff.Logout, show func(url s
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	err := context.Cause(ctx)
+	if errors.Is(err, login.ErrTimeout) {
+		err = s.logouts.seen.Timeout(begun)
+		select {
+		case <-waiting.sent:
+		default:
+			err = fmt.Errorf("%w: %w", login.ErrNoVisit, err)
+		}
+	}
+	return err
 }

@@ -223,6 +223,7 @@ func advices() []advice {
 		},
 		{login.TLSHello, "in the browser's address bar put {plain} in place of {tls}", ""},
 		{login.OtherUser, "open the URL in a browser of your own user", ""},
+		{login.OtherLogout, "run {logout} again", ""},
 		{login.OtherLogin, "finish the login in the tab that was opened last", ""},
 		{(*session.AudienceError)(nil), "run {login for the audience}", ""},
 		{

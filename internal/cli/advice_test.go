@@ -289,6 +289,24 @@ func TestTimedOut(t *testing.T) {
 	}
 }
 
+// The report of a logout that no browser came back to says what came in its place, and else what the provider may lack.
+func TestLogoutTimedOut(t *testing.T) {
+	t.Parallel()
+	at := situation{config: &config.Config{}}
+	at.config.BaseURL = "http://localhost:3000"
+	for saw, words := range map[login.Hindrance]string{
+		"":                ": otherwise",
+		login.TLSHello:    ": a browser asked for https here, where only http is served: in the browser's address bar put",
+		login.OtherUser:   ": another user of this machine came with the response: open the URL in a browser of your own",
+		login.OtherLogout: ": a browser came back from another logout: run loopkey logout",
+	} {
+		err := fmt.Errorf("%w: %w", login.ErrNoVisit, &login.TimeoutError{Saw: saw})
+		if text := at.came(err, ": otherwise"); !strings.HasPrefix(text, words) || strings.Contains(text, "{") {
+			t.Errorf("%q: %s", saw, text)
+		}
+	}
+}
+
 // A port that may not be bound is told apart: whether Windows keeps it, or it is for administrators.
 func TestPortDenied(t *testing.T) {
 	t.Parallel()

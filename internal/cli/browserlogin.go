@@ -92,14 +92,21 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 		Attend: func(flow *login.Flow) (end func()) { return b.share(ctx, flow) },
 		Advice: func(err error) string { return b.situation(acc).advice(err) },
 	})
-	if timeout := new(loopback.TimeoutError); errors.As(err, &timeout) {
-		var unlisted []string
-		if b.wanted.Scope != loopback.DefaultScope { // whose scopes every provider takes, named or not
-			unlisted, _ = acc.provider.UnlistedScopes(context.WithoutCancel(ctx), b.wanted.Scope) // from memory, by now
-		}
-		err = fmt.Errorf("%w (%s)", err, b.situation(acc).timedOut(timeout.Saw, unlisted))
+	return tokens, b.timedOut(ctx, err)
+}
+
+// timedOut adds to the error of a login that timed out what the person can do.
+func (b *browserLogin) timedOut(ctx context.Context, err error) error {
+	timeout := new(loopback.TimeoutError)
+	if !errors.As(err, &timeout) {
+		return err
 	}
-	return tokens, err
+	var unlisted []string
+	if b.wanted.Scope != loopback.DefaultScope { // whose scopes every provider takes, named or not
+		ctx = context.WithoutCancel(ctx)
+		unlisted, _ = b.account.provider.UnlistedScopes(ctx, b.wanted.Scope) // from memory, by now
+	}
+	return fmt.Errorf("%w (%s)", err, b.situation(b.account).timedOut(timeout.Saw, unlisted))
 }
 
 // timedOut returns what a person can do whose login had no response. saw is what came in its place. unlisted are the
@@ -138,9 +145,7 @@ func (b *browserLogin) share(ctx context.Context, flow *login.Flow) (end func())
 
 // byHolder asks the loopkey that holds the port to make the login: loopkey serve, or a login that waits.
 func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := clock.WithTimeoutCause(ctx, limit, loopback.ErrTimeout)
-	defer cancel()
-	return b.account.server().Login(ctx, b.wanted, handoff.Terminal{
+	err := b.account.server().Login(ctx, b.wanted, handoff.Terminal{
 		Show: func(begun handoff.Begun) {
 			if b.shared = begun.Shared; b.shared {
 				b.say("Another terminal waits for this login already.")
@@ -150,8 +155,9 @@ func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error 
 				b.browserOpened(b.open(ctx, begun.URL))
 			}
 		},
-		Pasted: b.pasted, Rejected: b.reject,
+		Pasted: b.pasted, Rejected: b.reject, Timeout: limit,
 	})
+	return b.timedOut(ctx, err)
 }
 
 // show shows the URL to log in at.

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
@@ -49,17 +48,35 @@ func (a *app) endProviderSession(
 			words.Printable(unopened.Error()), ended.EndSessionPlainURL)
 		report.did("the provider's session ends when that page is opened")
 	case errors.Is(err, loopback.ErrNoVisit):
-		report.not("the provider's session may not have ended (no browser came to the link above)")
+		report.not("the provider's session may not have ended (no browser came to the link above" +
+			a.situation(acc).came(err, "") + ")")
 	case errors.As(err, &taken):
 		report.not(fmt.Sprintf("the provider's session may not have ended (port %d is taken, "+
 			"so loopkey could not see the browser come back)", taken.Port))
 	case errors.Is(err, loopback.ErrTimeout):
-		report.not("the provider's session may not have ended (its page did not come back: is " +
-			acc.config.BaseURL + " among the allowed logout URLs?)")
+		report.not("the provider's session may not have ended (its page did not come back" +
+			a.situation(acc).came(err, ": is "+acc.config.BaseURL+" among the allowed logout URLs?") + ")")
 	default:
 		report.not("the provider's session may not have ended (" + words.Printable(err.Error()) + ")")
 	}
 }
+
+// came returns what came in place of a browser that a logout waited for, and what to do about it; otherwise if nothing
+// came.
+func (at situation) came(err error, otherwise string) string {
+	timeout := new(loopback.TimeoutError)
+	if !errors.As(err, &timeout) || timeout.Saw == "" {
+		return otherwise
+	}
+	why := ": " + timeout.Saw.Why()
+	if next := at.sentence(timeout.Saw); next != "" {
+		why += ": " + next
+	}
+	return why
+}
+
+// logoutLimit is how long a logout waits for the browser.
+const logoutLimit = time.Minute
 
 // An unopenedError says that no browser was opened, so that none can come back.
 type unopenedError struct{ error }
@@ -69,10 +86,9 @@ func (e *unopenedError) Unwrap() error { return e.error }
 // leave sends the browser to the provider's logout and waits until it comes back: to the loopkey serve that holds the
 // port, else to a server of its own. It returns what a report says of that.
 func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how string, err error) {
-	waiting, cancel := clock.WithTimeoutCause(ctx, time.Minute, loopback.ErrTimeout)
-	defer cancel()
-	waiting, giveUp := context.WithCancelCause(waiting)
+	waiting, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
+	l.Timeout = logoutLimit
 	leaving := func(target string, err error) {
 		if err != nil {
 			giveUp(&unopenedError{err})
@@ -96,6 +112,7 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 	// There is no loopkey serve, or one with another session: if that one holds the port, EndSession says so.
 	err = loopback.EndSession(waiting, loopback.EndSessionConfig{
 		AppName: appName, BaseURL: acc.config.BaseURL, URL: l.URL, PlainURL: l.PlainURL, State: l.State,
+		Timeout:     logoutLimit,
 		OpenBrowser: a.browse, Opened: leaving, TLSHello: func() { a.sayTLSHello(acc) },
 		Private: func(target string) (string, error) {
 			file, done, err := a.redirectFile(acc.config.StateDir, target)

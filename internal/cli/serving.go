@@ -44,7 +44,10 @@ func (a *app) serveUntilEnd(
 	farewell string,
 ) error {
 	defer listener.Close()
-	listener.TLSHello = func() { a.sayTLSHello(acc) }
+	listener.TLSHello = func() {
+		server.TLSHello()
+		a.sayTLSHello(acc)
+	}
 	if err := private.Dir(acc.config.StateDir); err != nil {
 		return fmt.Errorf("the state folder: %w", err)
 	}

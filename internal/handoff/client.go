@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
@@ -41,9 +42,20 @@ func (c Client) Open(ctx context.Context, show func(Opened)) error {
 	return err
 }
 
-// Login implements Host. The provider may be slow, so the wait for the URL is limited by ctx alone.
+// limited limits ctx to a time that the server keeps, which can tell what came in place of a browser, and to some
+// seconds more for its reply.
+func limited(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return clock.WithTimeoutCause(ctx, timeout+soon, login.ErrTimeout)
+}
+
+// Login implements Host. The provider may be slow, so the wait for the URL has no limit of its own.
 func (c Client) Login(ctx context.Context, wanted login.Wanted, at Terminal) error {
-	t, err := c.ask(ctx, question{Login: &wanted})
+	ctx, cancel := limited(ctx, at.Timeout)
+	defer cancel()
+	t, err := c.ask(ctx, question{Login: &wanted, Timeout: at.Timeout})
 	if err != nil {
 		return err
 	}
@@ -76,6 +88,8 @@ func (c Client) Login(ctx context.Context, wanted login.Wanted, at Terminal) err
 
 // Logout implements Host.
 func (c Client) Logout(ctx context.Context, l Logout, show func(url string)) error {
+	ctx, cancel := limited(ctx, l.Timeout)
+	defer cancel()
 	t, err := c.ask(ctx, question{Leave: &l})
 	if err != nil {
 		return err

@@ -71,6 +71,7 @@ type Terminal struct {
 	Show     func(Begun)         // called with the login that was begun
 	Pasted   <-chan string       // URLs that a browser on another machine ended up at; nil: none
 	Rejected func(reason string) // called with why one of them was not the right one; nil: nobody is told
+	Timeout  time.Duration       // how long the login may wait; 0: as long as the terminal does
 }
 
 // Begun is a login that was begun for a terminal.
@@ -85,6 +86,8 @@ type Logout struct {
 	URL      string `json:"url"`             // of the provider; it may hold an ID token
 	PlainURL string `json:"plain_url"`       // the same without an ID token
 	State    string `json:"state,omitempty"` // comes back with the browser; "": the provider sends none back
+	// Timeout is how long to wait for the browser; 0: as long as the terminal does.
+	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
 // OwnURL returns another form of a one-time URL, for an argument list, which every user of the machine can read. It
@@ -172,6 +175,7 @@ type question struct {
 	Open    bool              `json:"open,omitempty"`
 	Login   *login.Wanted     `json:"login,omitempty"`
 	Leave   *Logout           `json:"leave,omitempty"`
+	Timeout time.Duration     `json:"timeout,omitempty"` // of a login: how long it may wait; 0: as long as the terminal
 }
 
 // A paste is what a terminal says while its login waits.
@@ -201,6 +205,8 @@ func failures() wire.Kinds {
 		wire.Sentinel("waits", ErrLoginWaits),
 		wire.As[*SetupError]("setup"),
 		wire.Sentinel("timeout", login.ErrTimeout),
+		wire.As[*login.TimeoutError]("saw"),
+		wire.Sentinel("no_visit", login.ErrNoVisit),
 		wire.Sentinel("forbidden", login.ErrForbidden),
 	}, kinds.Keystore(), kinds.Provider())
 }

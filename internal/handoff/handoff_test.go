@@ -190,7 +190,9 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 			return nil
 		},
 		logout: func(_ context.Context, l Logout, show func(string)) error {
-			if l != (Logout{"https://provider.example.com/end?id_token_hint=x", "https://provider.example.com/end", "s"}) {
+			if l != (Logout{
+				URL: "https://provider.example.com/end?id_token_hint=x", PlainURL: "https://provider.example.com/end", State: "s",
+			}) {
 				return fmt.Errorf("got %+v", l)
 			}
 			show("http://localhost:3000" + LogoutPath + "?id=1")
@@ -362,5 +364,43 @@ func TestServerStops(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Errorf("the server: %v", err)
+	}
+}
+
+// The server keeps the terminal's limit, so that it can say what came in place of a browser.
+func TestTimeoutSaysWhatCame(t *testing.T) {
+	t.Parallel()
+	timedOut := func(ctx context.Context, visited bool) error {
+		<-ctx.Done()
+		if !errors.Is(context.Cause(ctx), login.ErrTimeout) {
+			t.Errorf("the end is %v", context.Cause(ctx))
+		}
+		var err error = &login.TimeoutError{Saw: login.TLSHello}
+		if !visited {
+			err = fmt.Errorf("%w: %w", login.ErrNoVisit, err)
+		}
+		return err
+	}
+	client := served(t, host{
+		login: func(ctx context.Context, wanted login.Wanted, at Terminal) error {
+			at.Show(Begun{Wanted: wanted})
+			return timedOut(ctx, true)
+		},
+		logout: func(ctx context.Context, _ Logout, show func(string)) error {
+			show("http://localhost:3000" + LogoutPath + "?id=1")
+			return timedOut(ctx, false)
+		},
+	})
+	limit := 10 * time.Millisecond
+	at := Terminal{Show: func(Begun) {}, Timeout: limit}
+	for name, err := range map[string]error{
+		"login":  client.Login(t.Context(), login.Wanted{}, at),
+		"logout": client.Logout(t.Context(), Logout{Timeout: limit}, func(string) {}),
+	} {
+		timeout := new(login.TimeoutError)
+		if !errors.As(err, &timeout) || timeout.Saw != login.TLSHello || !errors.Is(err, login.ErrTimeout) ||
+			errors.Is(err, login.ErrNoVisit) != (name == "logout") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

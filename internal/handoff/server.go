@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/wire"
 )
 
@@ -72,11 +74,24 @@ func serve(ctx context.Context, conn net.Conn, holder Holder, host Host) {
 		defer cancel() // the terminal's end of the connection closes when it stops waiting
 		hearPasted(ctx, messages, pasted)
 	})
-	err := do(ctx, l, host, q, pasted)
+	doing, stop := ctx, func() {}
+	if limit := q.limit(); limit > 0 {
+		doing, stop = clock.WithTimeoutCause(ctx, limit, login.ErrTimeout)
+	}
+	defer stop()
+	err := do(doing, l, host, q, pasted)
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		return // one of the two ends stopped, which says nothing about what was asked for
 	}
 	l.send(reply{Header: failures().Failed(err), Done: err == nil})
+}
+
+// limit returns how long the terminal wants to wait; 0: it tells when it waits no longer.
+func (q question) limit() time.Duration {
+	if q.Leave != nil {
+		return q.Leave.Timeout
+	}
+	return q.Timeout
 }
 
 // do does what a terminal asks for.

@@ -69,7 +69,7 @@ type Flow struct {
 	ended    bool
 	results  map[string]result // by id
 	resulted []string          // the ids of results, the oldest first
-	seen     map[Hindrance]time.Time
+	seen     Sightings
 }
 
 // WaitingLife is how long a login may take that a browser began.
@@ -93,7 +93,6 @@ func New(cfg Config) *Flow {
 	}
 	f := &Flow{
 		cfg: cfg, waiting: map[string]*login{}, working: map[*login]int{}, results: map[string]result{},
-		seen: map[Hindrance]time.Time{},
 	}
 	// The argument list of the browser that was opened shows the state to every user of this machine. Another user may
 	// have logged in as themselves with it: no login waits here for their response.
@@ -318,7 +317,7 @@ func (p *Pending) Wait(ctx context.Context) (*provider.Tokens, error) {
 	}
 	cause := context.Cause(ctx)
 	if errors.Is(cause, ErrTimeout) {
-		cause = &TimeoutError{Saw: p.flow.hindrance(l.begun)}
+		cause = p.flow.seen.Timeout(l.begun)
 	}
 	abort := p.flow.drop(p)
 	if abort == nil { // no response has come, or others wait for what comes of it

@@ -1,18 +1,28 @@
 package login
 
-import "time"
-
-// A Hindrance is what a server saw that waits for the provider's response, in place of that response.
-type Hindrance string
-
-// What keeps a response away, the surest cause first.
-const (
-	TLSHello   Hindrance = "tls_hello"   // a browser began TLS at the redirect URI, where plain HTTP is served
-	OtherUser  Hindrance = "other_user"  // another user of this machine sent the response
-	OtherLogin Hindrance = "other_login" // a response came whose state belongs to no login that waits
+import (
+	"errors"
+	"sync"
+	"time"
 )
 
-func (h Hindrance) why() string {
+// A Hindrance is what a server saw in place of what it waits for: the provider's response, or a browser's return from
+// the provider's logout.
+type Hindrance string
+
+// What keeps a browser away, the surest cause first.
+const (
+	TLSHello    Hindrance = "tls_hello"    // a browser began TLS, where plain HTTP is served
+	OtherUser   Hindrance = "other_user"   // another user of this machine sent the response
+	OtherLogin  Hindrance = "other_login"  // a response came whose state belongs to no login that waits
+	OtherLogout Hindrance = "other_logout" // a browser came back whose state belongs to no logout that waits
+)
+
+// ErrNoVisit says that no browser came for the link to the provider's logout in time.
+var ErrNoVisit = errors.New("no browser came for the link")
+
+// Why returns in words what was seen, or "".
+func (h Hindrance) Why() string {
 	switch h {
 	case TLSHello:
 		return "a browser asked for https here, where only http is served"
@@ -20,17 +30,19 @@ func (h Hindrance) why() string {
 		return "another user of this machine came with the response"
 	case OtherLogin:
 		return "a response came that belongs to another login"
+	case OtherLogout:
+		return "a browser came back from another logout"
 	}
 	return ""
 }
 
 // A TimeoutError is an ErrTimeout with what was seen meanwhile.
 type TimeoutError struct {
-	Saw Hindrance // "": nothing came that the server knows of
+	Saw Hindrance `json:"saw"` // "": nothing came that the server knows of
 }
 
 func (e *TimeoutError) Error() string {
-	if why := e.Saw.why(); why != "" {
+	if why := e.Saw.Why(); why != "" {
 		return ErrTimeout.Error() + ": " + why
 	}
 	return ErrTimeout.Error()
@@ -39,21 +51,33 @@ func (e *TimeoutError) Error() string {
 // Unwrap returns ErrTimeout.
 func (e *TimeoutError) Unwrap() error { return ErrTimeout }
 
-// Note notes that something was seen which may keep a response away.
-func (f *Flow) Note(h Hindrance) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.seen[h] = f.cfg.Now()
+// Sightings are the hindrances that a server saw. The zero value has none. It is safe for concurrent use.
+type Sightings struct {
+	mu   sync.Mutex
+	seen map[Hindrance]time.Time // when each was seen last
 }
 
-// hindrance returns the surest cause that was seen since a login began, or "".
-func (f *Flow) hindrance(since time.Time) Hindrance {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, h := range []Hindrance{TLSHello, OtherUser, OtherLogin} {
-		if at, ok := f.seen[h]; ok && !at.Before(since) {
-			return h
+// Note notes that h was seen at a time.
+func (s *Sightings) Note(h Hindrance, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen == nil {
+		s.seen = map[Hindrance]time.Time{}
+	}
+	s.seen[h] = at
+}
+
+// Timeout returns a *TimeoutError with the surest cause that was seen since a time.
+func (s *Sightings) Timeout(since time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range []Hindrance{TLSHello, OtherUser, OtherLogin, OtherLogout} {
+		if at, ok := s.seen[h]; ok && !at.Before(since) {
+			return &TimeoutError{Saw: h}
 		}
 	}
-	return ""
+	return &TimeoutError{}
 }
+
+// Note notes that something was seen which may keep a response away.
+func (f *Flow) Note(h Hindrance) { f.seen.Note(h, f.cfg.Now()) }
