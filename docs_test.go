@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -103,8 +104,12 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tools, err := filepath.Glob(filepath.Join("docs", "tools", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	link := regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
-	for _, document := range append(documents, more...) {
+	for _, document := range slices.Concat(documents, more, tools) {
 		for _, found := range link.FindAllStringSubmatch(readText(t, document), -1) {
 			target := found[1]
 			if strings.Contains(target, "://") {

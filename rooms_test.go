@@ -56,6 +56,7 @@ webui: internal/clock internal/handoff internal/layout internal/localhost intern
 .: internal/cli
 internal/test/axe: internal/test/chromium internal/test/npm
 internal/test/chromium:
+internal/test/clients: internal/test/house
 internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
 internal/test/house: internal/cli internal/keystores internal/sharedstore internal/tenant keystore

@@ -1,0 +1,153 @@
+// Package clients tests loopkey with the tools that ask it for credentials: each tool as it is installed, configured
+// with the lines of its page in docs/tools, against a server that asks the provider whether it accepts the token.
+package clients
+
+import (
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+)
+
+// A Server is a service that wants a token, over TLS.
+type Server struct {
+	URL  string // https://127.0.0.1:PORT
+	Host string // 127.0.0.1:PORT
+	CA   string // the file with its certificate
+
+	// Refuse is a token that the server does not accept although the provider does.
+	Refuse func(token string) bool
+
+	mu       sync.Mutex
+	accepted []string
+	denied   int
+}
+
+// Accepted returns the forms in which the server was given tokens that it accepted, such as "Bearer" or "Basic oauth2".
+func (s *Server) Accepted() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted
+}
+
+// Denied returns how many requests the server refused.
+func (s *Server) Denied() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.denied
+}
+
+// Serve starts a server that challenges with the WWW-Authenticate fields, and lets through whoever comes with an access
+// token of the house's provider: as a bearer token if a field offers that, as a password if a field offers Basic.
+func Serve(t *testing.T, h *house.House, next http.Handler, challenges ...string) *Server {
+	t.Helper()
+	s := &Server{}
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		form, token := given(r, challenges)
+		ok := token != "" && (s.Refuse == nil || !s.Refuse(token)) && isAccepted(r, h, token)
+		s.mu.Lock()
+		if ok {
+			s.accepted = append(s.accepted, form)
+		} else {
+			s.denied++
+		}
+		s.mu.Unlock()
+		if !ok {
+			for _, c := range challenges {
+				w.Header().Add("WWW-Authenticate", c)
+			}
+			http.Error(w, "this wants a token", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	s.URL, s.Host = server.URL, strings.TrimPrefix(server.URL, "https://")
+	s.CA = filepath.Join(t.TempDir(), "ca.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(s.CA, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// given returns the token of a request, and the form in which it came, if that is one of the challenges.
+func given(r *http.Request, challenges []string) (form, token string) {
+	offers := func(scheme string) bool {
+		for _, c := range challenges {
+			if first, _, _ := strings.Cut(c, " "); first == scheme {
+				return true
+			}
+		}
+		return false
+	}
+	if user, password, ok := r.BasicAuth(); ok && offers("Basic") {
+		return "Basic " + user, password
+	}
+	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && offers("Bearer") {
+		return "Bearer", token
+	}
+	return "", ""
+}
+
+// isAccepted asks the provider's UserInfo endpoint about a token.
+func isAccepted(r *http.Request, h *house.House, token string) bool {
+	endpoint := strings.TrimSuffix(h.Tenant.Issuer(), "/") + "/userinfo"
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, endpoint, http.NoBody)
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// Need returns the path of a program, or skips the test. If CI installs the program, its absence is a failure.
+func Need(t *testing.T, program string, inCI bool) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil && inCI && os.Getenv("LOOPKEY_TEST_REAL") != "" {
+		t.Fatalf("%s is not installed", program)
+	}
+	if err != nil {
+		t.Skipf("%s is not installed", program)
+	}
+	return path
+}
+
+// Block returns the first code block of a language on a page of docs/tools, with words replaced: old, new, old, new …
+func Block(t *testing.T, page, language string, replace ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "tools", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "```"+language+"\n")
+	block, _, ended := strings.Cut(rest, "```")
+	if !found || !ended {
+		t.Fatalf("docs/tools/%s has no block of %s", page, language)
+	}
+	return strings.NewReplacer(replace...).Replace(block)
+}
+
+// LoggedIn returns a house with a tenant of its own, where the user is logged in, and where the default profile lists
+// hosts by these lines of TOML. Its processes find loopkey in PATH.
+func LoggedIn(t *testing.T, lines ...string) *house.House {
+	t.Helper()
+	h := house.WithTenant(t)
+	h.Configure(h.Tenant.Issuer(), lines...)
+	h.Must("login")
+	h.Tenant.Reset()
+	return h.With("PATH=" + house.Programs(t) + string(os.PathListSeparator) + os.Getenv("PATH"))
+}
