@@ -32,6 +32,7 @@ type EndSessionConfig struct {
 	TLSHello    func()                                      // called once if a browser asks for https at BaseURL
 	OpenBrowser func(ctx context.Context, url string) error // nil: the function OpenBrowser
 	Opened      func(url string, err error)                 // called with the URL to open, and what came of opening it
+	Left        func()                                      // called when a browser was led to the provider
 	// Private returns the URL of a file that only this user can read and that leads to url. The browser is opened at
 	// that file where the system does not tell which user asks for url: every user can read argument lists, and url is
 	// in the browser's. nil, or an error: the browser is led to PlainURL there.
@@ -42,8 +43,8 @@ type EndSessionConfig struct {
 const logoutPath = "/auth/logout"
 
 // EndSession opens the provider's logout in the browser and waits until the browser is back. The provider may ask the
-// user first. Its errors wrap a *TimeoutError, and ErrNoVisit too if no browser came for the link, or *PortTakenError: then
-// the browser was sent there and its return can't be seen. Where the browser can't be opened and nobody knows the URL,
+// user first. Its errors wrap a *TimeoutError, and ErrNoVisit too if no browser came for the link, or *PortTakenError:
+// then the browser was sent there and its return can't be seen. Where the browser can't be opened and nobody knows the URL,
 // for lack of Opened, it returns ErrNoBrowser at once.
 func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute)
@@ -168,6 +169,9 @@ func (e *ending) lead(w http.ResponseWriter, r *http.Request) {
 	if !e.leads(r) || !e.sent.CompareAndSwap(false, true) {
 		e.usedLink().Write(w)
 		return
+	}
+	if e.Left != nil {
+		e.Left()
 	}
 	if localhost.Own(r) || e.private {
 		http.Redirect(w, r, e.URL, http.StatusSeeOther)

@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -117,6 +118,24 @@ func (l *logouts) add(state string, d departure) (id string) {
 		l.returns[state] = arrival{l.now().Add(returnLife), d.terminal}
 	}
 	return id
+}
+
+// wait waits for an event of a logout that began at a time. It returns the cause of ctx if that ends before.
+func (l *logouts) wait(ctx context.Context, event <-chan struct{}, begun time.Time) error {
+	select {
+	case <-event:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-event:
+		return nil
+	default:
+	}
+	if err := context.Cause(ctx); !errors.Is(err, login.ErrTimeout) {
+		return err
+	}
+	return l.seen.Timeout(begun)
 }
 
 // take returns the departure of an ID, once.

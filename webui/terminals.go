@@ -62,30 +62,22 @@ func (t terminals) Login(ctx context.Context, wanted login.Wanted, at handoff.Te
 
 // Logout implements handoff.Host. The terminal has deleted the session already, so the browser comes back to a page
 // that says so.
-func (t terminals) Logout(ctx context.Context, l handoff.Logout, show func(url string)) error {
+func (t terminals) Logout(ctx context.Context, l handoff.Logout, at handoff.Leaving) error {
 	s := t.server
 	s.watch.refresh(context.WithoutCancel(ctx), true)
 	begun := s.cfg.Now()
 	waiting := &terminal{sent: make(chan struct{}), back: make(chan struct{})}
 	id := s.logouts.add(l.State, departure{session.Ended{EndSessionURL: l.URL, EndSessionPlainURL: l.PlainURL}, waiting})
-	show(s.url(endedPath(id)))
-	done := waiting.back
-	if l.State == "" { // then a browser that comes back is not told from any other
-		done = waiting.sent
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	err := context.Cause(ctx)
-	if errors.Is(err, login.ErrTimeout) {
-		err = s.logouts.seen.Timeout(begun)
-		select {
-		case <-waiting.sent:
-		default:
+	at.Show(s.url(endedPath(id)))
+	if err := s.logouts.wait(ctx, waiting.sent, begun); err != nil {
+		if errors.Is(err, login.ErrTimeout) {
 			err = fmt.Errorf("%w: %w", login.ErrNoVisit, err)
 		}
+		return err
 	}
-	return err
+	at.Left()
+	if l.State == "" { // then a browser that comes back is not told from any other
+		return nil
+	}
+	return s.logouts.wait(ctx, waiting.back, begun)
 }

@@ -56,7 +56,7 @@ func TestTerminalTimeout(t *testing.T) {
 			} else {
 				err = host.Logout(ctx, handoff.Logout{
 					URL: s.tenant.Issuer(), PlainURL: s.tenant.Issuer(), State: "right",
-				}, show)
+				}, handoff.Leaving{Show: show, Left: func() {}})
 			}
 			timeout := new(login.TimeoutError)
 			if !errors.As(err, &timeout) || timeout.Saw != c.want ||

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/handoff"
@@ -89,18 +90,31 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 	waiting, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	l.Timeout = logoutLimit
+	gone := make(chan struct{})
+	left := sync.OnceFunc(func() { close(gone) })
+	var reminding sync.WaitGroup
+	defer func() {
+		left()
+		reminding.Wait()
+	}()
 	leaving := func(target string, err error) {
 		if err != nil {
 			giveUp(&unopenedError{err})
 			return
 		}
 		a.leaving(target, l.PlainURL)
+		reminding.Go(func() {
+			remind(waiting, gone, func() {
+				a.say("No browser has opened the link yet. It may not be able to, or an editor may have got the link: "+
+					"open it yourself.\n%s", target)
+			})
+		})
 	}
 	how, shown := "the provider's session ended", false
-	err = acc.server().Logout(waiting, l, func(target string) {
+	err = acc.server().Logout(waiting, l, handoff.Leaving{Left: left, Show: func(target string) {
 		shown = true
 		leaving(target, a.browse(waiting, target))
-	})
+	}})
 	if shown && l.State == "" { // without it, loopkey serve can't tell the browser that comes back from any other
 		how = "the provider's session ends in your browser"
 	}
@@ -113,7 +127,7 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 	err = loopback.EndSession(waiting, loopback.EndSessionConfig{
 		AppName: appName, BaseURL: acc.config.BaseURL, URL: l.URL, PlainURL: l.PlainURL, State: l.State,
 		Timeout:     logoutLimit,
-		OpenBrowser: a.browse, Opened: leaving, TLSHello: func() { a.sayTLSHello(acc) },
+		OpenBrowser: a.browse, Opened: leaving, Left: left, TLSHello: func() { a.sayTLSHello(acc) },
 		Private: func(target string) (string, error) {
 			file, done, err := a.redirectFile(acc.config.StateDir, target)
 			if err == nil {

@@ -87,7 +87,7 @@ func (c Client) Login(ctx context.Context, wanted login.Wanted, at Terminal) err
 }
 
 // Logout implements Host.
-func (c Client) Logout(ctx context.Context, l Logout, show func(url string)) error {
+func (c Client) Logout(ctx context.Context, l Logout, at Leaving) error {
 	ctx, cancel := limited(ctx, l.Timeout)
 	defer cancel()
 	t, err := c.ask(ctx, question{Leave: &l})
@@ -99,9 +99,16 @@ func (c Client) Logout(ctx context.Context, l Logout, show func(url string)) err
 	if err != nil {
 		return err
 	}
-	show(first.Leave)
-	_, err = t.hear(ctx)
-	return err
+	at.Show(first.Leave)
+	for {
+		r, err := t.hear(ctx)
+		if err != nil || r.Done {
+			return err
+		}
+		if r.Left {
+			at.Left()
+		}
+	}
 }
 
 // A talk is a connection on which a question was asked.

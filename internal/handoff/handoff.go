@@ -37,9 +37,9 @@ type Host interface {
 	Open(ctx context.Context, show func(Opened)) error
 	// Login calls at.Show once, and returns when the login is stored.
 	Login(ctx context.Context, wanted login.Wanted, at Terminal) error
-	// Logout calls show with a URL that leads the browser to the provider's logout, and returns when the browser is
-	// back; where l has no state, when it went there.
-	Logout(ctx context.Context, l Logout, show func(url string)) error
+	// Logout calls at.Show with a URL that leads the browser to the provider's logout, and at.Left when a browser went
+	// there. It returns when the browser is back; where l has no state, when it went there.
+	Logout(ctx context.Context, l Logout, at Leaving) error
 }
 
 // A Holder is what holds the port. A terminal that would use something else gets none of it.
@@ -88,6 +88,12 @@ type Logout struct {
 	State    string `json:"state,omitempty"` // comes back with the browser; "": the provider sends none back
 	// Timeout is how long to wait for the browser; 0: as long as the terminal does.
 	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// Leaving is the other side of a logout: the person who asked for it.
+type Leaving struct {
+	Show func(url string) // called with the URL that leads to the provider's logout
+	Left func()           // called when a browser was led there
 }
 
 // OwnURL returns another form of a one-time URL, for an argument list, which every user of the machine can read. It
@@ -185,12 +191,13 @@ type paste struct {
 }
 
 // A reply is what the server says. It says first what was begun; then it rejects what was
-// pasted; and then it says how it ended.
+// pasted, or that a browser left; and then it says how it ended.
 type reply struct {
 	wire.Header
 	Opened   *Opened `json:"opened,omitempty"`
 	Begun    *Begun  `json:"begun,omitempty"`
 	Leave    string  `json:"leave,omitempty"` // the URL that leads to the provider's logout
+	Left     bool    `json:"left,omitempty"`  // a browser was led there
 	Rejected string  `json:"rejected,omitempty"`
 	Done     bool    `json:"done,omitempty"`
 }

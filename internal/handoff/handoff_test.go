@@ -103,7 +103,7 @@ func TestSilentServer(t *testing.T) {
 		openErr := other.Open(t.Context(), func(o Opened) { show(o.URL) })
 		for asked, err := range map[string]error{
 			"a login": other.Login(t.Context(), login.Wanted{}, at), "a page": openErr,
-			"a logout": other.Logout(t.Context(), Logout{}, show),
+			"a logout": other.Logout(t.Context(), Logout{}, Leaving{Show: show}),
 		} {
 			if !errors.Is(err, ErrOtherVersion) {
 				t.Errorf("%s at %s: %v", asked, version, err)
@@ -133,7 +133,7 @@ func TestOtherTerminal(t *testing.T) {
 // A host is a Host made of funcs.
 type host struct {
 	login  func(ctx context.Context, wanted login.Wanted, at Terminal) error
-	logout func(ctx context.Context, l Logout, show func(string)) error
+	logout func(ctx context.Context, l Logout, at Leaving) error
 }
 
 func (h host) Open(_ context.Context, show func(Opened)) error {
@@ -145,8 +145,8 @@ func (h host) Login(ctx context.Context, wanted login.Wanted, at Terminal) error
 	return h.login(ctx, wanted, at)
 }
 
-func (h host) Logout(ctx context.Context, l Logout, show func(string)) error {
-	return h.logout(ctx, l, show)
+func (h host) Logout(ctx context.Context, l Logout, at Leaving) error {
+	return h.logout(ctx, l, at)
 }
 
 // served lets h reply to terminals of the session "mine" for as long as the test runs.
@@ -189,13 +189,15 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 			at.Show(Begun{"https://provider.example.com/authorize", wanted, true})
 			return nil
 		},
-		logout: func(_ context.Context, l Logout, show func(string)) error {
+		logout: func(_ context.Context, l Logout, at Leaving) error {
 			if l != (Logout{
 				URL: "https://provider.example.com/end?id_token_hint=x", PlainURL: "https://provider.example.com/end", State: "s",
+				Timeout: time.Hour,
 			}) {
 				return fmt.Errorf("got %+v", l)
 			}
-			show("http://localhost:3000" + LogoutPath + "?id=1")
+			at.Show("http://localhost:3000" + LogoutPath + "?id=1")
+			at.Left()
 			return nil
 		},
 	})
@@ -219,10 +221,11 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 	}
 	leave := Logout{
 		URL: "https://provider.example.com/end?id_token_hint=x", PlainURL: "https://provider.example.com/end", State: "s",
+		Timeout: time.Hour,
 	}
-	shown := ""
-	show := func(url string) { shown = url }
-	if err := client.Logout(t.Context(), leave, show); err != nil || shown != "http://localhost:3000/auth/ended?id=1" {
+	shown, left := "", 0
+	leaving := Leaving{Show: func(url string) { shown = url }, Left: func() { left++ }}
+	if err := client.Logout(t.Context(), leave, leaving); err != nil || left != 1 || shown != "http://localhost:3000/auth/ended?id=1" {
 		t.Errorf("a logout: %q, %v", shown, err)
 	}
 	other := client
@@ -239,7 +242,7 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 		if e := new(SetupError); !errors.As(err, &e) || e.Name != name {
 			t.Errorf("a terminal with another %s: %v", name, err)
 		}
-		if err := other.Logout(t.Context(), leave, show); err != nil { // a browser goes where the provider says
+		if err := other.Logout(t.Context(), leave, leaving); err != nil { // a browser goes where the provider says
 			t.Errorf("a logout of a terminal with another %s: %v", name, err)
 		}
 	}
@@ -386,8 +389,8 @@ func TestTimeoutSaysWhatCame(t *testing.T) {
 			at.Show(Begun{Wanted: wanted})
 			return timedOut(ctx, true)
 		},
-		logout: func(ctx context.Context, _ Logout, show func(string)) error {
-			show("http://localhost:3000" + LogoutPath + "?id=1")
+		logout: func(ctx context.Context, _ Logout, at Leaving) error {
+			at.Show("http://localhost:3000" + LogoutPath + "?id=1")
 			return timedOut(ctx, false)
 		},
 	})
@@ -395,7 +398,7 @@ func TestTimeoutSaysWhatCame(t *testing.T) {
 	at := Terminal{Show: func(Begun) {}, Timeout: limit}
 	for name, err := range map[string]error{
 		"login":  client.Login(t.Context(), login.Wanted{}, at),
-		"logout": client.Logout(t.Context(), Logout{Timeout: limit}, func(string) {}),
+		"logout": client.Logout(t.Context(), Logout{Timeout: limit}, Leaving{Show: func(string) {}}),
 	} {
 		timeout := new(login.TimeoutError)
 		if !errors.As(err, &timeout) || timeout.Saw != login.TLSHello || !errors.Is(err, login.ErrTimeout) ||

@@ -53,4 +53,4 @@ func (w Waiting) Login(ctx context.Context, wanted login.Wanted, at Terminal) er
 }
 
 // Logout implements Host: no browser can be sent anywhere from there.
-func (w Waiting) Logout(context.Context, Logout, func(url string)) error { return ErrLoginWaits }
+func (w Waiting) Logout(context.Context, Logout, Leaving) error { return ErrLoginWaits }

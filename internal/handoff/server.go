@@ -100,7 +100,14 @@ func do(ctx context.Context, l *line, host Host, q question, pasted <-chan strin
 	case q.Open:
 		return host.Open(ctx, func(o Opened) { l.send(reply{Opened: &o}) })
 	case q.Leave != nil:
-		return host.Logout(ctx, *q.Leave, func(url string) { l.send(reply{Leave: url}) })
+		return host.Logout(ctx, *q.Leave, Leaving{
+			Show: func(url string) { l.send(reply{Leave: url}) },
+			Left: func() {
+				if q.Leave.Timeout > 0 { // a terminal that gives none may take any reply for the last
+					l.send(reply{Left: true})
+				}
+			},
+		})
 	case q.Login != nil:
 		return host.Login(ctx, *q.Login, Terminal{
 			Show:     func(b Begun) { l.send(reply{Begun: &b}) },

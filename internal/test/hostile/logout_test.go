@@ -127,6 +127,35 @@ func TestLogoutReturn(t *testing.T) {
 	})
 }
 
+// Where no browser comes for the link of a logout, the terminal shows it once more.
+func TestLogoutLinkAgain(t *testing.T) {
+	t.Parallel()
+	for _, served := range []string{"alone", "through_serve"} {
+		t.Run(served, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			link := w.house.Base + "/auth/logout?once="
+			if served == "through_serve" {
+				w.house.Serve()
+				link = w.house.Base + "/auth/ended?id="
+			}
+			w.house.Env = append(w.house.Env, "BROWSER=true") // it opens nothing: this test is the browser
+			logout := w.house.Start("logout")
+			once := logout.Line(t, link)
+			logout.Line(t, "No browser has opened the link yet.")
+			if again := logout.Line(t, link); again != once {
+				t.Errorf("%s is shown after %s", again, once)
+			}
+			_, end, _ := get(t, once)
+			_, back, _ := get(t, end.String())
+			get(t, back.String())
+			if line := logout.Line(t, "Logged out"); !strings.Contains(line, "the provider's session ended") {
+				t.Errorf("it says %q", line)
+			}
+		})
+	}
+}
+
 // backChannel sends a logout token as the provider would, and returns the status.
 func (w *world) backChannel(t testing.TB, token string) int {
 	t.Helper()
