@@ -27,6 +27,7 @@ type protocol struct {
 func protocols() []protocol {
 	return []protocol{
 		{"git", "git OPERATION", "Be a credential helper of git", credential.Git},
+		{"docker", "docker OPERATION", "Be a credential helper of docker", credential.Docker},
 	}
 }
 
@@ -81,7 +82,7 @@ func (a *app) runCredential(ctx context.Context, p protocol, args []string, minL
 	}
 	reply := credential.ReplyTo(p.name, err)
 	if errors.Is(err, config.ErrInvalid) || errors.Is(err, errUsage) { // then it is not known which hosts are listed
-		reply = credential.ReplyTo(p.name, credential.ErrInput)
+		reply = credential.ReplyTo(p.name, credential.ErrMisconfigured)
 	}
 	sentence, code := a.explain(err)
 	if reply.Stdout != "" {
@@ -102,7 +103,7 @@ func (a *app) speak(ctx context.Context, p protocol, args []string, minLifetime 
 		return err
 	}
 	return p.run(ctx, credential.Call{
-		Args: args, Lookup: a.lookup, Stdin: a.stdin, Stdout: a.stdout, Hosts: cfg.Hosts,
+		Args: args, Lookup: a.lookup, Stdin: a.stdin, Stdout: a.stdout, Hosts: cfg.Hosts, Version: version(),
 		Tokens:      func() (credential.Tokens, error) { return a.tokensOf(cfg) },
 		MinLifetime: minLifetime,
 		Now:         clock.Now,

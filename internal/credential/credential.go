@@ -26,6 +26,8 @@ type Call struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Hosts  hosts.List
+	// Version is loopkey's own.
+	Version string
 	// Tokens opens the session, or the agent that has it. It is called only when a token is needed, so that a host that
 	// is not listed costs nothing.
 	Tokens      func() (Tokens, error)
@@ -112,6 +114,8 @@ func (c *Call) told(t Token) time.Time {
 var (
 	// ErrUnlisted says that the profile does not list the host that a tool asked for.
 	ErrUnlisted = errors.New("the host is not listed")
+	// ErrMisconfigured says that the configuration can't be read, so that it is not known which hosts are listed.
+	ErrMisconfigured = errors.New("the configuration can't be used")
 	// ErrInput says that a tool asked in a way that its protocol does not have.
 	ErrInput = errors.New("the tool's request can't be understood")
 )

@@ -33,8 +33,11 @@ func Arguments(argv []string) []string {
 		if !ok {
 			continue
 		}
-		if n.protocol == "cargo" {
+		switch {
+		case n.protocol == "cargo":
 			args = withoutFirst(args, cargoFlag)
+		case n.protocol == "docker" && len(args) == 1 && args[0] == "--version":
+			args = []string{"version"}
 		}
 		if after == "" {
 			return append([]string{"credential", n.protocol}, args...)

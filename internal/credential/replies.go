@@ -24,35 +24,35 @@ const (
 	nobody                    // nobody is logged in, or the session can't be renewed
 	failed                    // all else, such as a provider or a keychain that can't be reached
 	badInput
+	misconfigured // it is not known which hosts are listed
 )
 
-// replies is the table of what is said where.
-func replies(protocol string) [4]Reply {
+// replies is the table of what is said where. What no row names is said as in every command.
+func replies(protocol string) [5]Reply {
 	const sentence = "{sentence}\n"
 	usual := Reply{Exit: UsualExit}
+	r := [5]Reply{usual, usual, usual, usual, usual}
 	switch protocol {
-	case "git": // git shows stderr, ignores the exit code, and asks the person unless it is told to quit
-		return [4]Reply{
-			unlisted: {Silent: true}, nobody: {Stdout: "quit=1\n", Exit: UsualExit},
-			failed: {Stdout: "quit=1\n", Exit: UsualExit}, badInput: {},
-		}
+	case "git": // it shows stderr, ignores the exit code, and asks the person unless it is told to quit
+		r[unlisted] = Reply{Silent: true}
+		r[nobody] = Reply{Stdout: "quit=1\n", Exit: UsualExit}
+		r[failed] = r[nobody]
+		r[badInput], r[misconfigured] = Reply{}, Reply{} // a server that is not listed is none of our business
 	case "docker": // it shows stdout, and goes on without a credential only at these very words
-		return [4]Reply{
-			unlisted: {Stdout: "credentials not found in native keychain\n", Silent: true, Exit: 1},
-			nobody:   {Stdout: sentence, Silent: true, Exit: UsualExit},
-			failed:   {Stdout: sentence, Silent: true, Exit: 1},
-			badInput: {Stdout: sentence, Silent: true, Exit: 1},
-		}
+		r[unlisted] = Reply{Stdout: "credentials not found in native keychain\n", Silent: true, Exit: 1}
+		r[nobody] = Reply{Stdout: sentence, Silent: true, Exit: UsualExit}
+		r[failed] = Reply{Stdout: sentence, Silent: true, Exit: 1}
+		r[badInput] = Reply{Stdout: "no credentials server URL\n", Silent: true, Exit: 1}
+		r[misconfigured] = r[failed]
 	case "terraform":
-		return [4]Reply{unlisted: {Stdout: "{}\n", Silent: true}, nobody: usual, failed: usual, badInput: usual}
+		r[unlisted] = Reply{Stdout: "{}\n", Silent: true}
 	case "go":
-		return [4]Reply{unlisted: {Silent: true}, nobody: usual, failed: usual, badInput: usual}
+		r[unlisted] = Reply{Silent: true}
 	case "python":
-		return [4]Reply{
-			unlisted: {Silent: true, Exit: 1}, nobody: {Exit: 1}, failed: {Exit: 1}, badInput: {Silent: true, Exit: 1},
-		}
+		r[unlisted], r[badInput] = Reply{Silent: true, Exit: 1}, Reply{Silent: true, Exit: 1}
+		r[nobody], r[failed], r[misconfigured] = Reply{Exit: 1}, Reply{Exit: 1}, Reply{Exit: 1}
 	}
-	return [4]Reply{unlisted: usual, nobody: usual, failed: usual, badInput: usual} // aws, bazel, kubernetes
+	return r
 }
 
 // ReplyTo returns what a protocol's helper says about an error.
@@ -66,6 +66,8 @@ func situationOf(err error) situation {
 		return nobody
 	case errors.Is(err, ErrInput):
 		return badInput
+	case errors.Is(err, ErrMisconfigured):
+		return misconfigured
 	}
 	return failed
 }

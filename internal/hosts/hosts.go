@@ -60,11 +60,14 @@ func (l List) Match(tool string, o Origin) *Host {
 			best = h
 		}
 	}
-	if best == nil || len(best.Tools) > 0 && !slices.Contains(best.Tools, tool) {
+	if best == nil || !best.IsFor(tool) || o.Scheme == "grpcs" && tool != "bazel" {
 		return nil
 	}
 	return best
 }
+
+// IsFor reports whether the entry is for a tool.
+func (h *Host) IsFor(tool string) bool { return len(h.Tools) == 0 || slices.Contains(h.Tools, tool) }
 
 func (h *Host) covers(o Origin) bool {
 	switch o.Scheme {
@@ -73,7 +76,7 @@ func (h *Host) covers(o Origin) bool {
 			return false
 		}
 	case "http":
-		if h.Port != o.Port || !isLoopback(o.Name) || h.isWildcard() {
+		if h.Port != o.Port || !isLoopback(o.Name) || h.IsWildcard() {
 			return false
 		}
 	default:
@@ -85,12 +88,13 @@ func (h *Host) covers(o Origin) bool {
 	return h.Pattern == o.Name
 }
 
-func (h *Host) isWildcard() bool { return strings.HasPrefix(h.Pattern, "*") }
+// IsWildcard reports whether the entry is for all names below one.
+func (h *Host) IsWildcard() bool { return strings.HasPrefix(h.Pattern, "*") }
 
 // closerThan reports whether h says more about a host than another entry that covers it too.
 func (h *Host) closerThan(other *Host) bool {
-	if h.isWildcard() != other.isWildcard() {
-		return other.isWildcard()
+	if h.IsWildcard() != other.IsWildcard() {
+		return other.IsWildcard()
 	}
 	return len(h.Pattern) > len(other.Pattern)
 }

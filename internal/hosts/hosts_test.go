@@ -98,7 +98,7 @@ func TestMatch(t *testing.T) {
 	} {
 		got := ""
 		if origin, err := hosts.ParseURL(url); err == nil {
-			if h := list(t).Match("go", origin); h != nil {
+			if h := list(t).Match("bazel", origin); h != nil {
 				got = h.String()
 			}
 		}
@@ -117,6 +117,10 @@ func TestTools(t *testing.T) {
 	}
 	if list(t).Match("git", origin) == nil {
 		t.Error("git is listed and gets nothing")
+	}
+	origin.Scheme = "grpcs"
+	if list(t).Match("git", origin) != nil {
+		t.Error("git gets a token for gRPC")
 	}
 	if list(t).Match("docker", origin) != nil {
 		t.Error("docker is not listed and gets a token")

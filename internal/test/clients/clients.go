@@ -24,6 +24,8 @@ type Server struct {
 
 	// Refuse is a token that the server does not accept although the provider does.
 	Refuse func(token string) bool
+	// Open responds to requests by itself that want no token of the provider. It returns false for all others.
+	Open func(w http.ResponseWriter, r *http.Request) bool
 
 	mu       sync.Mutex
 	accepted []string
@@ -50,6 +52,9 @@ func Serve(t *testing.T, h *house.House, next http.Handler, challenges ...string
 	t.Helper()
 	s := &Server{}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.Open != nil && s.Open(w, r) {
+			return
+		}
 		form, token := given(r, challenges)
 		ok := token != "" && (s.Refuse == nil || !s.Refuse(token)) && isAccepted(r, h, token)
 		s.mu.Lock()
