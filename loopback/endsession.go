@@ -43,7 +43,7 @@ type EndSessionConfig struct {
 const logoutPath = "/auth/logout"
 
 // EndSession opens the provider's logout in the browser and waits until the browser is back. The provider may ask the
-// user first. Its errors wrap a *TimeoutError, and ErrNoVisit too if no browser came for the link, or *PortTakenError:
+// user first. A return without State is ErrNoState. Its other errors wrap a *TimeoutError, and ErrNoVisit too if no browser came for the link, or *PortTakenError:
 // then the browser was sent there and its return can't be seen. Where the browser can't be opened and nobody knows the URL,
 // for lack of Opened, it returns ErrNoBrowser at once.
 func EndSession(ctx context.Context, cfg EndSessionConfig) error {
@@ -57,7 +57,7 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 		_ = cfg.open(ctx, cfg.PlainURL, cfg.PlainURL)
 		return err
 	}
-	e := ending{EndSessionConfig: &cfg, once: rand.Text(), back: make(chan struct{}, 1)}
+	e := ending{EndSessionConfig: &cfg, once: rand.Text(), leaver: rand.Text(), back: make(chan error, 1)}
 	target := localurl.At(cfg.BaseURL, logoutPath+"?once="+e.once)
 	begun := clock.Now()
 	listener.TLSHello = func() {
@@ -88,8 +88,8 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 		return noBrowser(err)
 	}
 	select {
-	case <-e.back:
-		return nil
+	case err := <-e.back:
+		return err
 	case <-waiting.Done():
 		err := context.Cause(waiting)
 		if errors.Is(err, ErrTimeout) {
@@ -118,7 +118,8 @@ type ending struct {
 	private bool        // once is in no argument list
 	sent    atomic.Bool // a browser was led to the provider
 	seen    login.Sightings
-	back    chan struct{} // gets a value when the browser is back
+	leaver  string     // the secret in the cookie of the browser that was led there
+	back    chan error // gets a value when the browser is back: ErrNoState, or nil
 }
 
 // routes returns the pages that lead a browser to the provider and see it come back. The state tells the return from
@@ -173,6 +174,7 @@ func (e *ending) lead(w http.ResponseWriter, r *http.Request) {
 	if e.Left != nil {
 		e.Left()
 	}
+	e.setCookie(w, e.leaver, time.Hour)
 	if localhost.Own(r) || e.private {
 		http.Redirect(w, r, e.URL, http.StatusSeeOther)
 		return
@@ -182,8 +184,30 @@ func (e *ending) lead(w http.ResponseWriter, r *http.Request) {
 
 // returns reports whether r comes back from the provider, as a browser that navigates.
 func (e *ending) returns(r *http.Request) bool {
-	return e.sent.Load() && localhost.IsNavigation(r) &&
-		(e.State == "" || slices.Equal(r.URL.Query()["state"], []string{e.State}))
+	if !e.sent.Load() || !localhost.IsNavigation(r) {
+		return false
+	}
+	return e.State == "" || slices.Equal(r.URL.Query()["state"], []string{e.State}) || e.withoutState(r)
+}
+
+// leaverCookie tells the browser that was led to the provider from all others.
+const leaverCookie = "loopkey_leaving"
+
+// withoutState reports whether the browser that was led to the provider is back, from a provider that does not return
+// the state.
+func (e *ending) withoutState(r *http.Request) bool {
+	return e.State != "" && !r.URL.Query().Has("state") &&
+		slices.ContainsFunc(r.CookiesNamed(leaverCookie), func(c *http.Cookie) bool {
+			return subtle.ConstantTimeCompare([]byte(c.Value), []byte(e.leaver)) == 1
+		})
+}
+
+// setCookie gives a browser the cookie that it shows when it comes back, or with a life of less than zero takes it.
+func (e *ending) setCookie(w http.ResponseWriter, value string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain http on loopback: not every browser keeps a Secure cookie there
+		Name: leaverCookie, Value: value, Path: "/", MaxAge: int(life / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 }
 
 // returned ends the wait for the browser.
@@ -195,12 +219,17 @@ func (e *ending) returned(w http.ResponseWriter, r *http.Request) {
 		e.noLogout().Write(w)
 		return
 	}
-	localhost.Page{
+	e.setCookie(w, "", -time.Second)
+	page, result := localhost.Page{
 		Status: http.StatusOK, App: e.AppName, Good: true, Title: "You are logged out",
 		Text: "You are logged out, here and at the provider.", Next: "You can close this tab.",
-	}.Write(w)
+	}, error(nil)
+	if e.withoutState(r) {
+		page.Text, result = "You are logged out here, and your browser is back from the provider.", ErrNoState
+	}
+	page.Write(w)
 	select {
-	case e.back <- struct{}{}:
+	case e.back <- result:
 	default:
 	}
 }

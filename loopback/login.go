@@ -44,6 +44,9 @@ var (
 	ErrTimeout = login.ErrTimeout
 	// ErrNoVisit says that no browser came for the link of EndSession in time.
 	ErrNoVisit = login.ErrNoVisit
+	// ErrNoState says that the browser which EndSession led to the provider's logout came back, without the state that
+	// was sent there: the provider does not return it, or another page sent the browser back.
+	ErrNoState = login.ErrNoState
 	// ErrAgain is for Config.Store to return: the login has to be made once more, for its tokens are worth nothing.
 	// The browser is sent through it at once, without a question where the provider remembers the user.
 	ErrAgain = login.ErrAgain

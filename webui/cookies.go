@@ -17,6 +17,10 @@ func browserCookie(port int) string { return cookiePrefix + strconv.Itoa(port) }
 // can complete it in another browser (RFC 9700, section 4.7).
 func loginCookie(port int) string { return browserCookie(port) + "_login" }
 
+// leaverCookie returns the name of the cookie that tells the browser which was led to the provider's logout from all
+// others, for a provider that sends no state back.
+func leaverCookie(port int) string { return browserCookie(port) + "_leaving" }
+
 // setCookie gives a browser a cookie that no script reads, and that comes back from links of other sites but not from
 // their forms. With a life of zero it goes when the browser is closed.
 func setCookie(w http.ResponseWriter, name, value, path string, life time.Duration) {

@@ -110,10 +110,11 @@ func (s *Server) front(next http.Handler) http.Handler {
 func (s *Server) disarm(next http.Handler) http.Handler {
 	armed := func(r *http.Request) bool {
 		_, known := s.browsers.knows(r)
-		return known || s.logouts.waits(r.URL.Query().Get("state"))
+		state, _ := s.returning(r)
+		return known || s.logouts.waits(state)
 	}
 	return localhost.RefuseOtherUsers(armed, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.logouts.waits(r.URL.Query().Get("state")) {
+		if state, _ := s.returning(r); s.logouts.waits(state) {
 			s.logouts.seen.Note(login.OtherUser, s.cfg.Now())
 		}
 		r = r.Clone(r.Context())

@@ -17,6 +17,7 @@ var ErrUnknownBrowser = errors.New("this browser was not recognised")
 // homeData is what the start page shows.
 type homeData struct {
 	Known, Back    bool // whether the browser may see the user; whether it comes back from the provider's logout
+	NoState        bool // it comes back without the state of that logout
 	Name, Initials string
 	Email, Issuer  string
 	Picture, Pages bool
@@ -47,10 +48,12 @@ const ownHome = "/auth/"
 // the provider's logout leads back to here, with its state or without.
 func (s *Server) beforeApp(app http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		state := r.URL.Query().Get("state")
+		state, shown := s.returning(r)
 		switch {
-		case state != "" && s.logouts.waits(state):
+		case shown && s.logouts.waits(state):
 			http.Redirect(w, r, ownHome+"?"+url.Values{"state": {state}}.Encode(), http.StatusSeeOther)
+		case !shown && state != "" && localhost.IsNavigation(r):
+			http.Redirect(w, r, ownHome, http.StatusSeeOther)
 		case layout.WantsPage(r) && !s.recognised(r, s.watch.view(r.Context())):
 			http.Redirect(w, r, ownHome, http.StatusSeeOther)
 		default:
@@ -61,14 +64,14 @@ func (s *Server) beforeApp(app http.Handler) http.HandlerFunc {
 
 // home shows who is logged in, or one way to log in.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
-	state := r.URL.Query().Get("state")
+	state, shown := s.returning(r)
 	if v := s.watch.view(r.Context()); v.err != nil && s.recognised(r, v) {
 		s.cannotTell(w, r, v.err)
 		return
 	}
 	info, known := s.visit(r)
-	back := state != "" && r.Method == http.MethodGet && localhost.IsNavigation(r) && s.logouts.returned(state)
-	data := homeData{Known: known, Back: back && !known, Hint: spans(s.advice(ErrUnknownBrowser))}
+	back := state != "" && r.Method == http.MethodGet && localhost.IsNavigation(r) && s.logouts.returned(state, shown)
+	data := homeData{Known: known, Back: back && !known, NoState: !shown, Hint: spans(s.advice(ErrUnknownBrowser))}
 	if known {
 		data.Hint, data.Pages = spans(s.cfg.Hint), s.pages != nil
 		data.Name = words.Name(info.Claims)

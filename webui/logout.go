@@ -3,7 +3,10 @@ package webui
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/session"
 )
@@ -61,6 +65,9 @@ func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
 	if !localhost.Own(r) {
 		d.EndSessionURL = d.EndSessionPlainURL
 	}
+	if d.state != "" {
+		setCookie(w, leaverCookie(localurl.Port(s.base)), leaverOf(d.state), "/", returnLife)
+	}
 	if d.terminal != nil { // the terminal says how it went
 		close(d.terminal.sent)
 		http.Redirect(w, r, d.EndSessionURL, http.StatusSeeOther)
@@ -87,6 +94,7 @@ type logouts struct {
 type departure struct {
 	session.Ended
 	terminal *terminal // that logged out; nil: one of our pages did
+	state    string    // with which the browser is expected back; "": it is not
 }
 
 // An arrival is a browser that is expected back from the provider's logout.
@@ -96,7 +104,10 @@ type arrival struct {
 }
 
 // A terminal waits for the browser that it sent to the provider's logout.
-type terminal struct{ sent, back chan struct{} } // each is closed once
+type terminal struct {
+	sent, back chan struct{} // each is closed once
+	noState    bool          // it came back without the state; set before back is closed
+}
 
 func newLogouts(now func() time.Time) *logouts {
 	return &logouts{now: now, departures: map[string]departure{}, returns: map[string]arrival{}}
@@ -113,6 +124,7 @@ func (l *logouts) add(state string, d departure) (id string) {
 		clear(l.returns)
 	}
 	id = rand.Text()
+	d.state = state
 	l.departures[id] = d
 	if state != "" {
 		l.returns[state] = arrival{l.now().Add(returnLife), d.terminal}
@@ -155,8 +167,39 @@ func (l *logouts) waits(state string) bool {
 	return ok
 }
 
-// returned reports whether a browser was expected back with state, and expects it no longer.
-func (l *logouts) returned(state string) bool {
+// returning returns the state of the logout from which a browser comes back that sent r, or "". A browser that we led
+// to the provider's logout has it in a cookie, for a provider that sends none back; then shown is false. Any page can
+// send that browser here, so of such a return no more is believed than that the browser is back.
+func (s *Server) returning(r *http.Request) (state string, shown bool) {
+	if q := r.URL.Query(); q.Has("state") {
+		return q.Get("state"), true
+	}
+	for _, cookie := range r.CookiesNamed(leaverCookie(localurl.Port(s.base))) {
+		if state := s.logouts.stateOf(cookie.Value); state != "" {
+			return state, false
+		}
+	}
+	return "", false
+}
+
+// leaverOf returns what stands for a state in a cookie, which all servers on localhost get.
+func leaverOf(state string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte("leaver:"+state))) }
+
+// stateOf returns the state of the logout whose browser has a cookie, or "".
+func (l *logouts) stateOf(leaver string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for state := range l.returns {
+		if subtle.ConstantTimeCompare([]byte(leaverOf(state)), []byte(leaver)) == 1 {
+			return state
+		}
+	}
+	return ""
+}
+
+// returned reports whether a browser was expected back with state, and expects it no longer. shown says that it came
+// with the state.
+func (l *logouts) returned(state string, shown bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a, ok := l.returns[state]
@@ -166,6 +209,7 @@ func (l *logouts) returned(state string) bool {
 		return false
 	}
 	if a.terminal != nil {
+		a.terminal.noState = !shown
 		close(a.terminal.back)
 	}
 	return true

@@ -67,7 +67,9 @@ func (t terminals) Logout(ctx context.Context, l handoff.Logout, at handoff.Leav
 	s.watch.refresh(context.WithoutCancel(ctx), true)
 	begun := s.cfg.Now()
 	waiting := &terminal{sent: make(chan struct{}), back: make(chan struct{})}
-	id := s.logouts.add(l.State, departure{session.Ended{EndSessionURL: l.URL, EndSessionPlainURL: l.PlainURL}, waiting})
+	id := s.logouts.add(l.State, departure{
+		Ended: session.Ended{EndSessionURL: l.URL, EndSessionPlainURL: l.PlainURL}, terminal: waiting,
+	})
 	at.Show(s.url(endedPath(id)))
 	if err := s.logouts.wait(ctx, waiting.sent, begun); err != nil {
 		if errors.Is(err, login.ErrTimeout) {
@@ -79,5 +81,11 @@ func (t terminals) Logout(ctx context.Context, l handoff.Logout, at handoff.Leav
 	if l.State == "" { // then a browser that comes back is not told from any other
 		return nil
 	}
-	return s.logouts.wait(ctx, waiting.back, begun)
+	if err := s.logouts.wait(ctx, waiting.back, begun); err != nil {
+		return err
+	}
+	if waiting.noState {
+		return login.ErrNoState
+	}
+	return nil
 }

@@ -44,6 +44,8 @@ func (a *app) endProviderSession(
 	switch {
 	case err == nil:
 		report.did(how)
+	case errors.Is(err, loopback.ErrNoState):
+		report.did("your browser came back from the provider's logout")
 	case errors.As(err, &unopened): // then it is as with --no-browser
 		a.say("No browser was opened (%s). To end the provider's session too, open:\n%s",
 			words.Printable(unopened.Error()), ended.EndSessionPlainURL)

@@ -214,6 +214,7 @@ func failures() wire.Kinds {
 		wire.Sentinel("timeout", login.ErrTimeout),
 		wire.As[*login.TimeoutError]("saw"),
 		wire.Sentinel("no_visit", login.ErrNoVisit),
+		wire.Sentinel("no_state", login.ErrNoState),
 		wire.Sentinel("forbidden", login.ErrForbidden),
 	}, kinds.Keystore(), kinds.Provider())
 }

@@ -18,6 +18,10 @@ const (
 	OtherLogout Hindrance = "other_logout" // a browser came back whose state belongs to no logout that waits
 )
 
+// ErrNoState says that a browser came back from the provider's logout without the state that was sent there. It is the
+// browser that was led there, but another page may have sent it back.
+var ErrNoState = errors.New("the browser came back without the state of this logout")
+
 // ErrNoVisit says that no browser came for the link to the provider's logout in time.
 var ErrNoVisit = errors.New("no browser came for the link")
 

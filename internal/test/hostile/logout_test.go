@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -150,6 +151,53 @@ func TestLogoutLinkAgain(t *testing.T) {
 			_, back, _ := get(t, end.String())
 			get(t, back.String())
 			if line := logout.Line(t, "Logged out"); !strings.Contains(line, "the provider's session ended") {
+				t.Errorf("it says %q", line)
+			}
+		})
+	}
+}
+
+// A provider that returns no state costs no minute: the browser that was led there is known by a cookie. That its
+// session ended is not said then.
+func TestLogoutReturnWithoutState(t *testing.T) {
+	t.Parallel()
+	for _, served := range []string{"alone", "through_serve", "through_serve_with_an_app"} {
+		t.Run(served, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.Lie(Lies{Return: func(q url.Values) { q.Del("state") }})
+			switch served {
+			case "through_serve":
+				w.house.Serve()
+			case "through_serve_with_an_app":
+				app := httptest.NewServer(http.NotFoundHandler())
+				t.Cleanup(app.Close)
+				w.house.Serve("--upstream", app.URL)
+			}
+			r := w.house.Run("logout")
+			if r.Code != 0 || !strings.Contains(r.Stderr, "your browser came back from the provider's logout") ||
+				strings.Contains(r.Stderr, "session ended") {
+				t.Errorf("exit %d: %s", r.Code, r.Stderr)
+			}
+			w.count(t, map[string]int{Revoke: 1, EndSession: 1})
+			w.gone(t)
+
+			w.house.Must("login")
+			w.house.Env = append(w.house.Env, "BROWSER=true") // it opens nothing: this test is the browser
+			logout := w.house.Start("logout")
+			browser, stranger := newBrowser(t), newBrowser(t)
+			const back = "You are logged out here, and your browser is back from the provider."
+			w.On(EndSession, func(http.ResponseWriter, *http.Request) bool {
+				if status, body := stranger.get(t, w.house.Base+"/"); strings.Contains(body, back) {
+					t.Errorf("another browser sees %d: %s", status, body)
+				}
+				return false
+			})
+			status, body := browser.get(t, logout.Line(t, w.house.Base+"/auth/"))
+			if status != http.StatusOK || !strings.Contains(body, back) {
+				t.Errorf("the browser that is back sees %d: %s", status, body)
+			}
+			if line := logout.Line(t, "Logged out"); !strings.Contains(line, "your browser came back") {
 				t.Errorf("it says %q", line)
 			}
 		})
