@@ -59,7 +59,7 @@ internal/test/chromium:
 internal/test/clients: internal/test/house
 internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
-internal/test/house: internal/cli internal/keystores internal/sharedstore internal/tenant keystore
+internal/test/house: internal/cli internal/keystores internal/known internal/sharedstore internal/tenant keystore
 internal/test/markup:
 internal/test/npm:
 internal/test/panva: internal/test/npm

@@ -28,6 +28,7 @@ func protocols() []protocol {
 	return []protocol{
 		{"git", "git OPERATION", "Be a credential helper of git", credential.Git},
 		{"docker", "docker OPERATION", "Be a credential helper of docker", credential.Docker},
+		{"go", "go [URL]", "Be a GOAUTH command of go", credential.Go},
 	}
 }
 

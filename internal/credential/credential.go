@@ -51,6 +51,7 @@ type Ask struct {
 	IDToken         bool
 	Audience, Scope string // of an access token; "": the profile's
 	MinLifetime     time.Duration
+	Stored          bool // only a token that needs no renewal: the zero Token if there is none
 }
 
 // A Token is a token that a helper hands to its tool.
@@ -159,11 +160,24 @@ type Session struct {
 
 // Token returns a token of the session.
 func (s Session) Token(ctx context.Context, a Ask) (Token, error) {
+	if a.Stored {
+		return s.stored(ctx, a)
+	}
 	if a.IDToken {
 		secret, expiry, err := s.IDToken(ctx, a.MinLifetime, false)
 		return Token{Secret: secret, Expiry: expiry}, err //nolint:wrapcheck // the words are the session's
 	}
 	t, err := s.AccessToken(ctx, s.request(a))
+	return Token{Secret: t.Token, Expiry: t.Expiry}, err //nolint:wrapcheck // the words are the session's
+}
+
+// stored returns a token that needs no renewal, or the zero Token.
+func (s Session) stored(ctx context.Context, a Ask) (Token, error) {
+	if a.IDToken {
+		secret, expiry, _, err := s.StoredIDToken(ctx, a.MinLifetime)
+		return Token{Secret: secret, Expiry: expiry}, err //nolint:wrapcheck // the words are the session's
+	}
+	t, _, err := s.StoredToken(ctx, s.request(a))
 	return Token{Secret: t.Token, Expiry: t.Expiry}, err //nolint:wrapcheck // the words are the session's
 }
 

@@ -35,11 +35,16 @@ func run(
 	helper func(context.Context, credential.Call) error, out io.Writer, input string, args ...string,
 ) (handed bool, err error) {
 	var s source
-	err = helper(context.Background(), credential.Call{
+	err = helper(context.Background(), s.call(out, input, args...))
+	return s.handed, err
+}
+
+// call returns a run of a helper that gets its tokens of s.
+func (s *source) call(out io.Writer, input string, args ...string) credential.Call {
+	return credential.Call{
 		Args: args, Lookup: func(string) string { return "" }, Stdin: strings.NewReader(input), Stdout: out,
 		Hosts:  hosts.List{{Pattern: listed}},
-		Tokens: func() (credential.Tokens, error) { return &s, nil },
+		Tokens: func() (credential.Tokens, error) { return s, nil },
 		Now:    time.Now, Explain: error.Error,
-	})
-	return s.handed, err
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/cli"
 	"github.com/loopkey/loopkey/internal/keystores"
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
@@ -291,6 +293,33 @@ func (h *House) Expire() {
 	h.Run("token", "--force-refresh") // on a slow machine the token is expired already, which exits 1
 	h.Tenant.SetAccessTokenLifetime(time.Hour)
 	h.Tenant.Reset()
+}
+
+// Age makes the stored access token older: what happened to it since then is not of the last seconds. The house must
+// have a tenant.
+func (h *House) Age(by time.Duration) {
+	h.t.Helper()
+	name := known.Client{Profile: "default", Issuer: h.Tenant.Issuer(), ClientID: Client}.Name()
+	record, err := h.Store.Load(context.Background(), name)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	head := map[string]any{}
+	if err := json.Unmarshal(record.Head, &head); err != nil {
+		h.t.Fatal(err)
+	}
+	token := head["access_token"].(map[string]any)
+	obtained, err := time.Parse(time.RFC3339, token["obtained"].(string))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	token["obtained"] = obtained.Add(-by)
+	if record.Head, err = json.Marshal(head); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.Store.Save(context.Background(), name, record); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // A Running is a loopkey that serves or waits.
