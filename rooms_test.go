@@ -45,7 +45,7 @@ internal/upstream: internal/localhost internal/localurl internal/words provider 
 internal/wire: internal/words
 internal/wire/kinds: internal/wire keystore provider
 internal/words:
-keystore: internal/private internal/words
+keystore: internal/clock internal/private internal/words
 keystore/keystoretest: keystore
 loopback: internal/clock internal/environ internal/localhost internal/localurl internal/login internal/words provider
 provider: internal/clock internal/granted internal/localurl internal/private internal/words

@@ -18,10 +18,23 @@ func BenchmarkKeychain(b *testing.B) {
 	b.Run("split", func(b *testing.B) {
 		benchmark(b, func() Store { return Keychain(KeychainOptions{MaxEntry: 2400}) })
 	})
-	b.Run("reserve", func(b *testing.B) { // what a renewal pays to know that its response can be stored
-		store := Keychain(KeychainOptions{}).(Reserver)
+	b.Run("lease", func(b *testing.B) { // what a renewal pays to be the only one
+		store := Keychain(KeychainOptions{}).(Leaser)
 		for b.Loop() {
-			if _, err := store.Reserve(b.Context(), "bench"); err != nil {
+			release, err := store.Lease(b.Context(), "bench")
+			if err != nil {
+				b.Fatal(err)
+			}
+			release()
+		}
+	})
+	b.Run("note", func(b *testing.B) { // and to know that its response can be stored
+		store := Keychain(KeychainOptions{}).(Leaser)
+		for b.Loop() {
+			if _, err := store.Note(b.Context(), "bench"); err != nil {
+				b.Fatal(err)
+			}
+			if err := store.SetNote(b.Context(), "bench", []byte("note")); err != nil {
 				b.Fatal(err)
 			}
 		}

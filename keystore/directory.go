@@ -202,6 +202,36 @@ func (f *files) path(file string) string { return filepath.Join(f.dir, file) }
 // leaves one such file at most, and the next write replaces it.
 func temporary(name string) string { return "." + name + ".new" }
 
+// The names of a lease's files: of its lock, of the note, and of the note that is being written.
+func leaseOf(name string) string  { return "." + name + ".lock" }
+func noteFile(name string) string { return "." + name + ".note" }
+func nextNote(name string) string { return noteFile(name) + ".new" }
+
+// setNote replaces the note or removes it.
+func setNote(dir *os.Root, name string, note []byte) error {
+	if len(note) == 0 {
+		if err := dir.Remove(noteFile(name)); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	file, err := create(dir, nextNote(name))
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(note)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = clearPlace(dir, noteFile(name))
+	}
+	if err == nil {
+		err = dir.Rename(nextNote(name), noteFile(name))
+	}
+	if err != nil {
+		return errors.Join(err, dir.Remove(nextNote(name)))
+	}
+	return nil
+}
+
 func (f *files) unavailable(r Reason, path, why string, err error) error {
 	return &UnavailableError{What: "the encrypted file", Why: why, Reason: r, Path: path, Err: err}
 }

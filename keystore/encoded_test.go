@@ -41,8 +41,8 @@ func TestNothingToInterpret(t *testing.T) {
 	}
 }
 
-// A reserve does not touch the record: the write may be done long after it was given up.
-func TestReserveBesideTheRecord(t *testing.T) {
+// A note does not touch the record: the write may be done long after it was given up. It is another entry each time.
+func TestNoteBesideTheRecord(t *testing.T) {
 	t.Parallel()
 	d := &drawer{t: t, max: minEntry, entries: map[string]string{}}
 	s := split{entries: d, max: minEntry, readBack: true}
@@ -51,9 +51,15 @@ func TestReserveBesideTheRecord(t *testing.T) {
 	}
 	before := d.entries["me"]
 	d.entries["me"] = "whatever is there"
+	last := ""
 	for range 2 {
-		if _, err := s.reserve(t.Context(), "me"); err != nil {
+		if err := s.setNote(t.Context(), "me", []byte("note")); err != nil {
 			t.Fatal(err)
+		}
+		if now := d.entries[noteOf("me")]; now == last {
+			t.Errorf("the entry is the same: %q", now)
+		} else {
+			last = now
 		}
 		if d.entries["me"] != "whatever is there" {
 			t.Error("the record was written")

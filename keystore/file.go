@@ -186,7 +186,61 @@ func (f *files) release(name string, file *os.File) {
 	}
 }
 
-// Delete needs no passphrase.
+// Lease implements Leaser by a lock on a file beside the record's.
+func (f *files) Lease(ctx context.Context, name string) (release func(), err error) {
+	if err := check(ctx, name); err != nil {
+		return nil, err
+	}
+	dir, err := f.openFor()
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	release, err = leaseFile(ctx, f.path(leaseOf(name)))
+	if err != nil && ctx.Err() == nil {
+		path := f.path(leaseOf(name))
+		return nil, f.unavailable(ReasonUnwritable, path, path+" can't be locked: "+reason(err), err)
+	}
+	return release, err
+}
+
+// Note implements Leaser. The file with the note is not encrypted. One that can't be read is none.
+func (f *files) Note(ctx context.Context, name string) ([]byte, error) {
+	if err := check(ctx, name); err != nil {
+		return nil, err
+	}
+	dir, err := f.open()
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	note, err := f.read(dir, noteFile(name))
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		return nil, nil
+	}
+	return note, err
+}
+
+// SetNote implements Leaser. It does not sync the file: a note is about processes that were killed.
+func (f *files) SetNote(ctx context.Context, name string, note []byte) error {
+	if err := check(ctx, name); err != nil {
+		return err
+	}
+	dir, err := f.openFor()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := setNote(dir, name, note); err != nil {
+		return f.unwritable(name, err)
+	}
+	return nil
+}
+
+// Delete needs no passphrase. It leaves the empty file of the lease.
 func (f *files) Delete(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -204,7 +258,8 @@ func (f *files) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	defer dir.Close()
-	for _, file := range []string{temporary(name), name + extension} { // a link is removed, not its target
+	// A link is removed, not its target.
+	for _, file := range []string{temporary(name), noteFile(name), nextNote(name), name + extension} {
 		if err := dir.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return f.unavailable(ReasonUndeletable, f.path(file), f.path(file)+" can't be removed: "+reason(err), err)
 		}

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -189,4 +190,20 @@ func cut(s string, n int) (first, rest string) {
 		n--
 	}
 	return s[:n], s[n:]
+}
+
+// encodeNote returns a note as an entry of a keychain, which may interpret text. The mark differs each time, because an
+// entry that stayed as it was would prove nothing.
+func encodeNote(note []byte) string {
+	return rand.Text() + " " + base64.RawStdEncoding.EncodeToString(note)
+}
+
+// decodeNote returns nil for anything that encodeNote did not write.
+func decodeNote(entry string) []byte {
+	_, encoded, _ := strings.Cut(entry, " ")
+	note, err := base64.RawStdEncoding.DecodeString(encoded)
+	if err != nil || len(note) == 0 {
+		return nil
+	}
+	return note
 }

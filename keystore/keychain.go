@@ -60,23 +60,26 @@ func (k *keychain) Delete(ctx context.Context, name string) error {
 	return k.do(ctx, name, func(ctx context.Context, s split) error { return s.remove(ctx, name) })
 }
 
-// Reserve implements Reserver by writing an entry beside the record's: a keychain that can be read may refuse to write,
-// on a full disk say. Where a Save comes it removes nothing, because some keychains ask a person before they remove.
-func (k *keychain) Reserve(ctx context.Context, name string) (release func(), err error) {
-	created := false
+// Lease implements Leaser. While it waits for another process, the limit of ctx alone counts.
+func (k *keychain) Lease(ctx context.Context, name string) (release func(), err error) {
+	if err := check(ctx, name); err != nil {
+		return nil, err
+	}
+	return k.lease(ctx, name)
+}
+
+// Note implements Leaser by an entry beside the record's.
+func (k *keychain) Note(ctx context.Context, name string) (note []byte, err error) {
 	err = k.do(ctx, name, func(ctx context.Context, s split) error {
-		created, err = s.reserve(ctx, name)
+		note, err = s.note(ctx, name)
 		return err
 	})
-	return func() {
-		if !created {
-			return
-		}
-		// Nobody waits a second time for a keychain that does not answer: the entry holds nothing.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		_ = k.do(ctx, name, func(ctx context.Context, s split) error { return s.unreserve(ctx, name) })
-	}, err
+	return note, err
+}
+
+// SetNote implements Leaser. A keychain that can be read may refuse to write, on a full disk say.
+func (k *keychain) SetNote(ctx context.Context, name string, note []byte) error {
+	return k.do(ctx, name, func(ctx context.Context, s split) error { return s.setNote(ctx, name, note) })
 }
 
 // do runs an operation, which may be several calls of the keychain, under the store's limit.

@@ -6,7 +6,8 @@
 //
 // A crash or a reader in the middle of a Save sees the old record or the new one, whole, however small the entries of
 // the platform's keychain are. Every call has a limit. A store that can't be used says why (UnavailableError) and is
-// never taken for an empty one; no store falls back to another. Package keystoretest proves a store of your own.
+// never taken for an empty one; no store falls back to another. A keychain and a file lease their records (Leaser), so
+// that one process at a time changes a session. Package keystoretest proves a store of your own.
 package keystore
 
 import (

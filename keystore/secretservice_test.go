@@ -133,6 +133,11 @@ func TestChild(t *testing.T) {
 		err = s.Save(t.Context(), "me", record("me", 8<<10))
 	case "delete":
 		err = s.Delete(t.Context(), "me")
+	case "lease":
+		var release func()
+		if release, err = s.(keystore.Leaser).Lease(t.Context(), "me"); err == nil {
+			release()
+		}
 	case "read on":
 		for range 300 {
 			if _, err = s.Head(t.Context(), "me"); err != nil && !errors.Is(err, keystore.ErrNotFound) {
@@ -350,6 +355,57 @@ func TestKeychainCannotBeUsed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A lease needs the D-Bus session alone, and has the same limit and the same reasons.
+func TestLeaseWithoutBus(t *testing.T) {
+	t.Parallel()
+	const short = 300 * time.Millisecond
+	silent, _ := listen(t)
+	rude, l := listen(t)
+	go hangUp(l)
+	bus := func(path string) []string { return []string{"DBUS_SESSION_BUS_ADDRESS=" + path} }
+	for want, env := range map[keystore.Reason][]string{
+		keystore.ReasonNoBus:      append(bus(""), "XDG_RUNTIME_DIR="+t.TempDir()),
+		keystore.ReasonNoAnswer:   bus("unix:path=" + silent),
+		keystore.ReasonBusClosed:  bus("unix:path=" + rude),
+		keystore.ReasonBusAddress: bus("bogus"),
+	} {
+		limit := 20 * time.Second
+		if want == keystore.ReasonNoAnswer {
+			limit = short
+		}
+		if r := child(t, "lease", limit, env...); r.Reason != want {
+			t.Errorf("%s: %+v", want, r)
+		}
+	}
+}
+
+// A sandbox may reach the Secret Service and own no name in the D-Bus session. Then there are no leases.
+func TestLeaseInASandbox(t *testing.T) {
+	t.Parallel()
+	k := secretservice.Start(t)
+	config := filepath.Join(k.Dir, "bus.conf")
+	content, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content = bytes.Replace(content, []byte(`<allow own="*"/>`), []byte(`<deny own_prefix="com.github"/>`), 1)
+	if err := os.WriteFile(config, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conn := k.Connect(t)
+	if err := conn.BusObject().Call("org.freedesktop.DBus.ReloadConfig", 0).Err; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.RequestName("com.github.loopkey.Lease.x", 0); err == nil {
+		t.Fatal("the bus gives names")
+	}
+	for _, task := range []string{"lease", "save", "head"} {
+		if r := child(t, task, 20*time.Second, k.Env()...); r.Why+r.Other != "" || r.NotFound {
+			t.Errorf("%s: %+v", task, r)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package keystore
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"strconv"
@@ -147,7 +146,7 @@ func (s split) remove(ctx context.Context, name string) error {
 	if err := s.removeRecord(ctx, name); err != nil {
 		return err
 	}
-	_ = s.gone(ctx, room(name)) // it holds nothing
+	_ = s.setNote(ctx, name, nil) // it holds no secret
 	return nil
 }
 
@@ -180,27 +179,27 @@ func (s split) removeRecord(ctx context.Context, name string) error {
 	return s.gone(ctx, name)
 }
 
-// room returns the name of the entry that reserve writes.
-func room(name string) string { return name + "/room" }
+// noteOf returns the name of the entry that holds a record's note.
+func noteOf(name string) string { return name + "/lease" }
 
-// reserve proves that an entry can be written, by one beside the record. The record itself is not touched: a write that
-// a dialog holds up may be done long after it was given up, and would then put an old index over a new one. created
-// says that the entry was not there before.
-func (s split) reserve(ctx context.Context, name string) (created bool, err error) {
-	_, err = s.entries.get(ctx, room(name))
-	if created = errors.Is(err, ErrNotFound); err != nil && !created {
-		return false, err
+func (s split) note(ctx context.Context, name string) ([]byte, error) {
+	entry, err := s.entries.get(ctx, noteOf(name))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
 	}
-	return created, s.set(ctx, room(name), rand.Text()) // another value each time: one that was kept proves nothing
+	if err != nil {
+		return nil, err
+	}
+	return decodeNote(entry), nil
 }
 
-// unreserve removes the entry that reserve created, unless a record was saved. Then it stays for the next time, because
-// some keychains ask a person before they remove.
-func (s split) unreserve(ctx context.Context, name string) error {
-	if _, err := s.read(ctx, name, false); !errors.Is(err, ErrNotFound) {
-		return err
+// setNote does not touch the record itself: a write that a dialog holds up may be done long after it was given up, and
+// would then put an old index over a new one.
+func (s split) setNote(ctx context.Context, name string, note []byte) error {
+	if len(note) == 0 {
+		return s.gone(ctx, noteOf(name))
 	}
-	return s.gone(ctx, room(name))
+	return s.set(ctx, noteOf(name), encodeNote(note))
 }
 
 func (s split) set(ctx context.Context, name, value string) error {

@@ -98,7 +98,7 @@ func (s *Session) obey(ctx context.Context, ordered []byte, slow func(error)) (*
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = work.Close() }()
+	defer work.release()
 	st, err := s.load(ctx)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,10 +14,11 @@ import (
 	"github.com/loopkey/loopkey/internal/wire"
 )
 
-// An attempt is a renewal that has begun. It is noted in a file beside the lock until the renewal has succeeded, so
-// that the next caller learns what happened to the refresh token where the process was killed or the network gave no
-// response. It holds no secret.
+// An attempt is a renewal that has begun. It is the note of the session's lease, so that the next process which renews
+// learns what happened to the refresh token where this one was killed or the network gave no response. It holds no
+// secret. Where the keystore has no leases, it is in a file beside the lock.
 type attempt struct {
+	ID     string    `json:"id"`                   // the session holds the ID of the attempt that succeeded last
 	Token  string    `json:"refresh_token_sha256"` // the fingerprint of the refresh token that was used
 	Began  time.Time `json:"began"`
 	Ended  time.Time `json:"ended,omitzero"`
@@ -27,7 +30,10 @@ type failure struct {
 	MaybeSent bool `json:"maybe_sent,omitempty"` // the refresh token may be used up
 }
 
-const attemptLimit = 1 << 16 // of the file, in bytes
+const (
+	attemptLimit = 1 << 16 // of the file, in bytes
+	noteLimit    = 1 << 10 // of a note, in bytes: an entry of a keychain is short
+)
 
 func (s *Session) attemptFile() string {
 	return filepath.Join(s.cfg.StateDir, s.name+".attempt.json")
@@ -39,33 +45,65 @@ func fingerprint(refreshToken string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// noteAttempt notes that the refresh token is being used, or, with failed, that the attempt failed and whether the
-// refresh token may be used up. An attempt that can't be noted is no reason not to renew.
-func (s *Session) noteAttempt(st *state, failed error, usedUp bool) {
-	a := attempt{Token: fingerprint(st.RefreshToken), Began: s.cfg.Now()}
-	if failed != nil {
-		a.Ended, a.Failed = a.Began, &failure{failures().Failure(failed), usedUp}
+// beginAttempt notes that the refresh token is being used. It fails where the keystore can't be written.
+func (s *Session) beginAttempt(ctx context.Context, st *state) (attempt, error) {
+	a := attempt{ID: rand.Text(), Token: fingerprint(st.RefreshToken), Began: s.cfg.Now()}
+	return a, s.noteAttempt(ctx, a)
+}
+
+// failAttempt notes that the attempt failed, and whether the refresh token may be used up. A failure that can't be
+// noted counts as a response that was lost.
+func (s *Session) failAttempt(ctx context.Context, a attempt, st *state, failed error, usedUp bool) {
+	a.Token, a.Ended = fingerprint(st.RefreshToken), s.cfg.Now()
+	a.Failed = &failure{failures().Failure(failed), usedUp}
+	if data, err := json.Marshal(a); err == nil && len(data) > noteLimit {
+		a.Failed.Text, a.Failed.Parts = "the renewal failed in another process", nil
 	}
-	if data, err := json.Marshal(a); err == nil {
-		_ = private.Replace(s.attemptFile(), data)
+	_ = s.noteAttempt(ctx, a)
+}
+
+func (s *Session) noteAttempt(ctx context.Context, a attempt) error {
+	data, err := json.Marshal(a)
+	if err != nil {
+		return err
 	}
+	if s.lock.leaser != nil {
+		return s.lock.leaser.SetNote(ctx, s.name, data)
+	}
+	_ = private.Replace(s.attemptFile(), data) // the file is not where the session will be stored
+	return nil
 }
 
 func (s *Session) forgetAttempt() { _ = os.Remove(s.attemptFile()) }
 
+// lastAttempt returns what is known of the last attempt to use the refresh token, if that did not succeed.
+func (s *Session) lastAttempt(ctx context.Context, st *state) (a attempt, ok bool, err error) {
+	var data []byte
+	if s.lock.leaser != nil {
+		data, err = s.lock.leaser.Note(ctx, s.name)
+	} else {
+		data, _ = private.Read(s.attemptFile(), attemptLimit)
+	}
+	if err != nil {
+		return a, false, s.explain(err)
+	}
+	known := json.Unmarshal(data, &a) == nil && a.Token == fingerprint(st.RefreshToken)
+	return a, known && (a.ID == "" || a.ID != st.Attempt), nil
+}
+
 // afterAttempt looks at the attempt before with the same refresh token. If that failed after the caller came, its error
 // is the caller's too: many callers that wait must not each send a request to a provider that fails. If its response
-// may have been lost, the user is told.
-func (s *Session) afterAttempt(st *state, asked time.Time) error {
-	var a attempt
-	data, err := private.Read(s.attemptFile(), attemptLimit)
-	if err != nil || json.Unmarshal(data, &a) != nil || a.Token != fingerprint(st.RefreshToken) {
-		return nil //nolint:nilerr // nothing is known about this refresh token
-	}
-	if a.Failed != nil && a.Ended.After(asked) && !a.Ended.After(s.cfg.Now()) {
+// may have been lost, the user is told. The caller holds the work, so an attempt without an end was broken off.
+func (s *Session) afterAttempt(ctx context.Context, st *state, asked time.Time) error {
+	a, ok, err := s.lastAttempt(ctx, st)
+	switch {
+	case err != nil:
+		return unprepared{err}
+	case !ok:
+		return nil
+	case a.Failed != nil && a.Ended.After(asked) && !a.Ended.After(s.cfg.Now()):
 		return failures().Err(a.Failed.Failure)
-	}
-	if a.Failed == nil || a.Failed.MaybeSent {
+	case a.Failed == nil || a.Failed.MaybeSent:
 		s.cfg.Notice(s.named(ErrReplyLost))
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/known"
@@ -26,16 +27,14 @@ func (s *Session) Storable(ctx context.Context) (release func(), err error) {
 	}
 	if lock != nil { // otherwise another process holds the lock, and is about to store something itself
 		defer lock.release()
-		if store, ok := s.cfg.Store.(keystore.Reserver); ok {
-			free, err := store.Reserve(ctx, s.name)
-			if err != nil {
-				return release, err
-			}
-			release = func() {
-				if lock, err := s.lock.tryAcquire(context.WithoutCancel(ctx)); err == nil && lock != nil {
-					free()
-					lock.release()
-				}
+		free, err := s.proveWritable(ctx)
+		if err != nil {
+			return release, err
+		}
+		release = func() {
+			if lock, err := s.lock.tryAcquire(context.WithoutCancel(ctx)); err == nil && lock != nil {
+				free()
+				lock.release()
 			}
 		}
 	}
@@ -44,6 +43,37 @@ func (s *Session) Storable(ctx context.Context) (release func(), err error) {
 	}
 	return release, nil
 }
+
+// proveWritable makes room for a session, or writes the note of its lease once more. The caller holds the lock, there
+// and when it calls free.
+func (s *Session) proveWritable(ctx context.Context) (free func(), err error) {
+	if store, ok := s.cfg.Store.(keystore.Reserver); ok {
+		return store.Reserve(ctx, s.name)
+	}
+	leaser := s.lock.leaser
+	if leaser == nil {
+		return func() {}, nil
+	}
+	free = func() {}
+	note, err := leaser.Note(ctx, s.name)
+	if err != nil {
+		return free, err
+	}
+	if note != nil {
+		return free, leaser.SetNote(ctx, s.name, note)
+	}
+	// Some keychains ask a person before they remove, so the note stays where a login was stored.
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freeLimit)
+		defer cancel()
+		if _, err := s.cfg.Store.Head(ctx, s.name); errors.Is(err, keystore.ErrNotFound) {
+			_ = leaser.SetNote(ctx, s.name, nil)
+		}
+	}, leaser.SetNote(ctx, s.name, []byte("{}"))
+}
+
+// freeLimit is short: nobody waits a second time for a keychain that does not answer, and a note holds no secret.
+const freeLimit = 2 * time.Second
 
 // Begin stores a new login in place of whatever was there. It can be a loopback.Config's Store.
 func (s *Session) Begin(ctx context.Context, t *provider.Tokens) error {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/keystore"
 )
 
 // lockLimit is how long to wait for another process. It is longer than a renewal may take.
@@ -25,9 +26,15 @@ const lockLimit = renewLimit + saveLimit + 5*time.Second
 // work only in its turn. The exception is a process that was ordered to renew: it takes the work in another process's
 // turn.
 //
+// Processes with another StateDir have other files. So the work is held with the lease of the session in its keystore,
+// which all processes share that use the keystore.
+//
 // The files are empty and are never deleted: a process that waits on a deleted file would be alone with it. The turn's
 // modification time says when the session last changed.
-type fileLock struct{ dir, name string }
+type fileLock struct {
+	dir, name string
+	leaser    keystore.Leaser // nil: the keystore has no leases, and the files have to do
+}
 
 func (l *fileLock) turn() string { return filepath.Join(l.dir, l.name+".lock") }
 func (l *fileLock) work() string { return filepath.Join(l.dir, l.name+".work.lock") }
@@ -42,7 +49,21 @@ func (l *fileLock) open(path string) (*flock.Flock, error) {
 }
 
 // A held lock is this process's turn, and the work unless that was handed over.
-type held struct{ turn, work *flock.Flock }
+type held struct {
+	turn *flock.Flock
+	work *heldWork // nil: handed over
+}
+
+// A heldWork is the lock of the work's file, and the lease of the session.
+type heldWork struct {
+	file     *flock.Flock
+	endLease func()
+}
+
+func (w *heldWork) release() {
+	w.endLease()
+	_ = w.file.Close()
+}
 
 func (h *held) release() {
 	h.handOver()
@@ -50,7 +71,12 @@ func (h *held) release() {
 }
 
 // handOver lets another process do the work while this one keeps its turn.
-func (h *held) handOver() { _ = h.work.Close() }
+func (h *held) handOver() {
+	if h.work != nil {
+		h.work.release()
+		h.work = nil
+	}
+}
 
 // tryAcquire takes the lock if no process has its turn. Otherwise it returns nil.
 func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
@@ -86,8 +112,25 @@ func (l *fileLock) withWork(ctx context.Context, turn *flock.Flock) (*held, erro
 	return &held{turn, work}, nil
 }
 
-func (l *fileLock) acquireWork(ctx context.Context) (*flock.Flock, error) {
-	return l.wait(ctx, l.work(), (*flock.Flock).TryLock, nil)
+func (l *fileLock) acquireWork(ctx context.Context) (*heldWork, error) {
+	file, err := l.wait(ctx, l.work(), (*flock.Flock).TryLock, nil)
+	if err != nil {
+		return nil, err
+	}
+	work := &heldWork{file, func() {}}
+	if l.leaser == nil {
+		return work, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, ErrLocked)
+	defer cancel()
+	if work.endLease, err = l.leaser.Lease(ctx, l.name); err != nil {
+		_ = file.Close()
+		if ctx.Err() == nil {
+			err = unprepared{err}
+		}
+		return nil, err
+	}
+	return work, nil
 }
 
 // errChanged says that the session changed during the wait.

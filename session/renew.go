@@ -71,7 +71,7 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 	if !s.cfg.MayAskAudiences && !slices.Contains(st.Granted, audience) {
 		return &AudienceError{Audience: audience}
 	}
-	if err := s.afterAttempt(st, r.asked); err != nil {
+	if err := s.afterAttempt(ctx, st, r.asked); err != nil {
 		return err
 	}
 	if st, err = s.renewOnce(ctx, lock, st, Request{Audience: audience, Scope: normalScope(r.request.Scope)}); err != nil {
@@ -144,7 +144,11 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 	if err != nil {
 		return unprepared{s.named(err)}
 	}
-	s.noteAttempt(st, nil, false)
+	attempt, err := s.beginAttempt(ctx, st)
+	if err != nil {
+		giveBack()
+		return unprepared{s.explain(err)}
+	}
 	tokens, err := s.cfg.Provider.Refresh(ctx, provider.RefreshRequest{
 		RefreshToken: provider.NewSecret(st.RefreshToken),
 		Scope:        r.Scope,
@@ -170,7 +174,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 				return errors.Join(err, lost) // the attempt stays noted as one whose response was lost
 			}
 		}
-		s.noteAttempt(st, err, tokens == nil && provider.MaybeSent(err))
+		s.failAttempt(ctx, attempt, st, err, tokens == nil && provider.MaybeSent(err))
 		return err
 	}
 	if tokens.Scope == "" {
@@ -178,7 +182,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 	}
 	obtained := s.cfg.Now()
 	st.apply(tokens, r, obtained)
-	st.Renewed, st.RenewsNoIDToken = obtained, tokens.IDToken.IsZero()
+	st.Renewed, st.RenewsNoIDToken, st.Attempt = obtained, tokens.IDToken.IsZero(), attempt.ID
 	ungranted := st.noteScope(r, tokens.Scope)
 	if err := s.saveSurely(ctx, st, slow); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -87,6 +88,20 @@ func TestTroubleIsNoRefusal(t *testing.T) {
 // is not told about a request that was never sent.
 func TestLostResponse(t *testing.T) {
 	t.Parallel()
+	t.Run("noted in the state folder", func(t *testing.T) {
+		t.Parallel()
+		lostResponse(t, func(store keystore.Store) keystore.Store { return store })
+	})
+	t.Run("noted with the lease", func(t *testing.T) {
+		t.Parallel()
+		lostResponse(t, func(store keystore.Store) keystore.Store {
+			return leased{store, keystore.File(filepath.Join(t.TempDir(), "sessions"), nil).(keystore.Leaser)}
+		})
+	})
+}
+
+func lostResponse(t *testing.T, storeOf func(keystore.Store) keystore.Store) {
+	t.Helper()
 	var lose atomic.Bool
 	hangUp := func(endpoint string, w http.ResponseWriter, _ *http.Request) bool {
 		if endpoint != "token" || !lose.Load() {
@@ -99,6 +114,7 @@ func TestLostResponse(t *testing.T) {
 		return true
 	}
 	s := newScene(t, tenant.Config{Rotate: true, Intercept: hangUp})
+	s.cfg.Store = storeOf(s.store)
 	var notices []error
 	s.cfg.Notice = func(err error) { notices = append(notices, err) }
 	s.login("")
@@ -109,6 +125,12 @@ func TestLostResponse(t *testing.T) {
 		t.Errorf("got %v, told %v", err, notices)
 	}
 	lose.Store(false)
+	// A login that comes to nothing takes nothing away.
+	release, err := s.process().Storable(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
 	if _, err := s.get(force); err != nil || len(notices) != 1 || !saysReplyLost(notices[0]) {
 		t.Errorf("got %v, told %v", err, notices)
 	}

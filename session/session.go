@@ -37,7 +37,7 @@ type Config struct {
 	Profile  string             // names the session together with the provider's issuer and client
 	Provider *provider.Provider // required
 	Store    keystore.Store     // required
-	StateDir string             // required: the folder of the lock, the same for all processes of the user
+	StateDir string             // required: the folder of the lock; a Store without leases needs the same one everywhere
 	// Resource is what the session's tokens are for, where the provider is an authorization server without OpenID Connect
 	// (provider.Config.OAuth). Such a session has no ID token and no subject: the issuer, the client and the resource bind
 	// it. It is required there, and "" elsewhere.
@@ -74,7 +74,8 @@ func New(cfg Config) *Session {
 	name := known.Client{
 		Profile: cfg.Profile, Issuer: cfg.Provider.Issuer(), ClientID: cfg.Provider.ClientID(), Resource: cfg.Resource,
 	}.Name()
-	return &Session{cfg: cfg, name: name, lock: fileLock{dir: cfg.StateDir, name: name}}
+	leaser, _ := cfg.Store.(keystore.Leaser)
+	return &Session{cfg: cfg, name: name, lock: fileLock{dir: cfg.StateDir, name: name, leaser: leaser}}
 }
 
 // Name returns the name under which the session is in its keystore.

@@ -51,6 +51,7 @@ type body struct {
 	RefreshExpiry      time.Time     `json:"refresh_expiry,omitzero"`
 	RefreshRefused     bool          `json:"refresh_refused,omitempty"`
 	Unproven           bool          `json:"unproven,omitempty"` // its ID token failed verification; none passed since
+	Attempt            string        `json:"attempt,omitempty"`  // the ID of the renewal that succeeded last
 	LoggedIn           time.Time     `json:"logged_in"`
 	Renewed            time.Time     `json:"renewed,omitzero"`
 	Granted            []string      `json:"granted_audiences,omitempty"` // what the refresh token may be used for

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/loopkey/loopkey/keystore"
@@ -18,7 +19,7 @@ import (
 
 // Run tests the stores that open returns, for programs that have a store of their own. open is called once for each
 // subtest, and returns a store that holds no record named in it yet: each subtest deletes what it saved. A store that
-// implements keystore.Reserver is tested for that too.
+// implements keystore.Reserver or keystore.Leaser is tested for that too.
 //
 // The subtests run one after the other, and each makes some dozens of calls.
 func Run(t *testing.T, open func(t *testing.T) keystore.Store) {
@@ -35,6 +36,8 @@ func Run(t *testing.T, open func(t *testing.T) keystore.Store) {
 		{"ReadersBesideWriter", readersBesideWriter},
 		{"EndedContext", endedContext},
 		{"Reserve", reserve},
+		{"Lease", lease},
+		{"Note", note},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			store := open(t)
@@ -216,6 +219,17 @@ func endedContext(t *testing.T, s keystore.Store) {
 			return err
 		}
 	}
+	if l, ok := s.(keystore.Leaser); ok {
+		calls["Lease"] = func() error {
+			release, err := l.Lease(ended, name)
+			if err == nil {
+				release()
+			}
+			return err
+		}
+		calls["Note"] = func() error { _, err := l.Note(ended, name); return err }
+		calls["SetNote"] = func() error { return l.SetNote(ended, name, []byte("note")) }
+	}
 	for call, do := range calls {
 		err := do()
 		if !errors.Is(err, cause) {
@@ -264,6 +278,103 @@ func reserve(t *testing.T, s keystore.Store) {
 	gone(t, s, "after Reserve, Delete and release")
 	if _, err := r.Reserve(t.Context(), "../a"); err == nil {
 		t.Error("Reserve took the name ../a")
+	}
+}
+
+// lease: one caller at a time has the lease of a record, and a wait for it ends with its context.
+func lease(t *testing.T, s keystore.Store) {
+	l, ok := s.(keystore.Leaser)
+	if !ok {
+		t.Skip("the store is no keystore.Leaser")
+	}
+	leased := func(name string) (release func()) {
+		t.Helper()
+		release, err := l.Lease(t.Context(), name)
+		if err != nil {
+			t.Fatalf("Lease(%q): %v", name, err)
+		}
+		return release
+	}
+	release := leased(name)
+	leased("neighbour")()
+	cause := errors.New("the user pressed Ctrl-C")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go cancel(cause)
+	if again, err := l.Lease(ctx, name); !errors.Is(err, cause) {
+		t.Errorf("a second Lease: %v", err)
+		if err == nil {
+			again()
+		}
+	}
+	release()
+	gone(t, s, "after Lease")
+	var holders atomic.Int32
+	var callers sync.WaitGroup
+	for range 4 {
+		callers.Go(func() {
+			for range 10 {
+				release, err := l.Lease(t.Context(), name)
+				if err != nil {
+					t.Errorf("Lease: %v", err)
+					return
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d callers have the lease", n)
+				}
+				_, _ = l.Note(t.Context(), name) // takes a moment
+				holders.Add(-1)
+				release()
+			}
+		})
+	}
+	callers.Wait()
+	if _, err := l.Lease(t.Context(), "../a"); err == nil {
+		t.Error("Lease took the name ../a")
+	}
+}
+
+// note: a note is kept beside its record, and goes with it.
+func note(t *testing.T, s keystore.Store) {
+	l, ok := s.(keystore.Leaser)
+	if !ok {
+		t.Skip("the store is no keystore.Leaser")
+	}
+	is := func(name, want string) {
+		t.Helper()
+		if got, err := l.Note(t.Context(), name); err != nil || string(got) != want || (got == nil) != (want == "") {
+			t.Errorf("Note(%q) is %.40q, %v, not %.40q", name, got, err, want)
+		}
+	}
+	set := func(name, note string) {
+		t.Helper()
+		if err := l.SetNote(t.Context(), name, []byte(note)); err != nil {
+			t.Fatalf("SetNote(%q): %v", name, err)
+		}
+		is(name, note)
+	}
+	is(name, "")
+	set(name, "")
+	set("neighbour", "another")
+	for _, note := range []string{"a", "a", `{"b":"Zoë\n"}`, strings.Repeat("c", 1<<10), "", "d"} {
+		set(name, note)
+		gone(t, s, "after SetNote")
+	}
+	save(t, s, name, record("a", 100))
+	is(name, "d")
+	set(name, "e")
+	same(t, s, name, record("a", 100))
+	remove(t, s, name)
+	is(name, "")
+	set(name, "f")
+	remove(t, s, name) // where there is no record
+	is(name, "")
+	is("neighbour", "another")
+	remove(t, s, "neighbour")
+	if err := l.SetNote(t.Context(), "../a", []byte("note")); err == nil {
+		t.Error("SetNote took the name ../a")
+	}
+	if _, err := l.Note(t.Context(), "../a"); err == nil {
+		t.Error("Note took the name ../a")
 	}
 }
 

@@ -29,6 +29,8 @@ var broken = map[string]func() keystore.Store{
 	"ReadersBesideWriter": func() keystore.Store { return torn{keystore.Memory()} },
 	"EndedContext":        func() keystore.Store { return deaf{keystore.Memory()} },
 	"Reserve":             func() keystore.Store { return squatter{keystore.Memory()} },
+	"Lease":               func() keystore.Store { return &forgetful{Store: keystore.Memory()} },
+	"Note":                func() keystore.Store { return &forgetful{Store: keystore.Memory()} },
 }
 
 const which = "KEYSTORETEST_BROKEN"
@@ -159,4 +161,28 @@ type squatter struct{ keystore.Store }
 
 func (s squatter) Reserve(ctx context.Context, name string) (release func(), err error) {
 	return func() {}, s.Save(ctx, name, keystore.Record{})
+}
+
+// forgetful leases to anyone, and keeps a note after Delete.
+type forgetful struct {
+	keystore.Store
+	mu   sync.Mutex
+	note []byte
+}
+
+func (s *forgetful) Lease(context.Context, string) (release func(), err error) {
+	return func() {}, nil
+}
+
+func (s *forgetful) Note(context.Context, string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.note, nil
+}
+
+func (s *forgetful) SetNote(_ context.Context, _ string, note []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.note = note
+	return nil
 }

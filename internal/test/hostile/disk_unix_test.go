@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -96,8 +97,14 @@ func TestDiskFullForTheFile(t *testing.T) {
 	}
 	h.Must("token", "--force-refresh")
 	sessions := filepath.Join(h.Dir, ".local", "state", "loopkey", "sessions")
-	if all, err := os.ReadDir(sessions); err != nil || len(all) != 1 {
+	all, err := os.ReadDir(sessions)
+	if err != nil || len(all) != 3 {
 		t.Errorf("%s holds %v, %v", sessions, all, err)
+	}
+	for _, file := range all {
+		if !slices.Contains([]string{".age", ".lock", ".note"}, filepath.Ext(file.Name())) {
+			t.Errorf("%s is left", file.Name())
+		}
 	}
 	if r := full(h, "logout", "--no-browser"); r.Code != 0 {
 		t.Errorf("logout exits %d: %s", r.Code, r.Stderr)

@@ -32,12 +32,13 @@ type vault struct {
 	entries map[string]string // the secrets by go-keyring's username
 	refuse  map[string]string // by method: an error's name and text, or dismissed
 	spare   int               // how many calls that are refused are let through before
+	calls   map[string]int    // by method
 }
 
 func newVault(t testing.TB) *vault {
 	t.Helper()
 	k := secretservice.StartBus(t)
-	v := &vault{Keychain: k, conn: k.Connect(t), entries: map[string]string{}}
+	v := &vault{Keychain: k, conn: k.Connect(t), entries: map[string]string{}, calls: map[string]int{}}
 	if _, err := v.conn.RequestName(secretService, dbus.NameFlagDoNotQueue); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +71,13 @@ func (v *vault) Entries() map[string]string {
 	return all
 }
 
+// Calls returns how often a method was called.
+func (v *vault) Calls(method string) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.calls[method]
+}
+
 // Change changes each entry. An entry that becomes "" is deleted.
 func (v *vault) Change(how func(secret string) string) {
 	v.mu.Lock()
@@ -86,6 +94,7 @@ func (v *vault) respond(call *dbus.Message) {
 	defer v.mu.Unlock()
 	member, _ := call.Headers[dbus.FieldMember].Value().(string)
 	path, _ := call.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	v.calls[member]++
 	how := v.refuse[member]
 	if how != "" && v.spare > 0 {
 		how, v.spare = "", v.spare-1
