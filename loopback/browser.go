@@ -53,18 +53,7 @@ func OpenBrowser(ctx context.Context, target string) error {
 }
 
 // inWSL reports whether this is Linux inside of Windows.
-func inWSL() bool {
-	return runtime.GOOS == "linux" && (os.Getenv("WSL_DISTRO_NAME") != "" || os.Getenv("WSL_INTEROP") != "")
-}
-
-// longestLaunched is how long a URL may be that Windows is to open: its launchers cut off what is beyond 2,048
-// characters, or open nothing.
-const longestLaunched = 2000
-
-// tooLong reports whether a URL has to be led to by a shorter one of ours.
-func tooLong(target string) bool {
-	return len(target) > longestLaunched && (runtime.GOOS == "windows" || inWSL())
-}
+func inWSL() bool { return environ.InWSL(os.Environ()) }
 
 // wslCommand returns the command that opens the browser of Windows from inside WSL, or nil. No shell sees the URL.
 func wslCommand(target string) []string {

@@ -2,16 +2,12 @@ package loopback
 
 import (
 	"errors"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // $BROWSER may name several commands, as other programs read it.
@@ -94,49 +90,6 @@ func TestNoShellBrowser(t *testing.T) {
 	} {
 		if runsShell(path) != want {
 			t.Errorf("%q", path)
-		}
-	}
-}
-
-// A URL that is too long for the launchers of Windows is led to by a short one, which is shown to nobody else.
-func TestLongURL(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("this is WSL's")
-	}
-	long := "https://provider.example.com/authorize?x=" + strings.Repeat("a", longestLaunched)
-	if tooLong(long) {
-		t.Error("a short URL on Linux")
-	}
-	t.Setenv("WSL_INTEROP", "/run/x")
-	if !tooLong(long) || tooLong(long[:longestLaunched]) {
-		t.Error("2,000 characters are the limit")
-	}
-	server := httptest.NewUnstartedServer(nil)
-	host := server.Listener.Addr().String()
-	cfg := Config{AppName: "acme"}
-	routes, short := cfg.shorten(http.NotFoundHandler(), &url.URL{Scheme: "http", Host: host}, long)
-	server.Config.Handler = routes
-	server.Start()
-	defer server.Close()
-	if len(short) > 100 {
-		t.Errorf("%s is long", short)
-	}
-	client := &http.Client{
-		Timeout:       time.Minute,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	for target, want := range map[string]string{short: long, short + "x": "", "http://" + host + "/auth/open/": ""} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if got := response.Header.Get("Location"); got != want {
-			t.Errorf("%s leads to %q", target, got)
 		}
 	}
 }

@@ -18,17 +18,18 @@ package loopback
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
@@ -150,11 +151,11 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes, toOpen := cfg.routes(flow, pending, redirect.Path), pending.URL
-	if tooLong(toOpen) {
-		routes, toOpen = cfg.shorten(routes, redirect, toOpen)
+	toOpen := pending.URL
+	if environ.TooLong(os.Environ(), toOpen) {
+		toOpen = pending.Short()
 	}
-	return cfg.wait(ctx, listener, routes, flow, pending, toOpen, end)
+	return cfg.wait(ctx, listener, cfg.routes(flow, pending, redirect.Path), flow, pending, toOpen, end)
 }
 
 func (cfg *Config) provider() (*provider.Provider, error) {
@@ -293,21 +294,6 @@ func noBrowser(err error) error {
 	return fmt.Errorf("%w: %w", ErrNoBrowser, err)
 }
 
-// shorten returns routes with a page more, whose short URL leads this user's browser to a long one.
-func (cfg *Config) shorten(routes http.Handler, redirect *url.URL, long string) (http.Handler, string) {
-	short := url.URL{Scheme: redirect.Scheme, Host: redirect.Host, Path: "/auth/open/" + rand.Text()}
-	leads := func(r *http.Request) bool { return r.URL.Path == short.Path }
-	lead := localhost.OnlyNavigation(cfg.AppName, localhost.RefuseOtherUsers(leads, routes,
-		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, long, http.StatusSeeOther) }))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if leads(r) {
-			lead(w, r)
-			return
-		}
-		routes.ServeHTTP(w, r)
-	}), short.String()
-}
-
 // routes are those of a login without a web UI.
 func (cfg *Config) routes(flow *login.Flow, pending *login.Pending, callbackPath string) http.Handler {
 	mux := http.NewServeMux()
@@ -337,6 +323,7 @@ func (cfg *Config) routes(flow *login.Flow, pending *login.Pending, callbackPath
 	}
 	mux.HandleFunc("GET "+callbackPath, flow.Callback)
 	mux.HandleFunc("GET "+login.ResultPath, flow.Result)
+	mux.HandleFunc("GET "+login.ShortPath, flow.Short)
 	mux.Handle("/", page(localhost.Page{
 		Status: http.StatusNotFound, Title: "Nothing here", Text: "This server waits for a login and has no other pages.",
 	}))

@@ -177,6 +177,7 @@ func (s *Server) Handler() http.Handler {
 	// For a browser or a provider that shows what no other has: the state of a login, or a signed token.
 	mux.HandleFunc("GET "+login.CallbackPath, s.flow.Callback)
 	mux.HandleFunc("GET "+login.ResultPath, s.flow.Result)
+	mux.HandleFunc("GET "+login.ShortPath, s.flow.Short)
 	mux.HandleFunc("POST /auth/backchannel-logout", s.backchannelLogout)
 
 	mux.HandleFunc("GET "+layout.AssetsPath, layout.ServeAsset)

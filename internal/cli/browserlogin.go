@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
@@ -152,7 +153,7 @@ func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error 
 			}
 			b.show(ctx, begun.URL)
 			if !b.shared {
-				b.browserOpened(b.open(ctx, begun.URL))
+				b.browserOpened(b.open(ctx, toOpen(b.env, begun)))
 			}
 		},
 		Pasted: b.pasted, Rejected: b.reject, Timeout: limit,
@@ -200,6 +201,14 @@ func (b *browserLogin) open(ctx context.Context, authorizationURL string) error 
 		return nil
 	}
 	return b.browse(ctx, authorizationURL)
+}
+
+// toOpen returns the URL for the browser.
+func toOpen(env []string, begun handoff.Begun) string {
+	if begun.Short != "" && environ.TooLong(env, begun.URL) {
+		return begun.Short
+	}
+	return begun.URL
 }
 
 // browserOpened says that no browser was opened, where err says so.

@@ -41,3 +41,18 @@ func WithoutSecrets(environ []string) []string {
 	}
 	return kept
 }
+
+// InWSL reports whether an environment is that of a Linux inside of Windows.
+func InWSL(environ []string) bool {
+	return runtime.GOOS == "linux" &&
+		(Lookup(environ, "WSL_DISTRO_NAME") != "" || Lookup(environ, "WSL_INTEROP") != "")
+}
+
+// longestLaunched is how long a URL may be that Windows is to open: its launchers cut off what is beyond 2,048
+// characters, or open nothing.
+const longestLaunched = 2000
+
+// TooLong reports whether a URL is too long for the launchers of browsers in an environment.
+func TooLong(environ []string, target string) bool {
+	return len(target) > longestLaunched && (runtime.GOOS == "windows" || InWSL(environ))
+}

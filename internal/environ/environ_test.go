@@ -3,6 +3,7 @@ package environ
 import (
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -32,5 +33,25 @@ func TestWithoutSecrets(t *testing.T) {
 	}
 	if !slices.Equal(environ, before) {
 		t.Errorf("the environment that was given became %q", environ)
+	}
+}
+
+// A URL is too long for the launchers of Windows alone, which WSL uses too.
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	long := "https://provider.example.com/authorize?x=" + strings.Repeat("a", longestLaunched)
+	for name, c := range map[string]struct {
+		environ []string
+		target  string
+		want    bool
+	}{
+		"WSL":                {[]string{"WSL_INTEROP=/run/x"}, long, runtime.GOOS == "linux" || runtime.GOOS == "windows"},
+		"WSL, another name":  {[]string{"WSL_DISTRO_NAME=D"}, long, runtime.GOOS == "linux" || runtime.GOOS == "windows"},
+		"the longest in WSL": {[]string{"WSL_INTEROP=/run/x"}, long[:longestLaunched], false},
+		"no WSL":             {[]string{"WSL_INTEROP="}, long, runtime.GOOS == "windows"},
+	} {
+		if got := TooLong(c.environ, c.target); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

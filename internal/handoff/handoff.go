@@ -77,6 +77,7 @@ type Terminal struct {
 // Begun is a login that was begun for a terminal.
 type Begun struct {
 	URL    string       `json:"url"`    // to open in the browser
+	Short  string       `json:"short"`  // leads to URL, for a launcher that cuts long ones; "": there is none
 	Wanted login.Wanted `json:"wanted"` // what the login asks for
 	Shared bool         `json:"shared"` // another terminal had opened URL before
 }

@@ -186,7 +186,7 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 			if wanted.Scope == "openid" {
 				wanted.Scope = "openid email" // it begins something else than was asked for
 			}
-			at.Show(Begun{"https://provider.example.com/authorize", wanted, true})
+			at.Show(Begun{URL: "https://provider.example.com/authorize", Wanted: wanted, Shared: true})
 			return nil
 		},
 		logout: func(_ context.Context, l Logout, at Leaving) error {

@@ -19,7 +19,7 @@ func LogIn(ctx context.Context, flow *login.Flow, wanted login.Wanted, at Termin
 // await shows a login to a terminal, and waits for it.
 func await(ctx context.Context, flow *login.Flow, pending *login.Pending, wanted login.Wanted, at Terminal) error {
 	defer flow.Drop(pending)
-	at.Show(Begun{URL: pending.URL, Wanted: wanted, Shared: pending.Shared})
+	at.Show(Begun{URL: pending.URL, Short: pending.Short(), Wanted: wanted, Shared: pending.Shared})
 	pasting, stop := context.WithCancel(ctx)
 	var helper sync.WaitGroup
 	defer helper.Wait()

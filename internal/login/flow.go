@@ -61,6 +61,7 @@ type Config struct {
 type Flow struct {
 	cfg              Config
 	callback, result http.HandlerFunc
+	short            http.HandlerFunc
 
 	work     sync.WaitGroup // on responses
 	mu       sync.Mutex
@@ -99,6 +100,8 @@ func New(cfg Config) *Flow {
 	f.callback = localhost.OnlyNavigation(
 		cfg.App, localhost.RefuseOtherUsers(f.waits, http.HandlerFunc(f.refuseOtherUser), f.respond))
 	f.result = localhost.OnlyNavigation(cfg.App, f.showResult)
+	f.short = localhost.OnlyNavigation(cfg.App, localhost.RefuseOtherUsers(
+		func(r *http.Request) bool { return f.shortFor(r) != "" }, http.HandlerFunc(f.noShort), f.lead))
 	return f
 }
 
@@ -149,6 +152,7 @@ type login struct {
 	wanted        Wanted
 	maxAge        time.Duration
 	scope         string // as the provider was asked for it
+	short         string // names it in ShortPath
 	state, nonce  string
 	verifier      provider.Secret
 	begun         time.Time
@@ -225,6 +229,7 @@ func (f *Flow) joinLocked(l *login) *Pending {
 func (f *Flow) prepare(ctx context.Context, l *login) error {
 	verifier := oauth2.GenerateVerifier()
 	l.state, l.nonce, l.verifier, l.begun = random(), random(), provider.NewSecret(verifier), f.cfg.Now()
+	l.short = cmp.Or(l.short, random())
 	var err error
 	if l.scope, err = f.cfg.Provider.LoginScope(ctx, l.wanted.Scope); err != nil {
 		return err
