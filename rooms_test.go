@@ -35,7 +35,7 @@ internal/localhost: internal/localurl internal/words
 internal/localurl:
 internal/login: internal/clock internal/granted internal/localhost internal/localurl internal/words provider
 internal/markdown:
-internal/mcp: provider
+internal/mcp: internal/clock internal/localurl internal/words provider
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
@@ -61,6 +61,7 @@ internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
 internal/test/house: internal/cli internal/keystores internal/known internal/sharedstore internal/tenant keystore
 internal/test/markup:
+internal/test/mcpsdk: internal/test/npm
 internal/test/npm:
 internal/test/panva: internal/test/npm
 internal/test/pty:
