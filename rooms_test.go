@@ -16,8 +16,8 @@ const module = "github.com/loopkey/loopkey/"
 const mayImport = `
 internal/cli: internal/clock internal/config internal/credential internal/environ internal/granted internal/handoff
 	internal/hosts internal/keystores internal/known internal/localhost internal/localurl internal/login internal/private
-	internal/sharedstore internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore
-	loopback provider session webui
+	internal/setup internal/sharedstore internal/tenant internal/terminal internal/upstream internal/wire internal/words
+	keystore loopback provider session webui
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
 	internal/words provider
@@ -38,6 +38,7 @@ internal/markdown:
 internal/mcp: internal/clock internal/localurl internal/words provider
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
+internal/setup: internal/private
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
 internal/tenant:
 internal/terminal: internal/clock internal/words

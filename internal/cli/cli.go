@@ -105,8 +105,8 @@ token whenever they ask.`,
 		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
 	})
 	a.configFlags(root.PersistentFlags())
-	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.credential(), a.demo(),
-		a.version(), a.renew())
+	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.credential(), a.setup(),
+		a.demo(), a.version(), a.renew())
 	shortHelp(root)
 	root.SetHelpCommand(help(root))
 	root.InitDefaultCompletionCmd(a.args...)

@@ -253,3 +253,13 @@ func nearest(word string, names []string) string {
 	}
 	return best
 }
+
+// CheckHosts reports what is wrong with the content of a config.toml, as far as the hosts of a profile go.
+func CheckHosts(content []byte, profile string) error {
+	profiles, err := parseProfiles(content)
+	if err != nil {
+		return err
+	}
+	_, err = hosts.Parse(profiles[profile][hostsKey])
+	return err //nolint:wrapcheck // it names the entry
+}

@@ -1,0 +1,330 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/hosts"
+	"github.com/loopkey/loopkey/internal/setup"
+	"github.com/loopkey/loopkey/internal/words"
+)
+
+// setupFlags are the flags of setup.
+type setupFlags struct {
+	write, undo   bool
+	file          string
+	name, roleARN string
+}
+
+func (a *app) setup() *cobra.Command {
+	var f setupFlags
+	cmd := &cobra.Command{
+		Use:   "setup TOOL [HOST]...",
+		Short: "Configure a tool to ask loopkey for credentials",
+		Long: `Prints the lines that belong into the tool's own configuration, and makes the
+link by which the tool finds loopkey. With --write it edits that configuration,
+after showing what changes; a copy of the file as it was stays beside it. HOST is
+a server that gets tokens: without one, those that the profile lists for the tool.`,
+		Example: `  loopkey setup git git.example.com
+  loopkey setup docker registry.example.com -p work --write
+  loopkey setup docker --undo`,
+		ValidArgs: setup.Names(),
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return fmt.Errorf("%w: setup needs a tool: there are %s", errUsage, strings.Join(setup.Names(), ", "))
+			case setup.Find(args[0]) == nil:
+				return fmt.Errorf("%w: there is no tool %q: there are %s", errUsage, args[0], strings.Join(setup.Names(), ", "))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runSetup(cmd.Context(), setup.Find(args[0]), f, args[1:])
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.write, "write", false, "edit the tool's configuration")
+	flags.BoolVar(&f.undo, "undo", false, "take loopkey out of the tool's configuration again")
+	flags.StringVar(&f.file, "file", "", "the tool's configuration, where it is not in its usual place")
+	flags.StringVar(&f.name, "name", "", "what the entry is called: aws's profile, kubectl's user, an MCP server")
+	flags.StringVar(&f.roleARN, "role-arn", "", "the role at AWS")
+	return cmd
+}
+
+func (a *app) runSetup(ctx context.Context, t *setup.Tool, f setupFlags, args []string) error {
+	if f.write && f.undo {
+		return fmt.Errorf("%w: --write and --undo contradict each other", errUsage)
+	}
+	a.isolated = true // what a folder's .env says is not for all folders
+	cfg, err := a.configure()
+	if err != nil {
+		return err
+	}
+	o, unlisted, err := a.setupOptions(t, f, cfg, args)
+	if err != nil {
+		return err
+	}
+	program, err := linkTarget(o)
+	if err != nil {
+		return err
+	}
+	if f.undo {
+		return a.undoSetup(ctx, t, o, f.file, program)
+	}
+	if path := t.LinkPath(o); path != "" {
+		a.makeLink(program, path)
+	}
+	if len(unlisted) > 0 {
+		if err := a.listHosts(cfg, unlisted, f.write); err != nil {
+			return err
+		}
+	}
+	return a.applySetup(ctx, t, o, f)
+}
+
+// setupOptions returns what the tool is set up for, and the hosts among that which the profile does not list yet.
+func (a *app) setupOptions(
+	t *setup.Tool, f setupFlags, cfg *config.Config, args []string,
+) (o setup.Options, unlisted []string, err error) {
+	o = setup.Options{Name: f.name, RoleARN: f.roleARN, Lookup: a.lookup}
+	if cfg.ProfileNamed() {
+		o.Profile = cfg.Profile
+	}
+	if o.Home, err = os.UserHomeDir(); err != nil {
+		return o, nil, fmt.Errorf("%w: %w: set HOME", errUsage, err)
+	}
+	if o.Program, o.Links, err = a.ownProgram(); err != nil {
+		return o, nil, err
+	}
+	if f.undo {
+		return o, nil, nil
+	}
+	if slices.Contains(t.Needs, "url") {
+		if len(args) != 1 {
+			return o, nil, fmt.Errorf("%w: setup %s needs the server's URL", errUsage, t.Name)
+		}
+		o.URL = args[0]
+		return o, nil, nil
+	}
+	if slices.Contains(t.Needs, "role-arn") && f.roleARN == "" {
+		return o, nil, fmt.Errorf("%w: setup %s needs --role-arn", errUsage, t.Name)
+	}
+	for _, arg := range args {
+		h, err := hosts.Parse([]any{map[string]any{"host": arg}})
+		if err != nil {
+			return o, nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+		o.Hosts = append(o.Hosts, h[0].String())
+		listed := func(l hosts.Host) bool { return l.String() == h[0].String() && l.IsFor(t.Name) }
+		if !slices.ContainsFunc(cfg.Hosts, listed) {
+			unlisted = append(unlisted, h[0].String())
+		}
+	}
+	if len(args) == 0 {
+		for i := range cfg.Hosts {
+			if cfg.Hosts[i].IsFor(t.Name) {
+				o.Hosts = append(o.Hosts, cfg.Hosts[i].String())
+			}
+		}
+	}
+	if slices.Contains(t.Needs, "hosts") && len(o.Hosts) == 0 {
+		return o, nil, fmt.Errorf("%w: the profile lists no server for %s: run loopkey setup %[2]s HOST", errUsage, t.Name)
+	}
+	return o, unlisted, nil
+}
+
+// ownProgram returns how a tool starts loopkey, and the folder of the links: that of the loopkey in PATH, if that is
+// this very program.
+func (a *app) ownProgram() (program, dir string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", "", fmt.Errorf("the path of loopkey: %w", err)
+	}
+	found, err := exec.LookPath(appName)
+	if err != nil {
+		return self, filepath.Dir(self), nil //nolint:nilerr // it is in no folder of PATH
+	}
+	ours, err := os.Stat(self)
+	if err != nil {
+		return "", "", fmt.Errorf("the path of loopkey: %w", err)
+	}
+	if theirs, err := os.Stat(found); err != nil || !os.SameFile(ours, theirs) || !filepath.IsAbs(found) {
+		return self, filepath.Dir(self), nil //nolint:nilerr // another loopkey is in PATH
+	}
+	return appName, filepath.Dir(found), nil
+}
+
+// linkTarget returns what links lead to: the loopkey in their folder, which an upgrade replaces, or this very file.
+func linkTarget(o setup.Options) (string, error) {
+	if found, err := exec.LookPath(o.Program); err == nil {
+		return found, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("the path of loopkey: %w", err)
+	}
+	return self, nil
+}
+
+// makeLink makes the link by which a tool runs loopkey. Where it can't, the person gets the line that does.
+func (a *app) makeLink(program, path string) {
+	made, err := setup.Link(program, path)
+	switch {
+	case errors.Is(err, setup.ErrInTheWay):
+		a.say("%s is something else than loopkey: move it away, and run this again.", words.Printable(path))
+	case err != nil:
+		a.say("The link can't be made (%s). Run this:\n  sudo %s", words.Printable(err.Error()),
+			setup.Shell("ln", "-s", program, path))
+	case made:
+		a.say("Made the link %s.", words.Printable(path))
+	}
+}
+
+// listHosts adds hosts to the profile, or shows the lines that do.
+func (a *app) listHosts(cfg *config.Config, names []string, write bool) error {
+	var lines strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&lines, "[[profile.%s.hosts]]\nhost = %q\n", cfg.Profile, name)
+	}
+	if !write {
+		return a.show(cfg.File, lines.String())
+	}
+	change, err := setup.PlanText(cfg.File, func(content string) (string, error) {
+		if content != "" {
+			content = strings.TrimSuffix(content, "\n") + "\n\n"
+		}
+		content += lines.String()
+		return content, config.CheckHosts([]byte(content), cfg.Profile)
+	})
+	if err != nil {
+		return fmt.Errorf("%w: add these lines by hand:\n%s", err, lines.String())
+	}
+	return a.write(change)
+}
+
+// show shows lines and where they belong: the lines alone go to stdout.
+func (a *app) show(path, lines string) error {
+	if path != "" {
+		a.say("In %s:", words.Printable(path))
+	}
+	if _, err := io.WriteString(a.stdout, lines); err != nil {
+		return fmt.Errorf("writing to standard output: %w", err)
+	}
+	return nil
+}
+
+// applySetup shows the tool's lines, or puts them into its configuration.
+func (a *app) applySetup(ctx context.Context, t *setup.Tool, o setup.Options, f setupFlags) error {
+	path := f.file
+	if path == "" {
+		path = t.File(o)
+	}
+	if !f.write {
+		if t.Command(o, false) != nil {
+			path = ""
+		}
+		if err := a.show(path, t.Lines(o)); err != nil {
+			return err
+		}
+		if t.Note != "" {
+			a.say("%s", t.Note)
+		}
+		return nil
+	}
+	if path == "" {
+		return fmt.Errorf("%w: loopkey does not know where %s has its configuration: give it with --file, "+
+			"or leave --write out and paste the lines", errUsage, t.Name)
+	}
+	if command := t.Command(o, false); command != nil {
+		return a.runSetupCommand(ctx, command, path)
+	}
+	change, err := t.Plan(o, path, false)
+	if errors.Is(err, setup.ErrCannotEdit) {
+		return fmt.Errorf("%w: run %s without --write for the lines, and paste them", err, "loopkey setup "+t.Name)
+	}
+	if err != nil {
+		return err //nolint:wrapcheck // it names the file
+	}
+	return a.write(change)
+}
+
+// write shows a change and makes it.
+func (a *app) write(change setup.Change) error {
+	if change.IsEmpty() {
+		a.say("%s is as it should be.", words.Printable(change.Path))
+		return nil
+	}
+	a.say("In %s:", words.Printable(change.Path))
+	for _, line := range change.Lines() {
+		a.say("%s", words.Printable(line))
+	}
+	backup, err := change.Write()
+	if err != nil {
+		return err //nolint:wrapcheck // it names the file
+	}
+	if backup != "" {
+		a.say("Written. The file as it was is %s.", words.Printable(backup))
+	} else {
+		a.say("Written.")
+	}
+	return nil
+}
+
+// undoSetup takes loopkey out of the tool's configuration, and removes the link.
+func (a *app) undoSetup(ctx context.Context, t *setup.Tool, o setup.Options, file, program string) error {
+	path := file
+	if path == "" {
+		path = t.File(o)
+	}
+	if command := t.Command(o, true); command != nil {
+		if err := a.runSetupCommand(ctx, command, path); err != nil {
+			return err
+		}
+	} else if path != "" {
+		change, err := t.Plan(o, path, true)
+		if err != nil {
+			return err //nolint:wrapcheck // it names the file
+		}
+		if err := a.write(change); err != nil {
+			return err
+		}
+	}
+	link := t.LinkPath(o)
+	if link == "" {
+		return nil
+	}
+	removed, err := setup.Unlink(program, link)
+	if removed {
+		a.say("Removed the link %s.", words.Printable(link))
+	}
+	return err //nolint:wrapcheck // it names the link
+}
+
+// runSetupCommand shows a command that edits the tool's configuration, and runs it.
+func (a *app) runSetupCommand(ctx context.Context, command []string, path string) error {
+	a.say("In %s, by this command:\n%s", words.Printable(path), words.Printable(setup.Shell(command...)))
+	backup, err := setup.Backup(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err //nolint:wrapcheck // it names the file
+	}
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // the tool's own
+	cmd.Env, cmd.Stdout, cmd.Stderr = environ.WithoutSecrets(a.env), a.stderr, a.stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", command[0], err)
+	}
+	if backup != "" {
+		a.say("The file as it was is %s.", words.Printable(backup))
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package setup
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/private"
+)
+
+// A Change is what would become of a configuration file.
+type Change struct {
+	Path          string // of the file itself, where it was reached through a link
+	before, after string
+	mode          fs.FileMode
+	isNew         bool
+}
+
+// fileLimit is how many bytes a configuration may have.
+const fileLimit = 4 << 20
+
+// Plan returns the change that puts loopkey into a tool's configuration, or takes it out. path is the file; "" is the
+// tool's usual one.
+func (t *Tool) Plan(o Options, path string, undo bool) (Change, error) {
+	if path == "" {
+		path = t.File(o)
+	}
+	return plan(path, func(content string) (string, error) { return t.changed(content, o, undo) })
+}
+
+// PlanText returns the change of any file by a function.
+func PlanText(path string, edit func(content string) (string, error)) (Change, error) {
+	return plan(path, edit)
+}
+
+func plan(path string, edit func(string) (string, error)) (Change, error) {
+	c := Change{Path: path, mode: 0o600}
+	if real, err := filepath.EvalSymlinks(path); err == nil { // of somebody who keeps such files in one repository
+		c.Path = real
+	}
+	f, info, err := private.OpenRegular(c.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.isNew = true
+	case err != nil:
+		return c, fmt.Errorf("%s can't be read: %w", path, err)
+	default:
+		defer f.Close()
+		content, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
+		if err != nil || len(content) > fileLimit {
+			return c, fmt.Errorf("%s can't be read, or is larger than 4 MiB: %w", path, errors.Join(err, ErrCannotEdit))
+		}
+		c.before, c.mode = string(content), info.Mode().Perm()
+	}
+	if c.after, err = edit(c.before); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// IsEmpty reports whether the file stays as it is.
+func (c Change) IsEmpty() bool { return c.before == c.after }
+
+// Lines returns the lines that change, each after "- " or "+ ".
+func (c Change) Lines() []string {
+	before, after := split(c.before), split(c.after)
+	for len(before) > 0 && len(after) > 0 && before[0] == after[0] {
+		before, after = before[1:], after[1:]
+	}
+	for len(before) > 0 && len(after) > 0 && before[len(before)-1] == after[len(after)-1] {
+		before, after = before[:len(before)-1], after[:len(after)-1]
+	}
+	var lines []string
+	for _, line := range before {
+		lines = append(lines, "- "+line)
+	}
+	for _, line := range after {
+		lines = append(lines, "+ "+line)
+	}
+	return lines
+}
+
+func split(content string) []string {
+	if content == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(content, "\n"), "\n")
+}
+
+// Write makes the change. It returns the path of a copy of the file as it was, or "" if there was none.
+func (c Change) Write() (backup string, err error) {
+	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
+		return "", fmt.Errorf("the folder of the configuration: %w", err)
+	}
+	if !c.isNew {
+		if backup, err = Backup(c.Path); err != nil {
+			return "", err
+		}
+	}
+	if c.isNew && c.after == "" {
+		return "", nil
+	}
+	return backup, replace(c.Path, c.after, c.mode)
+}
+
+// Backup makes a copy of a file beside it, and returns the path of that.
+func Backup(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("a copy of the configuration: %w", err)
+	}
+	backup := path + ".loopkey-backup"
+	if err := replace(backup, string(content), 0o600); err != nil {
+		return "", err
+	}
+	return backup, nil
+}
+
+// replace writes a file as a whole: a crash leaves the old one or the new one.
+func replace(path, content string, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(content)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

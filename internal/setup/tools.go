@@ -1,0 +1,128 @@
+package setup
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// name is what the entry in the tool's configuration is called.
+func (o Options) name() string { return cmp.Or(o.Name, o.Profile, "loopkey") }
+
+func awsLines(o Options) string {
+	line := append(o.words("credential", "aws"), "--role-arn", o.RoleARN)
+	return fmt.Sprintf("[profile %s]\ncredential_process = %s\n", o.name(), doubleQuoted(line...))
+}
+
+// bazelLines names the link, for Bazel gives its helper no arguments. Bazel knows no ports here.
+func bazelLines(o Options) string {
+	link := Find("bazel").LinkPath(o)
+	var b strings.Builder
+	for _, host := range o.names() {
+		line := "common --credential_helper=" + host + "=" + link
+		if strings.Contains(link, " ") {
+			line = `common "--credential_helper=` + host + "=" + link + `"`
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
+// gitLines names the helper after an empty one, which takes away those that would store the token.
+func gitLines(o Options) string {
+	program := o.Program
+	if runtime.GOOS == "windows" {
+		program = filepath.ToSlash(program) // git has a shell of its own there
+	}
+	o.Program = program
+	helper := "!" + Shell(o.words("credential", "git")...)
+	if strings.ContainsAny(helper, `"\;#`) {
+		helper = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(helper) + `"`
+	}
+	var b strings.Builder
+	for _, host := range o.Hosts {
+		fmt.Fprintf(&b, "[credential \"https://%s\"]\n\thelper =\n\thelper = %s\n", host, helper)
+	}
+	return b.String()
+}
+
+func gitFile(o Options) string {
+	if path := o.Lookup("GIT_CONFIG_GLOBAL"); path != "" {
+		return path
+	}
+	usual := o.home(".gitconfig")
+	if _, err := os.Stat(usual); err == nil {
+		return usual
+	}
+	xdg := filepath.Join(cmp.Or(o.Lookup("XDG_CONFIG_HOME"), o.home(".config")), "git", "config")
+	if _, err := os.Stat(xdg); err == nil {
+		return xdg
+	}
+	return usual
+}
+
+func googleLines(o Options) string {
+	return fmt.Sprintf(`{
+  "type": "external_account",
+  "audience": "//iam.googleapis.com/locations/global/workforcePools/P/providers/X",
+  "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+  "token_url": "https://sts.googleapis.com/v1/token",
+  "credential_source": {
+    "executable": {"command": %s, "timeout_millis": 30000}
+  }
+}
+`, text(strings.Join(o.words("credential", "google"), " "))) // no shell runs it: it is split at spaces
+}
+
+func kubernetesLines(o Options) string { return Shell(kubernetesRun(o, false)...) + "\n" }
+
+// kubernetesRun names loopkey by its path, for an allowlist of kubectl compares that.
+func kubernetesRun(o Options, undo bool) []string {
+	if undo {
+		return []string{"kubectl", "config", "delete-user", o.name()}
+	}
+	line := []string{
+		"kubectl", "config", "set-credentials", o.name(),
+		"--exec-api-version=client.authentication.k8s.io/v1", "--exec-command=" + o.Program,
+		"--exec-interactive-mode=IfAvailable", "--exec-provide-cluster-info=true",
+	}
+	for _, word := range o.words("credential", "kubernetes")[1:] {
+		line = append(line, "--exec-arg="+word)
+	}
+	return line
+}
+
+func kubernetesFile(o Options) string {
+	if first, _, _ := strings.Cut(o.Lookup("KUBECONFIG"), string(os.PathListSeparator)); first != "" {
+		return first
+	}
+	return o.home(".kube", "config")
+}
+
+func pythonLines(Options) string { return "pip config set global.keyring-provider subprocess\n" }
+
+func terraformLines(o Options) string {
+	args := o.words()[1:]
+	return "credentials_helper \"loopkey\" {\n  args = " + list(args) + "\n}\n"
+}
+
+func terraformFile(o Options) string {
+	if path := cmp.Or(o.Lookup("TF_CLI_CONFIG_FILE"), o.Lookup("TERRAFORM_CONFIG")); path != "" {
+		return path
+	}
+	if runtime.GOOS == "windows" {
+		return filepath.Join(o.Lookup("APPDATA"), "terraform.rc")
+	}
+	return o.home(".terraformrc")
+}
+
+// terraformPlugins returns the folder where Terraform and OpenTofu look for helpers.
+func terraformPlugins(o Options) string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(o.Lookup("APPDATA"), "terraform.d", "plugins")
+	}
+	return o.home(".terraform.d", "plugins")
+}
