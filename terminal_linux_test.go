@@ -81,13 +81,17 @@ func finish(t *testing.T, h *house.House, p *pty.Terminal, flow string) {
 		p.Type(end.URL + "\r")
 	case "device":
 		p.Expect("enter the code:\r\n")
-		code := strings.TrimSpace(p.Expect("\r\n"))
-		person := tenant.Person{Email: email, Password: password}
-		if _, err := person.Visit(
-			t.Context(), strings.TrimSuffix(h.Tenant.Issuer(), "/")+"/device?user_code="+code,
-		); err != nil {
-			t.Fatal(err)
-		}
+		enterCode(t, h, strings.TrimSpace(p.Expect("\r\n")))
+	}
+}
+
+// enterCode enters the code of a login on another device.
+func enterCode(t *testing.T, h *house.House, code string) {
+	t.Helper()
+	person := tenant.Person{Email: email, Password: password}
+	target := strings.TrimSuffix(h.Tenant.Issuer(), "/") + "/device?user_code=" + code
+	if _, err := person.Visit(t.Context(), target); err != nil {
+		t.Fatal(err)
 	}
 }
 

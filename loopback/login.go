@@ -87,9 +87,9 @@ type Config struct {
 	Pasted      <-chan string                                 // URLs that a browser on another machine ended up at
 	Rejected    func(reason string)                           // called with why one of them was not the right one
 	TLSHello    func()                                        // called once if a browser asks for https here
-	// Attend is called when the port is bound, and what it returns before the port is free again. It is for loopkey's own
-	// commands, which let other terminals share the login.
-	Attend func(*login.Flow) (end func())
+	// Attend is called when the port is bound, and what it returns before the port is free again. Its error ends the login
+	// before anything was asked of the user. It is for loopkey's own commands, which let other terminals share the login.
+	Attend func(*login.Flow) (end func(), err error)
 	// Advice returns what the user can do about an error, for the page that says how the login went; nil, or "": nothing.
 	Advice func(error) string
 }
@@ -140,7 +140,10 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 			cfg.TLSHello()
 		}
 	}
-	end := cfg.attend(flow)
+	end, err := cfg.attend(flow)
+	if err != nil {
+		return nil, err
+	}
 	defer end()
 	if err := warm(true); err != nil {
 		return nil, err
@@ -279,11 +282,14 @@ func done(pending *login.Pending) bool {
 }
 
 // attend calls Attend, and returns what ends it, once.
-func (cfg *Config) attend(flow *login.Flow) (end func()) {
+func (cfg *Config) attend(flow *login.Flow) (end func(), err error) {
 	if cfg.Attend == nil {
-		return func() {}
+		return func() {}, nil
 	}
-	return sync.OnceFunc(cfg.Attend(flow))
+	if end, err = cfg.Attend(flow); err != nil {
+		return nil, err //nolint:wrapcheck // the caller's own
+	}
+	return sync.OnceFunc(end), nil
 }
 
 // noBrowser makes any error of opening a browser match ErrNoBrowser.

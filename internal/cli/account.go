@@ -75,7 +75,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	if err != nil {
 		return nil, err
 	}
-	passphrase := a.passphrase()
+	passphrase := a.passphrase(cfg.Keystore)
 	e := errand{Client: cfg.Client, ClientSecret: secret, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir}
 	p, store, err := e.open(keychainLimit, passphrase)
 	if err != nil {

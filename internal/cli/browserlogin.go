@@ -90,7 +90,12 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 			defer b.sayStoring(ctx)()
 			return b.keep(storing, acc, t, anySubject)
 		},
-		Attend: func(flow *login.Flow) (end func()) { return b.share(ctx, flow) },
+		Attend: func(flow *login.Flow) (end func(), err error) {
+			if err := b.flags.gate.admit(ctx); err != nil {
+				return nil, err
+			}
+			return b.share(ctx, flow), nil
+		},
 		Advice: func(err error) string { return b.situation(acc).advice(err) },
 	})
 	return tokens, b.timedOut(ctx, err)
@@ -146,10 +151,15 @@ func (b *browserLogin) share(ctx context.Context, flow *login.Flow) (end func())
 
 // byHolder asks the loopkey that holds the port to make the login: loopkey serve, or a login that waits.
 func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error {
-	err := b.account.server().Login(ctx, b.wanted, handoff.Terminal{
+	asking, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	err := b.account.server().Login(asking, b.wanted, handoff.Terminal{
 		Show: func(begun handoff.Begun) {
 			if b.shared = begun.Shared; b.shared {
 				b.say("Another terminal waits for this login already.")
+			} else if err := b.flags.gate.admit(ctx); err != nil {
+				giveUp(err)
+				return
 			}
 			b.show(ctx, begun.URL)
 			if !b.shared {
@@ -163,6 +173,9 @@ func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error 
 
 // show shows the URL to log in at.
 func (b *browserLogin) show(ctx context.Context, authorizationURL string) {
+	if !b.shared {
+		b.flags.gate.begin()
+	}
 	if scope, err := b.account.provider.LoginScope(ctx, b.account.chosenScope()); err == nil { // from memory, by now
 		b.sayScope(b.account, scope)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/loopback"
 )
@@ -43,6 +44,7 @@ type app struct {
 	config      *config.Config                                 // the one that was read last, for advice; nil: none
 	command     *cobra.Command                                 // that runs, for advice; nil: none
 	loginFlags  []string                                       // of a login, to be given again, for advice
+	passphrases map[string]keystores.Passphrase                // of encrypted files, by the keystore's name
 }
 
 // Main runs loopkey once and returns its exit code. It prints what was asked for on stdout, and everything else on
@@ -61,7 +63,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills loopkey
 	a := &app{
 		args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr,
-		flags: map[string]string{}, allowCores: forbidCores(),
+		flags: map[string]string{}, passphrases: map[string]keystores.Passphrase{}, allowCores: forbidCores(),
 	}
 	a.terminal = terminal.New(stdin, stderr, a.lookup("TERM"))
 	err := a.root().ExecuteContext(ctx) //nolint:contextcheck // cobra hands it to the commands

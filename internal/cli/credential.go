@@ -21,14 +21,20 @@ type protocol struct {
 	use   string
 	short string
 	run   func(context.Context, credential.Call) error
+	more  func(*cobra.Command) // adds flags and commands that only this protocol has; nil: none
 }
 
 // protocols returns the table.
-func protocols() []protocol {
+func (a *app) protocols() []protocol {
+	var k credential.Kubernetes
 	return []protocol{
-		{"git", "git OPERATION", "Be a credential helper of git", credential.Git},
-		{"docker", "docker OPERATION", "Be a credential helper of docker", credential.Docker},
-		{"go", "go [URL]", "Be a GOAUTH command of go", credential.Go},
+		{"git", "git OPERATION", "Be a credential helper of git", credential.Git, nil},
+		{"docker", "docker OPERATION", "Be a credential helper of docker", credential.Docker, nil},
+		{"go", "go [URL]", "Be a GOAUTH command of go", credential.Go, nil},
+		{"kubernetes", "kubernetes", "Be a credential plugin of kubectl", k.Run, func(cmd *cobra.Command) {
+			cmd.Flags().BoolVar(&k.AccessToken, "access-token", false, "hand out the access token, not the ID token")
+			cmd.AddCommand(a.kubelogin())
+		}},
 	}
 }
 
@@ -46,7 +52,7 @@ lists under [[profile.NAME.hosts]].`,
 		Example: `  git config --global credential.https://git.example.com.helper '!loopkey credential git'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			var names []string
-			for _, p := range protocols() {
+			for _, p := range a.protocols() {
 				names = append(names, p.name)
 			}
 			if len(args) == 0 {
@@ -57,33 +63,50 @@ lists under [[profile.NAME.hosts]].`,
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	minLifetime := cmd.PersistentFlags().Duration("min-ttl", time.Minute, "renew a token that has less left")
-	for _, p := range protocols() {
-		cmd.AddCommand(&cobra.Command{
+	for _, p := range a.protocols() {
+		tool := &cobra.Command{
 			Use:   p.use,
 			Short: p.short,
 			Args:  cobra.ArbitraryArgs,
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return a.runCredential(cmd.Context(), p, args, *minLifetime)
+				return a.runCredential(cmd.Context(), toolCall{
+					tool: p.name, run: p.run, args: args, configure: a.configure,
+					minLifetime: *minLifetime, login: loginFlags{timeout: toolLoginLimit},
+				})
 			},
-		})
+		}
+		if p.more != nil {
+			p.more(tool)
+		}
+		cmd.AddCommand(tool)
 	}
 	return cmd
 }
 
+// A toolCall is one run of a helper.
+type toolCall struct {
+	tool        string
+	run         func(context.Context, credential.Call) error
+	args        []string
+	configure   func() (*config.Config, error)
+	minLifetime time.Duration
+	login       loginFlags // of a login that the protocol allows
+}
+
 // runCredential runs the helper of a protocol. What the folder's .env says does not count: tools run helpers wherever
 // they are at work, also in a repository of somebody else.
-func (a *app) runCredential(ctx context.Context, p protocol, args []string, minLifetime time.Duration) error {
+func (a *app) runCredential(ctx context.Context, t toolCall) error {
 	a.isolated = true
-	err := tokenFlags{minLifetime: minLifetime}.check()
+	err := tokenFlags{minLifetime: t.minLifetime}.check()
 	if err == nil {
-		err = a.speak(ctx, p, args, minLifetime)
+		err = a.speak(ctx, t)
 	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	reply := credential.ReplyTo(p.name, err)
+	reply := credential.ReplyTo(t.tool, err)
 	if errors.Is(err, config.ErrInvalid) || errors.Is(err, errUsage) { // then it is not known which hosts are listed
-		reply = credential.ReplyTo(p.name, credential.ErrMisconfigured)
+		reply = credential.ReplyTo(t.tool, credential.ErrMisconfigured)
 	}
 	sentence, code := a.explain(err)
 	if reply.Stdout != "" {
@@ -98,17 +121,21 @@ func (a *app) runCredential(ctx context.Context, p protocol, args []string, minL
 	return &exitError{code: code}
 }
 
-func (a *app) speak(ctx context.Context, p protocol, args []string, minLifetime time.Duration) error {
-	cfg, err := a.configure()
+func (a *app) speak(ctx context.Context, t toolCall) error {
+	began := clock.Now()
+	cfg, err := t.configure()
 	if err != nil {
 		return err
 	}
-	return p.run(ctx, credential.Call{
-		Args: args, Lookup: a.lookup, Stdin: a.stdin, Stdout: a.stdout, Hosts: cfg.Hosts, Version: version(),
+	return t.run(ctx, credential.Call{
+		Args: t.args, Lookup: a.lookup, Stdin: a.stdin, Stdout: a.stdout, Hosts: cfg.Hosts, Version: version(),
 		Tokens:      func() (credential.Tokens, error) { return a.tokensOf(cfg) },
-		MinLifetime: minLifetime,
+		MinLifetime: t.minLifetime,
 		Now:         clock.Now,
 		Explain:     func(err error) string { sentence, _ := a.explain(err); return sentence },
+		LogIn: func(ctx context.Context, why error) error {
+			return a.logInForTool(ctx, cfg, t.login, began, why)
+		},
 	})
 }
 

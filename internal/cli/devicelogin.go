@@ -30,6 +30,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}
+	f.gate.begin()
 	a.say("On any device, go to:\n%s\nand enter the code:\n%s",
 		words.Printable(code.VerificationURI), words.Printable(code.UserCode))
 	defer a.terminal.Wait("Waiting for you on the other device", min(f.timeout, time.Until(code.Expiry)))()

@@ -24,6 +24,7 @@ type loginFlags struct {
 	noBrowser, device bool
 	timeout           time.Duration
 	params            url.Values
+	gate              *toolGate // of a login that a tool began; nil: the person did
 }
 
 // loginParams are the flags that become parameters of the authorization request.
@@ -144,6 +145,11 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	for _, note := range cfg.Notes() {
 		a.say("%s", note)
 	}
+	return a.logIn(ctx, acc, f)
+}
+
+// logIn logs the person in, stores the session, and says who is logged in.
+func (a *app) logIn(ctx context.Context, acc *account, f loginFlags) error {
 	release, err := acc.session.Storable(ctx)
 	if errors.Is(err, keystore.ErrCorrupt) {
 		a.say("The stored session can't be read; this login replaces it.")

@@ -17,7 +17,7 @@ const lastLogin = "the last login"
 // situation returns the situation of a command that works on the account; nil is an account that was not opened.
 func (a *app) situation(acc *account) situation {
 	at := situation{config: a.config, flags: a.flags, params: a.loginFlags}
-	if a.command != nil {
+	if a.command != nil && a.command.Parent() == a.command.Root() { // a tool's own command is no line to run
 		at.command = a.command.Name()
 	}
 	if acc != nil {

@@ -38,12 +38,15 @@ func (a *app) ask(ctx context.Context, question string) (string, error) {
 	return text, nil
 }
 
-// passphrase returns a func that gives the passphrase of the encrypted file: LOOPKEY_PASSPHRASE, else what the person
-// types. It asks the person once.
-func (a *app) passphrase() keystores.Passphrase {
+// passphrase returns a func that gives the passphrase of an encrypted file: LOOPKEY_PASSPHRASE, else what the person
+// types. It asks the person once for a file, however often that is opened.
+func (a *app) passphrase(store string) keystores.Passphrase {
+	if known, ok := a.passphrases[store]; ok {
+		return known
+	}
 	var mu sync.Mutex
 	passphrase := a.lookup("LOOPKEY_PASSPHRASE")
-	return func(ctx context.Context, confirm bool) (string, error) {
+	a.passphrases[store] = func(ctx context.Context, confirm bool) (string, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if passphrase != "" {
@@ -65,4 +68,5 @@ func (a *app) passphrase() keystores.Passphrase {
 		passphrase = typed
 		return typed, nil
 	}
+	return a.passphrases[store]
 }

@@ -35,6 +35,9 @@ type Call struct {
 	Now         func() time.Time
 	// Explain returns what failed, why and what to do next, for protocols whose replies carry it.
 	Explain func(error) string
+	// LogIn logs the person in who waits for the tool, for protocols that say that there is one. It returns why, the error
+	// for which there is no token, where nobody can be asked.
+	LogIn func(ctx context.Context, why error) error
 }
 
 // Tokens hands out the tokens of one session: the session itself, or an agent.
@@ -52,6 +55,7 @@ type Ask struct {
 	Audience, Scope string // of an access token; "": the profile's
 	MinLifetime     time.Duration
 	Stored          bool // only a token that needs no renewal: the zero Token if there is none
+	Force           bool // a good token is renewed, too
 }
 
 // A Token is a token that a helper hands to its tool.
@@ -100,16 +104,16 @@ const (
 	unknownLifetime = 5 * time.Minute
 )
 
-// told returns the end of a token as it is told to a client: never in the past.
+// told returns the end of a token as it is told to a client: a whole second that is never in the past.
 func (c *Call) told(t Token) time.Time {
-	now := c.Now()
+	now, end := c.Now(), t.Expiry.Add(-margin)
 	if t.Expiry.IsZero() {
-		return now.Add(unknownLifetime)
+		end = now.Add(unknownLifetime)
 	}
-	if end := t.Expiry.Add(-margin); end.After(now) {
-		return end
+	if end = end.Truncate(time.Second); end.Before(now) {
+		end = now.Truncate(time.Second).Add(time.Second)
 	}
-	return now
+	return end
 }
 
 var (
@@ -164,7 +168,7 @@ func (s Session) Token(ctx context.Context, a Ask) (Token, error) {
 		return s.stored(ctx, a)
 	}
 	if a.IDToken {
-		secret, expiry, err := s.IDToken(ctx, a.MinLifetime, false)
+		secret, expiry, err := s.IDToken(ctx, a.MinLifetime, a.Force)
 		return Token{Secret: secret, Expiry: expiry}, err //nolint:wrapcheck // the words are the session's
 	}
 	t, err := s.AccessToken(ctx, s.request(a))
@@ -188,5 +192,7 @@ func (s Session) Refused(ctx context.Context, a Ask, refused provider.Secret) er
 }
 
 func (s Session) request(a Ask) session.Request {
-	return session.Request{Audience: cmp.Or(a.Audience, s.Audience), Scope: a.Scope, MinLifetime: a.MinLifetime}
+	return session.Request{
+		Audience: cmp.Or(a.Audience, s.Audience), Scope: a.Scope, MinLifetime: a.MinLifetime, Force: a.Force,
+	}
 }

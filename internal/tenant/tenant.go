@@ -294,6 +294,13 @@ func (t *Tenant) SetAccessTokenLifetime(d time.Duration) {
 	t.cfg.AccessTokenLifetime = d
 }
 
+// SetIDTokenLifetime sets the lifetime of the ID tokens that are issued from now on. A negative one makes them expired.
+func (t *Tenant) SetIDTokenLifetime(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cfg.IDTokenLifetime = d
+}
+
 // RevokeAll revokes every refresh token of a user.
 func (t *Tenant) RevokeAll(subject string) {
 	t.mu.Lock()

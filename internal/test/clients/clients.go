@@ -134,14 +134,23 @@ func Need(t *testing.T, program string, inCI bool) string {
 // Block returns the first code block of a language on a page of docs/tools, with words replaced: old, new, old, new …
 func Block(t *testing.T, page, language string, replace ...string) string {
 	t.Helper()
+	return BlockAt(t, page, language, 0, replace...)
+}
+
+// BlockAt returns one of several code blocks of a language, counted from 0.
+func BlockAt(t *testing.T, page, language string, index int, replace ...string) string {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "tools", page))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(text), "```"+language+"\n")
-	block, _, ended := strings.Cut(rest, "```")
-	if !found || !ended {
-		t.Fatalf("docs/tools/%s has no block of %s", page, language)
+	blocks := strings.Split(string(text), "```"+language+"\n")
+	if len(blocks) < index+2 {
+		t.Fatalf("docs/tools/%s has no block %d of %s", page, index, language)
+	}
+	block, _, ended := strings.Cut(blocks[index+1], "```")
+	if !ended {
+		t.Fatalf("docs/tools/%s has a block of %s without an end", page, language)
 	}
 	return strings.NewReplacer(replace...).Replace(block)
 }
