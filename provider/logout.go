@@ -68,6 +68,10 @@ func (p *Provider) EndSessionURL(
 	if err != nil {
 		return "", malformed("the end session endpoint is no URL")
 	}
+	if !q.Has("id_token_hint") && returnsByHint(u) { // then its page ends the session, and does not come back
+		q.Del("post_logout_redirect_uri")
+		q.Del("state")
+	}
 	addQuery(u, q)
 	if len(u.String()) > longestURL { // the hint is recommended, not required
 		all := u.Query()

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -64,6 +65,7 @@ const (
 type leaving struct {
 	parameter string   // that holds the URL to return to; "": post_logout_redirect_uri
 	needs     []string // further parameters without which it shows an error page
+	alone     bool     // it needs none of these, and does not come back, where nothing says what to return to
 	silent    bool     // it does not send state back
 	says      []string // what the logout says
 }
@@ -475,7 +477,7 @@ func likenesses() []likeness {
 			sent:   map[string]string{"scope": "openid profile email"},
 			said:   []string{"offline_access is left out", "renewed when needed"},
 			leaving: leaving{
-				needs: hint, says: ended,
+				needs: hint, alone: true, says: ended,
 			},
 		},
 		{ // zitadel.com/docs: OIDC endpoints, scopes, claims; the metadata of zitadel.cloud
@@ -518,7 +520,7 @@ func likenesses() []likeness {
 				delete(c, "at_hash")
 			},
 			leaving: leaving{
-				needs: hint, says: ended,
+				needs: hint, alone: true, says: ended,
 			},
 		},
 		{ // docs.goauthentik.io: OAuth2 Provider, Issuer mode
@@ -535,7 +537,7 @@ func likenesses() []likeness {
 			},
 			scopes: []string{"openid", "email", "profile", "offline_access"},
 			leaving: leaving{
-				needs: hint, says: ended,
+				needs: hint, alone: true, says: ended,
 			},
 			refuses: []refusal{{settings: "--issuer https://authentik.acme.com/", words: []string{"--discovery-url"}}},
 		},
@@ -619,6 +621,20 @@ func (k likeness) work(t *testing.T) {
 		if !strings.Contains(logout.Stderr, words) {
 			t.Errorf("the logout does not say %q: %s", words, logout.Stderr)
 		}
+	}
+	if !k.leaving.alone {
+		return
+	}
+	if login := h.Run(append([]string{"login"}, settings...)...); login.Code != 0 {
+		t.Fatalf("login exits %d: %s", login.Code, login.Stderr)
+	}
+	logout = h.Run("logout", "--no-browser")
+	_, printed, _ := strings.Cut(logout.Stderr, "open:\n")
+	printed, _, _ = strings.Cut(printed, "\n")
+	page := httptest.NewRecorder()
+	k.leaving.hook()(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, printed, nil))
+	if logout.Code != 0 || page.Code != http.StatusOK || !strings.Contains(page.Body.String(), "logged out at the provider") {
+		t.Errorf("exit %d; %s leads to %d: %s", logout.Code, printed, page.Code, page.Body)
 	}
 }
 
@@ -749,6 +765,10 @@ func (l leaving) hook() Hook {
 		parameter := "post_logout_redirect_uri"
 		if l.parameter != "" {
 			parameter = l.parameter
+		}
+		if l.alone && !q.Has(parameter) {
+			_, _ = io.WriteString(w, "logged out at the provider")
+			return true
 		}
 		needs := append(slices.Clone(l.needs), parameter)
 		if slices.ContainsFunc(needs, func(name string) bool { return q.Get(name) == "" }) {
