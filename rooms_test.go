@@ -15,8 +15,9 @@ const module = "github.com/loopkey/loopkey/"
 // import. A line that begins with a tab goes on with the line before it. A new arrow is a decision, so it is made here.
 const mayImport = `
 internal/cli: internal/clock internal/config internal/credential internal/environ internal/granted internal/handoff
-	internal/hosts internal/keystores internal/known internal/localhost internal/localurl internal/login internal/private
-	internal/setup internal/sharedstore internal/tenant internal/terminal internal/upstream internal/wire internal/words
+	internal/hosts internal/keystores internal/known internal/localhost internal/localurl internal/login internal/mcp
+	internal/private internal/setup internal/sharedstore internal/tenant internal/terminal internal/upstream
+	internal/wire internal/words
 	keystore loopback provider session webui
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
@@ -35,7 +36,8 @@ internal/localhost: internal/localurl internal/words
 internal/localurl:
 internal/login: internal/clock internal/granted internal/localhost internal/localurl internal/words provider
 internal/markdown:
-internal/mcp: internal/clock internal/localurl internal/words provider
+internal/mcp: internal/clock internal/granted internal/known internal/localurl internal/private internal/words keystore
+	loopback provider session
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
 internal/setup: internal/private

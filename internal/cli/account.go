@@ -12,6 +12,7 @@ import (
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/login"
+	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -71,28 +72,52 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 			elsewhere = k.Keystore
 		}
 	}
-	secret, err := cfg.ClientSecret()
+	secret, err := a.secretOf(cfg, keychainLimit)
 	if err != nil {
 		return nil, err
 	}
-	passphrase := a.passphrase(cfg.Keystore)
 	e := errand{Client: cfg.Client, ClientSecret: secret, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir}
+	acc, err := a.accountOf(e, cfg.RefreshAudiences, keychainLimit, a.passphrase(cfg.Keystore))
+	if err != nil {
+		return nil, err
+	}
+	acc.config, acc.elsewhere = cfg, elsewhere
+	a.opened = acc
+	return acc, nil
+}
+
+// secretOf returns the client secret of a configuration: of a client that loopkey registered itself, the one that came
+// with the registration.
+func (a *app) secretOf(cfg *config.Config, keychainLimit time.Duration) (string, error) {
+	if cfg.Resource == "" {
+		return cfg.ClientSecret()
+	}
+	store, err := openStore(cfg.Keystore, keystores.Options{
+		StateDir: cfg.StateDir, Limit: keychainLimit, Passphrase: a.passphrase(cfg.Keystore),
+	})
+	if err != nil {
+		return "", err
+	}
+	secret, err := mcp.ClientSecret(context.Background(), store, cfg.Issuer, cfg.ClientID)
+	return secret.Reveal(), err
+}
+
+// accountOf opens the account of an errand, without a configuration.
+func (a *app) accountOf(
+	e errand, mayAskAudiences bool, keychainLimit time.Duration, passphrase keystores.Passphrase,
+) (*account, error) {
 	p, store, err := e.open(keychainLimit, passphrase)
 	if err != nil {
 		return nil, err
 	}
-	a.opened = &account{
-		config: cfg, provider: p, store: store, elsewhere: elsewhere,
-		session: session.New(session.Config{
-			Profile: cfg.Profile, Provider: p, Store: store, StateDir: cfg.StateDir, Known: cfg.Client,
-			MayAskAudiences: cfg.RefreshAudiences,
-			Apart: func(ctx context.Context, order []byte) ([]byte, error) {
-				return a.runApart(ctx, e, passphrase, order)
-			},
-			Notice: a.notice,
-		}),
-	}
-	return a.opened, nil
+	return &account{provider: p, store: store, session: session.New(session.Config{
+		Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir, Known: e.Client, Resource: e.Resource,
+		MayAskAudiences: mayAskAudiences,
+		Apart: func(ctx context.Context, order []byte) ([]byte, error) {
+			return a.runApart(ctx, e, passphrase, order)
+		},
+		Notice: a.notice,
+	})}, nil
 }
 
 // open returns the provider and the keystore of an errand. It asks neither for anything.

@@ -15,6 +15,7 @@ import (
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
+	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/upstream"
@@ -260,6 +261,16 @@ func advices() []advice {
 			credential.ErrUnlisted, "list it in {config file}: [[profile.{profile}.hosts]] and under that host = \"…\", " +
 				"if tokens may go there", "",
 		},
+		{mcp.ErrLoginNeeded, "run {login}", ""},
+		{mcp.ErrTokenRefused, "whoever runs the server can say why; {logout} ends the session", ""},
+		{mcp.ErrScopeRefused, "ask for it with {login} --scope, or ask whoever runs the server", ""},
+		{mcp.ErrMetadata, "whoever runs the server has to correct that; no token was sent", ""},
+		{mcp.ErrNoReply, "try again when it can be reached", ""},
+		{mcp.ErrNoClient, "register a public client (native app) there with the redirect URI {callback}, and give its " +
+			"--client-id", ""},
+		{mcp.ErrURL, "such as https://mcp.example.com/mcp", ""},
+		{mcp.ErrHeader, "leave that --header out: loopkey sets the token and the transport's own fields", ""},
+		{mcp.ErrBusy, "try again when it is done", ""},
 		{session.ErrNotLoggedIn, "{not logged in}", ""},
 		{session.ErrCannotRenew, "run {login}", ""},
 		{keystore.ErrUnavailable, "unlock the keychain, " + orFile, ""},
@@ -306,6 +317,7 @@ type situation struct {
 	command string            // that failed; "": it was none of ours
 	flags   map[string]string // of the configuration that it was given
 	params  []string          // further arguments of a login, to be given again
+	server  string            // the URL of the MCP server that the command is about; "": it is about none
 
 	session  bool           // there is a session of the configured client
 	others   []known.Client // the same profile's other clients that are logged in
@@ -317,6 +329,9 @@ type situation struct {
 func (at situation) advice(err error) string {
 	if e := new(session.AudienceError); errors.As(err, &e) {
 		return at.fill((*session.AudienceError)(nil), provider.Diagnosis{Audience: e.Audience}, "")
+	}
+	if e := new(mcp.NoClientError); errors.As(err, &e) {
+		return at.fill(mcp.ErrNoClient, provider.Diagnosis{Issuer: e.Issuer}, "")
 	}
 	if e := new(keystore.UnavailableError); errors.As(err, &e) {
 		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)

@@ -45,6 +45,7 @@ type app struct {
 	command     *cobra.Command                                 // that runs, for advice; nil: none
 	loginFlags  []string                                       // of a login, to be given again, for advice
 	passphrases map[string]keystores.Passphrase                // of encrypted files, by the keystore's name
+	server      string                                         // the MCP server that the command is about, for advice
 }
 
 // Main runs loopkey once and returns its exit code. It prints what was asked for on stdout, and everything else on
@@ -108,7 +109,7 @@ token whenever they ask.`,
 	})
 	a.configFlags(root.PersistentFlags())
 	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.credential(), a.setup(),
-		a.demo(), a.version(), a.renew())
+		a.mcp(), a.demo(), a.version(), a.renew())
 	shortHelp(root)
 	root.SetHelpCommand(help(root))
 	root.InitDefaultCompletionCmd(a.args...)

@@ -215,7 +215,7 @@ func (d *demo) show(ctx context.Context, acc *account) error {
 	if err != nil {
 		return err
 	}
-	if err := d.app.printStatus(info); err != nil {
+	if err := d.app.printStatus(info, ""); err != nil {
 		return err
 	}
 	token, err := acc.session.AccessToken(ctx, session.Request{})

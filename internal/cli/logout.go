@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -106,16 +108,18 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	}
 	var failed []error
 	for _, k := range all {
+		a.server = k.Server
 		of, err := a.configOf(k, cfg)
 		if err == nil {
 			err = a.logoutOf(ctx, of, f)
 		}
 		if err != nil && !errors.Is(err, errPartly) {
 			sentence, _ := a.explain(err)
-			a.say("%s: %s", k.Profile, sentence)
+			a.say("%s: %s", sessionOf(k), sentence)
 		}
 		failed = append(failed, err)
 	}
+	a.server = ""
 	err = errors.Join(failed...)
 	if err == nil {
 		return nil
@@ -143,9 +147,17 @@ func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) e
 	}
 	err := errors.Join(failed...)
 	if err == nil && !found {
-		a.say("Nobody was logged in under profile %q at %s.", cfg.Profile, cfg.Issuer)
+		a.say("%s", nobodyWas(cfg))
 	}
 	return err
+}
+
+// nobodyWas says that there was no session to log out of.
+func nobodyWas(cfg *config.Config) string {
+	if cfg.Server != "" {
+		return "Nobody was logged in to " + words.Printable(cfg.Server) + "."
+	}
+	return fmt.Sprintf("Nobody was logged in under profile %q at %s.", cfg.Profile, cfg.Issuer)
 }
 
 // logoutIn logs out of the client's session in the keystore of the configuration. left says that the browser has been
@@ -178,7 +190,7 @@ func (a *app) logoutIn(
 		report.did("the refresh token, if there was one, stays valid at the provider (--local)")
 	default:
 		report.revocation(ended)
-		if !left {
+		if !left && cfg.Resource == "" { // without an ID token there is no hint whose session to end
 			a.endProviderSession(ctx, acc, ended, state, f, &report)
 		}
 	}
@@ -186,7 +198,7 @@ func (a *app) logoutIn(
 	if ended.NoteError != nil {
 		report.not("the note about the session could not be removed (" + words.Printable(ended.NoteError.Error()) + ")")
 	}
-	a.say("Logged out of %s: %s.", cfg.Issuer, strings.Join(report.parts, ", "))
+	a.say("Logged out of %s: %s.", words.Printable(cmp.Or(cfg.Server, cfg.Issuer)), strings.Join(report.parts, ", "))
 	if report.failed {
 		return true, errPartly
 	}

@@ -23,13 +23,14 @@ func (a *app) situation(acc *account) situation {
 	if acc != nil {
 		at.config, at.auth0 = acc.config, acc.provider.Auth0()
 	}
+	at.server = a.server
 	if at.config == nil {
 		return at
 	}
 	_, at.session = known.Recall(at.config.StateDir, at.config.Name())
 	all, _ := known.All(at.config.StateDir) // without them there is less to say
 	for _, k := range all {
-		if k.Profile == at.config.Profile && k.Name() != at.config.Name() {
+		if k.Profile == at.config.Profile && k.Name() != at.config.Name() && k.Resource == "" {
 			at.others = append(at.others, k)
 		}
 	}
@@ -53,13 +54,17 @@ func (at situation) line(command string, set ...string) string {
 			flags["scope"] = at.flags["scope"]
 		}
 	}
-	if command == "login" {
+	if command == "login" && at.server == "" {
 		at.addLastLogin(flags)
 	}
 	for i := 0; i+1 < len(set); i += 2 {
 		flags[set[i]] = set[i+1]
 	}
 	line := []string{"loopkey", command}
+	if at.server != "" && (command == "login" || command == "logout") {
+		line = []string{"loopkey", "mcp", command, quote(at.server)}
+		flags["scope"] = at.flags["scope"]
+	}
 	for _, f := range config.Flags(false) {
 		switch value := flags[f.Name]; {
 		case value == "":

@@ -8,6 +8,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
+	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -42,6 +43,15 @@ func outcomes() []outcome {
 		{credential.ErrUnlisted, exitUsage},
 		{credential.ErrInput, exitUsage},
 		{provider.ErrConfig, exitUsage},
+		{mcp.ErrURL, exitUsage},
+		{mcp.ErrHeader, exitUsage},
+		{mcp.ErrNoClient, exitUsage},
+		{mcp.ErrLoginNeeded, exitNotLoggedIn},
+		{mcp.ErrTokenRefused, exitRefused},
+		{mcp.ErrScopeRefused, exitRefused},
+		{mcp.ErrMetadata, exitRefused},
+		{mcp.ErrNoReply, exitFailed},
+		{mcp.ErrBusy, exitFailed},
 		{session.ErrNotLoggedIn, exitNotLoggedIn},
 		{session.ErrCannotRenew, exitNotLoggedIn},
 		{keystore.ErrUnavailable, exitKeychain},

@@ -91,10 +91,10 @@ func severalSessions(profile string, found []known.Client) error {
 		errUsage, profile, strings.Join(issuers, " and "))
 }
 
-// sessionsOf returns the clients that a profile is logged in to.
+// sessionsOf returns the clients that a profile is logged in to. Those of MCP servers belong to no profile.
 func sessionsOf(stateDir, profile string) ([]known.Client, error) {
 	all, err := known.All(stateDir)
-	return slices.DeleteFunc(all, func(k known.Client) bool { return k.Profile != profile }), err
+	return slices.DeleteFunc(all, func(k known.Client) bool { return k.Profile != profile || k.Resource != "" }), err
 }
 
 // configOf returns the configuration of a client that is logged in: that of its profile, with this client in it. The

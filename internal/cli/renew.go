@@ -71,7 +71,9 @@ func (a *app) runErrand(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := session.New(session.Config{Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir, Resource: e.Resource})
+	s := session.New(session.Config{
+		Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir, Resource: e.Resource,
+	})
 	s.Renew(ctx, e.Order, func(reply []byte) {
 		_, err = a.stdout.Write(reply)
 		if pipe, ok := a.stdout.(io.Closer); ok { // the other process reads to the end of the pipe

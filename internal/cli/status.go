@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -15,6 +18,7 @@ import (
 
 func (a *app) status() *cobra.Command {
 	var output string
+	var all bool
 	cmd := &cobra.Command{
 		Use:     "status",
 		Aliases: []string{"whoami"},
@@ -22,17 +26,21 @@ func (a *app) status() *cobra.Command {
 		Long:    "Shows the session without asking the provider. Exits 3 when nobody is logged in.",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "text" && output != "json" {
+				return fmt.Errorf("%w: --output is %q: it is text or json", errUsage, output)
+			}
+			if all {
+				return a.statusAll(cmd.Context(), output)
+			}
 			return a.runStatus(cmd.Context(), output)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	cmd.Flags().BoolVar(&all, "all", false, "show the sessions of every profile, and those with MCP servers")
 	return cmd
 }
 
 func (a *app) runStatus(ctx context.Context, output string) error {
-	if output != "text" && output != "json" {
-		return fmt.Errorf("%w: --output is %q: it is text or json", errUsage, output)
-	}
 	acc, err := a.account(keychainLimitScript)
 	if err != nil {
 		return err
@@ -44,7 +52,7 @@ func (a *app) runStatus(ctx context.Context, output string) error {
 	if output == "json" {
 		err = a.print("json", "", statusJSON(info))
 	} else {
-		err = a.printStatus(info)
+		err = a.printStatus(info, acc.config.Server)
 	}
 	if err != nil {
 		return err
@@ -55,11 +63,85 @@ func (a *app) runStatus(ctx context.Context, output string) error {
 	return nil
 }
 
+// statusAll shows every session. One that can't be read is said, and has no part in what is printed. The exit code is
+// that of the first such error, or 3 where nobody is logged in at all.
+func (a *app) statusAll(ctx context.Context, output string) error {
+	cfg, err := a.configure()
+	if err != nil {
+		return err
+	}
+	all, err := known.All(cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	documents, failed := []statusDocument{}, []error{}
+	for _, k := range all {
+		a.server = k.Server
+		info, err := a.statusOf(ctx, k, cfg)
+		switch {
+		case errors.Is(err, session.ErrNotLoggedIn): // the note of a session that is gone
+			continue
+		case err != nil:
+			sentence, _ := a.explain(err)
+			a.say("%s: %s", sessionOf(k), sentence)
+			failed = append(failed, err)
+			continue
+		}
+		document := statusJSON(info)
+		document.Server = k.Server
+		if documents = append(documents, document); output == "json" {
+			continue
+		}
+		if len(documents) > 1 {
+			_, _ = fmt.Fprintln(a.stdout)
+		}
+		if err := a.printStatus(info, k.Server); err != nil {
+			return err
+		}
+	}
+	if output == "json" {
+		if err := a.print("json", "", documents); err != nil {
+			return err
+		}
+	}
+	a.server = ""
+	switch {
+	case len(failed) > 0:
+		return &partlyError{errors.Join(failed...)}
+	case len(documents) == 0:
+		return session.ErrNotLoggedIn
+	}
+	return nil
+}
+
+// statusOf describes the session of a client that is noted.
+func (a *app) statusOf(ctx context.Context, k known.Client, own *config.Config) (session.Info, error) {
+	cfg, err := a.configOf(k, own)
+	if err != nil {
+		return session.Info{}, err
+	}
+	acc, err := a.open(cfg, keychainLimitScript)
+	if err != nil {
+		return session.Info{}, err
+	}
+	return acc.session.Info(ctx)
+}
+
+// sessionOf names a session: by its MCP server, or by its profile.
+func sessionOf(k known.Client) string {
+	if k.Server != "" {
+		return words.Printable(k.Server)
+	}
+	return k.Profile
+}
+
 // A statusDocument is what `status -o json` prints. Fields may be added, and none renamed.
 type statusDocument struct {
 	Profile        string              `json:"profile"`
 	Issuer         string              `json:"issuer"`
 	ClientID       string              `json:"client_id"`
+	Server         string              `json:"mcp_server,omitempty"`
+	Resource       string              `json:"resource,omitempty"`
 	Subject        string              `json:"subject"`
 	Name           string              `json:"name,omitempty"`
 	Email          string              `json:"email,omitempty"`
@@ -85,7 +167,7 @@ type statusAccessToken struct {
 
 func statusJSON(info session.Info) statusDocument {
 	document := statusDocument{
-		Profile: info.Profile, Issuer: info.Issuer, ClientID: info.ClientID,
+		Profile: info.Profile, Issuer: info.Issuer, ClientID: info.ClientID, Resource: info.Resource,
 		Subject: info.Subject, Name: info.Claims.Text("name"), Email: info.Claims.Text("email"),
 		LoggedInAt: utc(info.LoggedInAt), RenewedAt: utc(info.RenewedAt), Renewable: info.Renewable,
 		RefreshExpires: utc(info.RefreshExpiry), SessionExpires: utc(info.SessionExpiry),
@@ -100,18 +182,25 @@ func statusJSON(info session.Info) statusDocument {
 	return document
 }
 
-// printStatus prints a session as a table, for a person to read.
-func (a *app) printStatus(info session.Info) error {
+// printStatus prints a session as a table, for a person to read. server is the URL of the MCP server that it is with;
+// "": with none.
+func (a *app) printStatus(info session.Info, server string) error {
 	now := time.Now()
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	row := func(label, value string) {
 		_, _ = fmt.Fprintf(w, "%s\t%s\n", label, words.Printable(value))
 	}
-	row("User", words.NameAndEmail(info.Claims))
-	row("Subject", info.Subject)
+	if info.Resource != "" {
+		row("MCP server", server)
+	} else {
+		row("User", words.NameAndEmail(info.Claims))
+		row("Subject", info.Subject)
+	}
 	row("Issuer", info.Issuer)
 	row("Client", info.ClientID)
-	row("Profile", info.Profile)
+	if info.Resource == "" {
+		row("Profile", info.Profile)
+	}
 	row("Logged in", words.Moment(info.LoggedInAt, now))
 	if !info.IDTokenExpiry.IsZero() {
 		row("ID token", lifetime(info.IDTokenExpiry, now))

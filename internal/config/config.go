@@ -243,6 +243,7 @@ func (c *Config) Remember(earlier known.Client) {
 	}
 	lastLogin := func(text string) value { return value{text: text, from: fromLastLogin, origin: "the last login"} }
 	c.Issuer, c.ClientID, c.Auth0 = earlier.Issuer, earlier.ClientID, earlier.Auth0
+	c.Resource, c.Server = earlier.Resource, earlier.Server
 	c.values["issuer"], c.values["client-id"] = lastLogin(c.Issuer), lastLogin(c.ClientID)
 	if c.values["refresh-audiences"].from == fromNowhere {
 		c.RefreshAudiences = c.Auth0

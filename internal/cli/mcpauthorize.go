@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/keystores"
+	"github.com/loopkey/loopkey/internal/mcp"
+	"github.com/loopkey/loopkey/internal/terminal"
+	"github.com/loopkey/loopkey/internal/wire"
+)
+
+// A process of its own makes the login that a bridge begins, so that the tab in the browser leads to a session also
+// where the host has ended the bridge meanwhile.
+
+// An mcpErrand is all that the process needs to know. It comes through a pipe, as an errand does.
+type mcpErrand struct {
+	wire.Header
+	mcpSetup
+	Wish       mcp.Wish `json:"wish"`
+	Passphrase string   `json:"passphrase,omitempty"`
+}
+
+// mcpAuthorize is the command of the process that makes a login.
+func (a *app) mcpAuthorize() *cobra.Command {
+	return &cobra.Command{
+		Use:    "authorize",
+		Hidden: true,
+		Short:  "Log in for another loopkey process, which tells how on stdin",
+		Args:   noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.runMCPErrand(cmd.Context())
+		},
+	}
+}
+
+func (a *app) runMCPErrand(ctx context.Context) error {
+	var e mcpErrand
+	var data []byte
+	if !terminal.Is(a.stdin) {
+		data, _ = io.ReadAll(io.LimitReader(a.stdin, errandLimit))
+	}
+	if err := wire.Unmarshal(data, &e); err != nil || e.Wish.Began.IsZero() {
+		return fmt.Errorf("%w: mcp authorize is for loopkey itself: run loopkey mcp login URL", errUsage)
+	}
+	a.server = e.URL
+	given := func(context.Context, bool) (string, error) { return e.Passphrase, nil }
+	auth, err := a.authorization(&e.mcpSetup, keychainLimitPerson, given, nil)
+	if err != nil {
+		return err
+	}
+	_, _, err = auth.LogIn(ctx, e.Wish, mcp.Browsing{
+		Patient: true, Open: a.browse,
+		Advice: func(err error) string { _, next := a.judge(err); return next },
+	})
+	return err
+}
+
+// beginMCPLogin starts the process that makes a login, and does not wait for it.
+func (a *app) beginMCPLogin(ctx context.Context, s *mcpSetup, w mcp.Wish, passphrase keystores.Passphrase) error {
+	e := mcpErrand{mcpSetup: *s, Wish: w}
+	var err error
+	if wantsPassphrase(s.Keystore) {
+		if e.Passphrase, err = passphrase(ctx, false); err != nil { // it was found before
+			return err
+		}
+	}
+	data, err := wire.Marshal(&e) // for a pipe to ourselves
+	if err != nil {
+		return err
+	}
+	self, err := executable()
+	if err != nil {
+		return err
+	}
+	//nolint:noctx,gosec // this program itself, and the end of ctx must not end it
+	cmd := exec.Command(self, "mcp", "authorize")
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = environ.WithoutSecrets(a.env)
+	cmd.SysProcAttr = apart()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		_ = in.Close()
+		return fmt.Errorf("the login could not be begun: %w", err)
+	}
+	go func() { _ = cmd.Wait() }()
+	_, err = in.Write(data)
+	if closeErr := in.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
