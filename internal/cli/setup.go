@@ -107,6 +107,11 @@ func (a *app) setupOptions(
 	if o.Program, o.Links, err = a.ownProgram(); err != nil {
 		return o, nil, err
 	}
+	if t.ByPath {
+		if o.Program, err = linkTarget(o); err != nil {
+			return o, nil, err
+		}
+	}
 	if f.undo {
 		return o, nil, nil
 	}
@@ -237,7 +242,7 @@ func (a *app) applySetup(ctx context.Context, t *setup.Tool, o setup.Options, f 
 		if err := a.show(path, t.Lines(o)); err != nil {
 			return err
 		}
-		if t.Note != "" {
+		if t.Note != "" && t.Command(o, false) == nil {
 			a.say("%s", t.Note)
 		}
 		return nil
@@ -247,7 +252,11 @@ func (a *app) applySetup(ctx context.Context, t *setup.Tool, o setup.Options, f 
 			"or leave --write out and paste the lines", errUsage, t.Name)
 	}
 	if command := t.Command(o, false); command != nil {
-		return a.runSetupCommand(ctx, command, path)
+		if err := a.runSetupCommand(ctx, command, path); err != nil {
+			return err
+		}
+		a.say("%s", t.Note)
+		return nil
 	}
 	change, err := t.Plan(o, path, false)
 	if errors.Is(err, setup.ErrCannotEdit) {

@@ -31,6 +31,8 @@ type Tool struct {
 	Link string
 	// Needs are the options that have to be given: hosts, role-arn or url.
 	Needs []string
+	// ByPath says that the lines have loopkey's path: an allowlist of kubectl compares that.
+	ByPath bool
 	// Note is a sentence about what else there is to do; "": nothing.
 	Note string
 
@@ -73,7 +75,10 @@ func tools() []Tool {
 			Note: "Save this as a file, name it in GOOGLE_APPLICATION_CREDENTIALS, and set " +
 				"GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1. P and X are your pool and provider at Google.",
 		},
-		{Name: "kubernetes", lines: kubernetesLines, run: kubernetesRun, file: kubernetesFile},
+		{
+			Name: "kubernetes", lines: kubernetesLines, run: kubernetesRun, file: kubernetesFile, ByPath: true,
+			Note: "A context uses it with `kubectl config set-context --current --user=` and its name.",
+		},
 		{
 			Name: "mcp", Needs: []string{"url"}, lines: mcpLines, edit: mcpEdit, undo: mcpUndo,
 			Note: "Each program with an assistant has a file of its own for this. Where yours has it, --file FILE --write " +

@@ -77,9 +77,26 @@ func googleLines(o Options) string {
 `, text(strings.Join(o.words("credential", "google"), " "))) // no shell runs it: it is split at spaces
 }
 
-func kubernetesLines(o Options) string { return Shell(kubernetesRun(o, false)...) + "\n" }
+func kubernetesLines(o Options) string {
+	command := kubernetesRun(o, false)
+	name := command[3]
+	var exec, arguments, how []string
+	for _, word := range command[4:] {
+		switch {
+		case strings.HasPrefix(word, "--exec-arg="), strings.HasPrefix(word, "--exec-command="):
+			arguments = append(arguments, word)
+		case strings.HasPrefix(word, "--exec-api-version="):
+			exec = append(exec, word)
+		default:
+			how = append(how, word)
+		}
+	}
+	return Shell(append([]string{"kubectl", "config", "set-credentials", name}, exec...)...) + " \\\n  " +
+		Shell(arguments...) + " \\\n  " + Shell(how...) + "\n" +
+		Shell("kubectl", "config", "set-context", "--current", "--user="+name) + "\n"
+}
 
-// kubernetesRun names loopkey by its path, for an allowlist of kubectl compares that.
+// kubernetesRun returns the command that adds loopkey to the kubeconfig as a user, or removes it.
 func kubernetesRun(o Options, undo bool) []string {
 	if undo {
 		return []string{"kubectl", "config", "delete-user", o.name()}

@@ -13,10 +13,11 @@ import (
 // asking is one question for each protocol that gives an access token, as its tool asks it.
 func asking() map[string]struct{ args, stdin string } {
 	return map[string]struct{ args, stdin string }{
-		"token":  {"token", ""},
-		"git":    {"credential git get", "protocol=https\nhost=git.acme.example\n\n"},
-		"docker": {"credential docker get", "git.acme.example"},
-		"go":     {"credential go https://git.acme.example/mod", "HTTP/1.1 404 Not Found\r\n\r\n"},
+		"token":      {"token", ""},
+		"git":        {"credential git get", "protocol=https\nhost=git.acme.example\n\n"},
+		"docker":     {"credential docker get", "git.acme.example"},
+		"go":         {"credential go https://git.acme.example/mod", "HTTP/1.1 404 Not Found\r\n\r\n"},
+		"kubernetes": {"credential kubernetes --access-token", ""},
 	}
 }
 

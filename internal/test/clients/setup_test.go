@@ -94,3 +94,27 @@ func TestSetupLink(t *testing.T) {
 		t.Error("--undo removed a stranger's program")
 	}
 }
+
+// setup has kubectl write the user that asks loopkey, and delete it again.
+func TestSetupKubernetes(t *testing.T) {
+	t.Parallel()
+	clients.Need(t, "kubectl", false)
+	h := house.WithTenant(t)
+	kubeconfig := filepath.Join(h.Dir, "kubeconfig")
+	h = h.With("PATH="+house.Programs(t)+string(os.PathListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+kubeconfig)
+	read := func() string {
+		content, err := os.ReadFile(kubeconfig)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	h.Must("setup", "kubernetes", "k8s.acme.example:6443", "--write")
+	if content := read(); !strings.Contains(content, "- name: loopkey") || !strings.Contains(content, "- kubernetes") {
+		t.Errorf("the kubeconfig is\n%s", content)
+	}
+	h.Must("setup", "kubernetes", "--undo")
+	if content := read(); strings.Contains(content, "loopkey") {
+		t.Errorf("after --undo the kubeconfig is\n%s", content)
+	}
+}
