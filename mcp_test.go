@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +66,34 @@ func TestMCPTenBridges(t *testing.T) {
 		t.Errorf("%d tabs", tabs)
 	}
 }
+
+// The lines in docs/tools/mcp.md are what a host runs.
+func TestMCPLines(t *testing.T) {
+	t.Parallel()
+	block := regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(readText(t, "docs", "tools", "mcp.md"))
+	if block == nil {
+		t.Fatal("there are no lines")
+	}
+	var lines struct {
+		Servers map[string]struct {
+			Command string
+			Args    []string
+		} `json:"mcpServers"`
+	}
+	if err := json.Unmarshal([]byte(block[1]), &lines); err != nil {
+		t.Fatal(err)
+	}
+	acme := lines.Servers["acme"]
+	if acme.Command != "loopkey" || len(acme.Args) != 2 || acme.Args[0] != "mcp" || acme.Args[1] != docsServer {
+		t.Errorf("the lines run %+v", acme)
+	}
+	if !strings.Contains(readText(t, "README.md"), docsServer) {
+		t.Error("the README has other lines")
+	}
+	startMCP(t).host(t).want("initialize") // loopkey mcp URL, and nothing else
+}
+
+const docsServer = "https://mcp.acme.example/mcp"
 
 // Nobody looks: however often the host starts the bridge, one tab is opened, and the errors name the command.
 func TestMCPNobodyLooks(t *testing.T) {
