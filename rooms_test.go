@@ -28,6 +28,7 @@ internal/granted: internal/clock
 internal/handoff: internal/clock internal/localhost internal/localurl internal/login internal/private internal/wire
 	internal/wire/kinds
 internal/hosts: internal/words
+internal/kept: provider session
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
 internal/layout: internal/localhost internal/words
@@ -54,7 +55,7 @@ loopback: internal/clock internal/environ internal/localhost internal/localurl i
 provider: internal/clock internal/granted internal/localurl internal/private internal/words
 session: internal/clock internal/granted internal/known internal/private internal/wire internal/wire/kinds
 	internal/words keystore provider
-webui: internal/clock internal/handoff internal/layout internal/localhost internal/localurl internal/login
+webui: internal/clock internal/handoff internal/kept internal/layout internal/localhost internal/localurl internal/login
 	internal/pages internal/upstream internal/words provider session
 .: internal/cli
 internal/test/axe: internal/test/chromium internal/test/npm
