@@ -33,7 +33,7 @@ internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
 internal/layout: internal/localhost internal/words
 internal/licences:
-internal/localhost: internal/localurl internal/words
+internal/localhost: internal/localurl internal/private internal/words
 internal/localurl:
 internal/login: internal/clock internal/granted internal/localhost internal/localurl internal/words provider
 internal/markdown:

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/login"
@@ -49,7 +48,7 @@ func (a *app) demoDir() (string, error) {
 			}
 			continue
 		}
-		if len(filepath.Join(dir, demoSocket)) <= handoff.LongestSocket {
+		if len(filepath.Join(dir, demoSocket)) <= localhost.LongestSocket {
 			return dir, nil
 		}
 		_ = os.RemoveAll(dir)

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/private"
@@ -220,9 +221,6 @@ func failures() wire.Kinds {
 	}, kinds.Keystore(), kinds.Provider())
 }
 
-// LongestSocket is how long the path of a socket may be on every system, in bytes.
-const LongestSocket = 103
-
 // Socket returns the path of the socket of the server for a base URL. It lies in the state folder; where that makes
 // the path too long, in a folder of the user's among the temporary ones.
 func Socket(stateDir, baseURL string) string {
@@ -231,12 +229,12 @@ func Socket(stateDir, baseURL string) string {
 		port = localurl.Port(u)
 	}
 	path := filepath.Join(stateDir, fmt.Sprintf("serve-%d.sock", port))
-	if len(path) <= LongestSocket {
+	if len(path) <= localhost.LongestSocket {
 		return path
 	}
 	sum := sha256.Sum256([]byte(stateDir))
 	name := fmt.Sprintf("loopkey-%d/%x-%d.sock", os.Getuid(), sum[:6], port)
-	if short := filepath.Join(os.TempDir(), name); len(short) <= LongestSocket {
+	if short := filepath.Join(os.TempDir(), name); len(short) <= localhost.LongestSocket {
 		return short
 	}
 	return filepath.Join("/tmp", name)

@@ -66,7 +66,9 @@ func (t *Tokens) IDToken(
 }
 
 // Refuse is session.Session.Refuse.
-func (t *Tokens) Refuse(ctx context.Context, r session.Refusal) error { return t.session.Refuse(ctx, r) }
+func (t *Tokens) Refuse(ctx context.Context, r session.Refusal) error {
+	return t.session.Refuse(ctx, r)
+}
 
 func (t *Tokens) get(k key, read func() (session.AccessToken, error)) (session.AccessToken, time.Time, error) {
 	state := t.session.Changed() // before the token is read: a change meanwhile makes it too old

@@ -17,3 +17,6 @@ func denied(err error) bool { return errors.Is(err, syscall.EACCES) || errors.Is
 func lacking(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
+
+// refused reports whether err says that nobody listens at an address.
+func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }

@@ -18,3 +18,6 @@ func denied(err error) bool { return errors.Is(err, windows.WSAEACCES) }
 func lacking(err error) bool {
 	return errors.Is(err, windows.WSAEADDRNOTAVAIL) || errors.Is(err, windows.WSAEAFNOSUPPORT)
 }
+
+// refused reports whether err says that nobody listens at an address.
+func refused(err error) bool { return errors.Is(err, windows.WSAECONNREFUSED) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
 	"strconv"
 	"time"
@@ -51,11 +52,13 @@ func responds(ctx context.Context, addr string) bool {
 }
 
 // A Listener is bound to 127.0.0.1 and ::1. A browser may take either for localhost, and another program could bind one
-// that was left.
+// that was left. That of ListenSocket is bound to a Unix socket.
 type Listener struct {
 	// TLSHello is called when a browser first begins TLS on a connection, which is closed: only plain HTTP is served. It
 	// is set before Serve is called; nil: nothing is called.
 	TLSHello func()
+	// ForApp says that every request is for a program behind the server, which limits bodies by itself.
+	ForApp bool
 
 	parts []net.Listener
 	most  int // connections of strangers; 0: mostStrangers
@@ -84,6 +87,11 @@ func ListenPort(ctx context.Context, port int) (*Listener, error) {
 		l, err = listenOn(ctx, port, "127.0.0.1", "::1")
 	}
 	return l, err
+}
+
+// ListenAt is ListenPort for one loopback address alone, in place of both.
+func ListenAt(ctx context.Context, address netip.Addr, port int) (*Listener, error) {
+	return listenOn(ctx, port, address.String())
 }
 
 // Port returns the port that is bound.

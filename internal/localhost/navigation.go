@@ -53,3 +53,11 @@ func OnlyNavigation(app string, next http.HandlerFunc) http.HandlerFunc {
 		}
 	})
 }
+
+// FromPage reports whether a browser says that a page made it send r, or a person who typed an address: r has an Origin
+// or a Sec-Fetch-Site. Programs that are no browsers send neither. Some send a Sec-Fetch-Mode, which says nothing.
+func FromPage(r *http.Request) bool {
+	_, origin := r.Header["Origin"]
+	_, site := r.Header["Sec-Fetch-Site"]
+	return origin || site
+}

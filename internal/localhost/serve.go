@@ -31,12 +31,12 @@ const (
 // it by itself.
 const ownPath = "/auth/"
 
-// Serve serves handler on both loopbacks until ctx ends. Then it gives responses that are under way a second to finish,
-// and frees the port.
+// Serve serves handler until ctx ends. Then it gives responses that are under way a second to finish, and frees the
+// port or removes the socket.
 func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	strangers := &crowd{most: cmp.Or(l.most, mostStrangers()), seen: map[net.Conn]sighting{}}
 	server := &http.Server{
-		Handler:           limitBodies(handler),
+		Handler:           limitBodies(handler, l.ForApp),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerLimit,
 		ConnState: strangers.note, ConnContext: strangers.introduce, ErrorLog: discard,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
@@ -71,12 +71,12 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 }
 
 // limitBodies limits the size of bodies and the time that they take.
-func limitBodies(next http.Handler) http.Handler {
+func limitBodies(next http.Handler, forApp bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
 		switch {
 		case r.ContentLength == 0:
-		case strings.HasPrefix(r.URL.Path, ownPath):
+		case !forApp && strings.HasPrefix(r.URL.Path, ownPath):
 			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 			_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout))
 		default: // net/http reads what the handler left
