@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/loopkey/loopkey/internal/agent"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/handoff"
@@ -207,6 +208,10 @@ func advices() []advice {
 		{keystore.ReasonInTheWay, "move it away", ""},
 		{keystore.ReasonTooLarge, "ask for fewer claims and scopes", ""},
 		{sharedstore.ReasonGone, "start loopkey demo again", ""},
+		{agent.ReasonGone, "start loopkey agent there, or unset LOOPKEY_AGENT", ""},
+		{agent.ReasonForeign, "set LOOPKEY_AGENT to a socket of your own user, in a container with the same user ID", ""},
+		{agent.ReasonSilent, "end loopkey agent there and start it anew", ""},
+		{agent.ReasonSystem, "unset LOOPKEY_AGENT", ""},
 		{session.ReasonNotStoredYet, "unlock it: for some seconds more loopkey tries to store the renewed session", ""},
 
 		{
@@ -271,6 +276,13 @@ func advices() []advice {
 		{mcp.ErrURL, "such as https://mcp.example.com/mcp", ""},
 		{mcp.ErrHeader, "leave that --header out: loopkey sets the token and the transport's own fields", ""},
 		{mcp.ErrBusy, "try again when it is done", ""},
+		{agent.ErrNotAllowed, "loopkey agent --allow AUDIENCE, or --allow-id-token, allows it", ""},
+		{agent.ErrOtherProfile, "name that one, or an agent for this one in LOOPKEY_AGENT", ""},
+		{localhost.ErrSocketAnswered, "end that one, or choose another --socket", ""},
+		{localhost.ErrNoSocket, "choose another --socket", ""},
+		{localhost.ErrSocketTooLong, "choose a shorter --socket", ""},
+		{localhost.ErrSocketUsers, "loopkey agent and --socket are not for this system yet", ""},
+		{localhost.ErrSocketPlace, "choose a --socket in a folder of your own", ""},
 		{session.ErrNotLoggedIn, "{not logged in}", ""},
 		{session.ErrCannotRenew, "run {login}", ""},
 		{keystore.ErrUnavailable, "unlock the keychain, " + orFile, ""},

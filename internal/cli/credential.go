@@ -139,18 +139,14 @@ func (a *app) speak(ctx context.Context, t toolCall) error {
 	})
 }
 
-// tokensOf opens the session that tools get tokens of.
+// tokensOf opens the session that tools get tokens of, or the way to the agent that has it.
 func (a *app) tokensOf(cfg *config.Config) (credential.Tokens, error) {
-	cfg, err := a.sessionOf(cfg)
+	source, cfg, err := a.sourceOf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	acc, err := a.open(cfg, keychainLimitScript)
-	if err != nil {
+	if err := cfg.Needs("audience"); err != nil {
 		return nil, err
 	}
-	if err := acc.config.Needs("audience"); err != nil {
-		return nil, err
-	}
-	return credential.Session{Session: acc.session, Audience: acc.config.Audience}, nil
+	return credential.Session{Source: source, Audience: cfg.Audience}, nil
 }

@@ -51,19 +51,19 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 	if err := f.check(); err != nil {
 		return err
 	}
-	acc, err := a.account(keychainLimitScript)
+	source, cfg, err := a.source()
 	if err != nil {
 		return err
 	}
-	if err := acc.config.Needs("audience"); err != nil {
+	if err := cfg.Needs("audience"); err != nil {
 		return err
 	}
-	request := a.request(acc, f)
-	token, err := acc.session.AccessToken(ctx, request)
+	request := a.request(cfg, f)
+	token, err := source.AccessToken(ctx, request)
 	if err != nil {
 		return err
 	}
-	file, err := newTokenFile(a.lookup("XDG_RUNTIME_DIR"), acc.config.StateDir, token)
+	file, err := newTokenFile(a.lookup("XDG_RUNTIME_DIR"), cfg.StateDir, token)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (a *app) runExec(ctx context.Context, f tokenFlags, name string, command []
 	if err != nil {
 		return a.notStarted(command[0], err)
 	}
-	keepingEnd := file.startKeeping(ctx, acc.session, request, token)
+	keepingEnd := file.startKeeping(ctx, source, request, token)
 	passingEnd := passSignals(child.Process, signals)
 	err = child.Wait()
 	passingEnd()

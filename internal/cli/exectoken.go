@@ -13,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/session"
 )
@@ -174,13 +175,13 @@ const (
 // startKeeping keeps the token in the file fresh until end is called. The end of ctx does not end it, for the command
 // goes on after a Ctrl-C.
 func (f *tokenFile) startKeeping(
-	ctx context.Context, s *session.Session, r session.Request, token session.AccessToken,
+	ctx context.Context, source credential.Source, r session.Request, token session.AccessToken,
 ) (end func()) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		f.keepFresh(ctx, s, r, token)
+		f.keepFresh(ctx, source, r, token)
 	}()
 	return func() {
 		stop()
@@ -189,7 +190,9 @@ func (f *tokenFile) startKeeping(
 }
 
 // keepFresh renews the token in the file until ctx or the session ends.
-func (f *tokenFile) keepFresh(ctx context.Context, s *session.Session, r session.Request, token session.AccessToken) {
+func (f *tokenFile) keepFresh(
+	ctx context.Context, source credential.Source, r session.Request, token session.AccessToken,
+) {
 	wait := untilRenewal(token, time.Now())
 	retry := firstRetry
 	for {
@@ -197,7 +200,7 @@ func (f *tokenFile) keepFresh(ctx context.Context, s *session.Session, r session
 			return
 		}
 		r.MinLifetime = max(r.MinLifetime, time.Until(token.Expiry)+soonest) // longer than the token in the file has
-		fresh, err := s.AccessToken(ctx, r)
+		fresh, err := source.AccessToken(ctx, r)
 		switch {
 		case errors.Is(err, session.ErrNotLoggedIn), errors.Is(err, session.ErrCannotRenew):
 			return // the token in the file was the session's last

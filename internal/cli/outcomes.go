@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/loopkey/loopkey/internal/agent"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/mcp"
@@ -42,6 +43,8 @@ func outcomes() []outcome {
 		{config.ErrInvalid, exitUsage},
 		{credential.ErrUnlisted, exitUsage},
 		{credential.ErrInput, exitUsage},
+		{agent.ErrNotAllowed, exitUsage},
+		{agent.ErrOtherProfile, exitUsage},
 		{provider.ErrConfig, exitUsage},
 		{mcp.ErrURL, exitUsage},
 		{mcp.ErrHeader, exitUsage},
@@ -110,13 +113,20 @@ func isKind(sentinel error) bool {
 // all errors of its kind.
 func (a *app) judge(err error) (code int, next string) {
 	at := a.situation(a.opened)
+	said := errors.As(err, new(*agent.Failure)) // what can be done, by the agent, which knows the session
 	for _, o := range outcomes() {
 		if errors.Is(err, o.is) {
+			if said {
+				return o.code, ""
+			}
 			if o.is == session.ErrNotLoggedIn && a.opened != nil && a.opened.elsewhere != "" { //nolint:errorlint // the row
 				return o.code, "the session is in the keystore " + words.Printable(a.opened.elsewhere) + ": leave --keystore out"
 			}
 			return o.code, cmp.Or(at.advice(err), at.sentence(o.is))
 		}
+	}
+	if said {
+		return exitFailed, ""
 	}
 	return exitFailed, at.advice(err)
 }

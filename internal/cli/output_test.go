@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 )
 
@@ -38,16 +37,5 @@ func TestPrintToken(t *testing.T) {
 		if err := a.print(output, "secret", nil); err != nil || out.String() != want {
 			t.Errorf("%s: %q, %v", output, out.String(), err)
 		}
-	}
-}
-
-func TestUTC(t *testing.T) {
-	t.Parallel()
-	if utc(time.Time{}) != nil {
-		t.Error("the zero time is no time")
-	}
-	at := time.Date(2026, 5, 6, 14, 0, 0, 999, time.FixedZone("", 2*60*60))
-	if got := utc(at).Format(time.RFC3339Nano); got != "2026-05-06T12:00:00Z" {
-		t.Error(got)
 	}
 }

@@ -169,15 +169,15 @@ func statusJSON(info session.Info) statusDocument {
 	document := statusDocument{
 		Profile: info.Profile, Issuer: info.Issuer, ClientID: info.ClientID, Resource: info.Resource,
 		Subject: info.Subject, Name: info.Claims.Text("name"), Email: info.Claims.Text("email"),
-		LoggedInAt: utc(info.LoggedInAt), RenewedAt: utc(info.RenewedAt), Renewable: info.Renewable,
-		RefreshExpires: utc(info.RefreshExpiry), SessionExpires: utc(info.SessionExpiry),
+		LoggedInAt: words.UTC(info.LoggedInAt), RenewedAt: words.UTC(info.RenewedAt), Renewable: info.Renewable,
+		RefreshExpires: words.UTC(info.RefreshExpiry), SessionExpires: words.UTC(info.SessionExpiry),
 		AccessTokens: []statusAccessToken{}, Claims: info.Claims,
 	}
 	if !info.IDTokenExpiry.IsZero() {
-		document.IDToken = &statusToken{utc(info.IDTokenExpiry)}
+		document.IDToken = &statusToken{words.UTC(info.IDTokenExpiry)}
 	}
 	for _, t := range info.AccessTokens {
-		document.AccessTokens = append(document.AccessTokens, statusAccessToken{t.Audience, t.Scope, utc(t.Expiry)})
+		document.AccessTokens = append(document.AccessTokens, statusAccessToken{t.Audience, t.Scope, words.UTC(t.Expiry)})
 	}
 	return document
 }

@@ -7,6 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/loopkey/loopkey/internal/agent"
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/session"
 )
 
@@ -58,40 +61,61 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	acc, err := a.account(keychainLimitScript)
+	source, cfg, err := a.source()
 	if err != nil {
 		return err
 	}
-	if err := acc.config.Needs("audience"); err != nil && !f.idToken {
+	if err := cfg.Needs("audience"); err != nil && !f.idToken {
 		return err
 	}
 	if f.idToken {
-		token, expiry, err := acc.session.IDToken(ctx, f.minLifetime, f.force)
+		token, expiry, err := source.IDToken(ctx, f.minLifetime, f.force)
 		if err != nil {
 			return err
 		}
-		return a.print(f.output, token.Reveal(), struct {
-			IDToken   string     `json:"id_token"`
-			ExpiresAt *time.Time `json:"expires_at"`
-		}{token.Reveal(), utc(expiry)})
+		return a.print(f.output, token.Reveal(), credential.JSONOfID(token, expiry))
 	}
-	token, err := acc.session.AccessToken(ctx, a.request(acc, f))
+	token, err := source.AccessToken(ctx, a.request(cfg, f))
 	if err != nil {
 		return err
 	}
-	return a.print(f.output, token.Token.Reveal(), struct {
-		AccessToken string     `json:"access_token"`
-		TokenType   string     `json:"token_type"`
-		ExpiresAt   *time.Time `json:"expires_at"`
-		Scope       string     `json:"scope"`
-		Audience    string     `json:"audience"`
-	}{token.Token.Reveal(), token.TokenType, utc(token.Expiry), token.Scope, token.Audience})
+	return a.print(f.output, token.Token.Reveal(), credential.JSONOf(token))
+}
+
+// source returns what the tokens of a command come from: the agent that LOOPKEY_AGENT names, and else the session.
+// Where an agent is named no keychain is asked, whatever the agent says.
+func (a *app) source() (credential.Source, *config.Config, error) {
+	cfg, err := a.configure()
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.sourceOf(cfg)
+}
+
+// sourceOf is source for a configuration that was read before.
+func (a *app) sourceOf(cfg *config.Config) (credential.Source, *config.Config, error) {
+	if path := a.lookup(agentVariable); path != "" {
+		profile := ""
+		if cfg.ProfileNamed() {
+			profile = cfg.Profile
+		}
+		return agent.Dial(path, profile), cfg, nil
+	}
+	cfg, err := a.sessionOf(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	acc, err := a.open(cfg, keychainLimitScript)
+	if err != nil {
+		return nil, nil, err
+	}
+	return acc.session, acc.config, nil
 }
 
 // request returns what the flags and the configuration ask for. A configured scope is what a login asks for; only
 // --scope asks for a token with fewer scopes.
-func (a *app) request(acc *account, f tokenFlags) session.Request {
+func (a *app) request(cfg *config.Config, f tokenFlags) session.Request {
 	return session.Request{
-		Audience: acc.config.Audience, Scope: a.flags["scope"], MinLifetime: f.minLifetime, Force: f.force,
+		Audience: cfg.Audience, Scope: a.flags["scope"], MinLifetime: f.minLifetime, Force: f.force,
 	}
 }

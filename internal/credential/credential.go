@@ -66,12 +66,12 @@ type Token struct {
 
 // ask returns what to ask for on behalf of a host. usual is the kind of token that the protocol takes where the entry
 // names none.
-func (c *Call) ask(h *hosts.Host, usual string) Ask {
-	kind := usual
-	if h.Token != "" {
-		kind = h.Token
-	}
-	return Ask{IDToken: kind == hosts.IDToken, Audience: h.Audience, Scope: h.Scope, MinLifetime: c.MinLifetime}
+func (c *Call) ask(h *hosts.Host, usual string) Ask { return AskFor(h, usual, c.MinLifetime) }
+
+// AskFor returns what to ask for on behalf of a host, for whoever sends it usual tokens where the entry names none.
+func AskFor(h *hosts.Host, usual string, minLifetime time.Duration) Ask {
+	kind := cmp.Or(h.Token, usual)
+	return Ask{IDToken: kind == hosts.IDToken, Audience: h.Audience, Scope: h.Scope, MinLifetime: minLifetime}
 }
 
 // token returns a token.
@@ -156,9 +156,16 @@ func (c *Call) write(reply string) error {
 	return nil
 }
 
-// A Session is a session as the source of tokens.
+// A Source has the tokens of one session: the session itself, what keeps its tokens in memory, or an agent.
+type Source interface {
+	AccessToken(ctx context.Context, r session.Request) (session.AccessToken, error)
+	IDToken(ctx context.Context, minLifetime time.Duration, force bool) (provider.Secret, time.Time, error)
+	Refuse(ctx context.Context, r session.Refusal) error
+}
+
+// A Session hands out the tokens of a source.
 type Session struct {
-	*session.Session
+	Source   Source
 	Audience string // of an Ask that names none
 }
 
@@ -168,10 +175,10 @@ func (s Session) Token(ctx context.Context, a Ask) (Token, error) {
 		return s.stored(ctx, a)
 	}
 	if a.IDToken {
-		secret, expiry, err := s.IDToken(ctx, a.MinLifetime, a.Force)
+		secret, expiry, err := s.Source.IDToken(ctx, a.MinLifetime, a.Force)
 		return Token{Secret: secret, Expiry: expiry}, err //nolint:wrapcheck // the words are the session's
 	}
-	t, err := s.AccessToken(ctx, s.request(a))
+	t, err := s.Source.AccessToken(ctx, s.request(a))
 	return Token{Secret: t.Token, Expiry: t.Expiry}, err //nolint:wrapcheck // the words are the session's
 }
 
@@ -188,7 +195,7 @@ func (s Session) stored(ctx context.Context, a Ask) (Token, error) {
 // Refused notes that a server refused a token of the session.
 func (s Session) Refused(ctx context.Context, a Ask, refused provider.Secret) error {
 	r := session.Refusal{Request: s.request(a), IDToken: a.IDToken, Token: refused}
-	return s.Refuse(ctx, r) //nolint:wrapcheck // the words are the session's
+	return s.Source.Refuse(ctx, r) //nolint:wrapcheck // the words are the session's
 }
 
 func (s Session) request(a Ask) session.Request {

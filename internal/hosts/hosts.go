@@ -69,6 +69,17 @@ func (l List) Match(tool string, o Origin) *Host {
 // IsFor reports whether the entry is for a tool.
 func (h *Host) IsFor(tool string) bool { return len(h.Tools) == 0 || slices.Contains(h.Tools, tool) }
 
+// Audiences returns the audiences that the entries for a tool name.
+func (l List) Audiences(tool string) []string {
+	var all []string
+	for i := range l {
+		if h := &l[i]; h.Audience != "" && h.IsFor(tool) {
+			all = append(all, h.Audience)
+		}
+	}
+	return all
+}
+
 func (h *Host) covers(o Origin) bool {
 	switch o.Scheme {
 	case "https", "grpcs":

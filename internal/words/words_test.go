@@ -116,3 +116,14 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
+
+func TestUTC(t *testing.T) {
+	t.Parallel()
+	if words.UTC(time.Time{}) != nil {
+		t.Error("the zero time is no time")
+	}
+	at := time.Date(2026, 5, 6, 14, 0, 0, 999, time.FixedZone("", 2*60*60))
+	if got := words.UTC(at).Format(time.RFC3339Nano); got != "2026-05-06T12:00:00Z" {
+		t.Error(got)
+	}
+}

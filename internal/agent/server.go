@@ -1,0 +1,184 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/credential"
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
+)
+
+// usualLifetime is how long a token lives at least where a request asks for nothing else.
+const usualLifetime = time.Minute
+
+// bodyTimeout limits the wait for the body of a request.
+const bodyTimeout = 10 * time.Second
+
+// Config says whose tokens an agent hands out, and which.
+type Config struct {
+	Source    credential.Source
+	Profile   string
+	Audience  string             // of a request that names none; such a request is always allowed
+	Audiences []string           // that a request may name beside it
+	IDTokens  bool               // ID tokens are handed out too
+	Explain   func(error) string // returns what failed, why and what to do next
+}
+
+// New returns the agent's handler, for a listener that accepts connections of this user alone.
+func New(cfg Config) http.Handler { return &server{cfg} }
+
+type server struct{ cfg Config }
+
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	localhost.Secure(w.Header())
+	if localhost.FromPage(r) { // somebody has put the socket behind a port
+		s.fail(w, http.StatusForbidden, "not_allowed", "a web page gets nothing from an agent")
+		return
+	}
+	method, handle := http.MethodGet, s.token
+	switch r.URL.Path {
+	case tokenPath:
+	case idTokenPath:
+		handle = s.idToken
+	case refusedPath:
+		method, handle = http.MethodPost, s.refused
+	default:
+		s.fail(w, http.StatusNotFound, "not_found", "there are GET /token, GET /id-token and POST /refused")
+		return
+	}
+	if r.Method != method {
+		w.Header().Set("Allow", method)
+		s.fail(w, http.StatusMethodNotAllowed, "method_not_allowed", r.URL.Path+" takes "+method)
+		return
+	}
+	reply, err := handle(w, r)
+	switch {
+	case err != nil:
+		k := kindOf(err)
+		s.fail(w, k.status, k.code, s.cfg.Explain(err))
+	case reply == nil:
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set(profileHeader, s.cfg.Profile)
+		s.write(w, http.StatusOK, reply)
+	}
+}
+
+// fail replies that a request has failed, in the form of OAuth's errors (RFC 6749, section 5.2).
+func (s *server) fail(w http.ResponseWriter, status int, code, text string) {
+	s.write(w, status, &Failure{Code: code, Text: text})
+}
+
+func (s *server) write(w http.ResponseWriter, status int, value any) {
+	text, err := words.JSON(value)
+	if err != nil { // no value here has what JSON lacks
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(text)
+}
+
+// token hands out an access token.
+func (s *server) token(_ http.ResponseWriter, r *http.Request) (any, error) {
+	q, err := s.parse(r, "audience", "scope", "min_ttl", "force")
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.cfg.Source.AccessToken(r.Context(), q.request)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the words are the session's
+	}
+	return credential.JSONOf(t), nil
+}
+
+// idToken hands out the ID token.
+func (s *server) idToken(_ http.ResponseWriter, r *http.Request) (any, error) {
+	q, err := s.parse(r, "min_ttl", "force")
+	if err != nil {
+		return nil, err
+	}
+	if !s.cfg.IDTokens {
+		return nil, fmt.Errorf("%w: it was started without leave to hand out ID tokens", ErrNotAllowed)
+	}
+	token, expiry, err := s.cfg.Source.IDToken(r.Context(), q.request.MinLifetime, q.request.Force)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the words are the session's
+	}
+	return credential.JSONOfID(token, expiry), nil
+}
+
+// refused notes that a server refused the token in the body. An empty body says that it is not known which token that
+// was.
+func (s *server) refused(w http.ResponseWriter, r *http.Request) (any, error) {
+	q, err := s.parse(r, "audience", "scope", "id_token")
+	if err != nil {
+		return nil, err
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, tokenLimit))
+	if err != nil {
+		return nil, fmt.Errorf("%w: its body is too long or did not come", ErrRequest)
+	}
+	refusal := session.Refusal{Request: q.request, IDToken: q.idToken}
+	if len(body) > 0 {
+		refusal.Token = provider.NewSecret(string(body))
+	}
+	return nil, s.cfg.Source.Refuse(r.Context(), refusal) //nolint:wrapcheck // the words are the session's
+}
+
+// A query is what the parameters of a request say.
+type query struct {
+	request session.Request
+	idToken bool
+}
+
+// parse reads the parameters of a request. One that is not known is refused: what a caller asks for is not left out in
+// silence.
+func (s *server) parse(r *http.Request, known ...string) (query, error) {
+	q := query{request: session.Request{Audience: s.cfg.Audience, MinLifetime: usualLifetime}}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return q, fmt.Errorf("%w: its query can't be read", ErrRequest)
+	}
+	for name, given := range values {
+		switch {
+		case !slices.Contains(known, name):
+			return q, fmt.Errorf("%w: %s takes no parameter %q", ErrRequest, r.URL.Path, words.Line(name, 40))
+		case len(given) > 1 && name == "audience":
+			return q, fmt.Errorf("%w: two audiences are asked for", ErrNotAllowed)
+		case len(given) > 1:
+			return q, fmt.Errorf("%w: %s is given twice", ErrRequest, name)
+		}
+	}
+	q.request.Scope = values.Get("scope")
+	if audience := values.Get("audience"); audience != "" && audience != s.cfg.Audience {
+		if !slices.Contains(s.cfg.Audiences, audience) {
+			return q, fmt.Errorf("%w: audience %q is neither the profile's nor a listed host's",
+				ErrNotAllowed, words.Line(audience, 200))
+		}
+		q.request.Audience = audience
+	}
+	if text := values.Get("min_ttl"); text != "" {
+		if q.request.MinLifetime, err = time.ParseDuration(text); err != nil || q.request.MinLifetime < 0 {
+			return q, fmt.Errorf("%w: min_ttl is no duration such as 60s", ErrRequest)
+		}
+	}
+	for name, set := range map[string]*bool{"force": &q.request.Force, "id_token": &q.idToken} {
+		if *set, err = strconv.ParseBool(cmp.Or(values.Get(name), "false")); err != nil {
+			return q, fmt.Errorf("%w: %s is neither true nor false", ErrRequest, name)
+		}
+	}
+	return q, nil
+}

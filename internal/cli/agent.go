@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loopkey/loopkey/internal/agent"
+	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/kept"
+	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/keystore"
+)
+
+// agentVariable names the socket of the agent that token, exec and credential ask in place of a keychain.
+const agentVariable = "LOOPKEY_AGENT"
+
+type agentFlags struct {
+	socket  string
+	allowed []string
+	idToken bool
+}
+
+func (a *app) agent() *cobra.Command {
+	var f agentFlags
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Hand out fresh tokens over a Unix socket, to programs of this user",
+		Long: `Hands out access tokens over HTTP on a Unix socket, to programs that run as this
+user and to no others, also in a container. With LOOPKEY_AGENT=PATH, token, exec
+and credential ask the agent at that socket instead of a keychain.`,
+		Example: `  loopkey agent &
+  curl --unix-socket "$XDG_RUNTIME_DIR/loopkey/agent.sock" http://localhost/token
+  docker run --user "$(id -u)" -v "$XDG_RUNTIME_DIR/loopkey:/loopkey" -e LOOPKEY_AGENT=/loopkey/agent.sock …`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runAgent(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.socket, "socket", "", "the socket's path (default $XDG_RUNTIME_DIR/loopkey/agent.sock)")
+	flags.StringArrayVar(&f.allowed, "allow", nil,
+		"hand out tokens for this audience too, beside the profile's and its hosts' (repeatable)")
+	flags.BoolVar(&f.idToken, "allow-id-token", false, "hand out the ID token too")
+	return cmd
+}
+
+func (a *app) runAgent(ctx context.Context, f agentFlags) error {
+	acc, err := a.account(keychainLimitScript)
+	if err != nil {
+		return err
+	}
+	if err := acc.config.Needs("audience"); err != nil {
+		return err
+	}
+	if slices.Contains(f.allowed, "") {
+		return fmt.Errorf("%w: --allow is empty: it is an audience", errUsage)
+	}
+	if _, err := acc.store.Head(ctx, acc.session.Name()); errors.Is(err, keystore.ErrUnavailable) {
+		return err
+	}
+	path, err := a.agentSocket(f.socket, acc.config)
+	if err != nil {
+		return err
+	}
+	listener, err := listenSocket(ctx, path)
+	if err != nil {
+		return err
+	}
+	a.say("Handing out tokens of profile %q. Programs find this agent by LOOPKEY_AGENT=%s",
+		words.Printable(acc.config.Profile), words.Printable(quote(path)))
+	return listener.Serve(ctx, agent.New(agent.Config{
+		Source:  kept.New(acc.session, clock.Now),
+		Profile: acc.config.Profile, Audience: acc.config.Audience,
+		Audiences: append(acc.config.Hosts.Audiences("agent"), f.allowed...), IDTokens: f.idToken,
+		Explain: func(err error) string { sentence, _ := a.explain(err); return sentence },
+	}))
+}
+
+// agentSocket returns the path of the agent's socket. Without one it is in the runtime directory, or in the state folder
+// where the system has no such directory.
+func (a *app) agentSocket(given string, cfg *config.Config) (string, error) {
+	if given != "" {
+		return filepath.Abs(given)
+	}
+	folder := cfg.StateDir
+	if runtime := a.lookup("XDG_RUNTIME_DIR"); filepath.IsAbs(runtime) {
+		folder = filepath.Join(runtime, "loopkey")
+	}
+	if err := private.Dir(folder); err != nil {
+		return "", fmt.Errorf("the agent's folder: %w", err)
+	}
+	return filepath.Join(folder, "agent.sock"), nil
+}
+
+// listenSocket listens on a Unix socket. A path at which no socket can be is an error of usage.
+func listenSocket(ctx context.Context, path string) (*localhost.Listener, error) {
+	l, err := localhost.ListenSocket(ctx, path)
+	for _, wrong := range []error{localhost.ErrNoSocket, localhost.ErrSocketTooLong, localhost.ErrSocketPlace} {
+		if errors.Is(err, wrong) {
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+	}
+	return l, err
+}
