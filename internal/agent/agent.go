@@ -9,9 +9,11 @@
 //
 // What it can be asked:
 //
-//	GET /token[?audience=A][&scope=S][&min_ttl=60s][&force=true]   the JSON of `loopkey token -o json`
-//	GET /id-token[?min_ttl=60s][&force=true]                       that of `loopkey token --id-token -o json`
-//	POST /refused[?audience=A][&scope=S][&id_token=true]           a server refused the token in the body
+//	GET /token[?audience=A][&scope=S][&min_ttl=60s]        the JSON of `loopkey token -o json`
+//	GET /id-token[?min_ttl=60s]                            that of `loopkey token --id-token -o json`
+//	POST /refused[?audience=A][&scope=S][&id_token=true]   a server refused the token in the body
+//
+// A GET takes also force=true, for a new token, and stored=true, for one that needs no renewal: 204 if there is none.
 //
 // It never hands out a refresh token. Who may connect the listener decides, by what the kernel says.
 package agent

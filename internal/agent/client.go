@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -51,29 +50,53 @@ func Dial(path, profile string) *Client {
 
 // AccessToken is session.Session.AccessToken.
 func (c *Client) AccessToken(ctx context.Context, r session.Request) (session.AccessToken, error) {
-	var reply credential.AccessTokenJSON
-	q := parameters(r.Audience, r.Scope)
-	timing(q, r.MinLifetime, r.Force)
-	err := c.ask(ctx, http.MethodGet, tokenPath, q, "", &reply)
-	if err == nil && reply.AccessToken == "" {
+	t, ok, err := c.accessToken(ctx, r, false)
+	if err == nil && !ok {
 		err = c.unavailable(ReasonSilent, "its reply can't be understood", nil)
 	}
-	return reply.Token(), err
+	return t, err
+}
+
+// StoredToken is session.Session.StoredToken.
+func (c *Client) StoredToken(ctx context.Context, r session.Request) (session.AccessToken, bool, error) {
+	return c.accessToken(ctx, r, true)
+}
+
+func (c *Client) accessToken(ctx context.Context, r session.Request, stored bool) (session.AccessToken, bool, error) {
+	var reply credential.AccessTokenJSON
+	q := parameters(r.Audience, r.Scope)
+	timing(q, r.MinLifetime, r.Force, stored)
+	err := c.ask(ctx, http.MethodGet, tokenPath, q, "", &reply)
+	return reply.Token(), reply.AccessToken != "", err
 }
 
 // IDToken is session.Session.IDToken.
 func (c *Client) IDToken(
 	ctx context.Context, minLifetime time.Duration, force bool,
 ) (provider.Secret, time.Time, error) {
-	var reply credential.IDTokenJSON
-	q := url.Values{}
-	timing(q, minLifetime, force)
-	err := c.ask(ctx, http.MethodGet, idTokenPath, q, "", &reply)
-	if err == nil && reply.IDToken == "" {
+	token, expiry, ok, err := c.idToken(ctx, minLifetime, force, false)
+	if err == nil && !ok {
 		err = c.unavailable(ReasonSilent, "its reply can't be understood", nil)
 	}
-	token, expiry := reply.Token()
 	return token, expiry, err
+}
+
+// StoredIDToken is session.Session.StoredIDToken.
+func (c *Client) StoredIDToken(
+	ctx context.Context, minLifetime time.Duration,
+) (token provider.Secret, expiry time.Time, ok bool, err error) {
+	return c.idToken(ctx, minLifetime, false, true)
+}
+
+func (c *Client) idToken(
+	ctx context.Context, minLifetime time.Duration, force, stored bool,
+) (token provider.Secret, expiry time.Time, ok bool, err error) {
+	var reply credential.IDTokenJSON
+	q := url.Values{}
+	timing(q, minLifetime, force, stored)
+	err = c.ask(ctx, http.MethodGet, idTokenPath, q, "", &reply)
+	token, expiry = reply.Token()
+	return token, expiry, reply.IDToken != "", err
 }
 
 // Refuse is session.Session.Refuse.
@@ -97,11 +120,13 @@ func parameters(audience, scope string) url.Values {
 	return q
 }
 
-// timing adds how long a token has to live.
-func timing(q url.Values, minLifetime time.Duration, force bool) {
+// timing adds how long a token has to live, and whether it has to be a new one, or one that is there.
+func timing(q url.Values, minLifetime time.Duration, force, stored bool) {
 	q.Set("min_ttl", minLifetime.String())
-	if force {
-		q.Set("force", strconv.FormatBool(force))
+	for name, set := range map[string]bool{"force": force, "stored": stored} {
+		if set {
+			q.Set(name, "true")
+		}
 	}
 }
 

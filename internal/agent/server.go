@@ -92,9 +92,16 @@ func (s *server) write(w http.ResponseWriter, status int, value any) {
 
 // token hands out an access token.
 func (s *server) token(_ http.ResponseWriter, r *http.Request) (any, error) {
-	q, err := s.parse(r, "audience", "scope", "min_ttl", "force")
+	q, err := s.parse(r, "audience", "scope", "min_ttl", "force", "stored")
 	if err != nil {
 		return nil, err
+	}
+	if q.stored {
+		t, ok, err := s.cfg.Source.StoredToken(r.Context(), q.request)
+		if err != nil || !ok {
+			return nil, err //nolint:wrapcheck // the words are the session's
+		}
+		return credential.JSONOf(t), nil
 	}
 	t, err := s.cfg.Source.AccessToken(r.Context(), q.request)
 	if err != nil {
@@ -105,12 +112,19 @@ func (s *server) token(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 // idToken hands out the ID token.
 func (s *server) idToken(_ http.ResponseWriter, r *http.Request) (any, error) {
-	q, err := s.parse(r, "min_ttl", "force")
+	q, err := s.parse(r, "min_ttl", "force", "stored")
 	if err != nil {
 		return nil, err
 	}
 	if !s.cfg.IDTokens {
 		return nil, fmt.Errorf("%w: it was started without leave to hand out ID tokens", ErrNotAllowed)
+	}
+	if q.stored {
+		token, expiry, ok, err := s.cfg.Source.StoredIDToken(r.Context(), q.request.MinLifetime)
+		if err != nil || !ok {
+			return nil, err //nolint:wrapcheck // the words are the session's
+		}
+		return credential.JSONOfID(token, expiry), nil
 	}
 	token, expiry, err := s.cfg.Source.IDToken(r.Context(), q.request.MinLifetime, q.request.Force)
 	if err != nil {
@@ -142,6 +156,7 @@ func (s *server) refused(w http.ResponseWriter, r *http.Request) (any, error) {
 type query struct {
 	request session.Request
 	idToken bool
+	stored  bool
 }
 
 // parse reads the parameters of a request. One that is not known is refused: what a caller asks for is not left out in
@@ -175,7 +190,7 @@ func (s *server) parse(r *http.Request, known ...string) (query, error) {
 			return q, fmt.Errorf("%w: min_ttl is no duration such as 60s", ErrRequest)
 		}
 	}
-	for name, set := range map[string]*bool{"force": &q.request.Force, "id_token": &q.idToken} {
+	for name, set := range map[string]*bool{"force": &q.request.Force, "id_token": &q.idToken, "stored": &q.stored} {
 		if *set, err = strconv.ParseBool(cmp.Or(values.Get(name), "false")); err != nil {
 			return q, fmt.Errorf("%w: %s is neither true nor false", ErrRequest, name)
 		}

@@ -160,6 +160,9 @@ func (c *Call) write(reply string) error {
 type Source interface {
 	AccessToken(ctx context.Context, r session.Request) (session.AccessToken, error)
 	IDToken(ctx context.Context, minLifetime time.Duration, force bool) (provider.Secret, time.Time, error)
+	// StoredToken and StoredIDToken return a token that needs no renewal, and false if there is none.
+	StoredToken(ctx context.Context, r session.Request) (session.AccessToken, bool, error)
+	StoredIDToken(ctx context.Context, minLifetime time.Duration) (provider.Secret, time.Time, bool, error)
 	Refuse(ctx context.Context, r session.Refusal) error
 }
 
@@ -185,10 +188,10 @@ func (s Session) Token(ctx context.Context, a Ask) (Token, error) {
 // stored returns a token that needs no renewal, or the zero Token.
 func (s Session) stored(ctx context.Context, a Ask) (Token, error) {
 	if a.IDToken {
-		secret, expiry, _, err := s.StoredIDToken(ctx, a.MinLifetime)
+		secret, expiry, _, err := s.Source.StoredIDToken(ctx, a.MinLifetime)
 		return Token{Secret: secret, Expiry: expiry}, err //nolint:wrapcheck // the words are the session's
 	}
-	t, _, err := s.StoredToken(ctx, s.request(a))
+	t, _, err := s.Source.StoredToken(ctx, s.request(a))
 	return Token{Secret: t.Token, Expiry: t.Expiry}, err //nolint:wrapcheck // the words are the session's
 }
 

@@ -65,6 +65,18 @@ func (t *Tokens) IDToken(
 	return token.Token, token.Expiry, err
 }
 
+// StoredToken is session.Session.StoredToken.
+func (t *Tokens) StoredToken(ctx context.Context, r session.Request) (session.AccessToken, bool, error) {
+	return t.session.StoredToken(ctx, r)
+}
+
+// StoredIDToken is session.Session.StoredIDToken.
+func (t *Tokens) StoredIDToken(
+	ctx context.Context, minLifetime time.Duration,
+) (token provider.Secret, expiry time.Time, ok bool, err error) {
+	return t.session.StoredIDToken(ctx, minLifetime)
+}
+
 // Refuse is session.Session.Refuse.
 func (t *Tokens) Refuse(ctx context.Context, r session.Refusal) error {
 	return t.session.Refuse(ctx, r)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -21,12 +22,16 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, commands)
 }
 
-// sendStdin is the program send ADDRESS [close|reset]: it sends its stdin to an address and prints the response; with a
-// second argument it hangs up at once instead. Tests run it as another user.
+// sendStdin is the program send ADDRESS [close|reset]: it sends its stdin to an address, or to the socket at a path, and
+// prints the response; with a second argument it hangs up at once instead. Tests run it as another user.
 func sendStdin() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", os.Args[1])
+	network := "tcp"
+	if filepath.IsAbs(os.Args[1]) {
+		network = "unix"
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, os.Args[1])
 	if err != nil {
 		panic(err)
 	}
