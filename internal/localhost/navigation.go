@@ -31,6 +31,13 @@ func IsNavigation(r *http.Request) bool {
 	return !FetchedAhead(r) && (dest == "" || dest == "document") && (mode == "" || mode == "navigate")
 }
 
+// byServiceWorker reports whether a service worker fetches a page that its user navigates to: an app left it here that
+// had the same port. Browsers send the mode of the navigation or that of a request of our own origin.
+func byServiceWorker(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return r.Header.Get("Sec-Fetch-Dest") == "empty" && (mode == "navigate" || mode == "same-origin")
+}
+
 // OnlyNavigation passes a GET that can be a user's navigation to next, and refuses everything else on a page of app. It
 // is for addresses that work once: what a browser or a scanner does by itself uses nothing up, and the user's own
 // navigation still works. A page that was fetched ahead gets a 503, so that the browser asks again when the user opens
@@ -44,6 +51,14 @@ func OnlyNavigation(app string, next http.HandlerFunc) http.HandlerFunc {
 			Page{
 				Status: http.StatusServiceUnavailable, App: app, Title: "Not ahead of time",
 				Text: "This address works once, so it is not fetched ahead. Nothing was changed.",
+			}.Write(w)
+		case byServiceWorker(r):
+			Page{
+				Status: http.StatusForbidden, App: app, Title: "Another app's service worker is in the way",
+				Text: "An app that once ran at this address left a program in your browser, and that fetched this page " +
+					"instead of you. Nothing was changed.",
+				Next: "Reload this page past it: hold Shift and reload (Ctrl+Shift+R, on a Mac ⌘+Shift+R). " +
+					"A login can also go on with the address of this page, pasted into the terminal that waits for it.",
 			}.Write(w)
 		default:
 			Page{
