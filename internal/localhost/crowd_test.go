@@ -158,7 +158,7 @@ func TestCrowdOfPipelines(t *testing.T) {
 		c.note(conns[0], http.StateIdle)
 		c.note(conns[0], http.StateActive)
 	}
-	_ = ends[0].SetReadDeadline(time.Now().Add(time.Second))
+	_ = ends[0].SetReadDeadline(time.Now().Add(2 * time.Minute))
 	if _, err := ends[0].Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the oldest did not make room: %v", err)
 	}

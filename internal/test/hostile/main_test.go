@@ -35,7 +35,7 @@ func sendStdin() {
 	if err != nil {
 		panic(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	_, _ = io.Copy(conn, os.Stdin)
 	switch {
 	case len(os.Args) == 2:

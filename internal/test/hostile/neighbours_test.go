@@ -36,7 +36,7 @@ func send(t testing.TB, base, text string) (*http.Response, string) {
 	t.Helper()
 	conn := dial(t, base)
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func send(t testing.TB, base, text string) (*http.Response, string) {
 
 func dial(t testing.TB, base string) net.Conn {
 	t.Helper()
-	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(
+	conn, err := (&net.Dialer{Timeout: 2 * time.Minute}).DialContext(
 		t.Context(), "tcp", strings.TrimPrefix(base, "http://"),
 	)
 	if err != nil {
@@ -270,7 +270,7 @@ func TestFloods(t *testing.T) {
 			),
 		} {
 			conn := dial(t, h.Base)
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 			_, _ = io.WriteString(conn, request) // it may be cut off
 			_ = conn.Close()
 		}
