@@ -283,6 +283,7 @@ func advices() []advice {
 		{localhost.ErrSocketTooLong, "choose a shorter --socket", ""},
 		{localhost.ErrSocketUsers, "loopkey agent and --socket are not for this system yet", ""},
 		{localhost.ErrSocketPlace, "choose a --socket in a folder of your own", ""},
+		{credential.ErrStores, "run {login}", ""},
 		{session.ErrNotLoggedIn, "{not logged in}", ""},
 		{session.ErrCannotRenew, "run {login}", ""},
 		{keystore.ErrUnavailable, "unlock the keychain, " + orFile, ""},

@@ -31,6 +31,11 @@ func (a *app) protocols() []protocol {
 		{"git", "git OPERATION", "Be a credential helper of git", credential.Git, nil},
 		{"docker", "docker OPERATION", "Be a credential helper of docker", credential.Docker, nil},
 		{"go", "go [URL]", "Be a GOAUTH command of go", credential.Go, nil},
+		{"bazel", "bazel get", "Be a credential helper of Bazel", credential.Bazel, nil},
+		{
+			"terraform", "terraform OPERATION HOST", "Be a credentials helper of Terraform and OpenTofu",
+			credential.Terraform, nil,
+		},
 		{"kubernetes", "kubernetes", "Be a credential plugin of kubectl", k.Run, func(cmd *cobra.Command) {
 			cmd.Flags().BoolVar(&k.AccessToken, "access-token", false, "hand out the access token, not the ID token")
 			cmd.AddCommand(a.kubelogin())

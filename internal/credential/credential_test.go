@@ -3,6 +3,8 @@ package credential_test
 import (
 	"context"
 	"io"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,4 +49,18 @@ func (s *source) call(out io.Writer, input string, args ...string) credential.Ca
 		Tokens: func() (credential.Tokens, error) { return s, nil },
 		Now:    time.Now, Explain: error.Error,
 	}
+}
+
+// leadsToListed reports whether a client that is sent to a URL goes to the listed host.
+func leadsToListed(raw string, schemes ...string) bool {
+	scheme, rest, _ := strings.Cut(raw, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 { // a path that url.Parse does not take leads nowhere else
+		if strings.ContainsAny(rest[end:], "\\\r\n\t ") {
+			return false
+		}
+		rest = rest[:end]
+	}
+	u, err := url.Parse(scheme + "://" + rest)
+	return err == nil && slices.Contains(schemes, u.Scheme) && u.User == nil &&
+		strings.EqualFold(strings.TrimSuffix(u.Host, ":443"), listed)
 }

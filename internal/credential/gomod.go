@@ -28,18 +28,20 @@ func (c *Call) goStored(ctx context.Context) error {
 	known := map[Ask]Token{} // an entry of the keystore is read once
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		origin, err := hosts.ParseURL(goPrefix(h))
-		if err != nil || c.Hosts.Match("go", origin) != h {
+		if !h.IsFor("go") || h.IsWildcard() {
 			continue
 		}
 		a := c.ask(h, hosts.AccessToken)
 		a.Stored = true
-		if _, ok := known[a]; !ok {
-			if known[a], err = c.token(ctx, a); err != nil {
+		t, ok := known[a]
+		if !ok {
+			var err error
+			if t, err = c.token(ctx, a); err != nil {
 				return err
 			}
+			known[a] = t
 		}
-		if t := known[a]; !t.Secret.IsZero() {
+		if !t.Secret.IsZero() {
 			reply.WriteString(goCredential(goPrefix(h), t))
 		}
 	}

@@ -18,9 +18,10 @@ import (
 
 // A Server is a service that wants a token, over TLS.
 type Server struct {
-	URL  string // https://127.0.0.1:PORT
-	Host string // 127.0.0.1:PORT
-	CA   string // the file with its certificate
+	URL    string       // https://127.0.0.1:PORT
+	Host   string       // 127.0.0.1:PORT
+	CA     string       // the file with its certificate
+	Client *http.Client // trusts the server
 
 	// Refuse is a token that the server does not accept although the provider does.
 	Refuse func(token string) bool
@@ -74,6 +75,7 @@ func Serve(t *testing.T, h *house.House, next http.Handler, challenges ...string
 		next.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
+	s.Client = server.Client()
 	s.URL, s.Host = server.URL, strings.TrimPrefix(server.URL, "https://")
 	s.CA = filepath.Join(t.TempDir(), "ca.pem")
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
