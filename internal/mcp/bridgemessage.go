@@ -33,8 +33,8 @@ type message struct {
 	fields map[string]json.RawMessage
 }
 
-// The codes of the errors that the bridge itself sends. They lie in the range that JSON-RPC leaves to servers and MCP to
-// implementations (-32000 to -32019), away from those that SDKs use for themselves (-32000 to -32002).
+// The codes of the errors that the bridge itself sends. They lie in the range that JSON-RPC leaves to servers, and MCP
+// to implementations (-32000 to -32019), away from those that SDKs use for themselves (-32000 to -32002).
 const (
 	codeUnreachable  = -32010 // the server can't be reached
 	codeUnauthorized = -32011 // there is no access token that the server takes
@@ -64,8 +64,7 @@ func failure(code int, format string, args ...any) *rpcError {
 	return &rpcError{code, err.Error(), err}
 }
 
-// parseLine reads a line of the host, or a body or an event of the server: one message, or a batch of them (2025-03-26).
-// wrong has an error for each part that is no message.
+// parseLine reads a line of the host, or a body or an event of the server: one message, or a batch (2025-03-26). wrong has an error for each part that is no message.
 func parseLine(text []byte) (all []*message, wrong []error) {
 	text = bytes.TrimSpace(text)
 	parts := []json.RawMessage{text}
@@ -122,8 +121,8 @@ func parseMessage(text []byte) (*message, error) {
 	return m, nil
 }
 
-// oneLine returns JSON without line ends. It stands on one line then, for JSON has them only between its tokens. What is
-// not UTF-8 is replaced, for many readers fail on it.
+// oneLine returns JSON without line ends. It stands on one line then, for JSON has them only between its tokens. What
+// is not UTF-8 is replaced, for many readers fail on it.
 func oneLine(text []byte) []byte {
 	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\uFEFF")))
 	if !utf8.Valid(text) {

@@ -183,16 +183,16 @@ func (b *bridge) stopListening() {
 	}
 }
 
-// hear passes on what the server sends by itself. It returns when the server has no such stream (405), when ctx ends, and
-// when the server asks for another token: nobody waits for this stream, so it is no reason to ask a person to log in. It
-// reports whether the stream is to be opened again once the host has used a token that the server takes.
+// hear passes on what the server sends by itself. It returns when the server has no such stream (405), when ctx ends,
+// and when the server asks for another token: nobody waits for this stream, so it is no reason to ask a person to log
+// in. It reports whether the stream is to be opened again once the host has used a token that the server takes.
 func (b *bridge) hear(ctx context.Context, s *session) (again bool) {
 	events := newEventReader(bytes.NewReader(nil), maxMessage)
 	opened := false
 	for attempts := 0; ; attempts++ {
 		r := b.get(s, events.lastID)
 		r.quiet = true
-		resp, err := b.exchange(ctx, r) //nolint:bodyclose // events or discard close it
+		resp, err := b.exchange(ctx, r)
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {

@@ -45,8 +45,8 @@ func sameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && localurl.Port(a) == localurl.Port(b)
 }
 
-// checkHeader refuses the fields that the bridge or the transport sets: a token of its own is the bridge's whole purpose,
-// and a session belongs to one bridge.
+// checkHeader refuses the fields that the bridge or the transport sets. The token is the authorizer's, and a session
+// belongs to one bridge.
 func checkHeader(header http.Header) error {
 	ours := []string{
 		"Authorization", "Proxy-Authorization", "Accept", "Content-Type", "Content-Length", "Content-Encoding", "Host",
@@ -107,6 +107,9 @@ func newClient(given *http.Client) *http.Client {
 		first := via[0]
 		if len(via) > mostRedirects || !sameOrigin(req.URL, first.URL) || req.Method != first.Method {
 			return http.ErrUseLastResponse
+		}
+		if token := first.Header["Authorization"]; token != nil {
+			req.Header["Authorization"] = token // net/http drops it where the same host is written in another way
 		}
 		return nil
 	}

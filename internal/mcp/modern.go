@@ -111,8 +111,8 @@ func (p *paramHeaders) of(tool string) []paramHeader {
 	return p.tools[tool]
 }
 
-// learn takes the fields from a response to tools/list. It leaves the list as it is: the host may use a tool whose fields
-// are not valid, which the server then refuses by itself.
+// learn takes the fields from a response to tools/list. It leaves the list as it is: the host may use a tool whose
+// fields are not valid, which the server then refuses by itself.
 func (b *bridge) learn(m *message) (next string) {
 	var list struct {
 		Tools []struct {

@@ -67,14 +67,15 @@ func (e *eventReader) next() (event, error) {
 		case "event":
 			ev.name = string(value)
 		case "data":
-			if ev.tooLong || len(data)+1+len(value) > e.limit {
-				ev.tooLong, data = true, nil
-				continue
-			}
 			if anyData {
 				data = append(data, '\n')
 			}
-			data, anyData = append(data, value...), true
+			anyData = true
+			if ev.tooLong || len(data)+len(value) > e.limit {
+				ev.tooLong, data = true, nil
+				continue
+			}
+			data = append(data, value...)
 		case "id":
 			// An ID with NUL is ignored, as the standard says, and one that no request could carry as well.
 			if len(value) <= mostID && validValue(string(value)) {

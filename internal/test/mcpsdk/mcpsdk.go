@@ -41,8 +41,8 @@ func Server(t testing.TB, mode string) string {
 	return fmt.Sprintf("http://127.0.0.1:%d/mcp", ready.Port)
 }
 
-// Host runs a host whose MCP server is a command that leads to the server at url. Each thing that it does and that fails
-// is an error of the test.
+// Host runs a host whose MCP server is a command that leads to the server at url. The first thing that it does and that
+// fails ends the test.
 func Host(t testing.TB, mode, url string, command []string, env ...string) {
 	t.Helper()
 	argv, err := json.Marshal(command)
