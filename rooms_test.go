@@ -28,7 +28,7 @@ internal/granted: internal/clock
 internal/handoff: internal/clock internal/localhost internal/localurl internal/login internal/private internal/wire
 	internal/wire/kinds
 internal/hosts: internal/words
-internal/kept: provider session
+internal/kept: internal/clock provider session
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
 internal/layout: internal/localhost internal/words

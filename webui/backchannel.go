@@ -33,7 +33,7 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 	ctx := context.WithoutCancel(r.Context()) // a provider that hangs up has said what it wants all the same
 	// Which session is meant is decided under the session's lock: a login may have been made since the last look.
 	_, err = s.cfg.Session.End(ctx, session.EndOptions{Local: true, Only: func(info session.Info) bool {
-		return endsSession(token, info)
+		return endsSession(token, info, s.cfg.Now())
 	}})
 	s.watch.refresh(ctx, true)
 	if err != nil { // the provider may say it again
@@ -46,10 +46,12 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 
 // endsSession reports whether a logout token is about this session, by its subject, its session ID (sid) or both. A
 // token that is older than the login may have been sent twice, the first time to a server that ran before this one.
-func endsSession(token *provider.LogoutToken, info session.Info) bool {
+//
+// A login of the future was noted while the clock was wrong, so that nothing is known to be older.
+func endsSession(token *provider.LogoutToken, info session.Info, now time.Time) bool {
 	sid := info.Claims.Text("sid")
 	switch {
-	case token.IssuedAt.Before(info.LoggedInAt.Add(-time.Minute)):
+	case token.IssuedAt.Before(info.LoggedInAt.Add(-time.Minute)) && !info.LoggedInAt.After(now.Add(time.Minute)):
 		return false
 	case token.Subject != "" && token.Subject != info.Subject:
 		return false

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/handoff"
 )
 
@@ -133,10 +134,10 @@ func (b *browsers) invite() (text string, used <-chan struct{}) {
 	own := sha256.Sum256([]byte(handoff.OwnSecret(text)))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	until := b.now().Add(oneTimeLife)
+	now := b.now()
 	opened := make(chan struct{})
-	keep(b.oneTime, hash, mark{at: until, other: own, used: opened})
-	keep(b.oneTime, own, mark{at: until, other: hash, own: true, used: opened})
+	keep(b.oneTime, hash, mark{at: now, other: own, used: opened})
+	keep(b.oneTime, own, mark{at: now, other: hash, own: true, used: opened})
 	return text, opened
 }
 
@@ -152,7 +153,7 @@ func (b *browsers) redeem(text string, own bool) bool {
 	}
 	delete(b.oneTime, hash)
 	delete(b.oneTime, m.other)
-	if !b.now().Before(m.at) {
+	if !clock.Within(m.at, b.now(), oneTimeLife) {
 		return false
 	}
 	close(m.used)

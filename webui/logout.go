@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/layout"
 	"github.com/loopkey/loopkey/internal/localhost"
@@ -99,7 +100,7 @@ type departure struct {
 
 // An arrival is a browser that is expected back from the provider's logout.
 type arrival struct {
-	until    time.Time
+	begun    time.Time
 	terminal *terminal // that waits for it; may be nil
 }
 
@@ -127,7 +128,7 @@ func (l *logouts) add(state string, d departure) (id string) {
 	d.state = state
 	l.departures[id] = d
 	if state != "" {
-		l.returns[state] = arrival{l.now().Add(returnLife), d.terminal}
+		l.returns[state] = arrival{l.now(), d.terminal}
 	}
 	return id
 }
@@ -204,7 +205,7 @@ func (l *logouts) returned(state string, shown bool) bool {
 	defer l.mu.Unlock()
 	a, ok := l.returns[state]
 	delete(l.returns, state)
-	if !ok || !l.now().Before(a.until) {
+	if !ok || !clock.Within(a.begun, l.now(), returnLife) {
 		l.seen.Note(login.OtherLogout, l.now())
 		return false
 	}

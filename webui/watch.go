@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/session"
 )
 
@@ -52,8 +53,9 @@ type watch struct {
 	current   view
 	changed   time.Time     // the stamp of the session in current
 	looked    time.Time     // when the last look ended; zero: never
-	retryAt   time.Time     // not before this is the keystore asked again that could not be asked
-	retry     time.Duration // how long to wait after the next failure
+	failed    time.Time     // when the keystore could not be asked
+	pause     time.Duration // for how long it is not asked again
+	retry     time.Duration // the pause after the next failure
 	endings   map[*func()]struct{}
 	listeners []chan struct{} // the oldest first
 }
@@ -118,7 +120,7 @@ func (w *watch) look(ctx context.Context, force bool) {
 	stamp := w.session.Changed()
 	w.mu.Lock()
 	same := stamp.Equal(w.changed) && !w.looked.IsZero() && w.current.err == nil
-	soon := w.current.err != nil && w.now().Before(w.retryAt)
+	soon := w.current.err != nil && clock.Within(w.failed, w.now(), w.pause)
 	if (same || soon) && !force {
 		w.looked = w.now()
 		w.mu.Unlock()
@@ -133,7 +135,7 @@ func (w *watch) look(ctx context.Context, force bool) {
 	before := w.current
 	if err != nil && !errors.Is(err, session.ErrNotLoggedIn) {
 		w.current.err, w.looked = err, w.now()
-		w.retryAt, w.retry = w.looked.Add(w.retry), min(2*w.retry, lastRetry)
+		w.failed, w.pause, w.retry = w.looked, w.retry, min(2*w.retry, lastRetry)
 		w.mu.Unlock()
 		if before.err == nil {
 			w.tell()

@@ -151,7 +151,8 @@ func sweepTokenFiles(place string) {
 		if err != nil || !info.IsDir() || private.Exposed(info, 0o077) != "" {
 			continue
 		}
-		if _, err := os.Lstat(filepath.Join(dir, lockName)); err != nil && time.Since(info.ModTime()) < time.Minute {
+		_, err = os.Lstat(filepath.Join(dir, lockName))
+		if err != nil && clock.Within(info.ModTime(), clock.Now(), time.Minute) {
 			continue // its exec has yet to make the lock
 		}
 		lock := folderLock(dir)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -20,5 +22,26 @@ func TestUntilRenewal(t *testing.T) {
 	}
 	if got := untilRenewal(session.AccessToken{}, now); got != latest {
 		t.Errorf("no expiry: %s", got)
+	}
+}
+
+// A folder whose exec has yet to make its lock is left alone. One of the future is not: its clock was wrong.
+func TestSweepTokenFiles(t *testing.T) {
+	t.Parallel()
+	place := t.TempDir()
+	for name, age := range map[string]time.Duration{"young": 0, "old": time.Hour, "future": -time.Hour} {
+		dir := filepath.Join(place, folderPrefix+name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		made := time.Now().Add(-age)
+		if err := os.Chtimes(dir, made, made); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweepTokenFiles(place)
+	left, err := filepath.Glob(filepath.Join(place, "*"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != folderPrefix+"young" {
+		t.Errorf("left are %q, %v", left, err)
 	}
 }

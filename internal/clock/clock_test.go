@@ -83,3 +83,19 @@ func TestNow(t *testing.T) {
 		t.Errorf("%v has a reading of the monotonic clock", now)
 	}
 }
+
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for age, want := range map[time.Duration]bool{
+		0: true, 9 * time.Minute: true, 10 * time.Minute: false, 240 * time.Hour: false,
+		-30 * time.Second: true, -time.Minute: false, -5 * time.Minute: false, -240 * time.Hour: false,
+	} {
+		if Within(now.Add(-age), now, 10*time.Minute) != want {
+			t.Errorf("%v ago: got %t", age, !want)
+		}
+	}
+	if Within(time.Time{}, now, time.Hour) {
+		t.Error("never is within an hour")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -33,7 +34,8 @@ type key struct {
 
 type entry struct {
 	token session.AccessToken
-	until time.Time // the token is read again from then on
+	read  time.Time
+	life  time.Duration // after which the token is read again
 }
 
 // New returns the tokens of a session by a clock.
@@ -102,7 +104,7 @@ func (t *Tokens) find(k key, state time.Time) (session.AccessToken, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e, ok := t.kept[k]
-	ok = ok && !t.state.IsZero() && t.state.Equal(state) && t.now().Before(e.until)
+	ok = ok && !t.state.IsZero() && t.state.Equal(state) && clock.Within(e.read, t.now(), e.life)
 	return e.token, ok
 }
 
@@ -115,11 +117,10 @@ func (t *Tokens) keep(k key, token session.AccessToken, state time.Time) {
 		clear(t.kept)
 		t.state = state
 	}
-	now := t.now()
-	until := now.Add(unknownLife)
+	e := entry{token, t.now(), unknownLife}
 	if !token.Expiry.IsZero() {
-		left := token.Expiry.Sub(now)
-		until = now.Add(max(left-k.MinLifetime, left/2))
+		left := token.Expiry.Sub(e.read)
+		e.life = max(left-k.MinLifetime, left/2)
 	}
-	t.kept[k] = entry{token, until}
+	t.kept[k] = e
 }

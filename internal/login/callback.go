@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/words"
@@ -91,7 +92,7 @@ func (f *Flow) take(q url.Values, browser []string, abort context.CancelFunc) (*
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l, ok := f.waiting[states[0]]
-	if !ok || !l.cli && f.cfg.Now().Sub(l.begun) > WaitingLife {
+	if !ok || !l.cli && !clock.Within(l.begun, f.cfg.Now(), WaitingLife) {
 		return nil, errNoLogin
 	}
 	if l.browser != "" {

@@ -256,7 +256,7 @@ func (f *Flow) makeRoom() {
 	for state, l := range f.waiting {
 		switch {
 		case l.cli:
-		case now.Sub(l.begun) > WaitingLife:
+		case !clock.Within(l.begun, now, WaitingLife):
 			delete(f.waiting, state)
 		default:
 			waiting++

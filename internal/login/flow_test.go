@@ -184,6 +184,11 @@ func TestTooManyLogins(t *testing.T) {
 	if w := call(t, f, query, &http.Cookie{Name: cookie, Value: "mine"}); w.Code != http.StatusBadRequest {
 		t.Errorf("after eleven minutes it gets %d", w.Code)
 	}
+	now.Store(-int64(11 * time.Minute))
+	query = "error=access_denied&state=" + parameter(t, pages[5].URL, "state")
+	if w := call(t, f, query, &http.Cookie{Name: cookie, Value: "mine"}); w.Code != http.StatusBadRequest {
+		t.Errorf("one that a clock ahead saw begin gets %d", w.Code)
+	}
 }
 
 // Terminals that want the same share one login, and so one tab.

@@ -67,8 +67,9 @@ func TestReplaceSweeps(t *testing.T) {
 	}{
 		"file.123.tmp":     {hourAgo, 0o600, false},
 		"file.1234567.tmp": {hourAgo, 0o600, false},
-		"file.5.tmp":       {time.Now(), 0o600, true}, // perhaps another process's, not yet renamed
-		"file.2.123.tmp":   {hourAgo, 0o600, true},    // of the file file.2
+		"file.8.tmp":       {time.Now().Add(time.Hour), 0o600, false}, // the clock was wrong
+		"file.5.tmp":       {time.Now(), 0o600, true},                 // perhaps another process's, not yet renamed
+		"file.2.123.tmp":   {hourAgo, 0o600, true},                    // of the file file.2
 		"file.me.tmp":      {hourAgo, 0o600, true},
 		"other.123.tmp":    {hourAgo, 0o600, true},
 		"123.tmp":          {hourAgo, 0o600, true},
