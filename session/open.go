@@ -23,11 +23,13 @@ type Options struct {
 	Auth0            bool            // the issuer is an Auth0 tenant under a domain of its own
 	Profile          string          // tells apart the sessions of one client; "": default
 	AppName          string          // in the keychain, in folders and as User-Agent; "": loopkey, to share its sessions
-	Store            keystore.Store  // nil: the OS keychain
-	StateDir         string          // holds the session's lock; "": the platform's folder for AppName
-	CacheDir         string          // holds what the provider publishes; "": the platform's folder for AppName
-	HTTPClient       *http.Client    // nil: one with limits
-	Now              func() time.Time
+	// Store is where the session rests; nil: the OS keychain, also where the last login of the command loopkey went to an
+	// encrypted file. That one needs a passphrase, which only the program can ask for: give keystore.File then.
+	Store      keystore.Store
+	StateDir   string       // holds the session's lock; "": the platform's folder for AppName
+	CacheDir   string       // holds what the provider publishes; "": the platform's folder for AppName
+	HTTPClient *http.Client // nil: one with limits
+	Now        func() time.Time
 }
 
 const loopkey = "loopkey"
