@@ -174,8 +174,8 @@ func (cfg *Config) provider() (*provider.Provider, error) {
 // redirect returns the redirect URI, to the letter and parsed. Its port is 0 where any will do.
 func (cfg *Config) redirect() (raw string, u *url.URL, err error) {
 	if cfg.RedirectURI == "" {
-		if u, err = localurl.ParseBase(cfg.BaseURL); err != nil {
-			return "", nil, fmt.Errorf("base URL %q %w", cfg.BaseURL, err)
+		if u, err = localurl.Base(cfg.BaseURL); err != nil {
+			return "", nil, err
 		}
 		u.Path = login.CallbackPath
 		return localurl.At(cfg.BaseURL, login.CallbackPath), u, nil

@@ -19,7 +19,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -90,9 +89,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	cfg.AppName = cmp.Or(cfg.AppName, "loopkey")
 	cfg.BaseURL = cmp.Or(cfg.BaseURL, localurl.Default)
-	base, err := localurl.ParseBase(cfg.BaseURL)
+	base, err := localurl.Base(cfg.BaseURL)
 	if err != nil {
-		return nil, fmt.Errorf("base URL %q %w", cfg.BaseURL, err)
+		return nil, err
 	}
 	if cfg.Advice == nil {
 		cfg.Advice = func(error) string { return "" }

@@ -12,10 +12,7 @@ import (
 // sayHowToReach tells a person whose browser may be on another machine how the provider's response can get to this one:
 // through the port, or in another way. It reports whether it had to.
 func (a *app) sayHowToReach(baseURL string, ways []string) bool {
-	port := 80
-	if u, err := localurl.ParseBase(baseURL); err == nil {
-		port = localurl.Port(u)
-	}
+	port := localurl.BasePort(baseURL)
 	switch {
 	case a.overSSH():
 		a.say("This is an SSH session. If your browser is on your own machine, run there first:\n"+

@@ -224,10 +224,7 @@ func failures() wire.Kinds {
 // Socket returns the path of the socket of the server for a base URL. It lies in the state folder; where that makes
 // the path too long, in a folder of the user's among the temporary ones.
 func Socket(stateDir, baseURL string) string {
-	port := 80
-	if u, err := localurl.ParseBase(baseURL); err == nil {
-		port = localurl.Port(u)
-	}
+	port := localurl.BasePort(baseURL)
 	path := filepath.Join(stateDir, fmt.Sprintf("serve-%d.sock", port))
 	if len(path) <= localhost.LongestSocket {
 		return path

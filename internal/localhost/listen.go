@@ -67,9 +67,9 @@ type Listener struct {
 // Listen binds the port of baseURL on both loopbacks. A family that the machine lacks is left out; an address in use on
 // either is a *PortTakenError, one that this user may not bind a *PortDeniedError.
 func Listen(ctx context.Context, baseURL string) (*Listener, error) {
-	u, err := localurl.ParseBase(baseURL)
+	u, err := localurl.Base(baseURL)
 	if err != nil {
-		return nil, fmt.Errorf("base URL %q %w", baseURL, err)
+		return nil, err
 	}
 	return ListenPort(ctx, localurl.Port(u))
 }

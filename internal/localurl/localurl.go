@@ -4,6 +4,7 @@ package localurl
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"path"
@@ -90,6 +91,24 @@ func Authorities(port int) []string {
 		}
 	}
 	return all
+}
+
+// Base is ParseBase for callers to whom the value may come from anywhere: its error names it.
+func Base(raw string) (*url.URL, error) {
+	u, err := ParseBase(raw)
+	if err != nil {
+		return nil, fmt.Errorf("base URL %q %w", raw, err)
+	}
+	return u, nil
+}
+
+// BasePort returns the port of a base URL; of one that can't be used, that of plain HTTP.
+func BasePort(raw string) int {
+	u, err := ParseBase(raw)
+	if err != nil {
+		return 80
+	}
+	return Port(u)
 }
 
 // Port returns the port of a URL, by default that of its scheme. It is 0 where the URL has no port to connect to.
