@@ -17,12 +17,12 @@ const mayImport = `
 internal/agent: internal/credential internal/localhost internal/words keystore provider session
 internal/cli: internal/agent internal/clock internal/config internal/credential internal/environ internal/granted
 	internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost internal/localurl
-	internal/login internal/mcp internal/private internal/setup internal/sharedstore internal/tenant internal/terminal
-	internal/upstream internal/wire internal/words keystore loopback provider session webui
+	internal/login internal/mcp internal/private internal/setup internal/sharedstore internal/sts internal/tenant
+	internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
 	internal/words provider
-internal/credential: internal/hosts internal/words provider session
+internal/credential: internal/hosts internal/sts internal/words provider session
 internal/environ:
 internal/granted: internal/clock
 internal/handoff: internal/clock internal/localhost internal/localurl internal/login internal/private internal/wire
@@ -43,6 +43,7 @@ internal/pages: internal/layout internal/markdown internal/private internal/word
 internal/private:
 internal/setup: internal/private
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
+internal/sts: internal/hosts internal/words provider
 internal/tenant:
 internal/terminal: internal/clock internal/words
 internal/upstream: internal/localhost internal/localurl internal/words provider session

@@ -35,9 +35,11 @@ const (
 	maxRetries    = 2
 )
 
-// newHTTPClient returns a client with limits that honours HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE as Go does.
-func newHTTPClient() *http.Client {
+// NewHTTPClient returns a client with limits that honours HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE as Go does. It makes
+// a redirect the response. New uses one where it is given none.
+func NewHTTPClient() *http.Client {
 	return &http.Client{
+		CheckRedirect: followNone,
 		Transport: &http.Transport{
 			Proxy:                  proxyOf,
 			OnProxyConnectResponse: proxyResponse,

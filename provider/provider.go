@@ -132,7 +132,7 @@ func New(cfg Config) (*Provider, error) {
 	}
 	p := &Provider{cfg: cfg, plain: u.Scheme == "http"}
 	if cfg.HTTPClient == nil {
-		p.http = newHTTPClient()
+		p.http = NewHTTPClient()
 	} else {
 		own := *cfg.HTTPClient // a copy: the caller's may follow redirects elsewhere
 		p.http = &own

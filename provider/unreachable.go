@@ -14,6 +14,10 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
+// Unreachable returns why a request of NewHTTPClient's got no response, in words that quote no URL. The error is an
+// UnreachableError, or wraps context.Canceled. It is for requests to another service than the provider.
+func Unreachable(u *url.URL, err error) error { return unreachable(u, err, true) }
+
 // unreachable returns an error of net/http in words of our own. net/http's quote the URL, which may hold a secret.
 func unreachable(u *url.URL, err error, maybeSent bool) error {
 	host := words.Printable(u.Host)

@@ -131,6 +131,9 @@ func (s *Session) replace(
 	}
 	st.apply(t, Request{}, now)
 	st.Granted = []string{t.Audience}
+	if err := s.forgetDerived(ctx); err != nil {
+		return replaced, err
+	}
 	forget := s.remember()
 	if err := s.save(ctx, st); err != nil {
 		forget()

@@ -70,6 +70,9 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	// An interruption ends the wait for the provider, not the deleting.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
 	defer cancel()
+	if err := s.forgetDerived(ctx); err != nil {
+		return ended, err
+	}
 	if err := s.cfg.Store.Delete(ctx, s.name); err != nil {
 		return ended, s.explain(err)
 	}

@@ -25,6 +25,9 @@ func (s *Session) Take(ctx context.Context) (refreshToken provider.Secret, err e
 	case !errors.Is(err, ErrNotLoggedIn) && !errors.Is(err, keystore.ErrCorrupt):
 		return refreshToken, err
 	}
+	if err := s.forgetDerived(ctx); err != nil {
+		return provider.Secret{}, err
+	}
 	if err := s.cfg.Store.Delete(ctx, s.name); err != nil {
 		return provider.Secret{}, s.explain(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/sharedstore"
+	"github.com/loopkey/loopkey/internal/sts"
 	"github.com/loopkey/loopkey/internal/upstream"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
@@ -284,6 +285,11 @@ func advices() []advice {
 		{localhost.ErrSocketUsers, "loopkey agent and --socket are not for this system yet", ""},
 		{localhost.ErrSocketPlace, "choose a --socket in a folder of your own", ""},
 		{credential.ErrStores, "run {login}", ""},
+		{
+			sts.ErrRefused, "look at the role's trust policy, and whether IAM has an OIDC provider for {configured issuer} " +
+				"with the audience {client}", "",
+		},
+		{sts.ErrUnavailable, "try again later", ""},
 		{session.ErrNotLoggedIn, "{not logged in}", ""},
 		{session.ErrCannotRenew, "run {login}", ""},
 		{keystore.ErrUnavailable, "unlock the keychain, " + orFile, ""},
@@ -388,7 +394,8 @@ func (at situation) fill(about any, d provider.Diagnosis, path string) string {
 		}
 		return strings.NewReplacer(
 			"{settings}", at.settings(), "{callback}", at.callback(), "{issuer}", words.Printable(d.Issuer),
-			"{client}", at.client(), "{config file}", at.configFile(), "{profile}", at.profile(),
+			"{client}", at.client(), "{configured issuer}", at.issuer(),
+			"{config file}", at.configFile(), "{profile}", at.profile(),
 			"{plain}", at.plain(), "{tls}", at.tls(),
 			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path),
@@ -432,6 +439,14 @@ func (at situation) profile() string {
 		return "NAME"
 	}
 	return words.Printable(at.config.Profile)
+}
+
+// issuer returns the configured issuer.
+func (at situation) issuer() string {
+	if at.config == nil {
+		return "the issuer"
+	}
+	return words.Printable(at.config.Issuer)
 }
 
 // client returns the client ID.

@@ -27,6 +27,7 @@ type protocol struct {
 // protocols returns the table.
 func (a *app) protocols() []protocol {
 	var k credential.Kubernetes
+	var aws credential.AWS
 	return []protocol{
 		{"git", "git OPERATION", "Be a credential helper of git", credential.Git, nil},
 		{"docker", "docker OPERATION", "Be a credential helper of docker", credential.Docker, nil},
@@ -40,6 +41,7 @@ func (a *app) protocols() []protocol {
 			cmd.Flags().BoolVar(&k.AccessToken, "access-token", false, "hand out the access token, not the ID token")
 			cmd.AddCommand(a.kubelogin())
 		}},
+		{"aws", "aws --role-arn ARN", "Be a credential_process of the AWS SDKs", aws.Run, awsFlags(&aws)},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/mcp"
+	"github.com/loopkey/loopkey/internal/sts"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -45,6 +46,7 @@ func outcomes() []outcome {
 		{credential.ErrInput, exitUsage},
 		{agent.ErrNotAllowed, exitUsage},
 		{agent.ErrOtherProfile, exitUsage},
+		{sts.ErrRequest, exitUsage},
 		{provider.ErrConfig, exitUsage},
 		{mcp.ErrURL, exitUsage},
 		{mcp.ErrHeader, exitUsage},
@@ -59,6 +61,8 @@ func outcomes() []outcome {
 		{session.ErrCannotRenew, exitNotLoggedIn},
 		{keystore.ErrUnavailable, exitKeychain},
 		{keystore.ErrCorrupt, exitFailed},
+		{sts.ErrRefused, exitRefused},
+		{sts.ErrUnavailable, exitFailed},
 		{provider.ErrUntrusted, exitRefused},
 		{provider.ErrRefused, exitRefused},
 		{provider.ErrUnreachable, exitFailed},

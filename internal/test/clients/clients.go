@@ -167,3 +167,27 @@ func LoggedIn(t *testing.T, lines ...string) *house.House {
 	h.Tenant.Reset()
 	return h.With("PATH=" + house.Programs(t) + string(os.PathListSeparator) + os.Getenv("PATH"))
 }
+
+// Build builds the program of a folder of testdata. It is a module of its own, so that loopkey's go.mod need not name
+// what only a test uses.
+func Build(t *testing.T, name string) string {
+	t.Helper()
+	dir := filepath.Join("testdata", name)
+	run := func(args ...string) ([]byte, error) {
+		cmd := exec.CommandContext(t.Context(), "go", args...) //nolint:gosec // our own
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
+		return cmd.CombinedOutput()
+	}
+	if out, err := run("mod", "download"); err != nil {
+		if os.Getenv("LOOPKEY_TEST_REAL") != "" {
+			t.Fatalf("the modules of %s: %v: %s", dir, err, out)
+		}
+		t.Skipf("the modules of %s can't be had: %s", dir, out)
+	}
+	program := filepath.Join(t.TempDir(), name+".exe")
+	if out, err := run("build", "-o", program, "."); err != nil {
+		t.Fatalf("%s: %v: %s", dir, err, out)
+	}
+	return program
+}
