@@ -62,10 +62,7 @@ lists under [[profile.NAME.hosts]].`,
 			for _, p := range a.protocols() {
 				names = append(names, p.name)
 			}
-			if len(args) == 0 {
-				return fmt.Errorf("%w: credential needs a tool: there are %s", errUsage, strings.Join(names, ", "))
-			}
-			return fmt.Errorf("%w: there is no tool %q: there are %s", errUsage, args[0], strings.Join(names, ", "))
+			return noTool("credential", args, names)
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
@@ -88,6 +85,17 @@ lists under [[profile.NAME.hosts]].`,
 		cmd.AddCommand(tool)
 	}
 	return cmd
+}
+
+// noTool is the error of a command line that names no tool, or one that there is not.
+func noTool(command string, args, names []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("%w: %s needs a tool: there are %s", errUsage, command, strings.Join(names, ", "))
+	}
+	if meant := similar(args[0], names); meant != "" {
+		return fmt.Errorf("%w: there is no tool %q: did you mean loopkey %s %s?", errUsage, args[0], command, meant)
+	}
+	return fmt.Errorf("%w: there is no tool %q: there are %s", errUsage, args[0], strings.Join(names, ", "))
 }
 
 // A toolCall is one run of a helper.

@@ -41,11 +41,8 @@ a server that gets tokens: without one, those that the profile lists for the too
   loopkey setup docker --undo`,
 		ValidArgs: setup.Names(),
 		Args: func(_ *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 0:
-				return fmt.Errorf("%w: setup needs a tool: there are %s", errUsage, strings.Join(setup.Names(), ", "))
-			case setup.Find(args[0]) == nil:
-				return fmt.Errorf("%w: there is no tool %q: there are %s", errUsage, args[0], strings.Join(setup.Names(), ", "))
+			if len(args) == 0 || setup.Find(args[0]) == nil {
+				return noTool("setup", args, setup.Names())
 			}
 			return nil
 		},
