@@ -57,6 +57,27 @@ func TestNoIDTokenOnRenewal(t *testing.T) {
 	s.requests(2)
 }
 
+// A tool that asks for an access token with a scope of its own, without openid, gets no ID token along with it. That
+// tells nothing about the next renewal.
+func TestIDTokenAfterNarrowScope(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{Rotate: true, OnTokenResponse: func(response map[string]any) {
+		if granted, _ := response["scope"].(string); granted == "profile" {
+			delete(response, "id_token")
+		}
+	}})
+	s.login("")
+	if _, err := s.get(session.Request{Scope: "profile"}); err != nil {
+		t.Fatal(err)
+	}
+	s.requests(1)
+	s.ahead.Store(int64(11 * time.Hour)) // it lives for ten
+	if _, _, err := s.process().IDToken(t.Context(), 0, false); err != nil {
+		t.Errorf("got %v", err)
+	}
+	s.requests(1)
+}
+
 // An access token carries neither openid nor offline_access, and providers write scopes in ways of their own. None of
 // that makes a token another one than the one that was asked for.
 func TestScopesAreSets(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
@@ -182,7 +183,10 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 	}
 	obtained := s.cfg.Now()
 	st.apply(tokens, r, obtained)
-	st.Renewed, st.RenewsNoIDToken, st.Attempt = obtained, tokens.IDToken.IsZero(), attempt.ID
+	st.Renewed, st.Attempt = obtained, attempt.ID
+	if asksOpenID(r.Scope) || !tokens.IDToken.IsZero() { // a renewal without openid says nothing about one with it
+		st.RenewsNoIDToken = tokens.IDToken.IsZero()
+	}
 	ungranted := st.noteScope(r, tokens.Scope)
 	if err := s.saveSurely(ctx, st, slow); err != nil {
 		return err
@@ -195,6 +199,12 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 type unprepared struct{ error }
 
 func (e unprepared) Unwrap() []error { return []error{e.error, errUnprepared} }
+
+// asksOpenID reports whether a renewal for a scope asks for an ID token, too. Without a scope it is for all of the
+// login's.
+func asksOpenID(scope string) bool {
+	return scope == "" || slices.Contains(strings.Fields(scope), "openid")
+}
 
 func invalidScope(err error) bool {
 	refused := new(provider.RefusedError)
