@@ -89,6 +89,7 @@ type Config struct {
 	TLSHello    func()                                        // called once if a browser asks for https here
 	// Attend is called when the port is bound, and what it returns before the port is free again. Its error ends the login
 	// before anything was asked of the user. It is for loopkey's own commands, which let other terminals share the login.
+	// Its type is internal, so other programs leave it nil; without the field those commands would need a second Login.
 	Attend func(*login.Flow) (end func(), err error)
 	// Advice returns what the user can do about an error, for the page that says how the login went; nil, or "": nothing.
 	Advice func(error) string

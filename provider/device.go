@@ -15,9 +15,10 @@ import (
 
 // A DeviceCode is a device login that waits for the user (RFC 8628, section 3.2).
 type DeviceCode struct {
-	UserCode                string // printable
-	VerificationURI         string
-	VerificationURIComplete string // holds the user code; "": there is none
+	UserCode        string // printable
+	VerificationURI string
+	// VerificationURIComplete holds the user code; "": there is none. It is for programs that show it as a QR code.
+	VerificationURIComplete string
 	Expiry                  time.Time
 
 	interval        time.Duration // between two polls
