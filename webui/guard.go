@@ -184,7 +184,7 @@ func (s *Server) refuseForeign(w http.ResponseWriter, r *http.Request) {
 // refuseStranger sends a browser that navigates to the login, from which it comes back.
 func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request) {
 	if !layout.WantsPage(r) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="loopkey"`)
+		w.Header().Set("WWW-Authenticate", s.layout.Challenge())
 		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{
 			Next: "Log in with a browser at " + s.cfg.BaseURL + layout.LoginPath + ".",
 		})

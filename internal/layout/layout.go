@@ -30,6 +30,16 @@ type Layout struct {
 	Visitor func(r *http.Request) (name string, ok bool)
 }
 
+// Challenge returns the field WWW-Authenticate of a response to an API client (RFC 6750, section 3).
+func (l *Layout) Challenge() string {
+	return `Bearer realm="` + strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' { // a quoted-string needs no escapes then
+			return '_'
+		}
+		return c
+	}, cmp.Or(l.App, "loopkey")) + `"`
+}
+
 // A Page is what one page adds to the layout.
 type Page struct {
 	Title   string // for the tab; Layout.App follows it

@@ -30,7 +30,7 @@ func (s *Site) admit(w http.ResponseWriter, r *http.Request, q requirement, clai
 	case v.outcome == allowed:
 		return true
 	case v.outcome == stepUp && !layout.WantsPage(r):
-		w.Header().Set("WWW-Authenticate", challenge(v))
+		w.Header().Set("WWW-Authenticate", s.cfg.Layout.Challenge()+challenge(v))
 		layout.FailJSON(w, http.StatusUnauthorized, layout.Problem{
 			Title: "Another login is needed", Why: "This page requires more than the present login.", Notes: v.lacks,
 		})
@@ -59,7 +59,7 @@ func (s *Site) admit(w http.ResponseWriter, r *http.Request, q requirement, clai
 
 // challenge tells an API client what a login has to have (RFC 9470, section 3).
 func challenge(v verdict) string {
-	text := `Bearer realm="loopkey", error="insufficient_user_authentication"`
+	text := `, error="insufficient_user_authentication"`
 	if v.acr != nil {
 		text += `, acr_values="` + strings.Join(v.acr, " ") + `"`
 	}
