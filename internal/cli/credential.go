@@ -2,9 +2,9 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -28,6 +28,7 @@ type protocol struct {
 func (a *app) protocols() []protocol {
 	var k credential.Kubernetes
 	var aws credential.AWS
+	var python credential.Python
 	return []protocol{
 		{"git", "git OPERATION", "Be a credential helper of git", credential.Git, nil},
 		{"docker", "docker OPERATION", "Be a credential helper of docker", credential.Docker, nil},
@@ -42,6 +43,10 @@ func (a *app) protocols() []protocol {
 			cmd.AddCommand(a.kubelogin())
 		}},
 		{"aws", "aws --role-arn ARN", "Be a credential_process of the AWS SDKs", aws.Run, awsFlags(&aws)},
+		{"google", "google", "Be the executable of a Google external account", credential.Google, nil},
+		{"python", "python get URL [USERNAME]", "Be the keyring of pip and uv", python.Run, func(cmd *cobra.Command) {
+			cmd.Flags().StringVar(&python.Mode, "mode", "password", "password, or creds: the username on a line before it")
+		}},
 	}
 }
 
@@ -125,7 +130,10 @@ func (a *app) runCredential(ctx context.Context, t toolCall) error {
 	}
 	sentence, code := a.explain(err)
 	if reply.Stdout != "" {
-		_, _ = io.WriteString(a.stdout, strings.ReplaceAll(reply.Stdout, "{sentence}", "loopkey: "+sentence))
+		said := "loopkey: " + sentence
+		quoted, _ := json.Marshal(said) // a string can always be marshalled
+		words := strings.NewReplacer("{sentence}", said, "{quoted}", string(quoted))
+		_, _ = words.WriteString(a.stdout, reply.Stdout)
 	}
 	if !reply.Silent {
 		a.say("loopkey: %s", sentence)

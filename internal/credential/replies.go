@@ -8,9 +8,11 @@ import (
 
 // A Reply is what a helper says when it has no token.
 type Reply struct {
-	Stdout string // as the protocol has it; {sentence} stands for what failed, why and what to do next
-	Silent bool   // nothing on stderr; else the sentence
-	Exit   int    // the exit code; UsualExit: that of the error
+	// Stdout is as the protocol has it. {sentence} stands for what failed, why and what to do next; {quoted} for the same as
+	// JSON.
+	Stdout string
+	Silent bool // nothing on stderr; else the sentence
+	Exit   int  // the exit code; UsualExit: that of the error
 }
 
 // UsualExit stands for the exit code that the error has in every command.
@@ -48,6 +50,12 @@ func replies(protocol string) [5]Reply {
 		r[unlisted] = Reply{Stdout: "{}\n", Silent: true}
 	case "go":
 		r[unlisted] = Reply{Silent: true}
+	case "google": // it wants its failures on stdout, with exit code 0, and its library for Python reads stderr as well
+		said := func(code string) Reply {
+			return Reply{Stdout: `{"version":1,"success":false,"code":"` + code + `","message":{quoted}}` + "\n", Silent: true}
+		}
+		r[unlisted], r[nobody], r[failed] = said("host_not_listed"), said("not_logged_in"), said("failed")
+		r[badInput], r[misconfigured] = said("bad_request"), said("misconfigured")
 	case "python":
 		r[unlisted], r[badInput] = Reply{Silent: true, Exit: 1}, Reply{Silent: true, Exit: 1}
 		r[nobody], r[failed], r[misconfigured] = Reply{Exit: 1}, Reply{Exit: 1}, Reply{Exit: 1}

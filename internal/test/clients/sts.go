@@ -159,7 +159,8 @@ func (s *STS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // reply sends the result of an action.
 func reply(w io.Writer, action, result string) {
 	_, _ = fmt.Fprintf(w, `<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">`+
-		`<%[1]sResult>%[2]s</%[1]sResult><ResponseMetadata><RequestId>9d8c</RequestId></ResponseMetadata></%[1]sResponse>`, action, result)
+		`<%[1]sResult>%[2]s</%[1]sResult><ResponseMetadata><RequestId>9d8c</RequestId></ResponseMetadata></%[1]sResponse>`,
+		action, result)
 }
 
 // Refuse sends an error as AWS has them.
