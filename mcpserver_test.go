@@ -57,7 +57,7 @@ func startMCP(t *testing.T, env ...string) *mcpServer {
 	t.Cleanup(s.tenant.Close)
 	browser := filepath.Join(t.TempDir(), "browser")
 	script := fmt.Sprintf("#!/bin/sh\necho \"$1\" >>'%s'\n[ \"$NOBODY\" ] || exec '%s' \"$@\"\n", s.tabs, house.Visitor(t))
-	if err := os.WriteFile(browser, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(browser, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	s.house = house.New(t, "https://elsewhere.example/", append([]string{"BROWSER=" + browser}, env...)...)

@@ -139,7 +139,7 @@ const mostClientID = 2 << 10
 func parseRegistration(raw []byte) (*RegisteredClient, error) {
 	var registered struct {
 		ClientID string `json:"client_id"`
-		Secret   string `json:"client_secret"` //nolint:gosec // the name of a member
+		Secret   string `json:"client_secret"`
 	}
 	if err := document(raw, &registered); err != nil {
 		return nil, malformed("the response to the registration is not the JSON that it should be")

@@ -64,6 +64,15 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	if err := cfg.Complete(); err != nil {
 		return nil, err
 	}
+	secret, err := cfg.ClientSecret()
+	if err != nil {
+		return nil, err
+	}
+	return a.openWith(cfg, secret, keychainLimit)
+}
+
+// openWith opens the account that a complete configuration names, with a client secret.
+func (a *app) openWith(cfg *config.Config, secret string, keychainLimit time.Duration) (*account, error) {
 	elsewhere := ""
 	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
 		cfg.RememberDiscovery(k)
@@ -71,10 +80,6 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 		if !slices.Contains(k.Keystores(), cfg.Keystore) {
 			elsewhere = k.Keystore
 		}
-	}
-	secret, err := a.secretOf(cfg, keychainLimit)
-	if err != nil {
-		return nil, err
 	}
 	e := errand{Client: cfg.Client, ClientSecret: secret, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir}
 	acc, err := a.accountOf(e, cfg.RefreshAudiences, keychainLimit, a.passphrase(cfg.Keystore))
@@ -86,20 +91,23 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	return acc, nil
 }
 
-// secretOf returns the client secret of a configuration: of a client that loopkey registered itself, the one that came
-// with the registration.
-func (a *app) secretOf(cfg *config.Config, keychainLimit time.Duration) (string, error) {
+// openKnown opens the account that the configuration of a noted session names. The secret of a client that loopkey
+// registered itself is in the keystore.
+func (a *app) openKnown(ctx context.Context, cfg *config.Config, keychainLimit time.Duration) (*account, error) {
 	if cfg.Resource == "" {
-		return cfg.ClientSecret()
+		return a.open(cfg, keychainLimit)
 	}
 	store, err := openStore(cfg.Keystore, keystores.Options{
 		StateDir: cfg.StateDir, Limit: keychainLimit, Passphrase: a.passphrase(cfg.Keystore),
 	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	secret, err := mcp.ClientSecret(context.Background(), store, cfg.Issuer, cfg.ClientID)
-	return secret.Reveal(), err
+	secret, err := mcp.ClientSecret(ctx, store, cfg.Issuer, cfg.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	return a.openWith(cfg, secret.Reveal(), keychainLimit)
 }
 
 // accountOf opens the account of an errand, without a configuration.

@@ -165,7 +165,7 @@ func nobodyWas(cfg *config.Config) string {
 func (a *app) logoutIn(
 	ctx context.Context, cfg *config.Config, f logoutFlags, left bool,
 ) (wasLoggedIn bool, err error) {
-	acc, err := a.open(cfg, keychainLimitPerson)
+	acc, err := a.openKnown(ctx, cfg, keychainLimitPerson)
 	if err != nil {
 		return false, err
 	}

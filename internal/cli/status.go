@@ -120,7 +120,7 @@ func (a *app) statusOf(ctx context.Context, k known.Client, own *config.Config) 
 	if err != nil {
 		return session.Info{}, err
 	}
-	acc, err := a.open(cfg, keychainLimitScript)
+	acc, err := a.openKnown(ctx, cfg, keychainLimitScript)
 	if err != nil {
 		return session.Info{}, err
 	}

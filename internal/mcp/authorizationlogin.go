@@ -217,7 +217,7 @@ func (a *Authorization) LogIn(ctx context.Context, w Wish, b Browsing) (issuer s
 	if w.Began, err = a.announce(ctx, w.Began); err != nil {
 		return "", nil, err
 	}
-	defer func() { a.ended(w.Began, err) }()
+	defer func() { a.ended(ctx, w.Began, err) }()
 	alive, err := a.acquire(ctx, stateName(a.cfg.URL)+".login")
 	if err != nil {
 		return "", nil, err
@@ -279,11 +279,11 @@ func (a *Authorization) announce(ctx context.Context, began time.Time) (time.Tim
 }
 
 // ended notes how a login ended, for the processes that wait for it. A login that worked was noted when it was stored.
-func (a *Authorization) ended(began time.Time, err error) {
+func (a *Authorization) ended(ctx context.Context, began time.Time, err error) {
 	if err == nil {
 		return
 	}
-	_ = a.change(began, func(st *state) {
+	_ = a.change(ctx, began, func(st *state) {
 		st.Ended = a.cfg.Now().UTC()
 		if !errors.Is(err, loopback.ErrTimeout) && !errors.Is(err, context.Canceled) {
 			st.Failure = words.Printable(err.Error())
@@ -291,9 +291,9 @@ func (a *Authorization) ended(began time.Time, err error) {
 	})
 }
 
-// change changes what is known of the server, if the login is still the last one.
-func (a *Authorization) change(began time.Time, change func(*state)) error {
-	return granted.Store(context.Background(), func(ctx context.Context) error {
+// change changes what is known of the server, if the login is still the last one. The end of ctx does not stop it.
+func (a *Authorization) change(ctx context.Context, began time.Time, change func(*state)) error {
+	return granted.Store(ctx, func(ctx context.Context) error {
 		lock, err := a.acquire(ctx, stateName(a.cfg.URL))
 		if err != nil {
 			return err
@@ -367,7 +367,7 @@ func (a *Authorization) keep(ctx context.Context, l *plan, began time.Time, t *p
 	if again {
 		return loopback.ErrAgain
 	}
-	return a.change(began, func(st *state) {
+	return a.change(ctx, began, func(st *state) {
 		st.Session, st.Asked = l.client, l.scope
 		st.LoggedIn = a.cfg.Now().UTC()
 		st.Ended, st.Failure = st.LoggedIn, ""
