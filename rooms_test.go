@@ -17,7 +17,7 @@ const mayImport = `
 internal/agent: internal/credential internal/localhost internal/words keystore provider session
 internal/cli: internal/agent internal/clock internal/config internal/credential internal/environ internal/granted
 	internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost internal/localurl
-	internal/login internal/mcp internal/private internal/setup internal/sharedstore internal/sts internal/tenant
+	internal/login internal/mcp internal/private internal/proxy internal/setup internal/sharedstore internal/sts internal/tenant
 	internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
@@ -42,6 +42,7 @@ internal/mcp: internal/clock internal/granted internal/known internal/localurl i
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
 internal/setup: internal/private
+internal/proxy: internal/credential internal/hosts internal/localhost internal/upstream internal/words provider
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
 internal/sts: internal/hosts internal/words provider
 internal/tenant:

@@ -279,6 +279,7 @@ func advices() []advice {
 		{mcp.ErrBusy, "try again when it is done", ""},
 		{agent.ErrNotAllowed, "loopkey agent --allow AUDIENCE, or --allow-id-token, allows it", ""},
 		{agent.ErrOtherProfile, "name that one, or an agent for this one in LOOPKEY_AGENT", ""},
+		{errProxyPort, "choose another port, or leave --listen out", ""},
 		{localhost.ErrSocketAnswered, "end that one, or choose another --socket", ""},
 		{localhost.ErrNoSocket, "choose another --socket", ""},
 		{localhost.ErrSocketTooLong, "choose a shorter --socket", ""},

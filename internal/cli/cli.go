@@ -109,7 +109,7 @@ token whenever they ask.`,
 	})
 	a.configFlags(root.PersistentFlags())
 	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.credential(), a.setup(),
-		a.mcp(), a.agent(), a.demo(), a.version(), a.renew())
+		a.mcp(), a.agent(), a.proxy(), a.demo(), a.version(), a.renew())
 	shortHelp(root)
 	root.SetHelpCommand(help(root))
 	root.InitDefaultCompletionCmd(a.args...)

@@ -117,6 +117,9 @@ func defaultPort(scheme string) int {
 	return 443
 }
 
+// IsLoopback reports whether the origin is on this machine by its name.
+func (o Origin) IsLoopback() bool { return isLoopback(o.Name) }
+
 func isLoopback(name string) bool {
 	if name == "localhost" {
 		return true

@@ -48,7 +48,7 @@ func (h *Handler) transport() *http.Transport {
 		}
 	}
 	return &http.Transport{
-		DialContext:           h.dial(dialer),
+		DialContext:           h.dialer(dialer),
 		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: headerTimeout,
 		IdleConnTimeout:       time.Minute,
@@ -57,22 +57,29 @@ func (h *Handler) transport() *http.Transport {
 	}
 }
 
-// dial connects to a server of this user's or root's, or to anyone's if Config.AllowRemote is set. Of localhost's two
-// addresses another user may hold the one on which the app does not listen.
-func (h *Handler) dial(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+// dialer connects to a server of this user's or root's, or to anyone's if Config.AllowRemote is set.
+func (h *Handler) dialer(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
 	if h.cfg.AllowRemote {
 		return dialer.DialContext
 	}
+	return DialOwn(dialer, h.cfg.Foreign)
+}
+
+// DialOwn returns a DialContext for servers on this machine that are this user's or root's, as foreign tells; any other
+// is ErrForeign. Of localhost's two addresses another user may hold the one on which the server does not listen.
+func DialOwn(
+	dialer *net.Dialer, foreign func(net.Conn) bool,
+) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)
-		if err != nil || !h.cfg.Foreign(conn) {
+		if err != nil || !foreign(conn) {
 			return conn, err
 		}
 		_ = conn.Close()
 		if host, port, err := net.SplitHostPort(address); err == nil && strings.EqualFold(host, "localhost") {
 			for _, host := range []string{"127.0.0.1", "::1"} {
 				conn, err := dialer.DialContext(ctx, network, net.JoinHostPort(host, port))
-				if err == nil && !h.cfg.Foreign(conn) {
+				if err == nil && !foreign(conn) {
 					return conn, nil
 				}
 				if err == nil {

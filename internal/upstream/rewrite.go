@@ -28,13 +28,7 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 		// The app compares the host that the browser knows with Origin, and makes its own links with it.
 		p.Out.Host = p.In.Host
 	}
-	// ReverseProxy passes any upgrade on. What is spoken after one goes past all that is done here with a request: of
-	// the protocols that servers know, only a WebSocket can send no further requests (h2c can).
-	if p.In.Method != http.MethodGet || !strings.EqualFold(p.Out.Header.Get("Upgrade"), "websocket") {
-		p.Out.Header.Del("Upgrade")
-		p.Out.Header.Del("Connection")
-	}
-	p.Out.Header.Del("HTTP2-Settings") // of an upgrade to h2c
+	OnlyWebSocket(p)
 	for name := range p.Out.Header {
 		if isReserved(name) {
 			delete(p.Out.Header, name)
@@ -48,6 +42,17 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 		p.Out.Header.Set("Authorization", "Bearer "+add.token.Reveal())
 	}
 	h.withholdCookies(p.Out.Header)
+}
+
+// OnlyWebSocket takes any upgrade but one to a WebSocket out of a request. ReverseProxy passes any upgrade on, and what
+// is spoken after one goes past all that a proxy does with a request: of the protocols that servers know, only a
+// WebSocket can send no further requests (h2c can).
+func OnlyWebSocket(p *httputil.ProxyRequest) {
+	if p.In.Method != http.MethodGet || !strings.EqualFold(p.Out.Header.Get("Upgrade"), "websocket") {
+		p.Out.Header.Del("Upgrade")
+		p.Out.Header.Del("Connection")
+	}
+	p.Out.Header.Del("HTTP2-Settings") // of an upgrade to h2c
 }
 
 // withholdCookies takes this server's own cookies out of a request.
