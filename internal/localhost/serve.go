@@ -36,8 +36,9 @@ const ownPath = "/auth/"
 func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 	strangers := &crowd{most: cmp.Or(l.most, mostStrangers()), seen: map[net.Conn]sighting{}}
 	server := &http.Server{
-		Handler:           limitBodies(handler, l.ForApp),
-		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerLimit,
+		Handler:                      limitBodies(handler, l.ForApp),
+		DisableGeneralOptionsHandler: l.ForApp,
+		ReadHeaderTimeout:            headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerLimit,
 		ConnState: strangers.note, ConnContext: strangers.introduce, ErrorLog: discard,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}

@@ -121,7 +121,8 @@ func (h *handler) knows(r *http.Request) bool {
 // passOn passes on a request of a caller who may.
 func (h *handler) passOn(w http.ResponseWriter, r *http.Request) {
 	localhost.Trust(r)
-	localhost.Unsecure(w.Header()) // the server decides for its own responses
+	_ = http.NewResponseController(w).EnableFullDuplex() // a response may begin before the request's body has ended
+	localhost.Unsecure(w.Header())                       // the server decides for its own responses
 	h.proxy.ServeHTTP(writer{w}, r)
 }
 

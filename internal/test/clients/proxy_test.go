@@ -291,7 +291,10 @@ func TestProxyStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Body.Close()
+	defer func() {
+		_ = conn.Close() // or Body.Close would wait for the end of the stream
+		_ = r.Body.Close()
+	}()
 	hear = bufio.NewReader(r.Body)
 	for i, word := range []string{"one", "two"} {
 		if i > 0 {
@@ -360,7 +363,7 @@ func TestProxyRefuses(t *testing.T) {
 	p := startProxy(t)
 	to := p.server.URL
 	for name, args := range map[string][]string{
-		"no server": {}, "an unlisted server": {"--to", "https://mallory.example.com"}, "http": {"--to", "http://" + p.server.Host},
+		"no server": {}, "an unlisted server": {"--to", "https://mallory.example.com"},
 		"a path": {"--to", to + "/x"}, "a query": {"--to", to + "?x"}, "a user": {"--to", "https://a@" + p.server.Host},
 		"every address": {"--to", to, "--listen", "0.0.0.0:0"}, "no address": {"--to", to, "--listen", ":0"},
 		"another name": {"--to", to, "--listen", "example.com:80"}, "no port": {"--to", to, "--listen", "localhost"},
@@ -408,5 +411,19 @@ func TestProxySocket(t *testing.T) {
 	}
 	if r, _ := p.ask(t, get("http://mallory.example.com/x")); r.StatusCode != http.StatusBadRequest {
 		t.Errorf("an absolute URL: %d", r.StatusCode)
+	}
+}
+
+// The lines of docs/tools/proxy.md get curl to a server that wants a token.
+func TestProxyPage(t *testing.T) {
+	t.Parallel()
+	clients.Need(t, "curl", true)
+	p := startProxy(t)
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "sh", "-ec",
+		clients.Block(t, "proxy.md", "sh", "https://api.acme.example", p.server.URL))
+	cmd.Env, cmd.Dir = p.Env, dir
+	if r := p.Finish(cmd); r.Code != 0 || !strings.Contains(r.Stdout, "GET /v1/things?page=2 0") {
+		t.Errorf("%+v", r)
 	}
 }
