@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/config"
@@ -22,6 +24,7 @@ type protocol struct {
 	short string
 	run   func(context.Context, credential.Call) error
 	more  func(*cobra.Command) // adds flags and commands that only this protocol has; nil: none
+	late  bool                 // each request brings arguments of loopkey: the configuration is read then
 }
 
 // protocols returns the table.
@@ -30,23 +33,24 @@ func (a *app) protocols() []protocol {
 	var aws credential.AWS
 	var python credential.Python
 	return []protocol{
-		{"git", "git OPERATION", "Be a credential helper of git", credential.Git, nil},
-		{"docker", "docker OPERATION", "Be a credential helper of docker", credential.Docker, nil},
-		{"go", "go [URL]", "Be a GOAUTH command of go", credential.Go, nil},
-		{"bazel", "bazel get", "Be a credential helper of Bazel", credential.Bazel, nil},
+		{"git", "git OPERATION", "Be a credential helper of git", credential.Git, nil, false},
+		{"docker", "docker OPERATION", "Be a credential helper of docker", credential.Docker, nil, false},
+		{"go", "go [URL]", "Be a GOAUTH command of go", credential.Go, nil, false},
+		{"bazel", "bazel get", "Be a credential helper of Bazel", credential.Bazel, nil, false},
 		{
 			"terraform", "terraform OPERATION HOST", "Be a credentials helper of Terraform and OpenTofu",
-			credential.Terraform, nil,
+			credential.Terraform, nil, false,
 		},
+		{"cargo", "cargo", "Be a credential provider of cargo", credential.Cargo, nil, true},
 		{"kubernetes", "kubernetes", "Be a credential plugin of kubectl", k.Run, func(cmd *cobra.Command) {
 			cmd.Flags().BoolVar(&k.AccessToken, "access-token", false, "hand out the access token, not the ID token")
 			cmd.AddCommand(a.kubelogin())
-		}},
-		{"aws", "aws --role-arn ARN", "Be a credential_process of the AWS SDKs", aws.Run, awsFlags(&aws)},
-		{"google", "google", "Be the executable of a Google external account", credential.Google, nil},
+		}, false},
+		{"aws", "aws --role-arn ARN", "Be a credential_process of the AWS SDKs", aws.Run, awsFlags(&aws), false},
+		{"google", "google", "Be the executable of a Google external account", credential.Google, nil, false},
 		{"python", "python get URL [USERNAME]", "Be the keyring of pip and uv", python.Run, func(cmd *cobra.Command) {
 			cmd.Flags().StringVar(&python.Mode, "mode", "password", "password, or creds: the username on a line before it")
-		}},
+		}, false},
 	}
 }
 
@@ -80,7 +84,7 @@ lists under [[profile.NAME.hosts]].`,
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return a.runCredential(cmd.Context(), toolCall{
 					tool: p.name, run: p.run, args: args, configure: a.configure,
-					minLifetime: *minLifetime, login: loginFlags{timeout: toolLoginLimit},
+					late: p.late, minLifetime: *minLifetime, login: loginFlags{timeout: toolLoginLimit},
 				})
 			},
 		}
@@ -110,6 +114,7 @@ type toolCall struct {
 	args        []string
 	configure   func() (*config.Config, error)
 	minLifetime time.Duration
+	late        bool       // the configuration is read for each request, not by configure
 	login       loginFlags // of a login that the protocol allows
 }
 
@@ -145,13 +150,26 @@ func (a *app) runCredential(ctx context.Context, t toolCall) error {
 }
 
 func (a *app) speak(ctx context.Context, t toolCall) error {
-	began := clock.Now()
-	cfg, err := t.configure()
+	if t.late {
+		return t.run(ctx, credential.Call{
+			Args: t.args, Stdin: a.stdin, Stdout: a.stdout,
+			With:    func(args []string) (credential.Call, error) { return a.callWith(t, args) },
+			Explain: func(err error) string { sentence, _ := a.explain(err); return sentence },
+		})
+	}
+	call, err := a.call(t)
 	if err != nil {
 		return err
 	}
-	return t.run(ctx, credential.Call{
-		Args: t.args, Lookup: a.lookup, Stdin: a.stdin, Stdout: a.stdout, Hosts: cfg.Hosts, Version: version(),
+	return t.run(ctx, call)
+}
+
+// call returns what a helper works with. After an error it can still explain.
+func (a *app) call(t toolCall) (credential.Call, error) {
+	began := clock.Now()
+	cfg, err := t.configure()
+	call := credential.Call{
+		Args: t.args, Lookup: a.lookup, Stdin: a.stdin, Stdout: a.stdout, Version: version(),
 		Tokens:      func() (credential.Tokens, error) { return a.tokensOf(cfg) },
 		MinLifetime: t.minLifetime,
 		Now:         clock.Now,
@@ -159,7 +177,34 @@ func (a *app) speak(ctx context.Context, t toolCall) error {
 		LogIn: func(ctx context.Context, why error) error {
 			return a.logInForTool(ctx, cfg, t.login, began, why)
 		},
-	})
+	}
+	if err == nil {
+		call.Hosts = cfg.Hosts
+	}
+	return call, err
+}
+
+// callWith returns what a helper works with for a request that brings arguments of loopkey.
+func (a *app) callWith(t toolCall, args []string) (credential.Call, error) {
+	b := *a // each request has arguments of its own
+	b.flags = maps.Clone(a.flags)
+	flags := pflag.NewFlagSet(t.tool, pflag.ContinueOnError)
+	b.configFlags(flags)
+	flags.DurationVar(&t.minLifetime, "min-ttl", t.minLifetime, "")
+	wrong := flags.Parse(args)
+	if wrong == nil && flags.NArg() > 0 {
+		wrong = fmt.Errorf("loopkey takes no argument %q from %s", flags.Arg(0), t.tool)
+	}
+	if wrong == nil {
+		wrong = tokenFlags{minLifetime: t.minLifetime}.check()
+	}
+	t.configure = func() (*config.Config, error) {
+		if wrong != nil {
+			return nil, fmt.Errorf("%w: %w", errUsage, wrong)
+		}
+		return b.configure()
+	}
+	return b.call(t)
 }
 
 // tokensOf opens the session that tools get tokens of, or the way to the agent that has it.

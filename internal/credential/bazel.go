@@ -56,7 +56,7 @@ const (
 
 var errBazelLimit = errors.New("bazel waits no longer")
 
-// tokenInTime returns a token while Bazel waits for it. A token that still lives is better than one that comes too late.
+// tokenInTime returns a token while Bazel waits for it: one that still lives, if a renewal takes too long.
 func (c *Call) tokenInTime(ctx context.Context, a Ask) (Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, bazelLimit, errBazelLimit)
 	defer cancel()

@@ -35,6 +35,9 @@ type Call struct {
 	Now         func() time.Time
 	// Explain returns what failed, why and what to do next, for protocols whose replies carry it.
 	Explain func(error) string
+	// With returns the same call for arguments of loopkey that come with a request, such as --profile. If they are wrong,
+	// Explain of what it returns is still right.
+	With func(args []string) (Call, error)
 	// LogIn logs the person in who waits for the tool, for protocols that say that there is one. It returns why, the error
 	// for which there is no token, where nobody can be asked.
 	LogIn func(ctx context.Context, why error) error

@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// jsonObject returns the members of a JSON object. Names are compared as they are written, and a name that comes twice is
+// jsonObject returns the members of a JSON object. Names are compared as they are written. A name that comes twice is
 // refused: programs differ in which of the two they take.
 func jsonObject(data []byte) (map[string]json.RawMessage, error) {
 	refuse := func(why string) (map[string]json.RawMessage, error) {

@@ -27,13 +27,15 @@ const (
 	failed                    // all else, such as a provider or a keychain that can't be reached
 	badInput
 	misconfigured // it is not known which hosts are listed
+	unsupported   // the tool wants a credential kept
+	situations    // how many there are
 )
 
 // replies is the table of what is said where. What no row names is said as in every command.
-func replies(protocol string) [5]Reply {
+func replies(protocol string) [situations]Reply {
 	const sentence = "{sentence}\n"
 	usual := Reply{Exit: UsualExit}
-	r := [5]Reply{usual, usual, usual, usual, usual}
+	r := [situations]Reply{usual, usual, usual, usual, usual, usual}
 	switch protocol {
 	case "git": // it shows stderr, ignores the exit code, and asks the person unless it is told to quit
 		r[unlisted] = Reply{Silent: true}
@@ -48,6 +50,13 @@ func replies(protocol string) [5]Reply {
 		r[misconfigured] = r[failed]
 	case "terraform":
 		r[unlisted] = Reply{Stdout: "{}\n", Silent: true}
+	case "cargo": // one line for each request; Cargo escapes the sentence, and asks the next provider at the first kind
+		const other = `{"Err":{"kind":"other","message":"{sentence}","caused-by":[]}}` + "\n"
+		for i := range r {
+			r[i] = Reply{Stdout: other}
+		}
+		r[unlisted] = Reply{Stdout: `{"Err":{"kind":"url-not-supported"}}` + "\n"}
+		r[unsupported] = Reply{Stdout: `{"Err":{"kind":"operation-not-supported","message":"{sentence}"}}` + "\n"}
 	case "go":
 		r[unlisted] = Reply{Silent: true}
 	case "google": // it wants its failures on stdout, with exit code 0, and its library for Python reads stderr as well
@@ -74,6 +83,8 @@ func situationOf(err error) situation {
 		return nobody
 	case errors.Is(err, ErrInput):
 		return badInput
+	case errors.Is(err, ErrStores):
+		return unsupported
 	case errors.Is(err, ErrMisconfigured):
 		return misconfigured
 	}
