@@ -58,7 +58,7 @@ func mcpServer(o Options) string {
 }
 
 func mcpLines(o Options) string {
-	return fmt.Sprintf("{\n  \"mcpServers\": {%s: %s}\n}\n", text(o.name()), mcpServer(o))
+	return fmt.Sprintf("{\n  \"mcpServers\": {\n    %s: %s\n  }\n}\n", text(o.name()), mcpServer(o))
 }
 
 func mcpEdit(content string, o Options) (string, error) {

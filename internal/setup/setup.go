@@ -36,12 +36,12 @@ type Tool struct {
 	// Note is a sentence about what else there is to do; "": nothing.
 	Note string
 
-	plugin bool                                            // the link belongs into Terraform's folder of plugins
-	file   func(o Options) string                          // the tool's own configuration; nil: a person pastes the lines
-	lines  func(o Options) string                          // what belongs there
-	edit   func(content string, o Options) (string, error) // nil: the lines in a block between two comments
-	undo   func(content string, o Options) string          // nil: the block is cut out
-	run    func(o Options, undo bool) []string             // the tool's command that edits the file; nil: loopkey edits it
+	links func(o Options) string                          // the folder of the link; nil: that of the others
+	file  func(o Options) string                          // the tool's own configuration; nil: a person pastes the lines
+	lines func(o Options) string                          // what belongs there
+	edit  func(content string, o Options) (string, error) // nil: the lines in a block between two comments
+	undo  func(content string, o Options) string          // nil: the block is cut out
+	run   func(o Options, undo bool) []string             // the tool's command that edits the file; nil: loopkey edits it
 }
 
 // tools is the table of the tools.
@@ -73,7 +73,7 @@ func tools() []Tool {
 		{
 			Name: "google", lines: googleLines,
 			Note: "Save this as a file, name it in GOOGLE_APPLICATION_CREDENTIALS, and set " +
-				"GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1. P and X are your pool and provider at Google.",
+				"GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1. POOL and PROVIDER are yours at Google.",
 		},
 		{
 			Name: "kubernetes", lines: kubernetesLines, run: kubernetesRun, file: kubernetesFile, ByPath: true,
@@ -86,10 +86,12 @@ func tools() []Tool {
 		},
 		{
 			Name: "python", Link: "keyring", lines: pythonLines,
-			Note: "pip runs the first keyring in PATH. The index URL must carry the user: https://oauth2@HOST/simple/.",
+			links: func(o Options) string { return o.home(".loopkey-bin") }, // other programs may want the real keyring
+			Note: "Put ~/.loopkey-bin before the others in PATH. The index URL must carry the user: " +
+				"https://oauth2@HOST/simple/.",
 		},
 		{
-			Name: "terraform", Link: "terraform-credentials-loopkey", plugin: true, lines: terraformLines,
+			Name: "terraform", Link: "terraform-credentials-loopkey", links: terraformPlugins, lines: terraformLines,
 			file: terraformFile,
 		},
 	}
@@ -139,8 +141,8 @@ func (t *Tool) LinkPath(o Options) string {
 		return ""
 	}
 	dir, name := o.Links, t.Link
-	if t.plugin {
-		dir = terraformPlugins(o)
+	if t.links != nil {
+		dir = t.links(o)
 	}
 	if o.Profile != "" && t.Name == "docker" { // docker can give a helper nothing but its name
 		name += "-" + o.Profile

@@ -140,7 +140,8 @@ func TestPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := options(t)
-		for _, host := range []string{"git.acme.example", "registry.acme.example", "*.acme.example", "cache.acme.example"} {
+		o.Name = map[string]string{"aws": "dev", "mcp": "acme"}[name] // as the pages call them
+		for _, host := range []string{"git.acme.example", "registry.acme.example", "*.build.acme.example", "*.acme.example"} {
 			if strings.Contains(string(page), `host = "`+host+`"`) {
 				o.Hosts = []string{host}
 			}

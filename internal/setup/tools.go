@@ -67,12 +67,10 @@ func gitFile(o Options) string {
 func googleLines(o Options) string {
 	return fmt.Sprintf(`{
   "type": "external_account",
-  "audience": "//iam.googleapis.com/locations/global/workforcePools/P/providers/X",
+  "audience": "//iam.googleapis.com/locations/global/workforcePools/POOL/providers/PROVIDER",
   "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
   "token_url": "https://sts.googleapis.com/v1/token",
-  "credential_source": {
-    "executable": {"command": %s, "timeout_millis": 30000}
-  }
+  "credential_source": {"executable": {"command": %s, "timeout_millis": 30000}}
 }
 `, text(strings.Join(o.words("credential", "google"), " "))) // no shell runs it: it is split at spaces
 }
