@@ -225,7 +225,8 @@ func TestWhatTerminalsAskFor(t *testing.T) {
 	}
 	shown, left := "", 0
 	leaving := Leaving{Show: func(url string) { shown = url }, Left: func() { left++ }}
-	if err := client.Logout(t.Context(), leave, leaving); err != nil || left != 1 || shown != "http://localhost:3000/auth/ended?id=1" {
+	if err := client.Logout(t.Context(), leave, leaving); err != nil || left != 1 ||
+		shown != "http://localhost:3000/auth/ended?id=1" {
 		t.Errorf("a logout: %q, %v", shown, err)
 	}
 	other := client

@@ -43,7 +43,8 @@ func TestServiceWorkerOfAnotherApp(t *testing.T) {
 	stop := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/worker.js" {
 			w.Header().Set("Content-Type", "text/javascript")
-			_, _ = w.Write([]byte("self.oninstall = () => self.skipWaiting(); self.onactivate = e => e.waitUntil(clients.claim());" +
+			_, _ = w.Write([]byte("self.oninstall = () => self.skipWaiting();" +
+				"self.onactivate = e => e.waitUntil(clients.claim());" +
 				"self.onfetch = e => e.respondWith(fetch(e.request));"))
 			return
 		}
