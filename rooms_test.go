@@ -18,7 +18,8 @@ internal/agent: internal/credential internal/localhost internal/words keystore p
 internal/cli: internal/agent internal/clock internal/config internal/credential internal/environ internal/granted
 	internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost internal/localurl
 	internal/login internal/mcp internal/private internal/proxy internal/setup internal/sharedstore internal/sts
-	internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session webui
+	internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session
+	webui
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
 	internal/words provider

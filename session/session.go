@@ -42,9 +42,9 @@ type Config struct {
 	// (provider.Config.OAuth). Such a session has no ID token and no subject: the issuer, the client and the resource bind
 	// it. It is required there, and "" elsewhere.
 	Resource string
-	// Known is noted in StateDir at a login, so that loopkey's commands find the session. The zero value notes nothing, and
-	// is the only one that another program can give: Open fills it in where a session is shared with loopkey. Its type is
-	// internal because the note's form is no promise. A field costs less than a second constructor beside New.
+	// Known is noted in StateDir at a login, so that loopkey's commands find the session. The zero value notes nothing,
+	// and is the only one that another program can give: Open fills it in where a session is shared with loopkey. Its
+	// type is internal because the note's form is no promise. A field costs less than a second constructor beside New.
 	Known known.Client
 	// MayAskAudiences says that the provider lets one refresh token get tokens for audiences that the login did not ask
 	// for. Other providers may end the session over such a request, so they are not asked.

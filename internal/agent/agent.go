@@ -97,7 +97,7 @@ func kindOf(err error) kind {
 
 const (
 	tokenPath   = "/token"
-	idTokenPath = "/id-token" //nolint:gosec // a path
+	idTokenPath = "/id-token"
 	refusedPath = "/refused"
 
 	// profileHeader names the profile of the agent in every reply that holds a token.

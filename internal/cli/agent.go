@@ -82,8 +82,8 @@ func (a *app) runAgent(ctx context.Context, f agentFlags) error {
 	}))
 }
 
-// agentSocket returns the path of the agent's socket. Without one it is in the runtime directory, or in the state folder
-// where the system has no such directory.
+// agentSocket returns the path of the agent's socket. Without one it is in the runtime directory, or in the state
+// folder where the system has no such directory.
 func (a *app) agentSocket(given string, cfg *config.Config) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)

@@ -51,8 +51,8 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Within reports whether at is less than life ago. A time of the future was noted while the clock was wrong: nobody knows
-// how long ago it is, so it counts as none. It may be a minute off, because clocks are corrected by as much.
+// Within reports whether at is less than life ago. A time of the future was noted while the clock was wrong: nobody
+// knows how long ago it is, so it counts as none. It may be a minute off, because clocks are corrected by as much.
 func Within(at, now time.Time, life time.Duration) bool {
 	age := now.Sub(at)
 	return -time.Minute < age && age < life

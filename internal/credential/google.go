@@ -13,7 +13,7 @@ import (
 // googleLimit is less than the 30 seconds that Google's libraries give an executable.
 const googleLimit = 25 * time.Second
 
-const tokenTypes = "urn:ietf:params:oauth:token-type:" // RFC 8693, section 3
+const tokenTypes = "urn:ietf:params:oauth:token-type:" //nolint:gosec // names of RFC 8693, section 3
 
 // Google is the executable of an external account (Workforce and Workload Identity Federation), as Google's libraries
 // run it. The question is in the environment.

@@ -8,8 +8,8 @@ import (
 
 // A Reply is what a helper says when it has no token.
 type Reply struct {
-	// Stdout is as the protocol has it. {sentence} stands for what failed, why and what to do next; {quoted} for the same as
-	// JSON.
+	// Stdout is as the protocol has it. {sentence} stands for what failed, why and what to do next; {quoted} for the
+	// same as JSON.
 	Stdout string
 	Silent bool // nothing on stderr; else the sentence
 	Exit   int  // the exit code; UsualExit: that of the error

@@ -33,12 +33,12 @@ var (
 // folderWait limits the wait for another process that makes a socket in the same folder.
 const folderWait = 5 * time.Second
 
-// ListenSocket listens on a Unix socket for processes of this very user. The kernel says whose a connection is, whatever
-// the mode of the file; one of another user is closed before a byte of it is read. The file has mode 0600, and is
-// removed when the listener is closed.
+// ListenSocket listens on a Unix socket for processes of this very user. The kernel says whose a connection is,
+// whatever the mode of the file; one of another user is closed before a byte of it is read. The file has mode 0600, and
+// is removed when the listener is closed.
 //
-// A socket on which nobody answers is replaced. One on which a program answers (ErrSocketAnswered), or a file that is no
-// socket (ErrNoSocket), is not.
+// A socket on which nobody answers is replaced. One on which a program answers (ErrSocketAnswered), or a file that is
+// no socket (ErrNoSocket), is not.
 func ListenSocket(ctx context.Context, path string) (*Listener, error) {
 	folder := filepath.Dir(path)
 	switch {

@@ -64,7 +64,8 @@ func failure(code int, format string, args ...any) *rpcError {
 	return &rpcError{code, err.Error(), err}
 }
 
-// parseLine reads a line of the host, or a body or an event of the server: one message, or a batch (2025-03-26). wrong has an error for each part that is no message.
+// parseLine reads a line of the host, or a body or an event of the server: one message, or a batch (2025-03-26). wrong
+// has an error for each part that is no message.
 func parseLine(text []byte) (all []*message, wrong []error) {
 	text = bytes.TrimSpace(text)
 	parts := []json.RawMessage{text}

@@ -22,8 +22,8 @@ func (e *tokenError) Error() string { return e.err.Error() }
 // Unwrap returns the reason.
 func (e *tokenError) Unwrap() error { return e.err }
 
-// A renewing transport sends each request with an access token. Where the server refuses the token, the token is renewed,
-// and the request sent once more if its body is small.
+// A renewing transport sends each request with an access token. Where the server refuses the token, the token is
+// renewed, and the request sent once more if its body is small.
 type renewing struct {
 	base   http.RoundTripper
 	tokens credential.Tokens

@@ -13,10 +13,16 @@ import (
 // asking is one question for each protocol that gives an access token, as its tool asks it.
 func asking() map[string]struct{ args, stdin string } {
 	return map[string]struct{ args, stdin string }{
-		"token":      {"token", ""},
-		"git":        {"credential git get", "protocol=https\nhost=git.acme.example\n\n"},
-		"docker":     {"credential docker get", "git.acme.example"},
-		"go":         {"credential go https://git.acme.example/mod", "HTTP/1.1 404 Not Found\r\n\r\n"},
+		"token":     {"token", ""},
+		"git":       {"credential git get", "protocol=https\nhost=git.acme.example\n\n"},
+		"docker":    {"credential docker get", "git.acme.example"},
+		"go":        {"credential go https://git.acme.example/mod", "HTTP/1.1 404 Not Found\r\n\r\n"},
+		"bazel":     {"credential bazel get", `{"uri":"https://git.acme.example/cas"}`},
+		"terraform": {"credential terraform get git.acme.example", ""},
+		"cargo": {
+			"credential cargo", `{"v":1,"kind":"get","operation":"read","registry":{"index-url":` +
+				`"sparse+https://git.acme.example/index/","name":"acme","headers":[]},"args":[]}` + "\n",
+		},
 		"kubernetes": {"credential kubernetes --access-token", ""},
 	}
 }

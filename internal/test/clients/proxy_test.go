@@ -165,8 +165,10 @@ func TestProxyTargets(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
 	for _, target := range []string{
-		"/", "/a/b?c=d", "/a%2Fb", "/a%2fb", "//a", "//mallory.example.com/x?y", "///", "/a//b", "/..;/admin", "/a/../b", "/./",
-		"/%2e%2e/x", `/a"b<c>|d^e`, "/a?", "/?a=%zz&b;c", "/caf\xc3\xa9", "/a%00b", "/auth/login", "/a:b", "/http://x/", `/a\b`,
+		"/", "/a/b?c=d", "/a%2Fb", "/a%2fb", "//a", "//mallory.example.com/x?y", "///", "/a//b", "/..;/admin", "/a/../b",
+		"/./",
+		"/%2e%2e/x", `/a"b<c>|d^e`, "/a?", "/?a=%zz&b;c", "/caf\xc3\xa9", "/a%00b", "/auth/login", "/a:b", "/http://x/",
+		`/a\b`,
 		"/@x", "/a?x=//y#z",
 	} {
 		target = strings.ReplaceAll(target, "@", "%40")
@@ -202,25 +204,27 @@ func TestProxyCallers(t *testing.T) {
 		fields []string
 		status int
 	}{
-		"bearer":              {[]string{"Host: @", "Authorization: Bearer $"}, 200},
-		"basic":               {[]string{"Host: @", basic}, 200},
-		"localhost":           {[]string{"Host: localhost" + port, basic}, 200},
-		"::1":                 {[]string{"Host: [::1]" + port, basic}, 200},
-		"a program's mode":    {[]string{"Host: @", basic, "Sec-Fetch-Mode: cors"}, 200}, // node's fetch says so
-		"none":                {[]string{"Host: @"}, 401},
-		"empty":               {[]string{"Host: @", "Authorization: Bearer "}, 401},
-		"half":                {[]string{"Host: @", "Authorization: Bearer " + p.secret[:20]}, 401},
-		"as the user":         {[]string{"Host: @", wrong}, 401},
-		"twice":               {[]string{"Host: @", basic, basic}, 401},
-		"of another scheme":   {[]string{"Host: @", "Authorization: Token $"}, 401},
-		"another name":        {[]string{"Host: mallory.example.com" + port, basic}, 421},
-		"another port":        {[]string{"Host: localhost:1", basic}, 421},
-		"no port":             {[]string{"Host: localhost", basic}, 421},
-		"a page":              {[]string{"Host: @", basic, "Origin: https://mallory.example.com"}, 403},
-		"a page of nowhere":   {[]string{"Host: @", basic, "Origin: null"}, 403},
-		"our own page":        {[]string{"Host: @", basic, "Origin: http://@"}, 403},
-		"a typed address":     {[]string{"Host: @", basic, "Sec-Fetch-Site: none"}, 403},
-		"a page's WebSocket":  {[]string{"Host: @", basic, "Origin: http://x", "Connection: Upgrade", "Upgrade: websocket"}, 403},
+		"bearer":            {[]string{"Host: @", "Authorization: Bearer $"}, 200},
+		"basic":             {[]string{"Host: @", basic}, 200},
+		"localhost":         {[]string{"Host: localhost" + port, basic}, 200},
+		"::1":               {[]string{"Host: [::1]" + port, basic}, 200},
+		"a program's mode":  {[]string{"Host: @", basic, "Sec-Fetch-Mode: cors"}, 200}, // node's fetch says so
+		"none":              {[]string{"Host: @"}, 401},
+		"empty":             {[]string{"Host: @", "Authorization: Bearer "}, 401},
+		"half":              {[]string{"Host: @", "Authorization: Bearer " + p.secret[:20]}, 401},
+		"as the user":       {[]string{"Host: @", wrong}, 401},
+		"twice":             {[]string{"Host: @", basic, basic}, 401},
+		"of another scheme": {[]string{"Host: @", "Authorization: Token $"}, 401},
+		"another name":      {[]string{"Host: mallory.example.com" + port, basic}, 421},
+		"another port":      {[]string{"Host: localhost:1", basic}, 421},
+		"no port":           {[]string{"Host: localhost", basic}, 421},
+		"a page":            {[]string{"Host: @", basic, "Origin: https://mallory.example.com"}, 403},
+		"a page of nowhere": {[]string{"Host: @", basic, "Origin: null"}, 403},
+		"our own page":      {[]string{"Host: @", basic, "Origin: http://@"}, 403},
+		"a typed address":   {[]string{"Host: @", basic, "Sec-Fetch-Site: none"}, 403},
+		"a page's WebSocket": {
+			[]string{"Host: @", basic, "Origin: http://x", "Connection: Upgrade", "Upgrade: websocket"}, 403,
+		},
 		"a page, none at all": {[]string{"Host: @", "Sec-Fetch-Site: cross-site"}, 403},
 	} {
 		text := "GET /x HTTP/1.1\r\n" + strings.Join(c.fields, "\r\n") + "\r\n"
@@ -238,8 +242,8 @@ func TestProxyCallers(t *testing.T) {
 	}
 }
 
-// The server gets the token and neither cookies nor what is for the proxy; the caller gets no cookies, and a redirect as
-// it is.
+// The server gets the token and neither cookies nor what is for the proxy; the caller gets no cookies, and a redirect
+// as it is.
 func TestProxyFields(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)

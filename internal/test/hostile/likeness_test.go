@@ -633,7 +633,8 @@ func (k likeness) work(t *testing.T) {
 	printed, _, _ = strings.Cut(printed, "\n")
 	page := httptest.NewRecorder()
 	k.leaving.hook()(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, printed, nil))
-	if logout.Code != 0 || page.Code != http.StatusOK || !strings.Contains(page.Body.String(), "logged out at the provider") {
+	ended := strings.Contains(page.Body.String(), "logged out at the provider")
+	if logout.Code != 0 || page.Code != http.StatusOK || !ended {
 		t.Errorf("exit %d; %s leads to %d: %s", logout.Code, printed, page.Code, page.Body)
 	}
 }

@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, commands)
 }
 
-// sendStdin is the program send ADDRESS [close|reset]: it sends its stdin to an address, or to the socket at a path, and
-// prints the response; with a second argument it hangs up at once instead. Tests run it as another user.
+// sendStdin is the program send ADDRESS [close|reset]: it sends its stdin to an address, or to the socket at a path,
+// and prints the response; with a second argument it hangs up at once instead. Tests run it as another user.
 func sendStdin() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
