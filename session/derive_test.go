@@ -161,6 +161,7 @@ func TestDerivedEnds(t *testing.T) {
 			t.Errorf("%s meanwhile: %q, %v", name, value, err)
 		}
 	}
+	s.login("")
 	if value, err := derive(obtainer(s, &count, "new")); err != nil || value != "new" {
 		t.Errorf("afterwards: %q, %v", value, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,21 +24,32 @@ type Server struct {
 	CA     string       // the file with its certificate
 	Client *http.Client // trusts the server
 
-	// Refuse is a token that the server does not accept although the provider does.
-	Refuse func(token string) bool
-	// Open responds to requests by itself that want no token of the provider. It returns false for all others.
-	Open func(w http.ResponseWriter, r *http.Request) bool
-
 	mu       sync.Mutex
+	refuse   func(token string) bool
+	open     func(w http.ResponseWriter, r *http.Request) bool
 	accepted []string
 	denied   int
+}
+
+// Refuse makes the server refuse tokens although the provider accepts them.
+func (s *Server) Refuse(refuse func(token string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = refuse
+}
+
+// Open has open respond to requests that want no token of the provider. It returns false for all others.
+func (s *Server) Open(open func(w http.ResponseWriter, r *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = open
 }
 
 // Accepted returns the forms in which the server was given tokens that it accepted, such as "Bearer" or "Basic oauth2".
 func (s *Server) Accepted() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.accepted
+	return slices.Clone(s.accepted)
 }
 
 // Denied returns how many requests the server refused.
@@ -53,11 +65,14 @@ func Serve(t *testing.T, h *house.House, next http.Handler, challenges ...string
 	t.Helper()
 	s := &Server{}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.Open != nil && s.Open(w, r) {
+		s.mu.Lock()
+		open, refuse := s.open, s.refuse
+		s.mu.Unlock()
+		if open != nil && open(w, r) {
 			return
 		}
 		form, token := given(r, challenges)
-		ok := token != "" && (s.Refuse == nil || !s.Refuse(token)) && isAccepted(r, h, token)
+		ok := token != "" && (refuse == nil || !refuse(token)) && isAccepted(r, h, token)
 		s.mu.Lock()
 		if ok {
 			s.accepted = append(s.accepted, form)

@@ -102,7 +102,7 @@ func registry(t *testing.T, h *house.House, client string) *clients.Server {
 		_, _ = w.Write([]byte(`{"token": "` + granted + `"}`))
 	})
 	server := clients.Serve(t, h, tokens, `Basic realm="tokens"`)
-	server.Open = func(w http.ResponseWriter, r *http.Request) bool {
+	server.Open(func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case !strings.HasPrefix(r.URL.Path, "/v2/"):
 			return false
@@ -113,6 +113,6 @@ func registry(t *testing.T, h *house.House, client string) *clients.Server {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 		return true
-	}
+	})
 	return server
 }

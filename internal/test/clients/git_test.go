@@ -129,7 +129,7 @@ func TestGitRefused(t *testing.T) {
 	t.Parallel()
 	g, server := forge(t, `Basic realm="forge"`)
 	refused := strings.TrimSpace(g.Must("token"))
-	server.Refuse = func(token string) bool { return token == refused }
+	server.Refuse(func(token string) bool { return token == refused })
 	if out, err := g.attempt("ls-remote", server.URL+"/team.git"); err == nil {
 		t.Fatalf("the server took a token that it refuses: %s", out)
 	}

@@ -101,7 +101,7 @@ func TestGoRefused(t *testing.T) {
 	t.Parallel()
 	g := modules(t)
 	refused := strings.TrimSpace(g.Must("token"))
-	g.server.Refuse = func(token string) bool { return token == refused }
+	g.server.Refuse(func(token string) bool { return token == refused })
 	g.Age(time.Minute) // a younger token may be the successor of a refused one
 	g.must("go", "mod", "download", wantedModule)
 	if n := g.Tenant.Requests("token"); n != 1 {

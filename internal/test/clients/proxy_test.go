@@ -318,11 +318,11 @@ func TestProxyRenews(t *testing.T) {
 	p := startProxy(t)
 	var mu sync.Mutex
 	var refused []string
-	p.server.Refuse = func(token string) bool {
+	p.server.Refuse(func(token string) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return slices.Contains(refused, token)
-	}
+	})
 	for name, c := range map[string]struct {
 		fields []string
 		body   string
@@ -349,7 +349,7 @@ func TestProxyRenews(t *testing.T) {
 		}
 	}
 	// A server that refuses every token costs one renewal, not one for each request.
-	p.server.Refuse = func(string) bool { return true }
+	p.server.Refuse(func(string) bool { return true })
 	p.Tenant.Reset()
 	for range 5 {
 		if r, _ := p.ask(t, with("GET /x")); r.StatusCode != http.StatusUnauthorized {

@@ -33,7 +33,7 @@ func tfRegistry(t *testing.T) *tfHome {
 	tf := &tfHome{t: t, terraform: clients.Need(t, "terraform", false), dir: t.TempDir()}
 	tf.House = clients.LoggedIn(t)
 	tf.server = clients.Serve(t, tf.House, http.HandlerFunc(serveTerraform), "Bearer")
-	tf.server.Open = func(w http.ResponseWriter, r *http.Request) bool {
+	tf.server.Open(func(w http.ResponseWriter, r *http.Request) bool {
 		switch r.URL.Path {
 		case "/.well-known/terraform.json":
 			w.Header().Set("Content-Type", "application/json")
@@ -47,7 +47,7 @@ func tfRegistry(t *testing.T) *tfHome {
 			return false
 		}
 		return true
-	}
+	})
 	tf.list(tf.server.Host)
 	lines := exec.CommandContext(t.Context(), "sh", "-e", "-c", clients.Block(t, "terraform.md", "sh"))
 	lines.Env = tf.Env
