@@ -25,8 +25,8 @@ type turn struct {
 	once       sync.Once
 }
 
-// patience is how long a message waits for one that is being sent: a server that does not accept a notification must not
-// stop everything.
+// patience is how long a message waits for one that is being sent: a server that does not accept a notification must
+// not stop everything.
 const patience = 10 * time.Second
 
 // request returns the turn of a request.

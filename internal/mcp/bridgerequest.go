@@ -165,8 +165,8 @@ const (
 	linger          = time.Second
 )
 
-// pauseBefore returns how long to wait before attempt number n (from 0) without progress, as the server asked (retry) or
-// by itself, longer with each.
+// pauseBefore returns how long to wait before attempt number n (from 0) without progress, as the server asked (retry)
+// or by itself, longer with each.
 func pauseBefore(n int, retry time.Duration) time.Duration {
 	pause := retry
 	if pause == 0 {
@@ -199,7 +199,8 @@ func (b *bridge) stream(ctx context.Context, c *call, s *session, resp *http.Res
 				attempts, progress = 0, false
 			}
 			if attempts == mostResumptions {
-				return failure(codeInterrupted, "the connection to %s ended before the response, and could not be resumed", b.host())
+				return failure(codeInterrupted, "the connection to %s ended before the response, and could not be resumed",
+					b.host())
 			}
 			if err := clock.Pause(ctx, pauseBefore(attempts, events.retry)); err != nil {
 				return err

@@ -30,7 +30,8 @@ func TestExecNpm(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", clients.Block(t, "exec.md", "sh", "npm.acme.example", server.Host))
 	cmd.Dir = h.Dir
-	cmd.Env = append(h.Env, "npm_config_cafile="+server.CA, "npm_config_update_notifier=false", "npm_config_fetch_retries=0")
+	cmd.Env = append(h.Env,
+		"npm_config_cafile="+server.CA, "npm_config_update_notifier=false", "npm_config_fetch_retries=0")
 	if r := h.Finish(cmd); r.Code != 0 || strings.TrimSpace(r.Stdout) != "1.2.3" {
 		t.Errorf("npm exits %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
