@@ -44,8 +44,8 @@ const logoutPath = "/auth/logout"
 
 // EndSession opens the provider's logout in the browser and waits until the browser is back. The provider may ask the
 // user first. A return without State is ErrNoState. Its other errors wrap a *TimeoutError, and ErrNoVisit too if no
-// browser came for the link, or *PortTakenError: then the browser was sent there and its return can't be seen. Where the
-// browser can't be opened and nobody knows the URL, for lack of Opened, it returns ErrNoBrowser at once.
+// browser came for the link, or *PortTakenError: then the browser was sent there and its return can't be seen. Where
+// the browser can't be opened and nobody knows the URL, for lack of Opened, it returns ErrNoBrowser at once.
 func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute)
 	cfg.PlainURL = cmp.Or(cfg.PlainURL, cfg.URL)

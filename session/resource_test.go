@@ -67,7 +67,8 @@ func TestResourceSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	info, err := s.process().Info(t.Context())
-	if err != nil || info.Resource != api || info.Subject != "" || !info.Renewable || info.AccessTokens[0].Audience != api {
+	if err != nil || info.Resource != api || info.Subject != "" || !info.Renewable ||
+		info.AccessTokens[0].Audience != api {
 		t.Errorf("got %+v, %v", info, err)
 	}
 	first, err := s.get(session.Request{})
@@ -93,7 +94,8 @@ func TestResourceSession(t *testing.T) {
 	if err != nil || !ended.Revoked || ended.EndSessionURL != "" {
 		t.Errorf("got %+v, %v", ended, err)
 	}
-	if _, err := s.get(session.Request{}); !errors.Is(err, session.ErrNotLoggedIn) || !strings.HasPrefix(err.Error(), api) {
+	_, err = s.get(session.Request{})
+	if !errors.Is(err, session.ErrNotLoggedIn) || !strings.HasPrefix(err.Error(), api) {
 		t.Errorf("after the logout: %v", err)
 	}
 }

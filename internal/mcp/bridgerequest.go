@@ -233,9 +233,9 @@ func (b *bridge) get(s *session, lastID string) *httpRequest {
 	return &httpRequest{method: http.MethodGet, url: b.url, header: header}
 }
 
-// events passes on the events of a connection until it ends, and closes it. It reports whether there was any with an ID.
-// c is the request that the events are a response to; nil: a stream for all. A server should end the stream after the
-// response; it has a second for that.
+// events passes on the events of a connection until it ends, and closes it. It reports whether there was any with an
+// ID. c is the request that the events are a response to; nil: a stream for all. A server should end the stream after
+// the response; it has a second for that.
 func (b *bridge) events(ctx context.Context, c *call, events *eventReader, resp *http.Response) (bool, error) {
 	defer resp.Body.Close()
 	before := events.lastID

@@ -61,8 +61,8 @@ func TestLostSession(t *testing.T) {
 	})
 }
 
-// A session that can't be begun again, or that is another one, fails the request and not the bridge. A server that loses
-// each session is not asked for ever.
+// A session that can't be begun again, or that is another one, fails the request and not the bridge. A server that
+// loses each session is not asked for ever.
 func TestSessionIsNotTheSame(t *testing.T) {
 	t.Parallel()
 	for name, second := range map[string]func(body string) reply{
@@ -110,8 +110,8 @@ func TestSessionIsNotTheSame(t *testing.T) {
 	}
 }
 
-// A stream for what the server sends by itself is opened again after the last event, later with each failure, and not at
-// all where the server has none.
+// A stream for what the server sends by itself is opened again after the last event, later with each failure, and not
+// at all where the server has none.
 func TestListening(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var lastIDs []string

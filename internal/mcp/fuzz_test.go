@@ -101,8 +101,8 @@ func eventsByTheStandard(stream string, limit int) (all []event, lastID string) 
 	return all, lastID
 }
 
-// FuzzLines checks that every line of the host's is either passed on as JSON on one line, or gets an error; that it does
-// not matter in which pieces it arrives; and that what is found in a line that is too long is what JSON says.
+// FuzzLines checks that every line of the host's is either passed on as JSON on one line, or gets an error; that it
+// does not matter in which pieces it arrives; and that what is found in a line that is too long is what JSON says.
 func FuzzLines(f *testing.F) {
 	for _, input := range []string{
 		`{"id":1,"method":"x"}` + "\n", `{"id":1,"method":"x"}`, "\r\n\n{}\r\n", "\uFEFF{\"method\":\"x\"}\n",

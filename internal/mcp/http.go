@@ -79,7 +79,8 @@ func validValue(value string) bool {
 
 func invalidValue(value string) bool { return !validValue(value) }
 
-// visible reports whether a value of the server's is one to be sent back in a header field: visible ASCII, not too long.
+// visible reports whether a value of the server's is one to be sent back in a header field: visible ASCII, not too
+// long.
 func visible(value string) bool {
 	return len(value) <= mostID && !strings.ContainsFunc(value, func(c rune) bool { return c < 0x21 || c > 0x7E })
 }

@@ -217,8 +217,8 @@ func TestTokenStaysAtTheOrigin(t *testing.T) {
 	})
 }
 
-// The stream for what the server sends by itself asks nobody to log in, for nobody waits for it. It is opened again when
-// the host has used a token that the server takes.
+// The stream for what the server sends by itself asks nobody to log in, for nobody waits for it. It is opened again
+// when the host has used a token that the server takes.
 func TestListeningAsksNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a := &authorizer{ask: func(_ context.Context, a *authorizer, _ int) error { a.set(theToken); return nil }}

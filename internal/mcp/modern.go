@@ -30,7 +30,8 @@ func modernVersion(m *message) string {
 	return version
 }
 
-// modernHeader sets the fields that repeat parts of the body (2026-07-28, transports/streamable-http, request metadata).
+// modernHeader sets the fields that repeat parts of the body (2026-07-28, transports/streamable-http, request
+// metadata).
 func (b *bridge) modernHeader(header http.Header, m *message) {
 	if visible(m.method) {
 		header["Mcp-Method"] = []string{m.method}

@@ -96,7 +96,8 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 			stop()
 		}()
 		return &http.Response{
-			StatusCode: reply.status, Header: reply.header, Body: in, Request: r, ProtoMajor: 1, ProtoMinor: 1, ContentLength: -1,
+			StatusCode: reply.status, Header: reply.header, Body: in, Request: r, ProtoMajor: 1, ProtoMinor: 1,
+			ContentLength: -1,
 		}, nil
 	}
 }
