@@ -19,6 +19,7 @@ import { z } from 'zod';
 const mode = process.env.MODE;
 const seen = [];
 let cancelled = 0;
+let hanging = 0;
 const text = (s) => ({ content: [{ type: 'text', text: s }] });
 
 // An event store that gives its events numbers.
@@ -66,9 +67,11 @@ function newServer() {
 		return text(content.text);
 	});
 	server.registerTool('hang', {}, (extra) => new Promise((_, reject) => {
+		hanging++;
 		extra.signal.addEventListener('abort', () => { cancelled++; reject(new Error('aborted')); });
 	}));
 	server.registerTool('cancelled', {}, () => text(String(cancelled)));
+	server.registerTool('hanging', {}, () => text(String(hanging)));
 	server.registerTool('leave', {}, async (extra) => { // the connection ends, and the response comes afterwards
 		extra.closeSSEStream?.();
 		await new Promise((resolve) => setTimeout(resolve, 50));
@@ -96,9 +99,11 @@ function modernServer() {
 		return text('done');
 	});
 	server.registerTool('hang', { inputSchema: z.object({}) }, (_, ctx) => new Promise((_resolve, reject) => {
+		hanging++;
 		ctx.mcpReq.signal.addEventListener('abort', () => { cancelled++; reject(new Error('aborted')); });
 	}));
 	server.registerTool('cancelled', { inputSchema: z.object({}) }, () => text(String(cancelled)));
+	server.registerTool('hanging', { inputSchema: z.object({}) }, () => text(String(hanging)));
 	return server;
 }
 
@@ -194,6 +199,7 @@ const http = createServer(async (req, res) => {
 		res.end();
 	}
 });
+http.keepAliveTimeout = 0; // on a loaded machine a connection may be closed just as the next request is sent over it
 http.on('connection', (socket) => {
 	sockets.add(socket);
 	socket.on('close', () => sockets.delete(socket));
