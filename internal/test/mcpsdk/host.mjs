@@ -114,8 +114,7 @@ async function older() {
 	}
 	if (mode === 'sse') {
 		await step('lost session', async () => {
-			await post('/forget');
-			await post('/cut');
+			await post('/restart');
 			for (;;) { // the stream may be found to have ended only with this very request
 				try {
 					assert.equal(await call('echo', { text: 'again' }), 'again');

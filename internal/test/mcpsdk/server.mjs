@@ -6,7 +6,7 @@
 //   sse        HTTP with SSE, the transport of 2024-11-05
 //   modern     2026-07-28, of version 2 of the SDK
 // It writes a line of JSON with its port. GET /seen replies with the requests so far, POST /forget ends all sessions as a
-// restart would, POST /change tells all hosts that the tools changed, POST /cut breaks all connections.
+// restart would, POST /change tells all hosts that the tools changed, POST /restart ends all sessions and connections.
 import { createServer } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import { getRequestListener } from '@hono/node-server';
@@ -180,10 +180,14 @@ const http = createServer(async (req, res) => {
 			for (const { server } of sessions.values()) server.sendToolListChanged();
 			res.end();
 			return;
-		case '/cut':
+		case '/restart': { // all at once: a host that is back already must not be cut off again
+			const ended = sessions;
+			sessions = new Map();
 			for (const socket of sockets) if (socket !== req.socket) socket.destroy();
+			for (const { server } of ended.values()) await server.close();
 			res.end();
 			return;
+		}
 		}
 		seen.push({
 			method: req.method, url: req.url, session: req.headers['mcp-session-id'], version: req.headers['mcp-protocol-version'],
