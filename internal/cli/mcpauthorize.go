@@ -3,23 +3,18 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 
 	"github.com/spf13/cobra"
 
-	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/mcp"
-	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/internal/wire"
 )
 
 // A process of its own makes the login that a bridge begins, so that the tab in the browser leads to a session also
 // where the host has ended the bridge meanwhile.
 
-// An mcpErrand is all that the process needs to know. It comes through a pipe, as an errand does.
+// An mcpErrand is all that the process needs to know.
 type mcpErrand struct {
 	wire.Header
 	mcpSetup
@@ -42,11 +37,7 @@ func (a *app) mcpAuthorize() *cobra.Command {
 
 func (a *app) runMCPErrand(ctx context.Context) error {
 	var e mcpErrand
-	var data []byte
-	if !terminal.Is(a.stdin) {
-		data, _ = io.ReadAll(io.LimitReader(a.stdin, errandLimit))
-	}
-	if err := wire.Unmarshal(data, &e); err != nil || e.Wish.Began.IsZero() {
+	if err := wire.Unmarshal(a.readErrand(), &e); err != nil || e.Wish.Began.IsZero() {
 		return fmt.Errorf("%w: mcp authorize is for loopkey itself: run loopkey mcp login URL", errUsage)
 	}
 	a.server = e.URL
@@ -66,24 +57,17 @@ func (a *app) runMCPErrand(ctx context.Context) error {
 func (a *app) beginMCPLogin(ctx context.Context, s *mcpSetup, w mcp.Wish, passphrase keystores.Passphrase) error {
 	e := mcpErrand{mcpSetup: *s, Wish: w}
 	var err error
-	if wantsPassphrase(s.Keystore) {
-		if e.Passphrase, err = passphrase(ctx, false); err != nil { // it was found before
-			return err
-		}
+	if e.Passphrase, err = passphraseFor(ctx, s.Keystore, passphrase); err != nil {
+		return err
 	}
 	data, err := wire.Marshal(&e) // for a pipe to ourselves
 	if err != nil {
 		return err
 	}
-	self, err := executable()
+	cmd, err := a.apartCommand("mcp", "authorize")
 	if err != nil {
 		return err
 	}
-	//nolint:noctx,gosec // this program itself, and the end of ctx must not end it
-	cmd := exec.Command(self, "mcp", "authorize")
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = environ.WithoutSecrets(a.env)
-	cmd.SysProcAttr = apart()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err

@@ -6,15 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 
 	"github.com/spf13/cobra"
 
-	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
-	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/session"
 )
@@ -22,8 +18,7 @@ import (
 // A process of its own makes a renewal, so that a killed `loopkey token`, a closed terminal or a Ctrl-C does not end
 // it: between the provider's response and the keystore it holds the only copy of a rotated refresh token.
 
-// An errand is all that the process needs to know. It comes through a pipe, because other users can see arguments, and
-// other programs of this user can see the environment.
+// An errand is all that the process needs to know.
 type errand struct {
 	wire.Header
 	known.Client
@@ -55,11 +50,7 @@ func (a *app) renew() *cobra.Command {
 
 func (a *app) runErrand(ctx context.Context) error {
 	var e errand
-	var data []byte
-	if !terminal.Is(a.stdin) {
-		data, _ = io.ReadAll(io.LimitReader(a.stdin, errandLimit))
-	}
-	err := wire.Unmarshal(data, &e)
+	err := wire.Unmarshal(a.readErrand(), &e)
 	if errors.Is(err, wire.ErrVersion) {
 		return wire.Write(a.stdout, &errand{}) // in our version: the other process then does the work itself
 	}
@@ -88,23 +79,17 @@ func (a *app) runErrand(ctx context.Context) error {
 func (a *app) runApart(ctx context.Context, e errand, passphrase keystores.Passphrase, order []byte) ([]byte, error) {
 	e.Order = order
 	var err error
-	if wantsPassphrase(e.Keystore) {
-		if e.Passphrase, err = passphrase(ctx, false); err != nil { // it was typed or found before
-			return nil, err
-		}
+	if e.Passphrase, err = passphraseFor(ctx, e.Keystore, passphrase); err != nil {
+		return nil, err
 	}
 	data, err := wire.Marshal(&e) // for a pipe to ourselves
 	if err != nil {
 		return nil, err
 	}
-	self, err := executable()
+	cmd, err := a.apartCommand("renew")
 	if err != nil {
 		return nil, session.ErrNotApart
 	}
-	cmd := exec.Command(self, "renew") //nolint:noctx,gosec // this program itself, and the end of ctx must not end it
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = environ.WithoutSecrets(a.env)
-	cmd.SysProcAttr = apart()
 	cmd.Stdin = bytes.NewReader(data)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil || cmd.Start() != nil {

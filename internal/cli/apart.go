@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/loopkey/loopkey/internal/environ"
+	"github.com/loopkey/loopkey/internal/keystores"
+	"github.com/loopkey/loopkey/internal/terminal"
+)
+
+// Some work is done by a process of its own, which outlives the one that started it. What that has to know comes
+// through a pipe: other users can see arguments, and other programs of this user can see the environment.
+
+// apartCommand returns the command of a process of loopkey that goes on when this one ends.
+func (a *app) apartCommand(args ...string) (*exec.Cmd, error) {
+	self, err := executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, args...) //nolint:noctx,gosec // this program itself, and the end of ctx must not end it
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = environ.WithoutSecrets(a.env)
+	cmd.SysProcAttr = apart()
+	return cmd, nil
+}
+
+// readErrand reads what such a process has to know. At a terminal there is nothing.
+func (a *app) readErrand() []byte {
+	if terminal.Is(a.stdin) {
+		return nil
+	}
+	data, _ := io.ReadAll(io.LimitReader(a.stdin, errandLimit)) // what is cut off is refused as damaged
+	return data
+}
+
+// passphraseFor returns the passphrase that such a process needs for a keystore; "" for one without. It was typed or
+// found before.
+func passphraseFor(ctx context.Context, keystore string, passphrase keystores.Passphrase) (string, error) {
+	if !wantsPassphrase(keystore) {
+		return "", nil
+	}
+	return passphrase(ctx, false)
+}
