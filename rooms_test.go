@@ -42,7 +42,7 @@ internal/mcp: internal/clock internal/granted internal/known internal/localurl i
 	loopback provider session
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
-internal/setup: internal/private
+internal/setup: internal/private internal/words
 internal/proxy: internal/credential internal/hosts internal/localhost internal/upstream internal/words provider
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
 internal/sts: internal/hosts internal/words provider

@@ -103,16 +103,7 @@ func (at situation) addLastLogin(flags map[string]string) {
 }
 
 // quote returns a word as a shell reads it back.
-func quote(word string) string {
-	word = words.Printable(word)
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%_+=:,./-", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
+func quote(word string) string { return words.Shell(words.Printable(word)) }
 
 // notLoggedIn says what to do where nobody is logged in: under another name, at another issuer, or at all.
 func (at situation) notLoggedIn() string {

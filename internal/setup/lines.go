@@ -5,16 +5,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // goAuth is what GOAUTH is while nothing sets it.
 const goAuth = "netrc"
 
 // goCommand is loopkey's part of GOAUTH, which is split as a shell splits, but for the semicolon.
-func goCommand(o Options) string { return Shell(o.words("credential", "go")...) }
+func goCommand(o Options) string { return words.Shell(o.words("credential", "go")...) }
 
 func goLines(o Options) string {
-	return "go env -w GOAUTH=" + shellWord(goCommand(o)+"; "+goAuth) + "\n"
+	return "go env -w GOAUTH=" + words.Shell(goCommand(o)+"; "+goAuth) + "\n"
 }
 
 // goFile returns the file that `go env -w` writes.

@@ -5,25 +5,6 @@ import (
 	"strings"
 )
 
-// Shell returns words as a POSIX shell reads them.
-func Shell(words ...string) string {
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		quoted[i] = shellWord(word)
-	}
-	return strings.Join(quoted, " ")
-}
-
-func shellWord(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%_+=:,./-", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
 // doubleQuoted returns words for formats that know double quotes alone, and only around words that need them.
 func doubleQuoted(words ...string) string {
 	quoted := make([]string, len(words))
