@@ -426,36 +426,32 @@ func (at situation) settings() string {
 	return "the application's settings at the provider"
 }
 
+// configured returns a value of the configuration made printable, or a word for it where none is known.
+func (at situation) configured(word string, value func(*config.Config) string) string {
+	if at.config == nil {
+		return word
+	}
+	return words.Printable(value(at.config))
+}
+
 // configFile returns the path of config.toml.
 func (at situation) configFile() string {
-	if at.config == nil {
-		return "config.toml"
-	}
-	return words.Printable(at.config.File)
+	return at.configured("config.toml", func(c *config.Config) string { return c.File })
 }
 
 // profile returns the name of the profile.
 func (at situation) profile() string {
-	if at.config == nil {
-		return "NAME"
-	}
-	return words.Printable(at.config.Profile)
+	return at.configured("NAME", func(c *config.Config) string { return c.Profile })
 }
 
 // issuer returns the configured issuer.
 func (at situation) issuer() string {
-	if at.config == nil {
-		return "the issuer"
-	}
-	return words.Printable(at.config.Issuer)
+	return at.configured("the issuer", func(c *config.Config) string { return c.Issuer })
 }
 
 // client returns the client ID.
 func (at situation) client() string {
-	if at.config == nil {
-		return "CLIENT-ID"
-	}
-	return words.Printable(at.config.ClientID)
+	return at.configured("CLIENT-ID", func(c *config.Config) string { return c.ClientID })
 }
 
 // base returns the base URL of the local server.
