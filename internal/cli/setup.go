@@ -72,15 +72,11 @@ func (a *app) runSetup(ctx context.Context, t *setup.Tool, f setupFlags, args []
 	if err != nil {
 		return err
 	}
-	program, err := linkTarget(o)
-	if err != nil {
-		return err
-	}
 	if f.undo {
-		return a.undoSetup(ctx, t, o, f.file, program)
+		return a.undoSetup(ctx, t, o, f.file)
 	}
 	if path := t.LinkPath(o); path != "" {
-		a.makeLink(program, path)
+		a.makeLink(o.Path, path)
 	}
 	if len(unlisted) > 0 {
 		if err := a.listHosts(cfg, unlisted, f.write); err != nil {
@@ -101,14 +97,10 @@ func (a *app) setupOptions(
 	if o.Home, err = os.UserHomeDir(); err != nil {
 		return o, nil, fmt.Errorf("%w: %w: set HOME", errUsage, err)
 	}
-	if o.Program, o.Links, err = a.ownProgram(); err != nil {
+	if o.Program, o.Path, err = ownProgram(); err != nil {
 		return o, nil, err
 	}
-	if t.ByPath {
-		if o.Program, err = linkTarget(o); err != nil {
-			return o, nil, err
-		}
-	}
+	o.Links = filepath.Dir(o.Path)
 	if f.undo {
 		return o, nil, nil
 	}
@@ -146,37 +138,25 @@ func (a *app) setupOptions(
 	return o, unlisted, nil
 }
 
-// ownProgram returns how a tool starts loopkey, and the folder of the links: that of the loopkey in PATH, if that is
-// this very program.
-func (a *app) ownProgram() (program, dir string, err error) {
+// ownProgram returns how a tool starts loopkey, and its path: that of the loopkey in PATH, which an upgrade replaces,
+// if that is this very program.
+func ownProgram() (program, path string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", "", fmt.Errorf("the path of loopkey: %w", err)
-	}
-	found, err := exec.LookPath(appName)
-	if err != nil {
-		return self, filepath.Dir(self), nil //nolint:nilerr // it is in no folder of PATH
 	}
 	ours, err := os.Stat(self)
 	if err != nil {
 		return "", "", fmt.Errorf("the path of loopkey: %w", err)
 	}
-	if theirs, err := os.Stat(found); err != nil || !os.SameFile(ours, theirs) || !filepath.IsAbs(found) {
-		return self, filepath.Dir(self), nil //nolint:nilerr // another loopkey is in PATH
+	found, err := exec.LookPath(appName)
+	if err != nil || !filepath.IsAbs(found) {
+		return self, self, nil //nolint:nilerr // it is in no folder of PATH
 	}
-	return appName, filepath.Dir(found), nil
-}
-
-// linkTarget returns what links lead to: the loopkey in their folder, which an upgrade replaces, or this very file.
-func linkTarget(o setup.Options) (string, error) {
-	if found, err := exec.LookPath(o.Program); err == nil {
-		return found, nil
+	if theirs, err := os.Stat(found); err != nil || !os.SameFile(ours, theirs) {
+		return self, self, nil //nolint:nilerr // another loopkey is in PATH
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("the path of loopkey: %w", err)
-	}
-	return self, nil
+	return appName, found, nil
 }
 
 // makeLink makes the link by which a tool runs loopkey. Where it can't, the person gets the line that does.
@@ -187,7 +167,7 @@ func (a *app) makeLink(program, path string) {
 		a.say("%s is something else than loopkey: move it away, and run this again.", words.Printable(path))
 	case err != nil:
 		a.say("The link can't be made (%s). Run this:\n  sudo %s", words.Printable(err.Error()),
-			setup.Shell("ln", "-s", program, path))
+			words.Shell("ln", "-s", program, path))
 	case made:
 		a.say("Made the link %s.", words.Printable(path))
 	}
@@ -288,7 +268,7 @@ func (a *app) write(change setup.Change) error {
 }
 
 // undoSetup takes loopkey out of the tool's configuration, and removes the link.
-func (a *app) undoSetup(ctx context.Context, t *setup.Tool, o setup.Options, file, program string) error {
+func (a *app) undoSetup(ctx context.Context, t *setup.Tool, o setup.Options, file string) error {
 	path := file
 	if path == "" {
 		path = t.File(o)
@@ -310,7 +290,7 @@ func (a *app) undoSetup(ctx context.Context, t *setup.Tool, o setup.Options, fil
 	if link == "" {
 		return nil
 	}
-	removed, err := setup.Unlink(program, link)
+	removed, err := setup.Unlink(o.Path, link)
 	if removed {
 		a.say("Removed the link %s.", words.Printable(link))
 	}
@@ -319,7 +299,7 @@ func (a *app) undoSetup(ctx context.Context, t *setup.Tool, o setup.Options, fil
 
 // runSetupCommand shows a command that edits the tool's configuration, and runs it.
 func (a *app) runSetupCommand(ctx context.Context, command []string, path string) error {
-	a.say("In %s, by this command:\n%s", words.Printable(path), words.Printable(setup.Shell(command...)))
+	a.say("In %s, by this command:\n%s", words.Printable(path), words.Printable(words.Shell(command...)))
 	backup, err := setup.Backup(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err //nolint:wrapcheck // it names the file

@@ -64,6 +64,17 @@ func OpenRegular(path string) (*os.File, fs.FileInfo, error) {
 
 // Replace writes a file that is this user's alone, whole or not at all. A link in its place is replaced, not followed.
 func Replace(path string, data []byte) error {
+	return replace(path, data, func(*os.File) error { return nil })
+}
+
+// ReplaceAs is Replace for a file that is the user's work, such as another program's configuration: it has a mode of
+// its own, and is on the disk before it takes the place of the old one.
+func ReplaceAs(path string, data []byte, mode fs.FileMode) error {
+	return replace(path, data, func(f *os.File) error { return errors.Join(f.Chmod(mode), f.Sync()) })
+}
+
+// replace calls finish before the new file is closed.
+func replace(path string, data []byte, finish func(*os.File) error) error {
 	dir, name := filepath.Split(path)
 	sweep(dir, name)
 	f, err := os.CreateTemp(filepath.Dir(path), name+".*"+temporary) // 0600
@@ -71,7 +82,9 @@ func Replace(path string, data []byte) error {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(data)
+	if _, err = f.Write(data); err == nil {
+		err = finish(f)
+	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

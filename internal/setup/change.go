@@ -104,7 +104,7 @@ func (c Change) Write() (backup string, err error) {
 	if c.isNew && c.after == "" {
 		return "", nil
 	}
-	return backup, replace(c.Path, c.after, c.mode)
+	return backup, replace(c.Path, []byte(c.after), c.mode)
 }
 
 // Backup makes a copy of a file beside it, and returns the path of that.
@@ -114,25 +114,14 @@ func Backup(path string) (string, error) {
 		return "", fmt.Errorf("a copy of the configuration: %w", err)
 	}
 	backup := path + ".loopkey-backup"
-	if err := replace(backup, string(content), 0o600); err != nil {
+	if err := replace(backup, content, 0o600); err != nil {
 		return "", err
 	}
 	return backup, nil
 }
 
-// replace writes a file as a whole: a crash leaves the old one or the new one.
-func replace(path, content string, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(content)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+func replace(path string, content []byte, mode fs.FileMode) error {
+	if err := private.ReplaceAs(path, content, mode); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil

@@ -39,7 +39,7 @@ func Link(program, path string) (made bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("the copy: %w", err)
 	}
-	return true, replace(path, string(content), 0o755)
+	return true, replace(path, content, 0o755)
 }
 
 // Unlink removes a link that Link made. Anything else stays. removed reports whether there was one.

@@ -13,7 +13,8 @@ import (
 
 // Options say what a tool is set up for.
 type Options struct {
-	Program string                   // how the tool starts loopkey: a name that is in PATH, or a path
+	Program string                   // how the tool starts loopkey: a name that is in PATH, or Path
+	Path    string                   // of loopkey
 	Links   string                   // the folder of the links by which tools find loopkey
 	Profile string                   // whose tokens the tool gets; "": the default profile
 	Hosts   []string                 // the servers that get tokens, as config.toml lists them
@@ -31,8 +32,6 @@ type Tool struct {
 	Link string
 	// Needs are the options that have to be given: hosts, role-arn or url.
 	Needs []string
-	// ByPath says that the lines have loopkey's path: an allowlist of kubectl compares that.
-	ByPath bool
 	// Note is a sentence about what else there is to do; "": nothing.
 	Note string
 
@@ -76,7 +75,7 @@ func tools() []Tool {
 				"GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1. POOL and PROVIDER are yours at Google.",
 		},
 		{
-			Name: "kubernetes", lines: kubernetesLines, run: kubernetesRun, file: kubernetesFile, ByPath: true,
+			Name: "kubernetes", lines: kubernetesLines, run: kubernetesRun, file: kubernetesFile,
 			Note: "A context uses it with `kubectl config set-context --current --user=` and its name.",
 		},
 		{

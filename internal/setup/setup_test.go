@@ -14,7 +14,7 @@ import (
 func options(t *testing.T) setup.Options {
 	t.Helper()
 	return setup.Options{
-		Program: "loopkey", Links: "/usr/local/bin", Home: t.TempDir(), Hosts: []string{"git.acme.example"},
+		Program: "loopkey", Path: "loopkey", Links: "/usr/local/bin", Home: t.TempDir(), Hosts: []string{"git.acme.example"},
 		RoleARN: "arn:aws:iam::123456789012:role/dev", URL: "https://mcp.acme.example/mcp",
 		Lookup: func(string) string { return "" },
 	}
@@ -159,7 +159,7 @@ func TestQuoting(t *testing.T) {
 		t.Skip("the path is one of Unix")
 	}
 	o := options(t)
-	o.Program, o.Profile = "/opt/my tools/lo'opkey", "work"
+	o.Program, o.Path, o.Profile = "/opt/my tools/lo'opkey", "/opt/my tools/lo'opkey", "work"
 	for name, want := range map[string]string{
 		"git":        `helper = "!'/opt/my tools/lo'\\''opkey' credential git --profile work"`,
 		"aws":        `credential_process = "/opt/my tools/lo'opkey" credential aws --profile work --role-arn arn:`,

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // name is what the entry in the tool's configuration is called.
@@ -38,7 +40,7 @@ func gitLines(o Options) string {
 		program = filepath.ToSlash(program) // git has a shell of its own there
 	}
 	o.Program = program
-	helper := "!" + Shell(o.words("credential", "git")...)
+	helper := "!" + words.Shell(o.words("credential", "git")...)
 	if strings.ContainsAny(helper, `"\;#`) {
 		helper = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(helper) + `"`
 	}
@@ -89,19 +91,20 @@ func kubernetesLines(o Options) string {
 			how = append(how, word)
 		}
 	}
-	return Shell(append([]string{"kubectl", "config", "set-credentials", name}, exec...)...) + " \\\n  " +
-		Shell(arguments...) + " \\\n  " + Shell(how...) + "\n" +
-		Shell("kubectl", "config", "set-context", "--current", "--user="+name) + "\n"
+	return words.Shell(append([]string{"kubectl", "config", "set-credentials", name}, exec...)...) + " \\\n  " +
+		words.Shell(arguments...) + " \\\n  " + words.Shell(how...) + "\n" +
+		words.Shell("kubectl", "config", "set-context", "--current", "--user="+name) + "\n"
 }
 
-// kubernetesRun returns the command that adds loopkey to the kubeconfig as a user, or removes it.
+// kubernetesRun returns the command that adds loopkey to the kubeconfig as a user, or removes it. It has loopkey's path,
+// because an allowlist of kubectl compares that.
 func kubernetesRun(o Options, undo bool) []string {
 	if undo {
 		return []string{"kubectl", "config", "delete-user", o.name()}
 	}
 	line := []string{
 		"kubectl", "config", "set-credentials", o.name(),
-		"--exec-api-version=client.authentication.k8s.io/v1", "--exec-command=" + o.Program,
+		"--exec-api-version=client.authentication.k8s.io/v1", "--exec-command=" + o.Path,
 		"--exec-interactive-mode=IfAvailable", "--exec-provide-cluster-info=true",
 	}
 	for _, word := range o.words("credential", "kubernetes")[1:] {
