@@ -1,10 +1,7 @@
 package session_test
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -32,31 +29,7 @@ func newResourceScene(t *testing.T) *scene {
 // grant makes a login without OpenID Connect.
 func (s *scene) grant(resource string) *provider.Tokens {
 	s.t.Helper()
-	ctx := s.t.Context()
-	sum := sha256.Sum256([]byte(verifier))
-	target, err := s.p.AuthorizationURL(ctx, provider.AuthorizationRequest{
-		RedirectURI: redirect, State: "s", Scope: "read offline_access", Audience: resource,
-		CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]),
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	page, err := tenant.Person{Email: "ada@example.com", Password: "x", StopAt: redirect}.Visit(ctx, target)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	back, err := url.Parse(page.URL)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	tokens, err := s.p.Exchange(ctx, provider.CodeExchange{
-		Code: provider.NewSecret(back.Query().Get("code")), RedirectURI: redirect,
-		CodeVerifier: provider.NewSecret(verifier), Audience: resource,
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return tokens
+	return s.granted("read offline_access", "", resource)
 }
 
 // A session without an ID token is stored, renewed once for many, and ended like any other.
