@@ -1,20 +1,14 @@
 package clients_test
 
 import (
-	"archive/tar"
-	"bytes"
 	"cmp"
-	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/loopkey/loopkey/internal/test/clients"
 	"github.com/loopkey/loopkey/internal/test/house"
@@ -77,35 +71,15 @@ func (c *cargoHome) list(host string) {
 // crateOf returns the crate hello in version 1.0.0.
 func crateOf(t *testing.T) []byte {
 	t.Helper()
-	var crate bytes.Buffer
-	zipped := gzip.NewWriter(&crate)
-	files := tar.NewWriter(zipped)
-	for _, file := range [][2]string{
-		{"Cargo.toml", "[package]\nname = \"hello\"\nversion = \"1.0.0\"\nedition = \"2021\"\n"}, {"src/lib.rs", ""},
-	} {
-		header := &tar.Header{
-			Name: "hello-1.0.0/" + file[0], Mode: 0o644, Size: int64(len(file[1])), Typeflag: tar.TypeReg,
-		}
-		if err := files.WriteHeader(header); err != nil {
-			t.Error(err)
-		}
-		_, _ = files.Write([]byte(file[1]))
-	}
-	_ = files.Close()
-	_ = zipped.Close()
-	return crate.Bytes()
+	const manifest = "[package]\nname = \"hello\"\nversion = \"1.0.0\"\nedition = \"2021\"\n"
+	return clients.Archive(t, [2]string{"hello-1.0.0/Cargo.toml", manifest}, [2]string{"hello-1.0.0/src/lib.rs", ""})
 }
 
 // run runs cargo.
 func (c *cargoHome) run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, c.cargo, args...)
-	cmd.Dir = c.dir
-	cmd.Env = append(c.Env, "CARGO_HTTP_CAINFO="+c.server.CA, "CARGO_NET_RETRY=0", "RUSTUP_HOME="+c.rust,
+	env := append(c.Env, "CARGO_HTTP_CAINFO="+c.server.CA, "CARGO_NET_RETRY=0", "RUSTUP_HOME="+c.rust,
 		"CARGO_HOME="+filepath.Join(c.Dir, ".cargo"), "CARGO_TERM_COLOR=never")
-	out, err := cmd.CombinedOutput()
-	return string(out), err //nolint:wrapcheck // a test
+	return clients.Output(c.dir, env, c.cargo, args...) //nolint:wrapcheck // a test
 }
 
 // cargo gets the index and a crate of a private registry.

@@ -3,6 +3,10 @@
 package clients
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/test/house"
 )
@@ -146,6 +151,34 @@ func Need(t *testing.T, program string, inCI bool) string {
 		t.Skipf("%s is not installed", program)
 	}
 	return path
+}
+
+// Output runs a tool in a folder, for five minutes at most, and returns all that it prints.
+func Output(dir string, env []string, tool string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, tool, args...) //nolint:gosec // the tool that a test names
+	cmd.Dir, cmd.Env = dir, env
+	out, err := cmd.CombinedOutput()
+	return string(out), err //nolint:wrapcheck // the tool's own
+}
+
+// Archive returns files as a compressed tar: a name and a content each.
+func Archive(t *testing.T, files ...[2]string) []byte {
+	t.Helper()
+	var archive bytes.Buffer
+	zipped := gzip.NewWriter(&archive)
+	writer := tar.NewWriter(zipped)
+	for _, file := range files {
+		header := &tar.Header{Name: file[0], Mode: 0o644, Size: int64(len(file[1])), Typeflag: tar.TypeReg}
+		if err := writer.WriteHeader(header); err != nil {
+			t.Error(err)
+		}
+		_, _ = writer.Write([]byte(file[1]))
+	}
+	_ = writer.Close()
+	_ = zipped.Close()
+	return archive.Bytes()
 }
 
 // Block returns the first code block of a language on a page of docs/tools, with words replaced: old, new, old, new …

@@ -1,14 +1,12 @@
 package clients_test
 
 import (
-	"context"
 	"net/http/cgi"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/loopkey/loopkey/internal/test/clients"
 	"github.com/loopkey/loopkey/internal/test/house"
@@ -25,15 +23,10 @@ type gitHome struct {
 
 // attempt runs git.
 func (g *gitHome) attempt(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, g.git, args...)
-	cmd.Dir = g.Dir
-	cmd.Env = append(g.Env, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "LC_ALL=C",
+	env := append(g.Env, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "LC_ALL=C",
 		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada",
 		"GIT_COMMITTER_EMAIL=ada@example.com")
-	out, err := cmd.CombinedOutput()
-	return string(out), err //nolint:wrapcheck // a test
+	return clients.Output(g.Dir, env, g.git, args...) //nolint:wrapcheck // a test
 }
 
 // must runs git, which has to succeed.

@@ -3,9 +3,7 @@ package clients_test
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -55,14 +53,9 @@ func serveModule(w http.ResponseWriter, r *http.Request) {
 
 // attempt runs a program for somebody whose modules are in an empty cache.
 func (g *goHome) attempt(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Dir = g.Dir
-	cmd.Env = append(g.Env, "GOMODCACHE="+g.t.TempDir(), "GOFLAGS=-modcacherw", "GOTOOLCHAIN=local", "GONOSUMDB=*",
+	env := append(g.Env, "GOMODCACHE="+g.t.TempDir(), "GOFLAGS=-modcacherw", "GOTOOLCHAIN=local", "GONOSUMDB=*",
 		"GOPROXY="+g.server.URL, "SSL_CERT_FILE="+g.server.CA)
-	out, err := cmd.CombinedOutput()
-	return string(out), err //nolint:wrapcheck // a test
+	return clients.Output(g.Dir, env, args[0], args[1:]...) //nolint:wrapcheck // a test
 }
 
 // must runs a program, which has to succeed.

@@ -1,10 +1,6 @@
 package clients_test
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
-	"context"
 	"net/http"
 	"os"
 	"os/exec"
@@ -82,30 +78,14 @@ func serveTerraform(w http.ResponseWriter, r *http.Request) {
 // tfArchive returns the module.
 func tfArchive(t *testing.T) []byte {
 	t.Helper()
-	const file = "output \"hello\" {\n  value = \"hello\"\n}\n"
-	var archive bytes.Buffer
-	zipped := gzip.NewWriter(&archive)
-	files := tar.NewWriter(zipped)
-	header := &tar.Header{Name: "main.tf", Mode: 0o644, Size: int64(len(file)), Typeflag: tar.TypeReg}
-	if err := files.WriteHeader(header); err != nil {
-		t.Error(err)
-	}
-	_, _ = files.Write([]byte(file))
-	_ = files.Close()
-	_ = zipped.Close()
-	return archive.Bytes()
+	return clients.Archive(t, [2]string{"main.tf", "output \"hello\" {\n  value = \"hello\"\n}\n"})
 }
 
 // run runs terraform.
 func (tf *tfHome) run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, tf.terraform, args...)
-	cmd.Dir = tf.dir
-	cmd.Env = append(tf.Env, "SSL_CERT_FILE="+tf.server.CA, "CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1",
+	env := append(tf.Env, "SSL_CERT_FILE="+tf.server.CA, "CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1",
 		"TF_CLI_ARGS=-no-color")
-	out, err := cmd.CombinedOutput()
-	return string(out), err //nolint:wrapcheck // a test
+	return clients.Output(tf.dir, env, tf.terraform, args...) //nolint:wrapcheck // a test
 }
 
 // Terraform gets a module of a private registry. terraform logout leaves the session, and the next token is a new one.
