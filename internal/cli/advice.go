@@ -286,6 +286,7 @@ func advices() []advice {
 		{localhost.ErrSocketUsers, "loopkey agent and --socket are not for this system yet", ""},
 		{localhost.ErrSocketPlace, "choose a --socket in a folder of your own", ""},
 		{credential.ErrStores, "run {login}", ""},
+		{credential.ErrLate, "run {token}, which waits for longer, then let the tool ask again", ""},
 		{
 			sts.ErrRefused, "look at the role's trust policy, and whether IAM has an OIDC provider for {configured issuer} " +
 				"with the audience {client}", "",
@@ -401,6 +402,7 @@ func (at situation) fill(about any, d provider.Diagnosis, path string) string {
 			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path),
 			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
+			"{token}", at.line("token"),
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),

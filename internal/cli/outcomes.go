@@ -44,6 +44,7 @@ func outcomes() []outcome {
 		{config.ErrInvalid, exitUsage},
 		{credential.ErrUnlisted, exitUsage},
 		{credential.ErrInput, exitUsage},
+		{credential.ErrLate, exitFailed},
 		{agent.ErrNotAllowed, exitUsage},
 		{agent.ErrOtherProfile, exitUsage},
 		{sts.ErrRequest, exitUsage},

@@ -54,13 +54,14 @@ const (
 	bazelRenewal = 7 * time.Second // of that; then a token that still lives is looked for
 )
 
-var errBazelLimit = errors.New("bazel waits no longer")
+// ErrLate is the error where a tool would not wait for the token any longer.
+var ErrLate = errors.New("the token comes too late for the tool that asked")
 
 // tokenInTime returns a token while Bazel waits for it: one that still lives, if a renewal takes too long.
 func (c *Call) tokenInTime(ctx context.Context, a Ask) (Token, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, bazelLimit, errBazelLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, bazelLimit, ErrLate)
 	defer cancel()
-	renewing, stop := context.WithTimeoutCause(ctx, bazelRenewal, errBazelLimit)
+	renewing, stop := context.WithTimeoutCause(ctx, bazelRenewal, ErrLate)
 	defer stop()
 	t, err := c.token(renewing, a)
 	if err == nil || renewing.Err() == nil {
@@ -70,5 +71,5 @@ func (c *Call) tokenInTime(ctx context.Context, a Ask) (Token, error) {
 	if living, storedErr := c.token(ctx, a); storedErr == nil && !living.Secret.IsZero() {
 		return living, nil
 	}
-	return Token{}, fmt.Errorf("%w: %w", errBazelLimit, err)
+	return Token{}, fmt.Errorf("%w: bazel waits for ten seconds", ErrLate)
 }

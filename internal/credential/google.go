@@ -18,7 +18,7 @@ const tokenTypes = "urn:ietf:params:oauth:token-type:" //nolint:gosec // names o
 // Google is the executable of an external account (Workforce and Workload Identity Federation), as Google's libraries
 // run it. The question is in the environment.
 func Google(ctx context.Context, c Call) error {
-	ctx, cancel := context.WithTimeout(ctx, googleLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, googleLimit, ErrLate)
 	defer cancel()
 	tokenType := c.Lookup("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE")
 	switch {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/test/clients"
 )
 
@@ -37,28 +38,38 @@ func TestMixedProtocols(t *testing.T) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	replies := map[string]string{}
+	late := map[string]bool{} // a tool that waits for no longer than its own limit asks again
 	for name, ask := range asking() {
 		for range 100 / len(asking()) {
 			all.Go(func() {
 				cmd := h.Command(ctx, strings.Fields(ask.args)...)
 				cmd.Stdin = strings.NewReader(ask.stdin)
 				r := h.Finish(cmd)
-				if r.Code != 0 || r.Stderr != "" {
-					t.Errorf("%s exits %d: %s", name, r.Code, r.Stderr)
-				}
 				mu.Lock()
-				replies[name] = r.Stdout
-				mu.Unlock()
+				defer mu.Unlock()
+				switch {
+				case strings.Contains(r.Stderr, credential.ErrLate.Error()):
+					late[name] = true
+				case r.Code != 0 || r.Stderr != "":
+					t.Errorf("%s exits %d: %s", name, r.Code, r.Stderr)
+				default:
+					replies[name] = r.Stdout
+				}
 			})
 		}
 	}
 	all.Wait()
+	for name := range late {
+		cmd := h.Command(ctx, strings.Fields(asking()[name].args)...)
+		cmd.Stdin = strings.NewReader(asking()[name].stdin)
+		replies[name] = h.Finish(cmd).Stdout
+	}
 	if n := h.Tenant.Requests("token"); n != 1 {
 		t.Errorf("%d renewals, not 1", n)
 	}
 	token := strings.TrimSpace(h.Must("token"))
-	for name, reply := range replies {
-		if !strings.Contains(reply, token) {
+	for name := range asking() {
+		if reply := replies[name]; !strings.Contains(reply, token) {
 			t.Errorf("%s did not get the new token", name)
 		}
 	}
