@@ -227,8 +227,7 @@ func toOpen(env []string, begun handoff.Begun) string {
 // browserOpened says that no browser was opened, where err says so.
 func (b *browserLogin) browserOpened(err error) {
 	if err != nil {
-		b.say("No browser was opened (%s): open the URL above yourself%s.", words.Printable(err.Error()),
-			strings.TrimSuffix(orElse(", or ", b.ways), "."))
+		b.sayUnopened(err, ": open the URL above yourself"+strings.TrimSuffix(orElse(", or ", b.ways), ".")+".")
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/tenant"
-	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 	"github.com/loopkey/loopkey/webui"
@@ -154,7 +153,7 @@ func (d *demo) open(ctx context.Context, baseURL string) {
 	}
 	a.say("Opening your browser. If nothing opens, go to:\n%s", start)
 	if err := a.browse(ctx, start); err != nil {
-		a.say("No browser was opened (%s): open the URL above yourself.", words.Printable(err.Error()))
+		a.sayUnopened(err, ": open the URL above yourself.")
 	}
 }
 

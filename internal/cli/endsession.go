@@ -47,8 +47,7 @@ func (a *app) endProviderSession(
 	case errors.Is(err, loopback.ErrNoState):
 		report.did("your browser came back from the provider's logout")
 	case errors.As(err, &unopened): // then it is as with --no-browser
-		a.say("No browser was opened (%s). To end the provider's session too, open:\n%s",
-			words.Printable(unopened.Error()), ended.EndSessionPlainURL)
+		a.sayUnopened(unopened, ". To end the provider's session too, open:\n"+ended.EndSessionPlainURL)
 		report.did("the provider's session ends when that page is opened")
 	case errors.Is(err, loopback.ErrNoVisit):
 		report.not("the provider's session may not have ended (no browser came to the link above" +

@@ -26,6 +26,11 @@ func (a *app) sayHowToReach(baseURL string, ways []string) bool {
 	return true
 }
 
+// sayUnopened says why no browser was opened, and what the person can do instead.
+func (a *app) sayUnopened(err error, instead string) {
+	a.say("No browser was opened (%s)%s", words.Printable(err.Error()), instead)
+}
+
 // orElse returns other ways as the end of a sentence that begins with or.
 func orElse(or string, ways []string) string {
 	if len(ways) == 0 {

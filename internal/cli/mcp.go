@@ -254,7 +254,7 @@ func (a *app) runMCPLogin(ctx context.Context, server string, f mcpFlags) error 
 		},
 		Opened: func(err error) {
 			if err != nil {
-				a.say("No browser was opened (%s): open the URL above yourself.", words.Printable(err.Error()))
+				a.sayUnopened(err, ": open the URL above yourself.")
 			}
 		},
 		Rejected: func(reason string) { a.say("Not that one: %s", words.Printable(reason)) },

@@ -15,7 +15,6 @@ import (
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/private"
-	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/webui"
 )
@@ -196,7 +195,7 @@ func (a *app) showServer(ctx context.Context, cfg *config.Config, oneTime string
 	if link.asked = err == nil; link.asked {
 		return link
 	}
-	a.say("No browser was opened (%s): open the link yourself.", words.Printable(err.Error()))
+	a.sayUnopened(err, ": open the link yourself.")
 	if link.remove != nil {
 		link.remove()
 		link.remove = nil
