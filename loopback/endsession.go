@@ -59,9 +59,8 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	}
 	e := ending{EndSessionConfig: &cfg, once: rand.Text(), leaver: rand.Text(), back: make(chan error, 1)}
 	target := localurl.At(cfg.BaseURL, logoutPath+"?once="+e.once)
-	begun := clock.Now()
 	listener.TLSHello = func() {
-		e.seen.Note(login.TLSHello, clock.Now())
+		e.seen.Note(login.TLSHello)
 		if cfg.TLSHello != nil {
 			cfg.TLSHello()
 		}
@@ -93,7 +92,7 @@ func EndSession(ctx context.Context, cfg EndSessionConfig) error {
 	case <-waiting.Done():
 		err := context.Cause(waiting)
 		if errors.Is(err, ErrTimeout) {
-			err = e.seen.Timeout(begun)
+			err = e.seen.Timeout(0)
 			if !e.sent.Load() {
 				err = fmt.Errorf("%w: %w", ErrNoVisit, err)
 			}
@@ -141,7 +140,7 @@ func (e *ending) routes() http.Handler {
 // otherUser refuses another user of this machine on a page, and notes that.
 func (e *ending) otherUser(refusal localhost.Page) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		e.seen.Note(login.OtherUser, clock.Now())
+		e.seen.Note(login.OtherUser)
 		refusal.Write(w)
 	}
 }
@@ -214,7 +213,7 @@ func (e *ending) setCookie(w http.ResponseWriter, value string, life time.Durati
 func (e *ending) returned(w http.ResponseWriter, r *http.Request) {
 	if !e.returns(r) {
 		if e.sent.Load() && localhost.IsNavigation(r) && r.URL.Query().Has("state") {
-			e.seen.Note(login.OtherLogout, clock.Now())
+			e.seen.Note(login.OtherLogout)
 		}
 		e.noLogout().Write(w)
 		return

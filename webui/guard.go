@@ -115,7 +115,7 @@ func (s *Server) disarm(next http.Handler) http.Handler {
 	}
 	return localhost.RefuseOtherUsers(armed, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if state, _ := s.returning(r); s.logouts.waits(state) {
-			s.logouts.seen.Note(login.OtherUser, s.cfg.Now())
+			s.logouts.seen.Note(login.OtherUser)
 		}
 		r = r.Clone(r.Context())
 		r.Header.Del("Cookie")

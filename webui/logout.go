@@ -133,8 +133,8 @@ func (l *logouts) add(state string, d departure) (id string) {
 	return id
 }
 
-// wait waits for an event of a logout that began at a time. It returns the cause of ctx if that ends before.
-func (l *logouts) wait(ctx context.Context, event <-chan struct{}, begun time.Time) error {
+// wait waits for an event of a logout that began at a moment. It returns the cause of ctx if that ends before.
+func (l *logouts) wait(ctx context.Context, event <-chan struct{}, began login.Moment) error {
 	select {
 	case <-event:
 		return nil
@@ -148,7 +148,7 @@ func (l *logouts) wait(ctx context.Context, event <-chan struct{}, begun time.Ti
 	if err := context.Cause(ctx); !errors.Is(err, login.ErrTimeout) {
 		return err
 	}
-	return l.seen.Timeout(begun)
+	return l.seen.Timeout(began)
 }
 
 // take returns the departure of an ID, once.
@@ -206,7 +206,7 @@ func (l *logouts) returned(state string, shown bool) bool {
 	a, ok := l.returns[state]
 	delete(l.returns, state)
 	if !ok || !clock.Within(a.begun, l.now(), returnLife) {
-		l.seen.Note(login.OtherLogout, l.now())
+		l.seen.Note(login.OtherLogout)
 		return false
 	}
 	if a.terminal != nil {

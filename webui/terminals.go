@@ -23,7 +23,7 @@ func (s *Server) AnswerTerminals(ctx context.Context, listener net.Listener, set
 // is exported for loopkey itself: only its commands know their listener.
 func (s *Server) TLSHello() {
 	s.flow.Note(login.TLSHello)
-	s.logouts.seen.Note(login.TLSHello, s.cfg.Now())
+	s.logouts.seen.Note(login.TLSHello)
 }
 
 // terminals does what terminals ask of a server.
@@ -65,13 +65,13 @@ func (t terminals) Login(ctx context.Context, wanted login.Wanted, at handoff.Te
 func (t terminals) Logout(ctx context.Context, l handoff.Logout, at handoff.Leaving) error {
 	s := t.server
 	s.watch.refresh(context.WithoutCancel(ctx), true)
-	begun := s.cfg.Now()
+	began := s.logouts.seen.Now()
 	waiting := &terminal{sent: make(chan struct{}), back: make(chan struct{})}
 	id := s.logouts.add(l.State, departure{
 		Ended: session.Ended{EndSessionURL: l.URL, EndSessionPlainURL: l.PlainURL}, terminal: waiting,
 	})
 	at.Show(s.url(endedPath(id)))
-	if err := s.logouts.wait(ctx, waiting.sent, begun); err != nil {
+	if err := s.logouts.wait(ctx, waiting.sent, began); err != nil {
 		if errors.Is(err, login.ErrTimeout) {
 			err = fmt.Errorf("%w: %w", login.ErrNoVisit, err)
 		}
@@ -81,7 +81,7 @@ func (t terminals) Logout(ctx context.Context, l handoff.Logout, at handoff.Leav
 	if l.State == "" { // then a browser that comes back is not told from any other
 		return nil
 	}
-	if err := s.logouts.wait(ctx, waiting.back, begun); err != nil {
+	if err := s.logouts.wait(ctx, waiting.back, began); err != nil {
 		return err
 	}
 	if waiting.noState {

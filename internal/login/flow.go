@@ -129,18 +129,6 @@ type Request struct {
 	Share    bool   // a terminal is content with a login that another terminal waits for and that asks for the same
 }
 
-// A Pending is one caller's part in a login that waits. Several terminals can have a part in the same one.
-type Pending struct {
-	URL        string // to open in the browser
-	ReturnTo   string
-	CLI, Guest bool
-	Shared     bool // another terminal had opened URL before
-
-	flow    *Flow
-	login   *login
-	dropped bool // guarded by the flow's lock
-}
-
 // A login is an authorization request and what came of it. The flow's lock guards it until a response has taken it
 // from Flow.waiting; then it belongs to the caller of take.
 type login struct {
@@ -156,7 +144,8 @@ type login struct {
 	state, nonce  string
 	verifier      provider.Secret
 	begun         time.Time
-	repeated      bool // after ErrAgain
+	began         Moment // the same among what was seen
+	repeated      bool   // after ErrAgain
 
 	waiters int                // the parts that were not dropped
 	abort   context.CancelFunc // ends the exchange of its code, but not the storing; nil: no response has come
@@ -198,10 +187,6 @@ func (f *Flow) Begin(ctx context.Context, r Request) (*Pending, error) {
 	return l.part(f, false), nil
 }
 
-func (l *login) part(f *Flow, shared bool) *Pending {
-	return &Pending{URL: l.url, ReturnTo: l.returnTo, CLI: l.cli, Guest: l.guest, Shared: shared, flow: f, login: l}
-}
-
 // Join returns a part in a login that another terminal waits for and that asks for the same, or nil.
 func (f *Flow) Join(w Wanted) *Pending { return f.join(&login{wanted: w, share: true}) }
 
@@ -229,7 +214,7 @@ func (f *Flow) joinLocked(l *login) *Pending {
 func (f *Flow) prepare(ctx context.Context, l *login) error {
 	verifier := oauth2.GenerateVerifier()
 	l.state, l.nonce, l.verifier, l.begun = random(), random(), provider.NewSecret(verifier), f.cfg.Now()
-	l.short = cmp.Or(l.short, random())
+	l.began, l.short = f.seen.Now(), cmp.Or(l.short, random())
 	var err error
 	if l.scope, err = f.cfg.Provider.LoginScope(ctx, l.wanted.Scope); err != nil {
 		return err
@@ -270,27 +255,6 @@ func (f *Flow) makeRoom() {
 	}
 }
 
-// Drop ends one part in a login. A login in which nobody has a part any more is forgotten, and its response refused.
-func (f *Flow) Drop(p *Pending) { f.drop(p) }
-
-// drop returns what ends the work on the login's response, if there is such work and nobody else waits for it.
-func (f *Flow) drop(p *Pending) (abort context.CancelFunc) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	l := p.login
-	if p.dropped {
-		return nil
-	}
-	p.dropped = true
-	if l.waiters--; l.waiters > 0 {
-		return nil
-	}
-	if l.abort == nil {
-		delete(f.waiting, l.state)
-	}
-	return l.abort
-}
-
 // End takes no more responses, and waits for the work on those that have come: a code that is being redeemed has some
 // seconds more, and what the provider has granted is stored. A program calls End before it exits.
 func (f *Flow) End() {
@@ -309,54 +273,6 @@ func (f *Flow) End() {
 	defer timer.Stop()
 	f.work.Wait()
 }
-
-// Wait returns what came of the login. If ctx ends first the login is dropped, and the error is ctx's cause. A response
-// that came in time is still worked on: to its end after ErrTimeout, for granted.Grace after any other cause. What the
-// provider has granted by then is stored, and returned.
-func (p *Pending) Wait(ctx context.Context) (*provider.Tokens, error) {
-	l := p.login
-	select {
-	case <-l.done:
-		return l.tokens, l.err
-	case <-ctx.Done():
-	}
-	cause := context.Cause(ctx)
-	if errors.Is(cause, ErrTimeout) {
-		cause = p.flow.seen.Timeout(l.begun)
-	}
-	abort := p.flow.drop(p)
-	if abort == nil { // no response has come, or others wait for what comes of it
-		select {
-		case <-l.done:
-			return l.tokens, l.err
-		default:
-			return nil, cause
-		}
-	}
-	limit := granted.Grace
-	if errors.Is(cause, ErrTimeout) {
-		limit = exchangeLimit
-	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-l.done:
-		return l.tokens, l.err
-	case <-timer.C:
-	}
-	abort()
-	<-l.done // soon, unless a grant is being stored
-	if !l.granted {
-		return nil, cause
-	}
-	return l.tokens, l.err
-}
-
-// Done is closed when it is known what came of the login.
-func (p *Pending) Done() <-chan struct{} { return p.login.done }
-
-// Fetched is closed when the browser has fetched the page that says how the login went.
-func (p *Pending) Fetched() <-chan struct{} { return p.login.fetched }
 
 func (l *login) finish(t *provider.Tokens, err error) {
 	l.tokens, l.err = t, err

@@ -3,7 +3,6 @@ package login
 import (
 	"errors"
 	"sync"
-	"time"
 )
 
 // A Hindrance is what a server saw in place of what it waits for: the provider's response, or a browser's return from
@@ -55,28 +54,41 @@ func (e *TimeoutError) Error() string {
 // Unwrap returns ErrTimeout.
 func (e *TimeoutError) Unwrap() error { return ErrTimeout }
 
-// Sightings are the hindrances that a server saw. The zero value has none. It is safe for concurrent use.
+// Sightings are the hindrances that a server saw, in their order. The zero value has none. It is safe for concurrent
+// use.
 type Sightings struct {
 	mu   sync.Mutex
-	seen map[Hindrance]time.Time // when each was seen last
+	now  Moment
+	last map[Hindrance]Moment
 }
 
-// Note notes that h was seen at a time.
-func (s *Sightings) Note(h Hindrance, at time.Time) {
+// A Moment is a place in the order of sightings. The clock does not tell the order: it may be set back.
+type Moment int
+
+// Now returns the moment after all that was seen so far.
+func (s *Sightings) Now() Moment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.seen == nil {
-		s.seen = map[Hindrance]time.Time{}
-	}
-	s.seen[h] = at
+	return s.now
 }
 
-// Timeout returns a *TimeoutError with the surest cause that was seen since a time.
-func (s *Sightings) Timeout(since time.Time) error {
+// Note notes that h was seen.
+func (s *Sightings) Note(h Hindrance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		s.last = map[Hindrance]Moment{}
+	}
+	s.now++
+	s.last[h] = s.now
+}
+
+// Timeout returns a *TimeoutError with the surest cause that was seen since a moment.
+func (s *Sightings) Timeout(since Moment) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range []Hindrance{TLSHello, OtherUser, OtherLogin, OtherLogout} {
-		if at, ok := s.seen[h]; ok && !at.Before(since) {
+		if s.last[h] > since {
 			return &TimeoutError{Saw: h}
 		}
 	}
@@ -84,4 +96,4 @@ func (s *Sightings) Timeout(since time.Time) error {
 }
 
 // Note notes that something was seen which may keep a response away.
-func (f *Flow) Note(h Hindrance) { f.seen.Note(h, f.cfg.Now()) }
+func (f *Flow) Note(h Hindrance) { f.seen.Note(h) }
