@@ -33,7 +33,7 @@ func TestReasons(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		refusal := &RefusedError{Code: c.code, Description: c.text, Status: c.status}
+		refusal := &RefusedError{Code: c.code, description: c.text, Status: c.status}
 		if got := p.reasonOf(refusal); got != c.want {
 			t.Errorf("%s (%s): %q, not %q", c.code, c.text, got, c.want)
 		}

@@ -107,10 +107,10 @@ func (p *Provider) CheckResponse(ctx context.Context, q url.Values) (Secret, err
 		p.redact(code)
 	}
 	if len(q["error"]) > 0 {
-		e := &RefusedError{Code: p.printable(q.Get("error")), Description: p.printable(q.Get("error_description"))}
+		e := &RefusedError{Code: p.printable(q.Get("error")), description: p.printable(q.Get("error_description"))}
 		e.Reason = p.reasonOf(e)
 		mayPush := m.PAREndpoint != "" && !m.PARRequired
-		if e.Reason == "" && mayPush && strings.Contains(strings.ToLower(e.Description), "pushed") {
+		if e.Reason == "" && mayPush && strings.Contains(strings.ToLower(e.description), "pushed") {
 			p.note(pushes)
 			e.Reason = ReasonPushRequired
 		}
@@ -128,11 +128,11 @@ func (p *Provider) checkSender(m *metadata, iss []string) error {
 	switch {
 	case len(iss) == 0 && m.IssInResponse:
 		return &UntrustedError{
-			Check: ErrIssuer, Detail: "the response does not say which provider it is from, though this one always does",
+			Check: ErrIssuer, detail: "the response does not say which provider it is from, though this one always does",
 		}
 	case len(iss) > 1, len(iss) == 1 && iss[0] != p.cfg.Issuer:
 		detail := fmt.Sprintf("the response is from %q, not %q", words.Printable(iss[0]), p.cfg.Issuer)
-		return &UntrustedError{Check: ErrIssuer, Detail: detail}
+		return &UntrustedError{Check: ErrIssuer, detail: detail}
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (
 		}
 		if interval > left { // the code has expired, so another poll would only be refused
 			return nil, &RefusedError{
-				Code: "expired_token", Description: "the code was not entered in time", Reason: ReasonDeviceCodeExpired,
+				Code: "expired_token", description: "the code was not entered in time", Reason: ReasonDeviceCodeExpired,
 			}
 		}
 		var r tokenResponse

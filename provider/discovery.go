@@ -206,7 +206,7 @@ func (p *Provider) requestDiscovery(ctx context.Context) (*metadata, error) {
 	}
 	if resp.status != http.StatusOK {
 		description := fmt.Sprintf("discovery at %s replied with HTTP %d", req.URL.Host, resp.status)
-		return nil, &RefusedError{Status: resp.status, Description: description, Reason: ReasonDiscoveryUnavailable}
+		return nil, &RefusedError{Status: resp.status, description: description, Reason: ReasonDiscoveryUnavailable}
 	}
 	m, err := p.parseMetadata(resp.body)
 	if err != nil {
@@ -242,7 +242,7 @@ func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 	if m.Issuer != p.cfg.Issuer {
 		e := &UntrustedError{
 			Check: ErrIssuer, Reason: ReasonIssuerName, Issuer: m.Issuer,
-			Detail: fmt.Sprintf("the provider calls itself %q, not %q", words.Printable(m.Issuer), p.cfg.Issuer),
+			detail: fmt.Sprintf("the provider calls itself %q, not %q", words.Printable(m.Issuer), p.cfg.Issuer),
 		}
 		switch {
 		case m.Issuer == "":
@@ -272,7 +272,7 @@ func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 			continue
 		}
 		if err := p.checkEndpoint(e.url); err != nil {
-			bad := &UntrustedError{Check: ErrMalformed, Detail: e.name + ": " + err.Error()}
+			bad := &UntrustedError{Check: ErrMalformed, detail: e.name + ": " + err.Error()}
 			if isPlainRemote(e.url) {
 				bad.Reason = ReasonIssuerPlain
 			}
@@ -288,7 +288,7 @@ func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 	if len(m.algorithms()) == 0 {
 		return nil, &UntrustedError{
 			Check: ErrAlgorithm, Reason: ReasonSymmetricAlgorithm,
-			Detail: "the provider signs ID tokens with no asymmetric algorithm",
+			detail: "the provider signs ID tokens with no asymmetric algorithm",
 		}
 	}
 	return &m, nil
@@ -310,11 +310,11 @@ func movedDiscovery(from *url.URL, location string) error {
 	to, err := from.Parse(location)
 	if err != nil || location == "" {
 		e.Reason = ReasonDiscoveryUnavailable
-		e.Description = "discovery at " + words.Printable(from.Host) + " redirects to nowhere"
+		e.description = "discovery at " + words.Printable(from.Host) + " redirects to nowhere"
 		return e
 	}
 	to.User = nil
-	e.Description = "discovery at " + words.Printable(from.Host) + " redirects to " +
+	e.description = "discovery at " + words.Printable(from.Host) + " redirects to " +
 		words.Printable(to.Scheme+"://"+to.Host+to.Path)
 	sameScheme := to.Scheme == "https" == (from.Scheme == "https")
 	if issuer, ok := strings.CutSuffix(to.Scheme+"://"+to.Host+to.EscapedPath(), wellKnown); ok && sameScheme {

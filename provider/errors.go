@@ -45,34 +45,35 @@ var (
 	ErrMalformed       = fmt.Errorf("%w: form", ErrUntrusted)
 )
 
-// An UntrustedError says, for errors.As, which check failed, and what did not fit. It wraps Check, which wraps
-// ErrUntrusted.
+// An UntrustedError says, for errors.As, which check failed. It wraps Check, which wraps ErrUntrusted.
 type UntrustedError struct {
 	Check  error         // ErrIssuer, ErrAudience …
-	Detail string        // what did not fit; printable, never a token
 	Reason Reason        // why, where more is known than Check says; else ""
 	Issuer string        // with ReasonIssuerName: what the provider calls itself, in its own words
 	Skew   time.Duration // with ReasonClockBehind and ReasonClockAhead: the provider's clock less this computer's
+
+	detail string // what did not fit; printable, never a token
 }
 
-func (e *UntrustedError) Error() string { return e.Check.Error() + ": " + e.Detail }
+func (e *UntrustedError) Error() string { return e.Check.Error() + ": " + e.detail }
 
 // Unwrap returns the check.
 func (e *UntrustedError) Unwrap() error { return e.Check }
 
 // malformed returns an error that wraps ErrMalformed.
 func malformed(format string, a ...any) error {
-	return &UntrustedError{Check: ErrMalformed, Detail: fmt.Sprintf(format, a...)}
+	return &UntrustedError{Check: ErrMalformed, detail: fmt.Sprintf(format, a...)}
 }
 
 // A RefusedError is, for errors.As, an error response of the provider (RFC 6749, sections 4.1.2.1 and 5.2). Its texts
 // are printable: they have no control characters and a bounded length. It is ErrRefused.
 type RefusedError struct {
-	Code        string // invalid_grant, access_denied …; "": the provider gave none
-	Description string // the provider's words; may be empty
-	Status      int    // of HTTP; 0: the error came through the browser
-	Reason      Reason // why, where it is understood; else ""
-	Issuer      string // with ReasonDiscoveryMoved: the issuer that it leads to
+	Code   string // invalid_grant, access_denied …; "": the provider gave none
+	Status int    // of HTTP; 0: the error came through the browser
+	Reason Reason // why, where it is understood; else ""
+	Issuer string // with ReasonDiscoveryMoved: the issuer that it leads to
+
+	description string // the provider's words; may be empty
 }
 
 func (e *RefusedError) Error() string {
@@ -80,8 +81,8 @@ func (e *RefusedError) Error() string {
 	if e.Code != "" {
 		s += ": " + e.Code
 	}
-	if e.Description != "" {
-		s += ": " + e.Description
+	if e.description != "" {
+		s += ": " + e.description
 	}
 	return s
 }
@@ -95,14 +96,15 @@ func (e *RefusedError) Is(target error) bool {
 // It wraps ErrAudience.
 type AudienceError struct {
 	Asked  string
-	Got    []string // the token's; foreign text
-	Reason Reason   // which request asked
+	Reason Reason // which request asked
+
+	got []string // the token's; foreign text
 }
 
 func (e *AudienceError) Error() string {
 	got := "nobody"
-	if len(e.Got) > 0 {
-		got = words.Printable(strings.Join(e.Got, ", "))
+	if len(e.got) > 0 {
+		got = words.Printable(strings.Join(e.got, ", "))
 	}
 	return fmt.Sprintf("%v: the access token is for %s, not for %s", ErrAudience, got, words.Printable(e.Asked))
 }
@@ -132,9 +134,11 @@ func (e *UnreachableError) Error() string {
 func (e *UnreachableError) Unwrap() error { return ErrUnreachable }
 
 // An unusableError is about a response that can't be used, to a request that may have been acted on.
-type unusableError struct{ error }
+type unusableError struct{ cause error }
 
-func (e *unusableError) Unwrap() error { return e.error }
+func (e *unusableError) Error() string { return e.cause.Error() }
+
+func (e *unusableError) Unwrap() error { return e.cause }
 
 // MaybeSent reports whether the request that failed may have been acted on all the same. Then a refresh token that was
 // sent may be used up.

@@ -58,7 +58,7 @@ func (p *Provider) accept(
 		return t, nil
 	}
 	if r.IDToken == "" {
-		return nil, &UntrustedError{Check: ErrMalformed, Detail: "the response holds no ID token", Reason: ReasonNoIDToken}
+		return nil, &UntrustedError{Check: ErrMalformed, detail: "the response holds no ID token", Reason: ReasonNoIDToken}
 	}
 	want.accessToken = t.AccessToken
 	if err := p.acceptIDToken(ctx, m, t, r.IDToken, want); err != nil {

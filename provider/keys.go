@@ -71,7 +71,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 		return payload, nil
 	}
 	k.p.noteUnknownKey(k.age)
-	return nil, &UntrustedError{Check: ErrSignature, Detail: "no key of the provider made the token's signature"}
+	return nil, &UntrustedError{Check: ErrSignature, detail: "no key of the provider made the token's signature"}
 }
 
 // noteUnknownKey keeps, for other processes too, that keys were fetched anew and none of them fits.
@@ -196,7 +196,7 @@ func (p *Provider) requestKeys(ctx context.Context, m *metadata) ([]jose.JSONWeb
 		return nil, err
 	}
 	if resp.status != http.StatusOK {
-		return nil, &RefusedError{Status: resp.status, Description: fmt.Sprintf(
+		return nil, &RefusedError{Status: resp.status, description: fmt.Sprintf(
 			"the provider does not give out its keys: %s replied with HTTP %d", words.Printable(req.URL.Host), resp.status)}
 	}
 	keys, err := parseKeys(resp.body)
@@ -205,7 +205,7 @@ func (p *Provider) requestKeys(ctx context.Context, m *metadata) ([]jose.JSONWeb
 	}
 	if len(keys) == 0 {
 		detail := "the provider's key set holds no key that could have made a signature"
-		return nil, &UntrustedError{Check: ErrSignature, Detail: detail}
+		return nil, &UntrustedError{Check: ErrSignature, detail: detail}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -46,7 +46,7 @@ func (p *Provider) checkOAuth(m *metadata) error {
 	}
 	return &UntrustedError{
 		Check: ErrMalformed, Reason: ReasonNoPKCE,
-		Detail: "the authorization server does not say that it knows PKCE with S256 (code_challenge_methods_supported)",
+		detail: "the authorization server does not say that it knows PKCE with S256 (code_challenge_methods_supported)",
 	}
 }
 
@@ -70,7 +70,7 @@ func checkResource(claims Claims, resource string, reason Reason) error {
 			return nil
 		}
 	}
-	return &AudienceError{Asked: resource, Got: got, Reason: reason}
+	return &AudienceError{Asked: resource, got: got, Reason: reason}
 }
 
 // ListsScope reports, for callers that add one, whether the provider's scopes_supported has a scope.
@@ -158,5 +158,5 @@ func parseRegistration(raw []byte) (*RegisteredClient, error) {
 func (p *Provider) noMetadata(status int) error {
 	description := fmt.Sprintf("%s has no authorization server metadata (HTTP %d)",
 		words.Printable(p.cfg.Issuer), status)
-	return &RefusedError{Status: status, Description: description, Reason: ReasonDiscoveryUnavailable}
+	return &RefusedError{Status: status, description: description, Reason: ReasonDiscoveryUnavailable}
 }

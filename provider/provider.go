@@ -27,25 +27,18 @@
 //
 // Package loopback makes this login with the user's own browser, and package session keeps its tokens.
 //
-// The package promises:
+// Tokens that a method returns without an error have passed every check of OpenID Connect Core 1.0 (sections 3.1.3.7,
+// 3.1.3.6 and 12.2), by asymmetric signatures of the provider's own keys. Discovery is believed only if it names the
+// issuer to the letter, and endpoints only if they are https, or plain http on a loopback host where the issuer is
+// too. No redirect is followed. Discovery and keys are kept in Config.CacheDir, so a renewal costs one request.
 //
-//   - Tokens that a method returns without an error have passed every check. An ID token passes those of OpenID Connect
-//     Core 1.0, sections 3.1.3.7, 3.1.3.6 and 12.2, and a logout token those of Back-Channel Logout 1.0, section 2.6.
-//     Only asymmetric signatures by the provider's own keys are accepted.
-//   - Discovery is believed only if it names the issuer to the letter (Discovery 1.0, section 4.3), and endpoints
-//     only if they are https, or plain http on a loopback host where the issuer is too. No redirect is followed.
-//   - A request that may have been acted on is never repeated: a code or a refresh token is used once. MaybeSent tells
-//     whether a failed request may have been acted on.
-//   - Every request has a time limit and every response a size limit.
-//   - Discovery and keys are kept in Config.CacheDir, so a renewal costs one request.
-//   - No error text holds a token, a code or the client secret, not even where the provider repeats it, and no control
-//     character of the provider's.
-//   - An error says what failed and why, by errors.Is, errors.As and Diagnose. It never says what to do about it.
+// Every request has a time limit and every response a size limit. A request that may have been acted on is never
+// repeated: a code or a refresh token is used once. An error says what failed and why, by errors.Is, errors.As and
+// Diagnose, and never what to do about it. No error holds a token, a code or the client secret, not even where the
+// provider repeats it, and no control character of the provider's.
 //
-// It follows RFC 6749 and RFC 9700 (OAuth 2.0), RFC 7636 (PKCE, S256 only), RFC 7009 (revocation), RFC 7591
-// (registration), RFC 8414 and OpenID Connect Discovery 1.0, RFC 8628 (device grant), RFC 8707 (resource), RFC 9126
-// (pushed requests), RFC 9207 (iss), OpenID Connect Core 1.0, RP-Initiated Logout 1.0 and Back-Channel Logout 1.0, and
-// what Auth0 does differently.
+// The package follows RFC 6749, 7009, 7591, 7636 (S256 only), 8414, 8628, 8707, 9126, 9207 and 9700, OpenID Connect
+// Core, Discovery, RP-Initiated Logout and Back-Channel Logout 1.0, and what Auth0 does differently.
 package provider
 
 import (

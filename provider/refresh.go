@@ -86,7 +86,7 @@ func (p *Provider) acceptRenewal(
 	case r.Unproven:
 		err = &UntrustedError{
 			Check: ErrSubject, Reason: ReasonUnproven,
-			Detail: "the response holds no ID token, and the one before was not to be believed",
+			detail: "the response holds no ID token, and the one before was not to be believed",
 		}
 	}
 	if err != nil { // it is not known whose the refresh token is

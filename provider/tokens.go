@@ -82,14 +82,14 @@ func (p *Provider) tokens(r *tokenResponse, audience string) (*Tokens, Claims, e
 	}
 	if !strings.EqualFold(r.TokenType, "Bearer") {
 		detail := "the access token is of type " + strconv.Quote(p.printable(r.TokenType)) + ", not Bearer"
-		return nil, nil, &UntrustedError{Check: ErrTokenType, Detail: detail}
+		return nil, nil, &UntrustedError{Check: ErrTokenType, detail: detail}
 	}
 	if !usableToken(r.AccessToken) || !usableToken(r.RefreshToken) || !usableToken(r.IDToken) {
 		return nil, nil, malformed("a token is too large or holds characters that no token holds")
 	}
 	if r.AccessToken == "" {
 		detail := "the response holds no access token"
-		return nil, nil, &UntrustedError{Check: ErrMalformed, Detail: detail, Reason: ReasonNoAccessToken}
+		return nil, nil, &UntrustedError{Check: ErrMalformed, detail: detail, Reason: ReasonNoAccessToken}
 	}
 	now := p.now()
 	expiry, err := lifetime(r.ExpiresIn, now)
@@ -133,7 +133,7 @@ func refreshExpiry(r *tokenResponse, now time.Time) time.Time {
 func checkAudience(claims Claims, asked string, reason Reason) error {
 	aud, told := claims["aud"]
 	if got := audiences(aud); told && asked != "" && !slices.Contains(got, asked) {
-		return &AudienceError{Asked: asked, Got: got, Reason: reason}
+		return &AudienceError{Asked: asked, got: got, Reason: reason}
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func checkAudience(claims Claims, asked string, reason Reason) error {
 func lifetime(raw json.RawMessage, now time.Time) (time.Time, error) {
 	d := seconds(raw)
 	if d < 0 {
-		return time.Time{}, &UntrustedError{Check: ErrExpired, Detail: "expires_in is negative"}
+		return time.Time{}, &UntrustedError{Check: ErrExpired, detail: "expires_in is negative"}
 	}
 	if d == 0 {
 		return time.Time{}, nil

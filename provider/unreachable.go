@@ -14,17 +14,20 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// Unreachable returns why a request of NewHTTPClient's got no response, in words that quote no URL. The error is an
-// UnreachableError, or wraps context.Canceled. It is for requests to another service than the provider.
-func Unreachable(u *url.URL, err error) error { return unreachable(u, err, true) }
-
-// unreachable returns an error of net/http in words of our own. net/http's quote the URL, which may hold a secret.
+// unreachable returns why a request got no response: an UnreachableError, or an error that wraps context.Canceled.
 func unreachable(u *url.URL, err error, maybeSent bool) error {
-	host := words.Printable(u.Host)
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("the request to %s was interrupted: %w", host, context.Canceled)
+		return fmt.Errorf("the request to %s was interrupted: %w", words.Printable(u.Host), context.Canceled)
 	}
-	e := &UnreachableError{Host: host, maybeSent: maybeSent}
+	e := Unreachable(u, err)
+	e.maybeSent = e.maybeSent && maybeSent
+	return e
+}
+
+// Unreachable puts an error of net/http in words of our own. net/http's quote the URL, which may hold a secret. It is
+// for requests of NewHTTPClient's to another service than the provider.
+func Unreachable(u *url.URL, err error) *UnreachableError {
+	e := &UnreachableError{Host: words.Printable(u.Host), maybeSent: true}
 	notSent := func(why string) { e.Why, e.maybeSent = why, false }
 	var op *net.OpError
 	isOp := errors.As(err, &op)

@@ -28,7 +28,7 @@ func (p *Provider) askUserInfo(ctx context.Context, m *metadata, t *Tokens) erro
 		return err
 	}
 	if claims.Subject() != t.Claims.Subject() { // else it must not be used (section 5.3.2)
-		return &UntrustedError{Check: ErrSubject, Detail: "UserInfo is about another person than the ID token"}
+		return &UntrustedError{Check: ErrSubject, detail: "UserInfo is about another person than the ID token"}
 	}
 	maps.DeleteFunc(claims, func(name string, _ any) bool {
 		_, known := t.Claims[name]
@@ -64,10 +64,10 @@ func (p *Provider) userInfo(ctx context.Context, m *metadata, resp *response) (C
 	}
 	// A signed response names its issuer and its client, and an unsigned one may (section 5.3.2).
 	if iss, told := claims["iss"]; told && iss != p.cfg.Issuer {
-		return nil, &UntrustedError{Check: ErrIssuer, Detail: "UserInfo is from another issuer"}
+		return nil, &UntrustedError{Check: ErrIssuer, detail: "UserInfo is from another issuer"}
 	}
 	if aud, told := claims["aud"]; told && !slices.Contains(audiences(aud), p.cfg.ClientID) {
-		return nil, &UntrustedError{Check: ErrAudience, Detail: "UserInfo is for another client"}
+		return nil, &UntrustedError{Check: ErrAudience, detail: "UserInfo is for another client"}
 	}
 	return claims, nil
 }

@@ -69,7 +69,7 @@ func (c *candidate) pass(checks []check) error {
 
 // refuse returns the error of a check that failed.
 func (c *candidate) refuse(check error, format string, a ...any) error {
-	return &UntrustedError{Check: check, Detail: fmt.Sprintf(format, a...)}
+	return &UntrustedError{Check: check, detail: fmt.Sprintf(format, a...)}
 }
 
 // The checks that ID tokens and logout tokens have in common follow. The sections are OpenID Connect Core's.
@@ -86,7 +86,7 @@ func (c *candidate) checkIssuer() error {
 func (c *candidate) checkAudience() error {
 	if !slices.Contains(audiences(c.claims["aud"]), c.p.cfg.ClientID) {
 		detail := "the " + c.kind + " is for another client"
-		return &UntrustedError{Check: ErrAudience, Detail: detail, Reason: ReasonOtherClient}
+		return &UntrustedError{Check: ErrAudience, detail: detail, Reason: ReasonOtherClient}
 	}
 	return nil
 }
@@ -144,7 +144,7 @@ func (c *candidate) futureError(at time.Time) error {
 // clockError is about a token that does not fit this computer's clock. If the Date of the provider's responses does
 // not show which clock is off, the reason is otherwise.
 func (p *Provider) clockError(check error, otherwise Reason, format string, a ...any) error {
-	e := &UntrustedError{Check: check, Detail: fmt.Sprintf(format, a...), Reason: otherwise}
+	e := &UntrustedError{Check: check, detail: fmt.Sprintf(format, a...), Reason: otherwise}
 	switch skew := p.skew(); {
 	case skew > clockLeeway:
 		e.Reason, e.Skew = ReasonClockBehind, skew
@@ -162,7 +162,7 @@ func algorithmError(kind, alg string, accepted []string) error {
 	}
 	return &UntrustedError{
 		Check: ErrAlgorithm, Reason: reason,
-		Detail: fmt.Sprintf("the %s is signed with %q, and of what the provider advertises only %s is accepted",
+		detail: fmt.Sprintf("the %s is signed with %q, and of what the provider advertises only %s is accepted",
 			kind, words.Printable(alg), strings.Join(accepted, ", ")),
 	}
 }

@@ -136,14 +136,10 @@ func post(ctx context.Context, endpoint string, form url.Values) (status int, bo
 }
 
 // An unavailableError says why there was no response.
-type unavailableError struct{ cause error }
+type unavailableError struct{ cause *provider.UnreachableError }
 
 func (e *unavailableError) Error() string {
-	var u *provider.UnreachableError
-	if errors.As(e.cause, &u) {
-		return ErrUnavailable.Error() + ": " + u.Host + " can't be reached: " + u.Why
-	}
-	return ErrUnavailable.Error() + ": " + e.cause.Error()
+	return ErrUnavailable.Error() + ": " + e.cause.Host + " can't be reached: " + e.cause.Why
 }
 
 // Unwrap returns ErrUnavailable and the cause, for what can be done about it.
@@ -151,11 +147,10 @@ func (e *unavailableError) Unwrap() []error { return []error{ErrUnavailable, e.c
 
 // unavailable says why there was no response. An interruption stays one.
 func unavailable(u *url.URL, err error) error {
-	why := provider.Unreachable(u, err)
-	if errors.Is(why, context.Canceled) {
-		return why
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("the request to %s was interrupted: %w", words.Printable(u.Host), context.Canceled)
 	}
-	return &unavailableError{why}
+	return &unavailableError{provider.Unreachable(u, err)}
 }
 
 // refusal returns the error that a response is. Its words are the service's, without the token, should it repeat that.
