@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,62 +16,76 @@ const (
 	sockDiagByFamily = 20 // SOCK_DIAG_BY_FAMILY
 	diagRequestSize  = unix.SizeofNlMsghdr + 56
 	diagReplySize    = unix.SizeofNlMsghdr + 72
-	diagPatience     = time.Second
+	diagSequence     = 1 // of the one question that a netlink socket is used for
 	mostDiags        = 8 // questions at a time
 )
 
-// errNoDiag says that the kernel's reply is of no known form.
-var errNoDiag = errors.New("the kernel does not tell of its sockets")
+var (
+	// errNoDiag says that the kernel's reply is of no known form.
+	errNoDiag = errors.New("the kernel does not tell of its sockets")
+	// errNoSocket says that no socket has the addresses. A kernel without tcp_diag says the same of every socket.
+	errNoSocket = errors.New("no such socket")
+)
 
 // diags limits how many questions are asked at a time.
 var diags = make(chan struct{}, mostDiags)
 
-// connection returns tables for peerIn that hold both ends of a connection and nothing else. Where netlink does not
-// tell, or does not know our own end, they are the whole tables of /proc.
-func connection(e connEnd) func() ([]socket, error) {
-	return func() ([]socket, error) {
-		ours, err := diagnose(e.local, e.remote)
-		if err != nil || ours == nil {
-			return sockets()
+// diagsAsked counts the questions, for the tests.
+var diagsAsked atomic.Int64
+
+// peerByDiag is peerIn by questions to the kernel: one, where the other end is there. told is false where the kernel
+// does not tell.
+//
+// The state of our own socket is looked at after the kernel has told of the other end. A socket that is still
+// established then has had these addresses all the time, and the other end can be no later connection's. Where the
+// other end is missing, it is asked for again: our socket may not have heard yet that they hung up.
+func peerByDiag(ask func(local, remote netip.AddrPort) (socket, error), euid int, e connEnd) (p peer, told bool) {
+	for range 2 {
+		theirs, err := ask(e.remote, e.local)
+		if errors.Is(err, errNoSocket) { // where it tells of our end, or of the listener behind it, it knows of sockets
+			_, err = ask(e.local, e.remote)
 		}
-		theirs, err := diagnose(e.remote, e.local)
-		switch {
-		case err != nil:
-			return sockets()
-		case theirs == nil:
-			return []socket{*ours}, nil
+		if err != nil {
+			return peer{}, false
 		}
-		return []socket{*ours, *theirs}, nil
+		switch state, known := e.state(); {
+		case !known:
+			return peer{}, false
+		case state != established: // they hung up, and can't be told from another user any more
+			return peer{foreign: euid != 0}, true
+		}
+		if theirs.local == e.remote && theirs.remote == e.local && theirs.state != connecting {
+			return theirs.peer(euid), true
+		}
 	}
+	return peer{}, true // from outside of these tables, such as a container
 }
 
-// diagnose returns the socket with these addresses, or nil if there is none.
-func diagnose(local, remote netip.AddrPort) (*socket, error) {
+// diagnose returns the socket with these addresses. Where there is no connection the kernel tells of a listener at the
+// local address, if there is one, so the caller has to compare the addresses.
+//
+// Sending hands the request to the kernel, which has queued its reply by then. So nothing is waited for.
+func diagnose(local, remote netip.AddrPort) (socket, error) {
 	diags <- struct{}{}
 	defer func() { <-diags }()
+	diagsAsked.Add(1)
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
-		return nil, err
+		return socket{}, err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	patience := unix.NsecToTimeval(int64(diagPatience))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
-		return nil, err
-	}
 	if err := unix.Sendto(fd, diagRequest(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, err
+		return socket{}, err
 	}
-	reply := make([]byte, 4<<10)
-	n, _, err := unix.Recvfrom(fd, reply, 0)
+	reply := make([]byte, 1<<10)
+	n, from, err := unix.Recvfrom(fd, reply, unix.MSG_DONTWAIT)
 	if err != nil {
-		return nil, err
+		return socket{}, err
 	}
-	s, err := parseDiag(reply[:n])
-	// Where there is no connection the kernel tells of a listener, whose addresses are not these.
-	if err != nil || s == nil || s.local != local || s.remote != remote {
-		return nil, err
+	if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 { // 0: the kernel
+		return socket{}, errNoDiag
 	}
-	return s, nil
+	return parseDiag(reply[:n])
 }
 
 // diagRequest returns an inet_diag_req_v2 for one socket in any state.
@@ -80,7 +94,8 @@ func diagRequest(local, remote netip.AddrPort) []byte {
 	b = binary.NativeEndian.AppendUint32(b, diagRequestSize)
 	b = binary.NativeEndian.AppendUint16(b, sockDiagByFamily)
 	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST)
-	b = append(b, make([]byte, 8)...) // sequence and port
+	b = binary.NativeEndian.AppendUint32(b, diagSequence)
+	b = append(b, 0, 0, 0, 0) // to the kernel
 	family := byte(unix.AF_INET6)
 	if local.Addr().Is4() {
 		family = unix.AF_INET
@@ -98,29 +113,34 @@ func diagRequest(local, remote netip.AddrPort) []byte {
 	return binary.NativeEndian.AppendUint64(b, ^uint64(0)) // INET_DIAG_NOCOOKIE, twice
 }
 
-// parseDiag reads the kernel's reply. It returns nil if there is no such socket.
-func parseDiag(b []byte) (*socket, error) {
-	if len(b) < unix.SizeofNlMsghdr {
-		return nil, errNoDiag
+// parseDiag reads the kernel's reply to diagRequest.
+func parseDiag(b []byte) (socket, error) {
+	if len(b) < unix.SizeofNlMsghdr || binary.NativeEndian.Uint32(b[8:]) != diagSequence {
+		return socket{}, errNoDiag
 	}
+	size := int64(binary.NativeEndian.Uint32(b))
 	switch kind := binary.NativeEndian.Uint16(b[4:]); {
 	case kind == unix.NLMSG_ERROR && len(b) >= unix.SizeofNlMsghdr+4:
 		code := -int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])) //nolint:gosec // a C int
 		if errno := syscall.Errno(code); errno != syscall.ENOENT {          //nolint:gosec // no error is negative here
-			return nil, errno
+			return socket{}, errno
 		}
-		return nil, nil
-	case kind != sockDiagByFamily || len(b) < diagReplySize:
-		return nil, errNoDiag
+		return socket{}, errNoSocket
+	case kind != sockDiagByFamily || len(b) < diagReplySize || size < diagReplySize:
+		return socket{}, errNoDiag
 	}
 	m := b[unix.SizeofNlMsghdr:]
-	size := 16
-	if m[0] == unix.AF_INET {
-		size = 4
+	width := 16
+	switch m[0] {
+	case unix.AF_INET:
+		width = 4
+	case unix.AF_INET6:
+	default:
+		return socket{}, errNoDiag
 	}
-	local, _ := netip.AddrFromSlice(m[8 : 8+size])
-	remote, _ := netip.AddrFromSlice(m[24 : 24+size])
-	return &socket{
+	local, _ := netip.AddrFromSlice(m[8 : 8+width])
+	remote, _ := netip.AddrFromSlice(m[24 : 24+width])
+	return socket{
 		local:  netip.AddrPortFrom(local.Unmap(), binary.BigEndian.Uint16(m[4:])),
 		remote: netip.AddrPortFrom(remote.Unmap(), binary.BigEndian.Uint16(m[6:])),
 		state:  m[1],

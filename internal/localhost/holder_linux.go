@@ -12,7 +12,7 @@ import (
 
 // holder names the program that listens on a port, or returns "" where /proc does not show it to this user.
 func holder(port int) string {
-	all, err := sockets()
+	all, err := socketsAt(uint16(port)) //nolint:gosec // a port
 	if err != nil {
 		return ""
 	}

@@ -6,7 +6,12 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
+	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // TellsPeers says whether the system tells which user is at the other end of a connection.
@@ -17,11 +22,11 @@ func lookUpPeer(conn net.Conn) peer {
 	if !ok {
 		return peer{}
 	}
-	return peerIn(connection(e), os.Geteuid(), e)
+	return e.peer()
 }
 
 // lookUpPeerAt is lookUpPeer for a request whose connection is not at hand. Its server closes no connection before it
-// has sent the response.
+// has sent the response. It costs one more question, about our own end.
 func lookUpPeerAt(r *http.Request) peer {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -34,14 +39,39 @@ func lookUpPeerAt(r *http.Request) peer {
 	}
 	remote = netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), remote.Port())
 	e := connEnd{local: local, remote: remote, anyInode: true}
-	return peerIn(connection(e), os.Geteuid(), e)
+	e.state = func() (uint8, bool) {
+		switch ours, err := diagnose(local, remote); {
+		case err != nil:
+			return 0, false
+		case ours.local != local || ours.remote != remote || ours.inode == 0:
+			return 0, true
+		default:
+			return ours.state, true
+		}
+	}
+	return e.peer()
 }
 
-// A connEnd is our side of a TCP connection: both addresses, and the inode of our socket.
+// A connEnd is our side of a TCP connection: both addresses, and our socket.
 type connEnd struct {
 	local, remote netip.AddrPort
-	inode         uint64 // 0: our socket is closed
-	anyInode      bool   // the inode is not known
+	// state returns the state of our socket now, 0 if it is closed. known is false if the system does not tell.
+	state    func() (state uint8, known bool)
+	inode    uint64 // of our socket; 0: it is closed
+	anyInode bool   // the inode is not known
+}
+
+// peer asks the kernel for the other end alone. Where it does not tell, the tables of /proc are read, which
+// take longer the more sockets there are.
+func (e connEnd) peer() peer { return e.peerAs(os.Geteuid()) }
+
+// peerAs is peer for a process of that user.
+func (e connEnd) peerAs(euid int) peer {
+	p, told := peerByDiag(diagnose, euid, e)
+	if !told {
+		p = peerIn(func() ([]socket, error) { return socketsAt(e.local.Port()) }, euid, e)
+	}
+	return p
 }
 
 // endOf returns our side of conn. ok is false for what is no TCP connection.
@@ -53,17 +83,30 @@ func endOf(conn net.Conn) (e connEnd, ok bool) {
 	if !ok {
 		return e, false
 	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return e, false
+	}
 	var stat syscall.Stat_t
 	statErr := errors.New("closed")
-	raw, err := tcp.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) { statErr = syscall.Fstat(int(fd), &stat) })
-	}
+	err = raw.Control(func(fd uintptr) { statErr = syscall.Fstat(int(fd), &stat) })
 	if errors.Join(err, statErr) == nil {
 		e.inode = stat.Ino
 	}
+	e.state = func() (uint8, bool) { return stateOf(raw) }
 	e.local, e.remote = unmapped(tcp.LocalAddr()), unmapped(tcp.RemoteAddr())
 	return e, true
+}
+
+// stateOf returns the state of a TCP socket of this process, 0 once it is closed.
+func stateOf(raw syscall.RawConn) (state uint8, known bool) {
+	err := raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if known = err == nil; known {
+			state = info.State
+		}
+	})
+	return state, known || err != nil
 }
 
 // unmapped returns an address in the form that the tables have: an IPv4 address is one, however it is written.
@@ -106,9 +149,13 @@ func peerIn(tables func() ([]socket, error), euid int, e connEnd) peer {
 	return peer{foreign: closed && euid != 0}
 }
 
-// peer judges by a socket's user. A socket that no process holds any more may have been another user's.
+// peer judges by a socket's user. A socket that no process holds any more may have been another user's: it lingers
+// (FIN_WAIT, LAST_ACK), or is a note of a closed one (TIME_WAIT), of which the kernel tells no user.
 func (s socket) peer(euid int) peer {
 	held := s.inode != 0
+	if held && s.uid == int64(euid) && standsForOthers(s.uid) {
+		return peer{settled: true}
+	}
 	return peer{
 		foreign: euid != 0 && (!held || s.uid != int64(euid) && s.uid != 0),
 		own:     held && s.uid == int64(euid),
@@ -116,9 +163,35 @@ func (s socket) peer(euid int) peer {
 	}
 }
 
+// standsForOthers reports whether the kernel gives uid to this process for every user whom its user namespace does not
+// know (user_namespaces(7), /proc/sys/kernel/overflowuid). The rest of them are told apart there as everywhere.
+func standsForOthers(uid int64) bool { return uid == overflowUser() }
+
+// overflowUser returns that user, or -1 where this process knows all users.
+var overflowUser = sync.OnceValue(func() int64 {
+	text, err := os.ReadFile("/proc/sys/kernel/overflowuid")
+	users, mapErr := os.ReadFile("/proc/self/uid_map")
+	return overflowUserIn(string(text), string(users), err == nil && mapErr == nil)
+})
+
+// overflowUserIn reads the two files. What can't be read may be anything, so the usual user is the one.
+func overflowUserIn(overflow, users string, read bool) int64 {
+	const usual = 65534
+	if !read {
+		return usual
+	}
+	if fields := strings.Fields(users); len(fields) == 3 && fields[2] == "4294967295" {
+		return -1
+	}
+	if uid, err := strconv.ParseInt(strings.TrimSpace(overflow), 10, 64); err == nil {
+		return uid
+	}
+	return usual
+}
+
 func foreignListener(conn net.Conn) bool {
 	e, ok := endOf(conn)
-	return ok && foreignListenerIn(sockets, os.Geteuid(), e)
+	return ok && foreignListenerIn(func() ([]socket, error) { return socketsAt(e.remote.Port()) }, os.Geteuid(), e)
 }
 
 // foreignListenerIn judges by the sockets that listen at the other end. The system gives a connection to a socket that

@@ -1,7 +1,10 @@
 package localhost
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -13,14 +16,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // rest is the part of a row between the state and the user.
 const rest = " 00000000:00000000 00:00000000 00000000 "
 
 // As the tables of a little-endian machine have them, and of no other.
-const tables = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n" +
+const tableOf = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n" +
 	"   0: 0100007F:0BB8 00000000:0000 0A" + rest + " 1001        0 41 1 0000000000000000 100 0 0 10 0\n" +
 	"   1: 00000000000000000000000001000000:0BB8 00000000000000000000000000000000:0000 0A" +
 	rest + "    0        0 42 1\n" +
@@ -36,9 +42,12 @@ func TestParseSockets(t *testing.T) {
 	if first, ok := parseAddress("0100007F:0BB8"); !ok || first.Addr() != netip.MustParseAddr("127.0.0.1") {
 		t.Skip("this machine writes its words the other way round")
 	}
-	got, err := parseSockets(strings.NewReader(tables))
-	if err != nil {
-		t.Fatal(err)
+	got, rows, err := parseSockets(strings.NewReader(tableOf), 3000)
+	if err != nil || rows != 7 {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	if other, rows, err := parseSockets(strings.NewReader(tableOf), 50001); err != nil || rows != 7 || len(other) != 1 {
+		t.Errorf("%d rows, at another port %v, %v", rows, other, err)
 	}
 	want := []socket{
 		{at("127.0.0.1:3000"), at("0.0.0.0:0"), listening, 1001, 41},
@@ -215,7 +224,7 @@ func TestPeerOfSystem(t *testing.T) {
 				asked <- struct{}{}
 				<-hung
 				e, ok := endOf(r.Context().Value(callerKey{}).(*caller).conn)
-				if got := peerIn(sockets, 1001, e); !ok || !got.foreign || got.settled {
+				if got := e.peerAs(1001); !ok || !got.foreign || got.settled {
 					t.Errorf("who hung up is %+v", got)
 				}
 				asked <- struct{}{}
@@ -247,16 +256,9 @@ func TestPeerOfSystem(t *testing.T) {
 	defer beyond.Close()
 	e, ok := endOf(beyond)
 	for euid, want := range map[int]bool{os.Geteuid(): false, os.Geteuid() + 1: os.Geteuid() != 0} {
-		if got := foreignListenerIn(sockets, euid, e); !ok || got != want {
+		tables := func() ([]socket, error) { return socketsAt(e.remote.Port()) }
+		if got := foreignListenerIn(tables, euid, e); !ok || got != want {
 			t.Errorf("to user %d the listener of %d is foreign: %v", euid, os.Geteuid(), got)
-		}
-	}
-}
-
-func BenchmarkPeer(b *testing.B) {
-	for b.Loop() {
-		if _, err := sockets(); err != nil {
-			b.Fatal(err)
 		}
 	}
 }
@@ -265,30 +267,247 @@ func BenchmarkPeer(b *testing.B) {
 func TestDiagnose(t *testing.T) {
 	t.Parallel()
 	for _, host := range []string{"127.0.0.1", "[::1]"} {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", host+":0")
-		if err != nil {
-			t.Skipf("%s: %v", host, err)
-		}
-		defer l.Close()
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn, _ := connect(t, host)
 		e, _ := endOf(conn)
 		ours, err := diagnose(e.local, e.remote)
-		if err != nil || ours == nil || ours.inode != e.inode || ours.uid != int64(os.Geteuid()) ||
-			ours.state != established {
+		if err != nil || ours.local != e.local || ours.remote != e.remote || ours.inode != e.inode ||
+			ours.uid != int64(os.Geteuid()) || ours.state != established {
 			t.Errorf("%s: %+v, %v", host, ours, err)
 		}
-		all, err := sockets()
-		if err != nil || !slices.Contains(all, *ours) {
+		if state, known := e.state(); !known || state != ours.state {
+			t.Errorf("%s: its state is %d, %v", host, state, known)
+		}
+		all, err := socketsAt(e.local.Port())
+		if err != nil || !slices.Contains(all, ours) {
 			t.Errorf("%s: the tables have no %+v, %v", host, ours, err)
 		}
-		// A listener is no connection, and nobody is no error.
-		if none, err := diagnose(e.remote, netip.AddrPortFrom(e.remote.Addr(), 1)); err != nil || none != nil {
-			t.Errorf("%s: %+v, %v", host, none, err)
+		// A listener is no connection, and nobody is nobody.
+		s, err := diagnose(e.remote, netip.AddrPortFrom(e.remote.Addr(), 1))
+		if err != nil || s.state != listening || s.local != e.remote {
+			t.Errorf("%s: the listener is %+v, %v", host, s, err)
 		}
+		if s, err := diagnose(netip.AddrPortFrom(e.remote.Addr(), 1), e.remote); !errors.Is(err, errNoSocket) {
+			t.Errorf("%s: nobody is %+v, %v", host, s, err)
+		}
+	}
+}
+
+// connect returns both ends of a connection of this process with itself.
+func connect(t testing.TB, host string) (client, server net.Conn) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", host+":0")
+	if err != nil {
+		t.Skipf("%s: %v", host, err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	client, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	server, err = l.Accept() // until then it is in no process's hands
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return client, server
+}
+
+// A kernel that replies what it is told to, one round after another, the last again and again.
+type kernel struct {
+	rounds []map[netip.AddrPort]socket // by the local address that is asked about
+	err    error                       // for an address that no round has
+	states []uint8                     // of our own socket
+	asked  int
+}
+
+func (k *kernel) ask(local, _ netip.AddrPort) (socket, error) {
+	k.asked++
+	s, ok := k.rounds[0][local]
+	if !ok {
+		return socket{}, cmp.Or(k.err, errNoSocket)
+	}
+	return s, nil
+}
+
+func (k *kernel) state() (uint8, bool) {
+	now := k.states[0]
+	if len(k.states) > 1 {
+		k.states = k.states[1:]
+	}
+	if len(k.rounds) > 1 {
+		k.rounds = k.rounds[1:]
+	}
+	return now, now != unknownState
+}
+
+const unknownState = 255
+
+// One question tells whose a connection is, and never that it is somebody's whose socket is another one.
+func TestPeerByDiag(t *testing.T) {
+	t.Parallel()
+	here, there := at("127.0.0.1:3000"), at("127.0.0.1:50000")
+	const me, another, closing = 1001, 2002, 8
+	type replies = map[netip.AddrPort]socket
+	ours := socket{here, there, established, me, 1}
+	theirs := func(uid int64, inode uint64) replies {
+		return replies{there: {there, here, established, uid, inode}, here: ours}
+	}
+	without := func(s socket) replies { return replies{there: s, here: ours} }
+	gone, alive, lost := []uint8{closing}, []uint8{established}, []uint8{unknownState}
+	refusal := errors.New("EPERM")
+	for name, c := range map[string]struct {
+		kernel *kernel
+		euid   int
+		want   peer
+		told   bool
+		asked  int
+	}{
+		"we": {
+			&kernel{rounds: []replies{theirs(me, 2)}, states: alive}, me, peer{own: true, settled: true}, true, 1,
+		},
+		"root": {&kernel{rounds: []replies{theirs(0, 2)}, states: alive}, me, peer{settled: true}, true, 1},
+		"another": {
+			&kernel{rounds: []replies{theirs(another, 2)}, states: alive}, me, peer{foreign: true, settled: true}, true, 1,
+		},
+		"let go of": {
+			&kernel{rounds: []replies{theirs(0, 0)}, states: alive}, me, peer{foreign: true}, true, 1,
+		},
+		"let go of, with a uid": {
+			&kernel{rounds: []replies{theirs(me, 0)}, states: alive}, me, peer{foreign: true}, true, 1,
+		},
+		"hung up": {&kernel{rounds: []replies{theirs(me, 2)}, states: gone}, me, peer{foreign: true}, true, 1},
+		"closed, and the addresses are another's": {
+			&kernel{rounds: []replies{theirs(me, 2)}, states: []uint8{0}}, me, peer{foreign: true}, true, 1,
+		},
+		"gone, and so are we": {&kernel{rounds: []replies{{here: ours}}, states: gone}, me, peer{foreign: true}, true, 2},
+		"about to reuse the ends": {
+			&kernel{rounds: []replies{without(socket{there, here, connecting, me, 2})}, states: []uint8{established, closing}},
+			me, peer{foreign: true}, true, 2,
+		},
+		"missed, then there": {
+			&kernel{rounds: []replies{{here: ours}, theirs(another, 2)}, states: alive},
+			me, peer{foreign: true, settled: true}, true, 3,
+		},
+		"a listener of ours": {
+			&kernel{rounds: []replies{without(socket{there, at("0.0.0.0:0"), listening, me, 3})}, states: alive},
+			me, peer{}, true, 2,
+		},
+		"another address": {
+			&kernel{rounds: []replies{without(socket{there, at("127.0.0.2:3000"), established, me, 3})}, states: alive},
+			me, peer{}, true, 2,
+		},
+		"another port": {
+			&kernel{rounds: []replies{without(socket{at("127.0.0.1:50001"), here, established, me, 3})}, states: alive},
+			me, peer{}, true, 2,
+		},
+		"from outside":           {&kernel{rounds: []replies{{here: ours}}, states: alive}, me, peer{}, true, 4},
+		"not allowed":            {&kernel{rounds: []replies{{}}, err: refusal, states: alive}, me, peer{}, false, 1},
+		"knows no TCP sockets":   {&kernel{rounds: []replies{{}}, states: alive}, me, peer{}, false, 2},
+		"our state is not known": {&kernel{rounds: []replies{theirs(me, 2)}, states: lost}, me, peer{}, false, 1},
+		"we are root, and so are they": {
+			&kernel{rounds: []replies{theirs(0, 2)}, states: alive}, 0, peer{own: true, settled: true}, true, 1,
+		},
+		"we are root, and they are not": {
+			&kernel{rounds: []replies{theirs(another, 2)}, states: alive}, 0, peer{settled: true}, true, 1,
+		},
+		"we are root, and they left": {&kernel{rounds: []replies{theirs(me, 2)}, states: gone}, 0, peer{}, true, 1},
+	} {
+		e := connEnd{local: here, remote: there, inode: 1, state: c.kernel.state}
+		if got, told := peerByDiag(c.kernel.ask, c.euid, e); got != c.want || told != c.told || c.kernel.asked != c.asked {
+			t.Errorf("%s: %+v, %v after %d questions", name, got, told, c.kernel.asked)
+		}
+	}
+}
+
+// A user namespace gives one number to all users that it does not know. Of a process that has this number itself nobody
+// can tell whether another is of the same user.
+func TestOverflowUser(t *testing.T) {
+	t.Parallel()
+	const inside = "      1000       1000          1\n"
+	for name, c := range map[string]struct {
+		overflow, users string
+		read            bool
+		want            int64
+	}{
+		"all users are known": {"65534\n", "         0          0 4294967295\n", true, -1},
+		"one is":              {"65534\n", inside, true, 65534},
+		"two ranges are":      {"65534\n", inside + inside, true, 65534},
+		"another number":      {"99\n", inside, true, 99},
+		"no number":           {"x", inside, true, 65534},
+		"not to be read":      {"", "", false, 65534},
+	} {
+		if got := overflowUserIn(c.overflow, c.users, c.read); got != c.want {
+			t.Errorf("%s: %d", name, got)
+		}
+	}
+}
+
+// A connection costs one question, however often it is asked about, and none before. The tables are not read.
+//
+//nolint:paralleltest // it counts what the whole process asks
+func TestOneQuestion(t *testing.T) {
+	l, port := listenSomewhere(t, "127.0.0.1")
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = l.Serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/asked" {
+				_, _ = io.WriteString(w, strconv.FormatBool(Own(r) && !peerOf(r).foreign))
+			}
+		}))
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-served
+	})
+	asked, read := diagsAsked.Load(), tablesRead.Load()
+	client := &http.Client{Transport: &http.Transport{}}
+	for path, want := range map[string]int64{"/": 0, "/asked": 1} {
+		for range 3 {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+strconv.Itoa(port)+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if path == "/asked" && string(body) != "true" {
+				t.Errorf("its own connection is ours: %s", body)
+			}
+		}
+		if got := diagsAsked.Load() - asked; got > want {
+			t.Errorf("%d questions after %s", got, path)
+		}
+		client.CloseIdleConnections()
+		asked = diagsAsked.Load()
+	}
+	if got := tablesRead.Load() - read; got != 0 {
+		t.Errorf("the tables were read %d times", got)
+	}
+}
+
+// Many ask at once: all are told, by netlink.
+//
+//nolint:paralleltest // it counts what the whole process reads
+func TestManyQuestions(t *testing.T) {
+	_, server := connect(t, "127.0.0.1")
+	read := tablesRead.Load()
+	var all sync.WaitGroup
+	for range 10 * mostDiags {
+		all.Go(func() {
+			if p := lookUpPeer(server); !p.own {
+				t.Errorf("its own connection is %+v", p)
+			}
+		})
+	}
+	all.Wait()
+	if got := tablesRead.Load() - read; got != 0 {
+		t.Errorf("the tables were read %d times", got)
 	}
 }
 
@@ -300,7 +519,7 @@ func TestEmptyTables(t *testing.T) {
 	if err := os.WriteFile(path, []byte(head), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tables := func() ([]socket, error) { return socketsIn(path, path+"6") }
+	tables := func() ([]socket, error) { return socketsIn(3000, path, path+"6") }
 	e := connEnd{local: at("127.0.0.1:3000"), remote: at("127.0.0.1:50000"), inode: 1}
 	if got := peerIn(tables, 1001, e); got != (peer{}) {
 		t.Errorf("the other end is %+v", got)
@@ -310,38 +529,78 @@ func TestEmptyTables(t *testing.T) {
 	}
 }
 
+// Whatever comes in reply, a user is believed only of a whole message about the very connection.
 func FuzzDiag(f *testing.F) {
+	here, there := at("127.0.0.1:3000"), at("127.0.0.1:50000")
 	f.Add([]byte{})
 	f.Add(make([]byte, diagReplySize))
+	reply := func(kind uint16, family byte, local, remote netip.AddrPort) []byte {
+		b := binary.NativeEndian.AppendUint32(nil, diagReplySize)
+		b = binary.NativeEndian.AppendUint16(b, kind)
+		b = append(b, 0, 0)
+		b = binary.NativeEndian.AppendUint32(b, diagSequence)
+		b = append(b, 0, 0, 0, 0, family, established, 0, 0)
+		b = binary.BigEndian.AppendUint16(b, local.Port())
+		b = binary.BigEndian.AppendUint16(b, remote.Port())
+		for _, a := range []netip.Addr{local.Addr(), remote.Addr()} {
+			b = append(append(b, a.AsSlice()...), make([]byte, 16-a.BitLen()/8)...)
+		}
+		b = append(b, make([]byte, 24)...)
+		b = binary.NativeEndian.AppendUint32(b, 1001)
+		return binary.NativeEndian.AppendUint32(b, 7)
+	}
+	f.Add(reply(sockDiagByFamily, unix.AF_INET, there, here))
+	f.Add(reply(sockDiagByFamily, unix.AF_INET, here, there))
+	f.Add(reply(unix.NLMSG_ERROR, unix.AF_INET, there, here))
+	f.Add(reply(sockDiagByFamily, unix.AF_INET6, at("[::ffff:127.0.0.1]:50000"), at("[::ffff:127.0.0.1]:3000")))
+	e := connEnd{local: here, remote: there, inode: 1, state: func() (uint8, bool) { return established, true }}
 	f.Fuzz(func(t *testing.T, reply []byte) {
-		if s, err := parseDiag(reply); err == nil && s != nil && len(reply) < diagReplySize {
-			t.Errorf("%d bytes are a socket", len(reply))
+		p, told := peerByDiag(func(netip.AddrPort, netip.AddrPort) (socket, error) { return parseDiag(reply) }, 1001, e)
+		if !told && p != (peer{}) {
+			t.Fatalf("nothing was told, and it is %+v", p)
+		}
+		if !p.settled {
+			return
+		}
+		m := reply[unix.SizeofNlMsghdr:]
+		mapped := m[0] == unix.AF_INET6
+		local, remote := m[8:12], m[24:28]
+		if mapped {
+			local, remote = m[20:24], m[36:40]
+		}
+		if len(reply) < diagReplySize || binary.NativeEndian.Uint16(reply[4:]) != sockDiagByFamily ||
+			binary.BigEndian.Uint16(m[4:]) != there.Port() || binary.BigEndian.Uint16(m[6:]) != here.Port() ||
+			!bytes.Equal(local, []byte{127, 0, 0, 1}) || !bytes.Equal(remote, []byte{127, 0, 0, 1}) ||
+			p.own != (binary.NativeEndian.Uint32(m[64:]) == 1001) {
+			t.Fatalf("%x is taken for %+v", reply, p)
 		}
 	})
 }
 
-func BenchmarkDiagnose(b *testing.B) {
-	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	conn, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", l.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close()
-	taken, err := l.Accept() // until then it is in no process's hands
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer taken.Close()
-	e, _ := endOf(conn)
-	for b.Loop() {
-		if got := peerIn(connection(e), os.Geteuid(), e); !got.own {
-			b.Fatal(got)
+// What one look at a connection costs, by netlink and by the tables. With LOOPKEY_BENCH_SOCKETS=10000 there are as many
+// connections beside it.
+func BenchmarkPeer(b *testing.B) {
+	_, server := connect(b, "127.0.0.1")
+	if n, err := strconv.Atoi(os.Getenv("LOOPKEY_BENCH_SOCKETS")); err == nil {
+		for range n / 2 {
+			connect(b, "127.0.0.1")
 		}
 	}
+	e, _ := endOf(server)
+	b.Run("netlink", func(b *testing.B) {
+		for b.Loop() {
+			if p, told := peerByDiag(diagnose, os.Geteuid(), e); !told || !p.own {
+				b.Fatal(p)
+			}
+		}
+	})
+	b.Run("tables", func(b *testing.B) {
+		for b.Loop() {
+			if p := peerIn(func() ([]socket, error) { return socketsAt(e.local.Port()) }, os.Geteuid(), e); !p.own {
+				b.Fatal(p)
+			}
+		}
+	})
 }
 
 // The system tells that a connection of our own is ours, and root does not count on it.
