@@ -23,7 +23,7 @@ func TestEachRequestHasOneResponse(t *testing.T) {
 		reply func(body string) reply
 		want  string
 	}{
-		"unreachable":         {func(string) reply { return reply{status: -1} }, `"code":-32010`},
+		"hung up":             {func(string) reply { return reply{status: -1} }, `"code":-32013`},
 		"503":                 {func(string) reply { return reply{status: 503} }, `"code":-32012`},
 		"401":                 {func(string) reply { return reply{status: 401} }, `"code":-32011`},
 		"accepted":            {func(string) reply { return reply{status: 202} }, `"code":-32015`},

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/localurl"
@@ -91,18 +92,7 @@ func newClient(given *http.Client) *http.Client {
 	if given != nil {
 		client.Transport = given.Transport
 	} else {
-		client.Transport = &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-			TLSHandshakeTimeout:    10 * time.Second,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			ForceAttemptHTTP2:      true,
-			MaxIdleConnsPerHost:    16,
-			IdleConnTimeout:        30 * time.Second,
-			MaxResponseHeaderBytes: 256 << 10,
-			// A stream may be silent for hours. A ping notices that the laptop slept or the network changed.
-			HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
-		}
+		client.Transport = newOnce()
 	}
 	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		first := via[0]
@@ -118,6 +108,39 @@ func newClient(given *http.Client) *http.Client {
 }
 
 const mostRedirects = 5
+
+// A once transport sends a request over HTTP/1.1 on a connection that no request has used, unless it is a GET. A server
+// may close an idle connection just as the next request comes over it. It does not say then whether it has carried out
+// the request, so that the request would be lost, or had to be sent again on a guess. net/http sends a GET again by
+// itself. Over HTTP/2 all requests share a connection: its end names the last request that the server has begun (RFC
+// 9113, section 6.8), and net/http sends those after it again.
+type once struct{ shared, single *http.Transport }
+
+func newOnce() once {
+	shared := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+		// A stream may be silent for hours. A ping notices that the laptop slept or the network changed.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+	}
+	single := shared.Clone()
+	single.MaxIdleConnsPerHost = -1 // none over HTTP/1.1; HTTP/2 does not count among them
+	return once{shared, single}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o once) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet {
+		return o.shared.RoundTrip(r)
+	}
+	return o.single.RoundTrip(r)
+}
 
 // An httpRequest is what differs from one request to the next.
 type httpRequest struct {
@@ -243,15 +266,14 @@ func (b *bridge) challenged(ctx context.Context, status int, fields []string, se
 
 // send sends a request once.
 func (b *bridge) send(ctx context.Context, r *httpRequest, token provider.Secret) (*http.Response, error) {
-	if r.wrote != nil {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			WroteRequest: func(info httptrace.WroteRequestInfo) {
-				if info.Err == nil {
-					r.wrote()
-				}
-			},
-		})
-	}
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(info httptrace.WroteRequestInfo) {
+			if sent.Store(info.Err == nil); info.Err == nil && r.wrote != nil {
+				r.wrote()
+			}
+		},
+	})
 	var body io.Reader
 	if r.body != nil {
 		body = bytes.NewReader(r.body)
@@ -275,6 +297,8 @@ func (b *bridge) send(ctx context.Context, r *httpRequest, token provider.Secret
 		return resp, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case sent.Load(): // the server may have carried it out
+		return nil, failure(codeInterrupted, "the connection to %s ended before the response: %s", b.host(), innermost(err))
 	}
 	return nil, failure(codeUnreachable, "%s can't be reached: %s", b.host(), innermost(err))
 }

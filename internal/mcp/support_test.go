@@ -21,7 +21,7 @@ const serverURL = "https://mcp.example/mcp"
 
 // A reply is what a server of the tests replies with. A body that ends with the request's context is a stream.
 type reply struct {
-	status int // 0: 200
+	status int // 0: 200; below 0: the server hangs up
 	header http.Header
 	body   io.Reader
 }
@@ -77,7 +77,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, r.Context().Err()
 	case reply := <-replies:
 		if reply.status < 0 {
-			return nil, errors.New("connection refused")
+			return nil, errors.New("connection reset")
 		}
 		if reply.status == 0 {
 			reply.status = 200

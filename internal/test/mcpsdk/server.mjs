@@ -203,7 +203,6 @@ const http = createServer(async (req, res) => {
 		res.end();
 	}
 });
-http.keepAliveTimeout = 0; // on a loaded machine a connection may be closed just as the next request is sent over it
 http.on('connection', (socket) => {
 	sockets.add(socket);
 	socket.on('close', () => sockets.delete(socket));
