@@ -43,6 +43,7 @@ internal/mcp: internal/clock internal/granted internal/known internal/localurl i
 internal/pages: internal/layout internal/markdown internal/private internal/words provider
 internal/private:
 internal/setup: internal/private internal/words
+internal/secrets:
 internal/proxy: internal/credential internal/hosts internal/localhost internal/upstream internal/words provider
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
 internal/sts: internal/hosts internal/words provider
@@ -52,7 +53,7 @@ internal/upstream: internal/localhost internal/localurl internal/words provider 
 internal/wire: internal/words
 internal/wire/kinds: internal/wire keystore provider
 internal/words:
-keystore: internal/clock internal/private internal/words
+keystore: internal/clock internal/private internal/secrets internal/words
 keystore/keystoretest: keystore
 loopback: internal/clock internal/environ internal/localhost internal/localurl internal/login internal/words provider
 provider: internal/clock internal/granted internal/localurl internal/private internal/words

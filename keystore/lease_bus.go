@@ -47,7 +47,7 @@ func leaseName(service, name string) string {
 // connect returns a connection to the D-Bus session that lasts until hangUp is called, whatever becomes of ctx. The bus
 // has as long to answer as a keychain.
 func (k *keychain) connect(ctx context.Context) (conn *dbus.Conn, hangUp func(), err error) {
-	if err := look(); err != nil {
+	if _, err := look(); err != nil {
 		return nil, nil, err
 	}
 	asking, cancel := context.WithTimeoutCause(ctx, k.limit, noAnswer(k.limit))

@@ -16,6 +16,9 @@ type osEntries struct{ service string }
 var calling = make(chan struct{}, 1)
 
 func (o osEntries) get(ctx context.Context, name string) (string, error) {
+	if value, err := o.ask(ctx, name); err == nil || errors.Is(err, ErrNotFound) {
+		return value, err
+	}
 	return call(ctx, func() (string, error) {
 		return found(func() (string, error) { return keyring.Get(o.service, name) })
 	})
@@ -44,6 +47,19 @@ func (o osEntries) remove(ctx context.Context, name string) error {
 	return err
 }
 
+// begin waits until no other call is made. Its caller receives from calling when the call has ended.
+func begin(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return late(ctx)
+	}
+	select {
+	case calling <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return late(ctx)
+	}
+}
+
 // mostCopies is how many entries of the same name are deleted. Loopkey makes one, but a Secret Service keeps as many as
 // other programs make.
 const mostCopies = 10
@@ -65,13 +81,8 @@ func found(use func() (string, error)) (string, error) {
 
 // call runs f. If ctx ends first it leaves f behind.
 func call(ctx context.Context, f func() (string, error)) (string, error) {
-	if ctx.Err() != nil {
-		return "", late(ctx)
-	}
-	select {
-	case calling <- struct{}{}:
-	case <-ctx.Done():
-		return "", late(ctx)
+	if err := begin(ctx); err != nil {
+		return "", err
 	}
 	type result struct {
 		value string
@@ -101,7 +112,7 @@ func guard(f func() (string, error)) (value string, err error) {
 			err = &UnavailableError{Why: "it went away while it was asked", Reason: ReasonFailed}
 		}
 	}()
-	if err := look(); err != nil {
+	if _, err := look(); err != nil {
 		return "", err
 	}
 	value, err = f()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/loopkey/loopkey/internal/test/secretservice"
 	"github.com/loopkey/loopkey/keystore"
@@ -134,6 +135,8 @@ func TestChild(t *testing.T) {
 		_, err = s.Head(t.Context(), "me")
 	case "save":
 		err = s.Save(t.Context(), "me", record("me", 8<<10))
+	case "save large":
+		err = s.Save(t.Context(), "me", record("me", 1<<20))
 	case "delete":
 		err = s.Delete(t.Context(), "me")
 	case "lease":
@@ -202,6 +205,32 @@ func TestSecretServiceKeepsFromProcessToProcess(t *testing.T) {
 			t.Errorf("%s: %+v", step.task, r)
 		}
 	}
+}
+
+// A read costs four calls and two waits, whatever the size of the record is. One call more than once per wait would be
+// a step back to go-keyring, which needs eight and twelve.
+func TestReadCosts(t *testing.T) {
+	t.Parallel()
+	k := secretservice.Start(t)
+	tap, env := k.Tap(t)
+	must := func(task string) {
+		if r := child(t, task, patience, k.Env()...); r.Why+r.Other != "" {
+			t.Fatalf("%s: %+v", task, r)
+		}
+	}
+	count := func(what string, calls ...string) {
+		t.Helper()
+		child(t, "head", patience, env...)
+		want := secretservice.Asked{Calls: calls, Waits: 2, Connections: 1}
+		if diff := cmp.Diff(want, tap.Asked()); diff != "" {
+			t.Errorf("%s:\n%s", what, diff)
+		}
+	}
+	count("no record", "Hello", "SearchItems", "OpenSession", "Get", "ReadAlias", "Get", "Get")
+	must("save")
+	count("a small record", "Hello", "SearchItems", "OpenSession", "GetSecrets")
+	must("save large")
+	count("a large record", "Hello", "SearchItems", "OpenSession", "GetSecrets")
 }
 
 // An item that is deleted after a reader has found it is not there any more. That does not mean that the keychain can't

@@ -96,6 +96,9 @@ func (v *vault) respond(call *dbus.Message) {
 	path, _ := call.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	v.calls[member]++
 	how := v.refuse[member]
+	if member == "GetSecrets" { // the same for several items
+		how = v.refuse["GetSecret"]
+	}
 	if how != "" && v.spare > 0 {
 		how, v.spare = "", v.spare-1
 	}
@@ -108,8 +111,12 @@ func (v *vault) respond(call *dbus.Message) {
 		prompt = dialog
 	}
 	switch member {
-	case "Get": // of the collections
-		v.reply(call, dbus.TypeMethodReply, "", dbus.MakeVariant([]dbus.ObjectPath{collection}))
+	case "Get":
+		var value any = []dbus.ObjectPath{collection} // of the service
+		if path == collection {
+			value = v.refuse["Unlock"] != "" // whether it is locked
+		}
+		v.reply(call, dbus.TypeMethodReply, "", dbus.MakeVariant(value))
 	case "OpenSession":
 		v.reply(call, dbus.TypeMethodReply, "", dbus.MakeVariant(""), dbus.ObjectPath("/org/freedesktop/secrets/session/s1"))
 	case "Unlock":
@@ -124,7 +131,23 @@ func (v *vault) respond(call *dbus.Message) {
 		if _, ok := v.entries[name]; ok {
 			found = append(found, item(name))
 		}
-		v.reply(call, dbus.TypeMethodReply, "", found)
+		switch {
+		case path == collection:
+			v.reply(call, dbus.TypeMethodReply, "", found)
+		case v.refuse["Unlock"] != "": // what must be unlocked is listed by itself
+			v.reply(call, dbus.TypeMethodReply, "", []dbus.ObjectPath{}, found)
+		default:
+			v.reply(call, dbus.TypeMethodReply, "", found, []dbus.ObjectPath{})
+		}
+	case "ReadAlias":
+		v.reply(call, dbus.TypeMethodReply, "", collection)
+	case "GetSecrets":
+		secrets := map[dbus.ObjectPath]secret{}
+		for _, item := range call.Body[0].([]dbus.ObjectPath) {
+			session := call.Body[1].(dbus.ObjectPath)
+			secrets[item] = secret{session, []byte{}, []byte(v.entries[nameOf(item)]), "text/plain"}
+		}
+		v.reply(call, dbus.TypeMethodReply, "", secrets)
 	case "GetSecret":
 		v.reply(
 			call, dbus.TypeMethodReply, "",
