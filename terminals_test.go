@@ -13,15 +13,19 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-const api = "https://api.example.com/"
+const (
+	api      = "https://api.example.com/"
+	otherAPI = "https://other.example.com/"
+)
 
 // withAPI returns a house whose tenant has an API.
 func withAPI(t *testing.T) *house.House {
 	t.Helper()
 	at, err := tenant.Start(t.Context(), tenant.Config{
-		Rotate: true,
+		Rotate: true, OneResource: true,
 		Clients: []tenant.Client{{
-			ID: house.Client, RedirectURIs: []string{"http://localhost/auth/callback"}, AnyPort: true, Audiences: []string{api},
+			ID: house.Client, RedirectURIs: []string{"http://localhost/auth/callback"}, AnyPort: true,
+			Audiences: []string{api, otherAPI},
 		}},
 		Users: []tenant.User{{Subject: "ada", Email: house.Email, Name: "Ada Lovelace", Password: house.Password}},
 	})
@@ -122,6 +126,41 @@ func TestPasteBesideServe(t *testing.T) {
 		t.Errorf("login exits %d: %s", code, said)
 	}
 	h.Must("token")
+}
+
+// A refusal of several audiences that is pasted leads to a second URL, for one, with a serve and without one.
+func TestPastedRefusal(t *testing.T) {
+	t.Parallel()
+	for _, serve := range []bool{true, false} {
+		h := withAPI(t)
+		h.Configure(h.Tenant.Issuer(), `audience = "`+api+`"`, "[[profile.default.hosts]]", `host = "git.example.com"`,
+			`audience = "`+otherAPI+`"`)
+		if serve {
+			h.Serve()
+		}
+		var stdin io.WriteCloser
+		waiting := h.StartCommand(func(ctx context.Context) *exec.Cmd {
+			cmd := h.Command(ctx, "login", "--no-browser")
+			var err error
+			if stdin, err = cmd.StdinPipe(); err != nil {
+				t.Fatal(err)
+			}
+			return cmd
+		})
+		paste := func() {
+			end := visitor(t, waiting.Line(t, h.Tenant.Issuer()), h.Base)
+			if _, err := io.WriteString(stdin, end.URL+"\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		paste()
+		waiting.Line(t, "The provider does not grant several audiences at once.")
+		paste()
+		if code, said := exit(t, waiting); code != 0 || !strings.Contains(said, "brought no token for "+otherAPI) {
+			t.Errorf("serve %t: login exits %d: %s", serve, code, said)
+		}
+		h.Must("token")
+	}
 }
 
 // Two terminals that want the same share one login, with a serve and without one.

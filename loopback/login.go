@@ -68,10 +68,13 @@ type Config struct {
 	HTTPClient       *http.Client    // for requests to the provider; nil: one with limits
 	Provider         *provider.Provider
 
-	AppName  string     // the program, in titles of pages and, unless Provider is given, the User-Agent; "": none
-	Scope    string     // "": DefaultScope
-	Audience string     // the API that the access token is for; "": the provider's default
-	Params   url.Values // further parameters of the authorization request, such as prompt and login_hint
+	AppName  string // the program, in titles of pages and, unless Provider is given, the User-Agent; "": none
+	Scope    string // "": DefaultScope
+	Audience string // the API that the access token is for; "": the provider's default
+	// Audiences are further APIs, that the refresh token is to get tokens for. A provider that grants one at a time is
+	// asked for Audience alone. Tokens.Audiences says which were granted.
+	Audiences []string
+	Params    url.Values // further parameters of the authorization request, such as prompt and login_hint
 
 	// RedirectURI is where the browser comes back to, as registered with the provider: http://, then localhost,
 	// 127.0.0.1 or [::1], a port and a path. Port 0 stands for one that is free on both loopbacks; the provider must
@@ -150,7 +153,9 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 		return nil, err
 	}
 	pending, err := flow.Begin(ctx, login.Request{
-		Wanted: login.Wanted{Scope: cfg.Scope, Audience: cfg.Audience, Params: cfg.Params}, CLI: true, Share: true,
+		Wanted: login.Wanted{
+			Scope: cfg.Scope, Audience: cfg.Audience, Audiences: cfg.Audiences, Params: cfg.Params,
+		}, CLI: true, Share: true,
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -19,6 +20,7 @@ type AuthorizationRequest struct {
 	CodeChallenge string     // the code verifier's, by S256
 	Scope         string     // space-separated
 	Audience      string     // sent as audience or resource; "": not sent
+	Audiences     []string   // further ones, that the refresh token is for, too; not sent unless TakesAudiences
 	Extra         url.Values // further ones, such as prompt; those that IsOwnParameter knows are passed over
 }
 
@@ -49,9 +51,7 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	}
 	q.Set("code_challenge", r.CodeChallenge)
 	q.Set("code_challenge_method", "S256")
-	if r.Audience != "" {
-		q.Set(p.cfg.AudienceParameter, r.Audience)
-	}
+	p.setAudiences(q, r.Audience, r.Audiences)
 	if m.PARRequired || m.PAREndpoint != "" && p.noted(pushes) {
 		requestURI, err := p.push(ctx, m, q)
 		if err != nil {
@@ -65,6 +65,38 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	}
 	addQuery(u, q)
 	return u.String(), nil
+}
+
+// TakesAudiences reports whether a login may ask the provider for several audiences at once: each is a parameter
+// resource (RFC 8707, section 2). Auth0 takes one, and so does a provider that wants the parameter audience. A provider
+// that takes several may still refuse them, most with invalid_target.
+func (p *Provider) TakesAudiences() bool {
+	return p.cfg.AudienceParameter == "resource" && !p.cfg.Auth0
+}
+
+// setAudiences sets what a login asks for: an audience, or none, and where the provider takes them further ones.
+func (p *Provider) setAudiences(form url.Values, audience string, further []string) {
+	if audience != "" {
+		form.Set(p.cfg.AudienceParameter, audience)
+	}
+	if p.TakesAudiences() {
+		form["resource"] = append(form["resource"], further...)
+	}
+	if len(form["resource"]) == 0 {
+		form.Del("resource")
+	}
+}
+
+// refusesAudiences reports whether err may be about several audiences that were asked for at once: RFC 8707 has
+// invalid_target for it, and a provider that takes no parameter twice says invalid_request.
+func refusesAudiences(err error) bool {
+	refused := new(RefusedError)
+	return errors.As(err, &refused) && (refused.Code == "invalid_target" || refused.Code == "invalid_request")
+}
+
+// MayAskLess reports whether a login for several audiences that ended in err may work for the first one alone.
+func (p *Provider) MayAskLess(audiences []string, err error) bool {
+	return p.TakesAudiences() && len(audiences) > 0 && refusesAudiences(err)
 }
 
 // addQuery sets the parameters of q in a URL that may have others.

@@ -24,6 +24,7 @@ type DeviceCode struct {
 	interval        time.Duration // between two polls
 	deviceCode      Secret
 	scope, audience string
+	audiences       []string // further ones that were asked for
 }
 
 const (
@@ -43,8 +44,17 @@ func (p *Provider) OffersDevice(ctx context.Context) bool {
 	return err == nil && m.DeviceEndpoint != ""
 }
 
-// StartDevice begins a device login (RFC 8628, section 3.1). ErrNoEndpoint says that the provider has none.
-func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*DeviceCode, error) {
+// StartDevice begins a device login (RFC 8628, section 3.1). ErrNoEndpoint says that the provider has none. The refresh
+// token is for the further audiences, too, where TakesAudiences and the provider does not refuse them.
+func (p *Provider) StartDevice(ctx context.Context, scope, audience string, further ...string) (*DeviceCode, error) {
+	code, err := p.startDevice(ctx, scope, audience, further)
+	if p.MayAskLess(further, err) {
+		return p.startDevice(ctx, scope, audience, nil)
+	}
+	return code, err
+}
+
+func (p *Provider) startDevice(ctx context.Context, scope, audience string, further []string) (*DeviceCode, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
 		return nil, err
@@ -53,9 +63,7 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 		return nil, fmt.Errorf("login on another device: %w", ErrNoEndpoint)
 	}
 	form := url.Values{"scope": {scope}, "client_id": {p.cfg.ClientID}}
-	if audience != "" {
-		form.Set(p.cfg.AudienceParameter, audience)
-	}
+	p.setAudiences(form, audience, further)
 	var r struct {
 		DeviceCode string          `json:"device_code"`
 		UserCode   string          `json:"user_code"`
@@ -91,6 +99,7 @@ func (p *Provider) StartDevice(ctx context.Context, scope, audience string) (*De
 	return &DeviceCode{
 		UserCode: words.Printable(r.UserCode), VerificationURI: r.URI, VerificationURIComplete: r.Complete, Expiry: expiry,
 		interval: interval, deviceCode: NewSecret(r.DeviceCode), scope: scope, audience: audience,
+		audiences: further,
 	}, nil
 }
 
@@ -109,6 +118,9 @@ func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, erro
 	var tokens *Tokens
 	err = granted.Store(ctx, func(ctx context.Context) error { // the keys may have to be fetched first
 		tokens, err = p.accept(ctx, m, r, d.scope, d.audience, idTokenExpectation{renewed: true})
+		if err == nil && p.TakesAudiences() {
+			tokens.Audiences = d.audiences
+		}
 		return err
 	})
 	return tokens, err
@@ -118,6 +130,9 @@ func (p *Provider) WaitDevice(ctx context.Context, d *DeviceCode) (*Tokens, erro
 func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (*tokenResponse, error) {
 	form := url.Values{
 		"grant_type": {deviceGrant}, "device_code": {d.deviceCode.Reveal()}, "client_id": {p.cfg.ClientID},
+	}
+	if len(d.audiences) > 0 && d.audience != "" && p.TakesAudiences() { // the access token is for one of them
+		form.Set("resource", d.audience)
 	}
 	interval := d.interval
 	var failed error // of the last poll

@@ -109,3 +109,53 @@ func TestDeviceURLs(t *testing.T) {
 		t.Errorf("no endpoint: %v", err)
 	}
 }
+
+// A device login for several audiences asks for one where the provider refuses them. The access token is for the first.
+func TestDeviceAudiences(t *testing.T) {
+	t.Parallel()
+	for _, refused := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			const issuer = "https://provider.example.com"
+			asJSON := func(value map[string]any) string { return string(must(json.Marshal(value))) }
+			var asked [][]string
+			p := must(New(Config{Issuer: issuer, ClientID: fakeClient, HTTPClient: &http.Client{
+				Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					status, body := 200, ""
+					switch r.URL.Path {
+					case "/.well-known/openid-configuration":
+						body = asJSON(map[string]any{
+							"issuer": issuer, "authorization_endpoint": "https://x/a", "token_endpoint": "https://x/token",
+							"jwks_uri": "https://x/keys", "device_authorization_endpoint": "https://x/device",
+						})
+					case "/keys":
+						body = asJSON(forge.KeySet(bare(forge.RS256())))
+					case "/device", "/token":
+						_ = r.ParseForm()
+						asked = append(asked, r.PostForm["resource"])
+						now := time.Now().Unix()
+						claims := map[string]any{"iss": issuer, "aud": fakeClient, "sub": "ada", "iat": now, "exp": now + 60}
+						body = asJSON(map[string]any{
+							"device_code": "d", "user_code": "A", "verification_uri": "https://x/device",
+							"access_token": "a", "token_type": "Bearer", "id_token": forge.RS256().Token(claims),
+						})
+						if refused && len(r.PostForm["resource"]) > 1 {
+							status, body = 400, `{"error":"invalid_target"}`
+						}
+					}
+					return &http.Response{
+						StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r,
+					}, nil
+				}),
+			}}))
+			code := must(p.StartDevice(t.Context(), "openid", "https://a/", "https://b/"))
+			tokens := must(p.WaitDevice(t.Context(), code))
+			want, granted := [][]string{{"https://a/", "https://b/"}, {"https://a/"}}, []string{"https://b/"}
+			if refused {
+				want, granted = append(want, nil), nil // the last poll is for the one audience that there is
+			}
+			if !slices.EqualFunc(asked, want, slices.Equal) || !slices.Equal(tokens.Audiences, granted) {
+				t.Errorf("refused %t: asked for %q, got %q", refused, asked, tokens.Audiences)
+			}
+		})
+	}
+}

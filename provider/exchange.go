@@ -14,6 +14,7 @@ type CodeExchange struct {
 	Nonce        string
 	Scope        string        // what a response without a scope means (RFC 6749, section 5.1)
 	Audience     string        // "": none
+	Audiences    []string      // further ones that the login asked for
 	MaxAge       time.Duration // with it auth_time is demanded; negative or zero: max_age was not sent
 	Organization string        // of Auth0, by ID or by name; "": none
 }
@@ -37,7 +38,11 @@ func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error
 		return nil, err
 	}
 	want := idTokenExpectation{nonce: x.Nonce, maxAge: x.MaxAge, organization: x.Organization}
-	return p.accept(ctx, m, &r, x.Scope, x.Audience, want)
+	t, err := p.accept(ctx, m, &r, x.Scope, x.Audience, want)
+	if err == nil && p.TakesAudiences() {
+		t.Audiences = x.Audiences
+	}
+	return t, err
 }
 
 // accept verifies the token response of a login, which has to hold an ID token unless Config.OAuth says otherwise.

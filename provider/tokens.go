@@ -19,6 +19,7 @@ type Tokens struct {
 	Expiry        time.Time // of the access token: the earlier of expires_in and a JWT's exp; zero: the provider gave none
 	Scope         string    // as granted, space-separated
 	Audience      string    // as asked; "" is the provider's default
+	Audiences     []string  // further ones that the login asked for: a Refresh may ask for a token for each
 	RefreshToken  Secret    // zero: none came; after a renewal the old one is then still good
 	RefreshExpiry time.Time // refresh_expires_in or refresh_token_expires_in; zero: the provider gave none
 	SessionExpiry time.Time // the ID token's session_expiry claim; zero: it has none

@@ -130,7 +130,7 @@ func (s *Session) replace(
 		st.RevocationCascades = old.RevocationCascades
 	}
 	st.apply(t, Request{}, now)
-	st.Granted = []string{t.Audience}
+	st.Granted = append([]string{t.Audience}, t.Audiences...)
 	if err := s.forgetDerived(ctx); err != nil {
 		return replaced, err
 	}

@@ -21,7 +21,8 @@ type Info struct {
 	SessionExpiry             time.Time // zero: the provider did not say
 	IDTokenExpiry             time.Time // zero: there is no ID token
 	AccessTokens              []TokenInfo
-	Unusable                  error // why no token of the session can be had any more; nil while one can
+	Audiences                 []string // that the provider granted, "" for its default; a token for each can be had
+	Unusable                  error    // why no token of the session can be had any more; nil while one can
 }
 
 // UnusableAt returns what Unusable will be at a time, if nothing but time passes until then.
@@ -68,7 +69,7 @@ func (s *Session) info(st *state) Info {
 		Claims: st.claims(), Scope: st.Scope, LoggedInAt: st.LoggedIn, RenewedAt: st.Renewed,
 		Renewable:     st.renewable(now) == nil,
 		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.SessionExpiry, IDTokenExpiry: st.IDTokenExpiry,
-		Unusable: st.unusable(now),
+		Unusable: st.unusable(now), Audiences: st.Granted,
 	}
 	for _, t := range st.tokens() {
 		info.AccessTokens = append(info.AccessTokens,

@@ -169,11 +169,15 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 		if invalidScope(err) && r.Scope != "" {
 			s.noteRefusedScope(ctx, st, r)
 		}
+		dropped := s.dropAudience(st, r, err)
 		err = s.named(err)
 		if tokens != nil {
 			if lost := s.keepRotated(ctx, st, tokens, slow); lost != nil {
 				return errors.Join(err, lost) // the attempt stays noted as one whose response was lost
 			}
+		}
+		if dropped {
+			_ = s.save(ctx, st) // if that fails, the provider is asked once more
 		}
 		s.failAttempt(ctx, attempt, st, err, tokens == nil && provider.MaybeSent(err))
 		return err
@@ -209,6 +213,22 @@ func asksOpenID(scope string) bool {
 func invalidScope(err error) bool {
 	refused := new(provider.RefusedError)
 	return errors.As(err, &refused) && refused.Code == "invalid_scope"
+}
+
+// dropAudience reports whether err says that the refresh token gets no token for the audience of r, though the login
+// asked for it. Then the provider is not asked for it again: a request that it refuses may cost the session.
+func (s *Session) dropAudience(st *state, r Request, err error) bool {
+	refused := new(provider.RefusedError)
+	isNone := errors.As(err, &refused) && refused.Code == "invalid_target" || errors.As(err, new(*provider.AudienceError))
+	if !isNone || s.cfg.MayAskAudiences || r.Audience == st.DefaultAudience {
+		return false
+	}
+	i := slices.Index(st.Granted, r.Audience)
+	if i < 0 {
+		return false
+	}
+	st.Granted = slices.Delete(st.Granted, i, i+1)
+	return true
 }
 
 // noteRefusedScope stores that the provider refused the scope that was asked for by name. If that can't be stored, the

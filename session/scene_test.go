@@ -70,12 +70,12 @@ func (s *scene) tokens(audience string) *provider.Tokens {
 
 // granted returns what the tenant grants for a scope and an audience. Without a nonce it is a login without OpenID
 // Connect.
-func (s *scene) granted(scope, nonce, audience string) *provider.Tokens {
+func (s *scene) granted(scope, nonce, audience string, further ...string) *provider.Tokens {
 	s.t.Helper()
 	ctx := s.t.Context()
 	sum := sha256.Sum256([]byte(verifier))
 	target, err := s.p.AuthorizationURL(ctx, provider.AuthorizationRequest{
-		RedirectURI: redirect, State: "s", Nonce: nonce, Scope: scope, Audience: audience,
+		RedirectURI: redirect, State: "s", Nonce: nonce, Scope: scope, Audience: audience, Audiences: further,
 		CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]),
 	})
 	if err != nil {
@@ -91,7 +91,7 @@ func (s *scene) granted(scope, nonce, audience string) *provider.Tokens {
 	}
 	tokens, err := s.p.Exchange(ctx, provider.CodeExchange{
 		Code: provider.NewSecret(back.Query().Get("code")), RedirectURI: redirect,
-		CodeVerifier: provider.NewSecret(verifier), Nonce: nonce, Audience: audience,
+		CodeVerifier: provider.NewSecret(verifier), Nonce: nonce, Audience: audience, Audiences: further,
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -49,7 +49,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		again = ""
 	}
 	pending, err := s.flow.Begin(r.Context(), login.Request{
-		Wanted:   login.Wanted{Scope: s.cfg.Scope, Audience: s.cfg.Audience, Params: params},
+		Wanted:   login.Wanted{Scope: s.cfg.Scope, Audience: s.cfg.Audience, Audiences: s.cfg.Audiences, Params: params},
 		ReturnTo: returnTo, Again: again, Browser: s.bind(w, r), Guest: guest,
 	})
 	if err != nil {

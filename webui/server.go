@@ -39,11 +39,13 @@ import (
 // Config says whose session the pages are about. Only Session is required.
 type Config struct {
 	Session  *session.Session
-	AppName  string     // the program, as pages name it; "": loopkey
-	BaseURL  string     // of this server; "": http://localhost:3000. The provider has to know BaseURL + /auth/callback
-	Scope    string     // what a login asks for; "": provider.DefaultScope
-	Audience string     // the API that a login's access token is for; "": the provider's default
-	Params   url.Values // further authorization parameters of the logins that browsers begin here
+	AppName  string // the program, as pages name it; "": loopkey
+	BaseURL  string // of this server; "": http://localhost:3000. The provider has to know BaseURL + /auth/callback
+	Scope    string // what a login asks for; "": provider.DefaultScope
+	Audience string // the API that a login's access token is for; "": the provider's default
+	// Audiences are further APIs, as loopback.Config has them.
+	Audiences []string
+	Params    url.Values // further authorization parameters of the logins that browsers begin here
 
 	// Store keeps a login that was made here. It replaces the session of another subject only if mayReplace allows
 	// that subject; else its error wraps session.ErrSomebodyElse. nil: Session.Replace.

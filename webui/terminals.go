@@ -36,7 +36,7 @@ func (t terminals) Open(ctx context.Context, show func(handoff.Opened)) error {
 	s := t.server
 	oneTime, used := s.OneTimeURL()
 	show(handoff.Opened{URL: oneTime, Serving: handoff.Serving{
-		Wanted: login.Wanted{Scope: s.cfg.Scope, Audience: s.cfg.Audience, Params: s.cfg.Params},
+		Wanted: login.Wanted{Scope: s.cfg.Scope, Audience: s.cfg.Audience, Audiences: s.cfg.Audiences, Params: s.cfg.Params},
 		Pages:  s.cfg.Pages, Upstream: s.cfg.Upstream,
 		PassAccessToken: s.cfg.PassAccessToken, AllowRemoteUpstream: s.cfg.AllowRemoteUpstream,
 	}})

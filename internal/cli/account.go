@@ -181,7 +181,18 @@ func (acc *account) holder() handoff.Holder {
 
 // wanted returns what a login of the account asks for, with params.
 func (acc *account) wanted(params url.Values) login.Wanted {
-	return login.Wanted{Scope: acc.chosenScope(), Audience: acc.config.Audience, Params: params}
+	return login.Wanted{
+		Scope: acc.chosenScope(), Audience: acc.config.Audience, Audiences: acc.furtherAudiences(), Params: params,
+	}
+}
+
+// furtherAudiences returns what a login of the account asks for beside the one audience, where the provider takes
+// several.
+func (acc *account) furtherAudiences() []string {
+	if !acc.provider.TakesAudiences() {
+		return nil
+	}
+	return acc.config.Audiences
 }
 
 // server returns the loopkey that may hold the port of the account's base URL.

@@ -51,6 +51,9 @@ func (a *app) loginByBrowser(
 	deadline := time.Now().Add(f.timeout)
 	for asked := 1; ; asked++ {
 		tokens, err = b.alone(ctx, max(time.Until(deadline), time.Millisecond))
+		if b.asksLess(err) {
+			continue
+		}
 		if !errors.As(err, new(*loopback.PortTakenError)) {
 			return tokens, "", err
 		}
@@ -58,6 +61,8 @@ func (a *app) loginByBrowser(
 		err = b.byHolder(ctx, max(time.Until(deadline), time.Millisecond))
 		b.stopWaiting()
 		switch {
+		case b.asksLess(err):
+			continue
 		case err == nil && b.shared:
 			return nil, "together with another terminal", nil
 		case err == nil:
@@ -75,12 +80,25 @@ func (a *app) loginByBrowser(
 	}
 }
 
+// asksLess reports whether a login whose response was pasted failed for asking for several audiences. The next one asks
+// for one.
+func (b *browserLogin) asksLess(err error) bool {
+	if !errors.Is(err, login.ErrLess) || len(b.wanted.Audiences) == 0 {
+		return false
+	}
+	b.wanted.Audiences = nil
+	b.stopWaiting()
+	b.say("The provider does not grant several audiences at once. Once more, for one:")
+	return true
+}
+
 // alone makes the login in this process.
 func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provider.Tokens, error) {
 	acc := b.account
 	tokens, err := loopback.Login(ctx, loopback.Config{
 		AppName:  appName,
-		Provider: acc.provider, Scope: b.wanted.Scope, Audience: b.wanted.Audience, Params: b.wanted.Params,
+		Provider: acc.provider, Scope: b.wanted.Scope, Audience: b.wanted.Audience, Audiences: b.wanted.Audiences,
+		Params:  b.wanted.Params,
 		BaseURL: acc.config.BaseURL, Timeout: limit,
 		ShowURL:     func(authorizationURL string) { b.show(ctx, authorizationURL) },
 		OpenBrowser: b.open, Opened: b.browserOpened,

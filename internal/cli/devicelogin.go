@@ -26,7 +26,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 		return nil, deviceError(ctx, err)
 	}
 	a.sayScope(acc, scope)
-	code, err := acc.provider.StartDevice(ctx, scope, acc.config.Audience)
+	code, err := acc.provider.StartDevice(ctx, scope, acc.config.Audience, acc.furtherAudiences()...)
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}

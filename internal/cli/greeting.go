@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,31 @@ func (a *app) sayNoRefresh(acc *account) {
 		a.say("No refresh token came, though offline_access was asked for, so you will have to log in again then: %s.",
 			a.situation(acc).sentence(reasonNoRefreshToken))
 	}
+}
+
+// sayAudiences says for which of the audiences that the profile and its hosts name the login brought no token.
+func (a *app) sayAudiences(ctx context.Context, acc *account) {
+	if len(acc.config.Audiences) == 0 {
+		return
+	}
+	info, err := acc.session.Info(ctx)
+	if err != nil {
+		return // the login was made, and a command that wants a token says what is wrong
+	}
+	missing := slices.DeleteFunc(slices.Clone(acc.config.Audiences), func(audience string) bool {
+		return info.Renewable && slices.Contains(info.Audiences, audience)
+	})
+	if len(missing) == 0 {
+		return
+	}
+	names := words.Printable(strings.Join(missing, ", "))
+	if info.Renewable && acc.config.RefreshAudiences {
+		a.say("A login here is for one audience. "+
+			"Tokens for %s come when they are first asked for, if the provider allows it.", names)
+		return
+	}
+	a.say("This login brought no token for %s. For one of them, run %s.",
+		names, a.situation(acc).line("login", "audience", missing[0]))
 }
 
 // chosenScope returns the scope that a flag, the environment, a .env or a profile names, or "".

@@ -164,6 +164,7 @@ func (a *app) logIn(ctx context.Context, acc *account, f loginFlags) error {
 	if err := a.endEarlier(ctx, acc); err != nil {
 		return err
 	}
+	defer a.sayAudiences(ctx, acc)
 	if tokens == nil { // another process has them
 		info, err := acc.session.Info(ctx)
 		if err != nil {

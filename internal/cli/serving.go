@@ -28,7 +28,8 @@ func (a *app) webUI(acc *account) webui.Config {
 	return webui.Config{
 		Session: acc.session,
 		BaseURL: acc.config.BaseURL,
-		Scope:   acc.chosenScope(), Audience: acc.config.Audience, Params: acc.config.Params,
+		Scope:   acc.chosenScope(), Audience: acc.config.Audience, Audiences: acc.furtherAudiences(),
+		Params: acc.config.Params,
 		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 			return a.keep(ctx, acc, t, mayReplace)
 		},

@@ -37,6 +37,7 @@ type Input struct {
 type Config struct {
 	known.Client     // Issuer and ClientID are "" where none is configured
 	Audience, Scope  string
+	Audiences        []string   // that a login asks for beside Audience: those of the profile and of its hosts
 	Params           url.Values // further authorization parameters; none that a login sets itself
 	Hosts            hosts.List // the servers that tools may get tokens for
 	RefreshAudiences bool       // the refresh token may be used for audiences that the login did not name
@@ -99,6 +100,7 @@ func Load(in Input) (*Config, error) {
 		c.DiscoveryURL = ""
 		delete(c.values, "discovery-url")
 	}
+	c.Audiences = c.furtherAudiences(profile)
 	if c.StateDir == "" || c.CacheDir == "" {
 		return nil, fmt.Errorf("%w: loopkey has no place for its files: set %s", ErrInvalid, private.HomeVariable())
 	}
@@ -109,6 +111,16 @@ func Load(in Input) (*Config, error) {
 		c.fault(name, err)
 	}
 	return c, nil
+}
+
+// furtherAudiences returns the audiences that a login asks for beside Audience. The profile's own is among them where a
+// flag or the environment names another one, so that such a login loses nothing.
+func (c *Config) furtherAudiences(profile layer) []string {
+	all := c.Hosts.LoginAudiences()
+	if own := profile["audience"].text; own != "" && !slices.Contains(all, own) {
+		all = append(all, own)
+	}
+	return slices.DeleteFunc(all, func(audience string) bool { return audience == c.Audience })
 }
 
 // foreign reports whether a .env names another issuer or client than the layers above it. Then the rest of it, such as

@@ -218,6 +218,7 @@ func failures() wire.Kinds {
 		wire.Sentinel("no_visit", login.ErrNoVisit),
 		wire.Sentinel("no_state", login.ErrNoState),
 		wire.Sentinel("forbidden", login.ErrForbidden),
+		wire.Sentinel("less", login.ErrLess),
 	}, kinds.Keystore(), kinds.Provider())
 }
 

@@ -80,6 +80,17 @@ func (l List) Audiences(tool string) []string {
 	return all
 }
 
+// LoginAudiences returns the audiences that access tokens of the entries are for, each once.
+func (l List) LoginAudiences() []string {
+	var all []string
+	for i := range l {
+		if h := &l[i]; h.Audience != "" && h.Token != IDToken && !slices.Contains(all, h.Audience) {
+			all = append(all, h.Audience)
+		}
+	}
+	return all
+}
+
 func (h *Host) covers(o Origin) bool {
 	switch o.Scheme {
 	case "https", "grpcs":

@@ -60,7 +60,9 @@ func (f *Flow) respond(w http.ResponseWriter, r *http.Request) {
 	defer f.done(l)
 	localhost.Trust(r)
 	tokens, err := f.redeem(ctx, r, l, q)
-	if errors.Is(err, ErrAgain) && !l.repeated {
+	again := errors.Is(err, ErrAgain) && !l.repeated
+	if again || f.asksLess(l, err) {
+		l.repeated = l.repeated || again
 		var next string
 		if next, err = f.repeat(ctx, l); err == nil {
 			http.Redirect(w, r, next, http.StatusSeeOther)
@@ -148,7 +150,7 @@ func (f *Flow) exchange(
 ) (*provider.Tokens, error) {
 	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
 		Code: code, RedirectURI: f.cfg.RedirectURI, CodeVerifier: l.verifier, Nonce: l.nonce,
-		Scope: l.scope, Audience: l.wanted.Audience, MaxAge: l.maxAge,
+		Scope: l.scope, Audience: l.wanted.Audience, Audiences: l.audiences(), MaxAge: l.maxAge,
 		Organization: l.wanted.Params.Get("organization"),
 	})
 	if err != nil {
@@ -169,7 +171,6 @@ func (f *Flow) exchange(
 
 // repeat lets a login wait once more, with an authorization request of its own, for those who wait for it already.
 func (f *Flow) repeat(ctx context.Context, l *login) (authorizationURL string, err error) {
-	l.repeated = true
 	if err := f.prepare(ctx, l); err != nil {
 		return "", err
 	}

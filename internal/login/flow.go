@@ -11,6 +11,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -110,12 +111,16 @@ type Wanted struct {
 	Scope    string     `json:"scope,omitempty"`    // "": what provider.LoginScope makes of that
 	Audience string     `json:"audience,omitempty"` // the API of the access token; "": the provider's default
 	Params   url.Values `json:"params,omitempty"`   // further authorization parameters: organization, prompt and so on
+	// Audiences are further APIs that the refresh token is to get tokens for. A provider that refuses to grant several
+	// at once is asked again, without them.
+	Audiences []string `json:"audiences,omitempty"`
 }
 
 // Equal reports whether two logins ask for the same.
 func (w Wanted) Equal(other Wanted) bool {
 	return cmp.Or(w.Scope, provider.DefaultScope) == cmp.Or(other.Scope, provider.DefaultScope) &&
-		w.Audience == other.Audience && w.Params.Encode() == other.Params.Encode()
+		w.Audience == other.Audience && w.Params.Encode() == other.Params.Encode() &&
+		slices.Equal(w.Audiences, other.Audiences)
 }
 
 // A Request describes a login to begin.
@@ -146,6 +151,7 @@ type login struct {
 	begun         time.Time
 	began         Moment // the same among what was seen
 	repeated      bool   // after ErrAgain
+	less          bool   // it asks for no further audiences, for the provider refused them
 
 	waiters int                // the parts that were not dropped
 	abort   context.CancelFunc // ends the exchange of its code, but not the storing; nil: no response has come
@@ -222,9 +228,30 @@ func (f *Flow) prepare(ctx context.Context, l *login) error {
 	l.url, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
 		RedirectURI: f.cfg.RedirectURI, State: l.state, Nonce: l.nonce,
 		CodeChallenge: oauth2.S256ChallengeFromVerifier(verifier),
-		Scope:         l.scope, Audience: l.wanted.Audience, Extra: l.wanted.Params,
+		Scope:         l.scope, Audience: l.wanted.Audience, Audiences: l.audiences(), Extra: l.wanted.Params,
 	})
+	if f.asksLess(l, err) { // of a request that was pushed
+		return f.prepare(ctx, l)
+	}
 	return err
+}
+
+// audiences returns the further audiences that l asks for.
+func (l *login) audiences() []string {
+	if l.less {
+		return nil
+	}
+	return l.wanted.Audiences
+}
+
+// asksLess reports whether a login that ended in err may work without the further audiences. From then on it asks for
+// none.
+func (f *Flow) asksLess(l *login, err error) bool {
+	if l.less || !f.cfg.Provider.MayAskLess(l.wanted.Audiences, err) {
+		return false
+	}
+	l.less = true
+	return true
 }
 
 // random returns 256 random bits as text that needs no escape in a URL.

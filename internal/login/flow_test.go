@@ -24,10 +24,16 @@ type scene struct{ tenant *tenant.Tenant }
 
 func newScene(t testing.TB) *scene {
 	t.Helper()
-	started, err := tenant.Start(t.Context(), tenant.Config{
-		Clients: []tenant.Client{{ID: "tests", RedirectURIs: []string{base + login.CallbackPath}}},
-		Users:   []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada <b>Lovelace</b>", Password: "x"}},
-	})
+	return sceneOf(t, tenant.Config{})
+}
+
+func sceneOf(t testing.TB, cfg tenant.Config) *scene {
+	t.Helper()
+	cfg.Clients = []tenant.Client{{
+		ID: "tests", RedirectURIs: []string{base + login.CallbackPath}, Audiences: []string{"https://a/", "https://b/"},
+	}}
+	cfg.Users = []tenant.User{{Subject: "ada", Email: "ada@example.com", Name: "Ada <b>Lovelace</b>", Password: "x"}}
+	started, err := tenant.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

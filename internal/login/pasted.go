@@ -26,7 +26,10 @@ const (
 var (
 	errRequestPasted = errors.New("that is the address to open: paste the one that the browser ends up at")
 	errCodeRefused   = errors.New("the provider does not accept that code")
-	errRepeatPasted  = errors.New("the provider revoked the new login together with the one before: log in again")
+	// ErrLess says that the provider refused to grant several audiences at once. The login has to be made once more,
+	// without Wanted.Audiences: the browser that brought the refusal is elsewhere, so it can't be sent on.
+	ErrLess         = errors.New("the provider does not grant several audiences at once")
+	errRepeatPasted = errors.New("the provider revoked the new login together with the one before: log in again")
 )
 
 // Paste takes a response that did not come to Callback, from a terminal that waits for p. A text that is no response to
@@ -43,7 +46,7 @@ func (p *Pending) Paste(ctx context.Context, text string) error {
 		if err == nil {
 			defer f.done(l)
 			tokens, err := f.redeem(ctx, nil, l, q)
-			l.end(tokens, err)
+			f.endPasted(l, tokens, err)
 			return nil
 		}
 		reason = err
@@ -69,7 +72,7 @@ func (p *Pending) Paste(ctx context.Context, text string) error {
 			return errCodeRefused
 		}
 	}
-	l.end(tokens, err)
+	f.endPasted(l, tokens, err)
 	return nil
 }
 
@@ -91,10 +94,13 @@ func (p *Pending) TakePasted(ctx context.Context, texts <-chan string, rejected 
 	}
 }
 
-// end tells those who wait how a login ended whose response was pasted: no browser fetches a page.
-func (l *login) end(tokens *provider.Tokens, err error) {
-	if errors.Is(err, ErrAgain) {
+// endPasted tells those who wait how a login ended whose response was pasted: no browser fetches a page.
+func (f *Flow) endPasted(l *login, tokens *provider.Tokens, err error) {
+	switch {
+	case errors.Is(err, ErrAgain):
 		err = errRepeatPasted
+	case f.asksLess(l, err):
+		err = fmt.Errorf("%w: %w", ErrLess, err)
 	}
 	l.shown()
 	l.finish(tokens, err)

@@ -98,6 +98,9 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 	case slices.Contains(a.prompt, "none") && len(a.prompt) > 1:
 		return a, "", "invalid_request", "prompt=none can't be combined with another value"
 	}
+	if t.cfg.OneResource && len(a.audiences) > 1 {
+		return a, "", "invalid_target", "one resource at a time"
+	}
 	for _, audience := range a.audiences {
 		if slices.Contains(client.Audiences, audience) {
 			continue

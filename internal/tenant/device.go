@@ -35,6 +35,10 @@ func (t *Tenant) deviceCode(w http.ResponseWriter, r *http.Request) {
 	if t.cfg.Auth0 {
 		audiences = r.PostForm["audience"]
 	}
+	if t.cfg.OneResource && len(audiences) > 1 {
+		refuse(w, http.StatusBadRequest, "invalid_target", "one resource at a time")
+		return
+	}
 	for _, audience := range audiences {
 		if !slices.Contains(client.Audiences, audience) {
 			refuse(w, http.StatusBadRequest, "invalid_target", "the client may not have tokens for "+audience)

@@ -39,6 +39,7 @@ type Config struct {
 	HideEndSession bool
 	NoRevocation   bool
 	RequirePAR     bool
+	OneResource    bool // a login for several resources (RFC 8707) is refused
 	// RequireConsentForOffline drops offline_access unless prompt=consent was sent (OpenID Connect Core 1.0, section 11).
 	RequireConsentForOffline bool
 	// Rotate makes a refresh token usable once. A second use revokes the family (RFC 9700, section 4.14.2).

@@ -159,3 +159,44 @@ func TestAnyPort(t *testing.T) {
 		t.Errorf("got %v, %v", tokens, err)
 	}
 }
+
+// One login for several audiences (RFC 8707): a renewal for each gets a token for it alone. A provider that refuses one
+// of them is asked again for the first alone, in the same browser.
+func TestSeveralAudiences(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	s := panva.Start(t, panva.Options{})
+	p := client(t, s, panva.Public)
+	mine := session.New(session.Config{Profile: "default", Provider: p, Store: keystore.Memory(), StateDir: t.TempDir()})
+	logIn := func(audience string, further ...string) {
+		t.Helper()
+		if _, err := loopback.Login(ctx, loopback.Config{
+			Provider: p, BaseURL: baseURL(t), Scope: "openid offline_access read", Audience: audience, Audiences: further,
+			Params: url.Values{"prompt": {"consent"}}, OpenBrowser: s.Browse, Store: mine.Begin,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get := func(audience string) error {
+		_, err := mine.AccessToken(ctx, session.Request{Audience: audience, Force: true})
+		return err
+	}
+	for _, audience := range []string{panva.Orders, ""} { // with a token for one of them, and with the default one
+		logIn(audience, panva.Invoices)
+		for range 2 {
+			for _, wanted := range []string{panva.Invoices, audience} {
+				if err := get(wanted); err != nil { // whose aud is another
+					t.Errorf("for %q of %q: %v", wanted, audience, err)
+				}
+			}
+		}
+	}
+	logIn(panva.Orders, panva.Invoices, "https://unknown.example.com/")
+	if err := get(panva.Invoices); !errors.As(err, new(*session.AudienceError)) {
+		t.Errorf("what the provider refused at the login: %v", err)
+	}
+	if err := get(panva.Orders); err != nil {
+		t.Error(err)
+	}
+}
