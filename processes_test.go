@@ -1,27 +1,34 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/test/house"
 	"github.com/loopkey/loopkey/internal/test/secretservice"
+	"github.com/loopkey/loopkey/keystore"
 )
 
 // A hundred tools that ask at once for an expired token make one refresh request.
 func TestHundredTools(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
+	store := &gathering{Store: h.Store, all: make(chan struct{})}
+	h.ServeStore(store)
+	h.Configure(h.Tenant.Issuer())
 	h.Must("login")
 	h.Expire()
 	tools := 100
 	if testing.Short() {
 		tools = 20
 	}
+	store.awaited.Store(int32(tools))
 	tokens := make([]string, tools)
 	var running sync.WaitGroup
 	for i := range tools {
@@ -45,6 +52,33 @@ func TestHundredTools(t *testing.T) {
 	if got := h.Tenant.ReusedFamilies(); got != 0 {
 		t.Errorf("%d families were revoked", got)
 	}
+}
+
+// A gathering holds back the renewal until all tools have asked for the token. What the renewal may take of time then
+// is not spent on starting the tools.
+type gathering struct {
+	keystore.Store
+	awaited atomic.Int32 // the tools that have not asked yet, if any are awaited
+	all     chan struct{}
+}
+
+// Head implements keystore.Store. A tool calls it once, before anything else.
+func (g *gathering) Head(ctx context.Context, name string) (keystore.Record, error) {
+	if g.awaited.Load() > 0 && g.awaited.Add(-1) == 0 {
+		close(g.all)
+	}
+	return g.Store.Head(ctx, name)
+}
+
+// Load implements keystore.Store. The process that renews calls it before the refresh request.
+func (g *gathering) Load(ctx context.Context, name string) (keystore.Record, error) {
+	if g.awaited.Load() > 0 {
+		select {
+		case <-g.all:
+		case <-ctx.Done():
+		}
+	}
+	return g.Store.Load(ctx, name)
 }
 
 // Ctrl-C ends a waiting login with an exit code of its own, and a server with 0. Both free the port.

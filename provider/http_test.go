@@ -114,13 +114,16 @@ func TestRetries(t *testing.T) {
 	}
 	f.hook("/token", func(w http.ResponseWriter, _ *http.Request) { respond(503, "9")(w) })
 	f.reset()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	_, err = p.Refresh(ctx, RefreshRequest{RefreshToken: NewSecret("r")})
-	if !errors.Is(err, ErrUnreachable) || ctx.Err() != nil || f.requests("/token") != 1 {
+	_, err = p.Refresh(hurried{t.Context()}, RefreshRequest{RefreshToken: NewSecret("r")})
+	if !errors.Is(err, ErrUnreachable) || f.requests("/token") != 1 {
 		t.Errorf("asked %d times: %v", f.requests("/token"), err)
 	}
 }
+
+// hurried is the context of a caller who always has eight seconds left, however slow the machine is.
+type hurried struct{ context.Context }
+
+func (hurried) Deadline() (time.Time, bool) { return time.Now().Add(8 * time.Second), true }
 
 // TestEndlessBody refuses a good response that is too large.
 func TestEndlessBody(t *testing.T) {

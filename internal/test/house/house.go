@@ -141,28 +141,34 @@ func empty(t testing.TB, env []string) *House {
 	}
 	t.Cleanup(giveBack)
 	h := &House{t: t, Dir: t.TempDir(), Base: "http://localhost:" + strconv.Itoa(port), Store: keystore.Memory()}
-	h.socket = filepath.Join(ShortDir(t), "s")
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", h.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = sharedstore.Serve(ctx, listener, h.Store)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		_ = listener.Close()
-		<-served
-	})
+	h.ServeStore(h.Store)
 	h.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + h.Dir, "USERPROFILE=" + h.Dir, "TMPDIR=" + h.Dir,
 		"LOOPKEY_CONFIG=" + filepath.Join(h.Dir, "config.toml"),
 		"BROWSER=" + Visitor(t), "SystemRoot=" + os.Getenv("SystemRoot"), Race,
 	}, env...)
 	return h
+}
+
+// ServeStore gives all profiles that are configured from now on a keystore of the test's.
+func (h *House) ServeStore(store keystore.Store) {
+	h.t.Helper()
+	h.socket = filepath.Join(ShortDir(h.t), "s")
+	listener, err := (&net.ListenConfig{}).Listen(h.t.Context(), "unix", h.socket)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = sharedstore.Serve(ctx, listener, store)
+	}()
+	h.t.Cleanup(func() {
+		cancel()
+		_ = listener.Close()
+		<-served
+	})
 }
 
 // Configure replaces the configuration by a default profile for the issuer, with further lines of TOML after it.
