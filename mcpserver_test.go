@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -32,6 +33,9 @@ type mcpServer struct {
 	house  *house.House
 	tenant *tenant.Tenant
 	tabs   string // the file in which each opened tab has a line
+	at     string // the URL of another server in its place; "": none
+	issuer string // of another authorization server than the tenant, with the URL of its keys; "": none
+	keys   string
 
 	mu       sync.Mutex
 	refused  map[string]bool // tokens that are good and are refused all the same
@@ -65,7 +69,7 @@ func startMCP(t *testing.T, env ...string) *mcpServer {
 }
 
 // address returns the URL of the server.
-func (s *mcpServer) address() string { return s.URL + "/mcp" }
+func (s *mcpServer) address() string { return cmp.Or(s.at, s.URL+"/mcp") }
 
 // opened returns how many tabs were opened.
 func (s *mcpServer) opened(t *testing.T) int {
@@ -160,7 +164,7 @@ func (s *mcpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == wellKnown:
 		document := map[string]any{
-			"resource": s.address(), "authorization_servers": []string{s.tenant.Issuer()},
+			"resource": s.address(), "authorization_servers": []string{cmp.Or(s.issuer, s.tenant.Issuer())},
 			"scopes_supported": []string{"mcp:read", "mcp:write"},
 		}
 		maps.Copy(document, s.metadata)
@@ -217,8 +221,8 @@ func (s *mcpServer) verify(r *http.Request) (token string, scopes []string) {
 	s.seen = append(s.seen, token)
 	refused := s.refused[token]
 	s.mu.Unlock()
-	issuer := s.tenant.Issuer()
-	keys := oidc.NewRemoteKeySet(r.Context(), issuer+"/.well-known/jwks.json")
+	issuer := cmp.Or(s.issuer, s.tenant.Issuer())
+	keys := oidc.NewRemoteKeySet(r.Context(), cmp.Or(s.keys, issuer+"/.well-known/jwks.json"))
 	verified, err := oidc.NewVerifier(issuer, keys, &oidc.Config{ClientID: s.address()}).Verify(r.Context(), token)
 	if err != nil || refused {
 		return token, nil

@@ -15,7 +15,7 @@ import (
 	"github.com/loopkey/loopkey/internal/test/npm"
 )
 
-//go:embed server.mjs host.mjs package.json package-lock.json .npmrc
+//go:embed server.mjs auth.mjs host.mjs package.json package-lock.json .npmrc
 var files embed.FS
 
 // Modes returns the ways in which the server speaks; server.mjs says what they are.
@@ -34,8 +34,21 @@ func run(t testing.TB, script string, env ...string) io.Reader {
 // Server starts a server until the test ends, and returns the URL of its endpoint.
 func Server(t testing.TB, mode string) string {
 	t.Helper()
+	return endpoint(t, run(t, "server.mjs", "MODE="+mode))
+}
+
+// Authorized starts a server that wants a token of its own authorization server, where the person agrees to everything.
+// It runs until the test ends. Authorized returns the URL of its endpoint; auth.mjs says what it has beside that.
+func Authorized(t testing.TB) string {
+	t.Helper()
+	return endpoint(t, run(t, "auth.mjs"))
+}
+
+// endpoint returns the URL of a server that says its port on stdout.
+func endpoint(t testing.TB, stdout io.Reader) string {
+	t.Helper()
 	var ready struct{ Port int }
-	if err := json.NewDecoder(run(t, "server.mjs", "MODE="+mode)).Decode(&ready); err != nil {
+	if err := json.NewDecoder(stdout).Decode(&ready); err != nil {
 		t.Fatalf("the MCP server did not start: %v", err)
 	}
 	return fmt.Sprintf("http://127.0.0.1:%d/mcp", ready.Port)

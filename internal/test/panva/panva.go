@@ -52,6 +52,8 @@ type Options struct {
 	RefreshTokenLifetime time.Duration // 0: an hour
 	Algorithm            string        // of the ID tokens' signatures: RS256, PS256, ES256 or EdDSA; "": RS256
 	RequirePush          bool          // authorization requests must be pushed (RFC 9126)
+	Register             bool          // anyone may register a client (RFC 7591)
+	Resource             string        // another resource, whose scopes are mcp:read and mcp:write
 }
 
 // Server is a running provider.
@@ -75,6 +77,7 @@ func Start(t *testing.T, o Options) *Server {
 	seconds := func(d, fallback time.Duration) int { return int(cmp.Or(d, fallback).Seconds()) }
 	options, err := json.Marshal(map[string]any{
 		"secret": Secret, "resources": []string{Orders, Invoices}, "requirePush": o.RequirePush,
+		"register": o.Register, "mcp": o.Resource,
 		"algorithm":           cmp.Or(o.Algorithm, "RS256"),
 		"accessTokenSeconds":  seconds(o.AccessTokenLifetime, 10*time.Minute),
 		"refreshTokenSeconds": seconds(o.RefreshTokenLifetime, time.Hour),

@@ -44,7 +44,7 @@ server.listen(0, '127.0.0.1', () => {
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
     cookies: { keys: [createHash('sha256').update(issuer).digest('hex')] },
     pkce: { required: () => true },
-    scopes: ['openid', 'offline_access', 'profile', 'email', 'read', 'write'],
+    scopes: ['openid', 'offline_access', 'profile', 'email', 'read', 'write', 'mcp:read', 'mcp:write'],
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], auth_time: null, acr: null },
     findAccount: (_, id) => ({
       accountId: id,
@@ -59,6 +59,7 @@ server.listen(0, '127.0.0.1', () => {
       devInteractions: { enabled: true },
       deviceFlow: { enabled: true },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: options.requirePush },
+      registration: { enabled: options.register },
       revocation: { enabled: true },
       rpInitiatedLogout: { enabled: true },
       userinfo: { enabled: true },
@@ -67,9 +68,11 @@ server.listen(0, '127.0.0.1', () => {
         defaultResource: () => undefined,
         useGrantedResource: () => false,
         getResourceServerInfo: (_, resource) => {
-          if (!options.resources.includes(resource)) throw new errors.InvalidTarget();
+          const mcp = options.mcp && resource === options.mcp;
+          if (!mcp && !options.resources.includes(resource)) throw new errors.InvalidTarget();
           return {
-            scope: 'read write', audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: options.accessTokenSeconds,
+            scope: mcp ? 'mcp:read mcp:write' : 'read write', audience: resource, accessTokenFormat: 'jwt',
+            accessTokenTTL: options.accessTokenSeconds,
             jwt: { sign: { alg: 'RS256' } },
           };
         },
