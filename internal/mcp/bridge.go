@@ -74,6 +74,7 @@ type bridge struct {
 	session     *session
 	initialize  *message // the host's, for a new session
 	initialized *message
+	settings    settings
 	legacy      *legacy
 }
 

@@ -96,8 +96,12 @@ func (b *bridge) receiveRequest(ctx, work context.Context, m *message) {
 	} else {
 		t = b.queue.request()
 	}
-	if m.method == "tools/list" && c.version != "" {
+	switch {
+	case m.method == "tools/list" && c.version != "":
 		c.take = func(response *message) { b.learn(response) }
+	case c.version == "" && isSetting(m):
+		setting := *m // of m the body is let go
+		c.take = func(response *message) { b.set(&setting, response) }
 	}
 	b.work.Go(func() {
 		defer cancel(errAnswered)

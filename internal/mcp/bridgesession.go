@@ -77,7 +77,7 @@ func (b *bridge) begun(c *call, m *message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.session.stopListening() // one before
-	b.session, b.initialize, b.initialized = s, c.message, nil
+	b.session, b.initialize, b.initialized, b.settings = s, c.message, nil, settings{}
 }
 
 // renewLimit is how long a new session may take.
@@ -95,6 +95,7 @@ func (b *bridge) renew(ctx context.Context, lost *session) error {
 	}
 	b.mu.Lock()
 	initialize, initialized, other := b.initialize, b.initialized, b.session != lost
+	again := b.settings.requests()
 	b.mu.Unlock()
 	if other {
 		return nil // somebody else did it
@@ -121,6 +122,11 @@ func (b *bridge) renew(ctx context.Context, lost *session) error {
 		defer discard(resp)
 		if resp.StatusCode < 200 || resp.StatusCode > 299 {
 			return b.statusError(resp)
+		}
+	}
+	for _, m := range again {
+		if err := b.setAgain(ctx, m, s); err != nil {
+			return err
 		}
 	}
 	b.mu.Lock()

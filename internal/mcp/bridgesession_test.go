@@ -61,6 +61,50 @@ func TestLostSession(t *testing.T) {
 	})
 }
 
+// What the host has set in a session holds in the one that follows it: the host does not learn that it is another one.
+// What the server refused, or the host has ended, is not set again.
+func TestSettingsOutliveTheSession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const about = `{"jsonrpc":"2.0","id":%d,"method":%q,"params":{%q:%q}}`
+		lost, then := false, []string{}
+		s := withSession(func(r *http.Request, body string) reply {
+			session := r.Header.Get("Mcp-Session-Id")
+			switch {
+			case lost && session == "1":
+				return reply{status: 404}
+			case session == "2" && body != "":
+				then = append(then, methodOf(body)+string(fields(body)["params"]))
+			}
+			if strings.Contains(body, "secret") {
+				return jsonReply(200, `{"jsonrpc":"2.0","id":`+idOf(body)+`,"error":{"code":-1,"message":"no"}}`)
+			}
+			return reply{}
+		})
+		h := start(t, s, mcp.Config{})
+		h.begin()
+		for i, setting := range [][3]string{
+			{"resources/subscribe", "uri", "file:///a"}, {"logging/setLevel", "level", "debug"},
+			{"resources/subscribe", "uri", "file:///b"}, {"resources/subscribe", "uri", "secret"},
+			{"resources/unsubscribe", "uri", "file:///a"}, {"logging/setLevel", "level", "error"},
+		} {
+			h.send(fmt.Sprintf(about, i+1, setting[0], setting[1], setting[2]))
+			h.next()
+		}
+		lost = true
+		h.send(call("7", "x"))
+		if line := h.next(); idOf(line) != "7" || !strings.Contains(line, `"result"`) {
+			t.Error(line)
+		}
+		_ = h.end()
+		want := []string{
+			"notifications/initialized", `logging/setLevel{"level":"error"}`, `resources/subscribe{"uri":"file:///b"}`, "x{}",
+		}
+		if !slices.Equal(then, want) {
+			t.Errorf("in the next session:\n%q, want\n%q", then, want)
+		}
+	})
+}
+
 // A session that can't be begun again, or that is another one, fails the request and not the bridge. A server that
 // loses each session is not asked for ever.
 func TestSessionIsNotTheSame(t *testing.T) {

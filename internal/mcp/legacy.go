@@ -41,6 +41,7 @@ func (b *bridge) openLegacy(ctx context.Context) error {
 	b.mu.Lock()
 	b.transport, b.legacy = httpSSE, l
 	initialize, initialized, s := b.initialize, b.initialized, b.session
+	again := b.settings.requests()
 	b.mu.Unlock()
 	if before == nil {
 		b.log("the server speaks HTTP with SSE, the transport of 2024-11-05")
@@ -48,7 +49,7 @@ func (b *bridge) openLegacy(ctx context.Context) error {
 	if initialize == nil {
 		return nil
 	}
-	if err := b.replayLegacy(ctx, l, s, initialize, initialized); err != nil {
+	if err := b.replayLegacy(ctx, l, s, initialize, initialized, again); err != nil {
 		l.stop() // so that the next message begins anew
 		return err
 	}
@@ -104,11 +105,37 @@ func (b *bridge) connectLegacy(ctx context.Context) (*legacy, error) {
 }
 
 // replayLegacy repeats on a new stream what the host said at the beginning.
-func (b *bridge) replayLegacy(ctx context.Context, l *legacy, s *session, initialize, initialized *message) error {
+func (b *bridge) replayLegacy(
+	ctx context.Context, l *legacy, s *session, initialize, initialized *message, settings []*message,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, renewLimit)
 	defer cancel()
 	var version string
-	c := b.own(initialize, func(m *message) { version = text(m.fields["result"], "protocolVersion") })
+	err := b.repeatLegacy(ctx, l, initialize, func(m *message) {
+		version = text(m.fields["result"], "protocolVersion")
+	})
+	if err != nil {
+		return err
+	}
+	if version == "" || version != s.version {
+		return failure(codeSession, "%s lost the session and began none like it", b.host())
+	}
+	if initialized != nil {
+		if err := b.postLegacy(ctx, initialized, l); err != nil {
+			return err
+		}
+	}
+	for _, m := range settings {
+		if err := b.repeatLegacy(ctx, l, m, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repeatLegacy sends a request of the host's again, whose response the host does not see.
+func (b *bridge) repeatLegacy(ctx context.Context, l *legacy, m *message, take func(*message)) error {
+	c := b.own(m, take)
 	b.mu.Lock()
 	b.silent = c
 	b.mu.Unlock()
@@ -117,19 +144,10 @@ func (b *bridge) replayLegacy(ctx context.Context, l *legacy, s *session, initia
 		b.silent = nil
 		b.mu.Unlock()
 	}()
-	if err := b.postLegacy(ctx, c.message, l); err != nil {
+	if err := b.postLegacy(ctx, m, l); err != nil {
 		return err
 	}
-	if err := c.wait(ctx, l); err != nil {
-		return err
-	}
-	if version == "" || version != s.version {
-		return failure(codeSession, "%s lost the session and began none like it", b.host())
-	}
-	if initialized == nil {
-		return nil
-	}
-	return b.postLegacy(ctx, initialized, l)
+	return c.wait(ctx, l)
 }
 
 // wait waits for the response, which comes on the stream.
