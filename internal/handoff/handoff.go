@@ -26,7 +26,6 @@ import (
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
-	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/internal/wire/kinds"
 )
@@ -241,18 +240,8 @@ func Socket(stateDir, baseURL string) string {
 // Listen listens on a socket that Socket named. The caller holds the port of the base URL, so a socket that is there
 // already was left by a server that crashed.
 func Listen(ctx context.Context, socket string) (net.Listener, error) {
-	if err := private.Dir(filepath.Dir(socket)); err != nil {
-		return nil, fmt.Errorf("the socket for terminals: %w", err)
-	}
-	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the socket for terminals: %w", err)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
+	listener, err := localhost.ReplaceSocket(ctx, socket)
 	if err != nil {
-		return nil, fmt.Errorf("the socket for terminals: %w", err)
-	}
-	if err := os.Chmod(socket, 0o600); err != nil { // until here its folder protects it
-		_ = listener.Close()
 		return nil, fmt.Errorf("the socket for terminals: %w", err)
 	}
 	return listener, nil

@@ -61,6 +61,28 @@ func ListenSocket(ctx context.Context, path string) (*Listener, error) {
 	if err := removeDead(ctx, path); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	s, err := bindSocket(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{parts: []net.Listener{s}}, nil
+}
+
+// ReplaceSocket is ListenSocket for a caller that holds what only one process can hold, such as a port: whatever is at
+// path was left there. The folder becomes one that no other user can enter, which is enough on a system that does not
+// tell whose a connection is.
+func ReplaceSocket(ctx context.Context, path string) (net.Listener, error) {
+	if err := private.Dir(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return bindSocket(ctx, path)
+}
+
+// bindSocket makes a socket in a folder where no other user can put anything.
+func bindSocket(ctx context.Context, path string) (net.Listener, error) {
 	bound, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, syscallError(err))
@@ -74,7 +96,7 @@ func ListenSocket(ctx context.Context, path string) (*Listener, error) {
 		_ = s.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Listener{parts: []net.Listener{s}}, nil
+	return s, nil
 }
 
 // removeDead removes a socket on which nobody answers.
@@ -100,7 +122,7 @@ func removeDead(ctx context.Context, path string) error {
 	return os.Remove(path)
 }
 
-// An ownSocket accepts connections of this user alone.
+// An ownSocket accepts connections of this user alone, as far as the system tells whose they are.
 type ownSocket struct {
 	*net.UnixListener
 	path    string
@@ -115,7 +137,7 @@ func (s *ownSocket) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if isOwnSocket(conn) {
+		if !tellsSocketUsers || isOwnSocket(conn) {
 			return conn, nil
 		}
 		_ = conn.Close()
