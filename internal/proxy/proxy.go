@@ -60,7 +60,7 @@ func New(cfg Config) http.Handler {
 			tokens: cfg.Tokens, ask: cfg.Ask,
 			base: &http.Transport{
 				Proxy: http.ProxyFromEnvironment, DialContext: dial, TLSHandshakeTimeout: dialTimeout,
-				ResponseHeaderTimeout: headerTimeout, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 32,
+				ResponseHeaderTimeout: headerTimeout, IdleConnTimeout: upstream.IdleTimeout, MaxIdleConnsPerHost: 32,
 				DisableCompression: true, // the caller's own Accept-Encoding goes through
 			},
 		},
@@ -123,7 +123,7 @@ func (h *handler) passOn(w http.ResponseWriter, r *http.Request) {
 	localhost.Trust(r)
 	_ = http.NewResponseController(w).EnableFullDuplex() // a response may begin before the request's body has ended
 	localhost.Unsecure(w.Header())                       // the server decides for its own responses
-	h.proxy.ServeHTTP(writer{w}, r)
+	h.proxy.ServeHTTP(upstream.Informational(w, withoutCookies), r)
 }
 
 // opaque returns the target of a request byte for byte, in the form in which a transport sends it unchanged, or "" if
@@ -155,18 +155,6 @@ func (h *handler) rewrite(p *httputil.ProxyRequest) {
 func withoutCookies(header http.Header) {
 	header.Del("Set-Cookie")
 	header.Del("Set-Cookie2")
-}
-
-// A writer takes the cookies out of informational responses (1xx) too, which ReverseProxy passes on as they are.
-type writer struct{ http.ResponseWriter }
-
-// Unwrap lets http.ResponseController reach Flush and Hijack.
-func (w writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// WriteHeader sends the status and headers.
-func (w writer) WriteHeader(status int) {
-	withoutCookies(w.Header())
-	w.ResponseWriter.WriteHeader(status)
 }
 
 // down replies for a server that gave no response, or that there is no token for.

@@ -12,6 +12,10 @@ import (
 	"time"
 )
 
+// IdleTimeout is how long a proxy keeps a connection that is not used. Servers close theirs after two seconds and more,
+// at times just as a request is sent over it, which can't be sent again then: so the proxy closes it first.
+const IdleTimeout = time.Second
+
 const (
 	dialTimeout   = 5 * time.Second // to look up the app's name, or to connect to it
 	headerTimeout = 5 * time.Minute // until the response begins: a development server may compile first
@@ -51,7 +55,7 @@ func (h *Handler) transport() *http.Transport {
 		DialContext:           h.dialer(dialer),
 		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: headerTimeout,
-		IdleConnTimeout:       time.Minute,
+		IdleConnTimeout:       IdleTimeout,
 		MaxIdleConnsPerHost:   32,
 		DisableCompression:    true, // the browser's own Accept-Encoding goes through
 	}

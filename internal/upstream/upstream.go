@@ -126,7 +126,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		add.token = token
 	}
 	localhost.Unsecure(w.Header()) // they hold for the server's own pages: for its pages the app decides
-	h.proxy.ServeHTTP(writer{w, h}, r.WithContext(context.WithValue(r.Context(), additionKey{}, add)))
+	h.proxy.ServeHTTP(Informational(w, h.strip), r.WithContext(context.WithValue(r.Context(), additionKey{}, add)))
 }
 
 func (h *Handler) accessToken(ctx context.Context) (provider.Secret, error) {
@@ -139,11 +139,15 @@ func (h *Handler) accessToken(ctx context.Context) (provider.Secret, error) {
 	return token, err
 }
 
-// A writer takes this server's cookies out of informational responses (1xx) too, which ReverseProxy passes on without
-// a call of ModifyResponse.
+// Informational returns a writer that calls strip with the header of each informational response (1xx). ReverseProxy
+// passes those on without a call of ModifyResponse.
+func Informational(w http.ResponseWriter, strip func(http.Header)) http.ResponseWriter {
+	return writer{w, strip}
+}
+
 type writer struct {
 	http.ResponseWriter
-	handler *Handler
+	strip func(http.Header)
 }
 
 // Unwrap lets http.ResponseController reach Flush and Hijack.
@@ -152,7 +156,7 @@ func (w writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // WriteHeader sends the status and headers.
 func (w writer) WriteHeader(status int) {
 	if status < 200 {
-		w.handler.strip(w.Header())
+		w.strip(w.Header())
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
