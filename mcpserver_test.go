@@ -40,9 +40,14 @@ type mcpServer struct {
 	mu       sync.Mutex
 	refused  map[string]bool // tokens that are good and are refused all the same
 	seen     []string        // tokens
+	fields   []string        // what came in the fields X-Team and X-Key
+	others   []http.Header   // of the requests to the authorization server
 	metadata map[string]any  // in place of what the resource's metadata says
 	changes  map[string]any  // the same of the authorization server's; nil takes a member out
 }
+
+// documentClient is a client that the tenant knows: its ID is the URL of a client ID metadata document.
+const documentClient = "https://acme.example/loopkey.json"
 
 // startMCP starts an MCP server with a tenant that registers clients, and a house whose browser counts its tabs.
 func startMCP(t *testing.T, env ...string) *mcpServer {
@@ -50,21 +55,24 @@ func startMCP(t *testing.T, env ...string) *mcpServer {
 	s := &mcpServer{refused: map[string]bool{}, tabs: filepath.Join(t.TempDir(), "tabs")}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
-	var err error
+	browser := filepath.Join(t.TempDir(), "browser")
+	script := fmt.Sprintf("#!/bin/sh\necho \"$1\" >>'%s'\n[ \"$NOBODY\" ] || exec '%s' \"$@\"\n", s.tabs, house.Visitor(t))
+	err := os.WriteFile(browser, []byte(script), 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.house = house.New(t, "https://elsewhere.example/", append([]string{"BROWSER=" + browser}, env...)...)
 	s.tenant, err = tenant.Start(t.Context(), tenant.Config{
 		OAuth: true, Rotate: true, Resources: []string{s.address()}, Intercept: s.intercept,
+		Clients: []tenant.Client{{
+			ID: documentClient, RedirectURIs: []string{s.house.Base + "/auth/callback"}, Audiences: []string{s.address()},
+		}},
 		Users: []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.tenant.Close)
-	browser := filepath.Join(t.TempDir(), "browser")
-	script := fmt.Sprintf("#!/bin/sh\necho \"$1\" >>'%s'\n[ \"$NOBODY\" ] || exec '%s' \"$@\"\n", s.tabs, house.Visitor(t))
-	if err := os.WriteFile(browser, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	s.house = house.New(t, "https://elsewhere.example/", append([]string{"BROWSER=" + browser}, env...)...)
 	return s
 }
 
@@ -103,7 +111,10 @@ func (s *mcpServer) resource(member string, value any) { s.metadata = map[string
 func (s *mcpServer) discovery(changes map[string]any) { s.changes = changes }
 
 // intercept sends the authorization server's metadata, changed.
-func (s *mcpServer) intercept(endpoint string, w http.ResponseWriter, _ *http.Request) bool {
+func (s *mcpServer) intercept(endpoint string, w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	s.others = append(s.others, r.Header)
+	s.mu.Unlock()
 	if endpoint != "discovery" || s.changes == nil {
 		return false
 	}
@@ -161,6 +172,9 @@ func (s *mcpServer) last() string {
 
 func (s *mcpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	const wellKnown = "/.well-known/oauth-protected-resource/mcp"
+	s.mu.Lock()
+	s.fields = append(s.fields, r.Header.Get("X-Team")+" "+r.Header.Get("X-Key"))
+	s.mu.Unlock()
 	switch {
 	case r.URL.Path == wellKnown:
 		document := map[string]any{

@@ -3,7 +3,9 @@
 // with how many requests came by method and path, POST /refuse makes all access tokens bad ones.
 import express from 'express';
 import { randomUUID } from 'node:crypto';
-import { InvalidGrantError, InvalidTargetError, InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js';
+import {
+	InvalidGrantError, InvalidTargetError, InvalidTokenError,
+} from '@modelcontextprotocol/sdk/server/auth/errors.js';
 import { DemoInMemoryAuthProvider } from '@modelcontextprotocol/sdk/examples/server/demoInMemoryOAuthProvider.js';
 import { requireBearerAuth } from '@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js';
 import { getOAuthProtectedResourceMetadataUrl, mcpAuthRouter } from '@modelcontextprotocol/sdk/server/auth/router.js';
