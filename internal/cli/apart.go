@@ -20,7 +20,7 @@ func (a *app) apartCommand(args ...string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	cmd := exec.Command(self, args...) //nolint:noctx,gosec // this program itself, and the end of ctx must not end it
-	cmd.Args[0] = appName // under a name that a tool knows, the arguments would be the tool's
+	cmd.Args[0] = appName              // under a name that a tool knows, the arguments would be the tool's
 	cmd.Env = environ.WithoutSecrets(a.env)
 	cmd.SysProcAttr = apart()
 	return cmd, nil

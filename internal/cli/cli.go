@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -36,36 +34,30 @@ type app struct {
 	flags  map[string]string // the flags of the configuration that were given, by name
 	params []string          // of the flag --param: name=value
 
-	terminal    *terminal.Terminal                             // everything for the person goes through it
-	allowCores  func()                                         // undoes forbidCores
-	isolated    bool                                           // no ./.env is read
-	openBrowser func(ctx context.Context, target string) error // nil: the person's own browser
-	opened      *account                                       // the one that was opened last, for advice; nil: none
-	config      *config.Config                                 // the one that was read last, for advice; nil: none
-	command     *cobra.Command                                 // that runs, for advice; nil: none
-	loginFlags  []string                                       // of a login, to be given again, for advice
-	passphrases map[string]keystores.Passphrase                // of encrypted files, by the keystore's name
-	server      string                                         // the MCP server that the command is about, for advice
+	terminal     *terminal.Terminal                             // everything for the person goes through it
+	allowCores   func()                                         // undoes forbidCores
+	catchSignals func()                                         // makes a signal end the context, from the first call on
+	isolated     bool                                           // no ./.env is read
+	openBrowser  func(ctx context.Context, target string) error // nil: the person's own browser
+	opened       *account                                       // the one that was opened last, for advice; nil: none
+	config       *config.Config                                 // the one that was read last, for advice; nil: none
+	command      *cobra.Command                                 // that runs, for advice; nil: none
+	loginFlags   []string                                       // of a login, to be given again, for advice
+	passphrases  map[string]keystores.Passphrase                // of encrypted files, by the keystore's name
+	server       string                                         // the MCP server that the command is about, for advice
 }
 
 // Main runs loopkey once and returns its exit code. It prints what was asked for on stdout, and everything else on
 // stderr.
 func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	log.SetOutput(io.Discard) // with GODEBUG=http2debug=2, net/http logs codes and tokens
-	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
-		ends = append(ends, syscall.SIGHUP) // when the terminal is closed, loopkey ends in good order
-		again := make(chan os.Signal, 1)
-		signal.Notify(again, syscall.SIGHUP) // the shell and the kernel may both send it: the second one must not kill
-		defer signal.Stop(again)
-	}
-	ctx, stop := signal.NotifyContext(ctx, ends...)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C kills loopkey
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	a := &app{
 		args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr,
 		flags: map[string]string{}, passphrases: map[string]keystores.Passphrase{}, allowCores: forbidCores(),
 	}
+	a.catchSignals = sync.OnceFunc(func() { catchSignals(ctx, cancel) })
 	a.terminal = terminal.New(stdin, stderr, a.lookup("TERM"))
 	err := a.root().ExecuteContext(ctx) //nolint:contextcheck // cobra hands it to the commands
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
@@ -87,9 +79,7 @@ token whenever they ask.`,
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		Args:                       knownCommand,
-		Version:                    version(),
 		SuggestionsMinimumDistance: 2,
-		PersistentPreRun:           func(cmd *cobra.Command, _ []string) { a.command = cmd },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -98,7 +88,6 @@ token whenever they ask.`,
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetVersionTemplate("loopkey {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if unknown := new(pflag.NotExistError); errors.As(err, &unknown) {
 			if meant := similar(unknown.GetSpecifiedName(), flagNames(cmd)); meant != "" {
@@ -108,9 +97,21 @@ token whenever they ask.`,
 		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
 	})
 	a.configFlags(root.PersistentFlags())
-	root.AddCommand(a.login(), a.logout(), a.status(), a.token(), a.exec(), a.serve(), a.credential(), a.setup(),
-		a.mcp(), a.agent(), a.proxy(), a.demo(), a.version(), a.renew())
 	shortHelp(root)
+	commands := a.commands()
+	if only := chosen(commands, a.args, root.PersistentFlags()); only != nil {
+		root.AddCommand(only.build())
+		root.SetHelpCommand(&cobra.Command{Hidden: true}) // cobra would make one
+		root.CompletionOptions.DisableDefaultCmd = true
+		root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.begin(cmd, only.catchesLate) }
+		return root
+	}
+	root.Version = version()
+	root.SetVersionTemplate("loopkey {{.Version}}\n")
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.begin(cmd, false) }
+	for _, c := range commands {
+		root.AddCommand(c.build())
+	}
 	root.SetHelpCommand(help(root))
 	root.InitDefaultCompletionCmd(a.args...)
 	for _, cmd := range root.Commands() {

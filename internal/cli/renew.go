@@ -90,6 +90,7 @@ func (a *app) runApart(ctx context.Context, e errand, passphrase keystores.Passp
 	if err != nil {
 		return nil, session.ErrNotApart
 	}
+	a.catchSignals() // the session that comes back is read to its end, or ctx says why not
 	cmd.Stdin = bytes.NewReader(data)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil || cmd.Start() != nil {

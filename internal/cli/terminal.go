@@ -24,6 +24,7 @@ const (
 
 // ask asks the person for a line, and does not show what they type.
 func (a *app) ask(ctx context.Context, question string) (string, error) {
+	a.catchSignals() // the terminal shows again what is typed, however this ends
 	text, err := a.terminal.Password(ctx, question)
 	switch {
 	case errors.Is(err, terminal.ErrNoTerminal):

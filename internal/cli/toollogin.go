@@ -32,6 +32,7 @@ func (a *app) logInForTool(ctx context.Context, cfg *config.Config, f loginFlags
 	if !a.terminal.Interactive() || !terminal.Is(a.stderr) {
 		return why
 	}
+	a.catchSignals()
 	cfg, err := a.recall(cfg)
 	if err != nil || cfg.Complete() != nil { // it is not known where to log in
 		return why

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// run runs loopkey in this process, without a standard input.
+func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = Main(t.Context(), args, nil, strings.NewReader(""), &out, &errs)
+	return out.String(), errs.String(), code
+}
+
+// A run that makes one command shows the same help as one that makes them all.
+func TestOneCommand(t *testing.T) {
+	a := &app{}
+	for _, c := range a.commands() {
+		cmd := c.build()
+		if got := append([]string{cmd.Name()}, cmd.Aliases...); !slices.Equal(got, c.names) {
+			t.Errorf("the table has the names %q, the command %q", c.names, got)
+		}
+		for _, name := range c.names {
+			alone, stderr, code := run(t, name, "--help")
+			among, _, _ := run(t, "help", name)
+			if code != 0 || alone == "" || alone != among {
+				t.Errorf("%s --help: exit code %d, stderr %q, stdout:\n%s\nhelp %s:\n%s", name, code, stderr, alone, name, among)
+			}
+		}
+	}
+}
+
+// The command that a run makes is the one that cobra finds among all of them.
+func TestChosen(t *testing.T) {
+	for line, want := range map[string]string{
+		"token":                         "token",
+		"whoami -o json":                "status",
+		"token login":                   "token",
+		"-p login token":                "token",
+		"-p=login token":                "token",
+		"--profile login token -- exec": "token",
+		"--profile=login token":         "token",
+		"--profile  token":              "token", // the profile's name is empty
+		"-p token":                      "",      // that is the profile
+		"-plogin token":                 "",      // cobra can tell
+		"-- token":                      "",
+		"--help token":                  "",
+		"--nonsense token":              "",
+		"-o json token":                 "",
+		"--version":                     "",
+		"help token":                    "",
+		"__complete token":              "",
+		"tokn":                          "",
+		" token":                        "", // the command's name is empty
+		"":                              "",
+	} {
+		a := &app{args: strings.Split(line, " "), flags: map[string]string{}}
+		all := (&app{args: []string{"help"}, flags: map[string]string{}}).root()
+		only := chosen(a.commands(), a.args, all.PersistentFlags())
+		got := ""
+		if only != nil {
+			got = only.names[0]
+		}
+		if got != want {
+			t.Errorf("chosen(%q) = %q, want %q", line, got, want)
+		}
+		if found, _, err := all.Find(a.args); got != "" && (err != nil || found.Name() != got) {
+			t.Errorf("chosen(%q) = %q, but cobra finds %q (%v)", line, got, found.Name(), err)
+		}
+		if n := len(a.root().Commands()); only != nil && n != 1 {
+			t.Errorf("%q makes %d commands", line, n)
+		}
+	}
+}
