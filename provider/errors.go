@@ -29,21 +29,30 @@ var (
 
 // The checks that a token or a response can fail, for errors.Is. Each wraps ErrUntrusted.
 var (
-	ErrIssuer          = fmt.Errorf("%w: issuer", ErrUntrusted)
-	ErrAudience        = fmt.Errorf("%w: audience", ErrUntrusted)
-	ErrNonce           = fmt.Errorf("%w: nonce", ErrUntrusted)
-	ErrSignature       = fmt.Errorf("%w: signature", ErrUntrusted)
-	ErrAlgorithm       = fmt.Errorf("%w: signature algorithm", ErrUntrusted)
-	ErrExpired         = fmt.Errorf("%w: expiry", ErrUntrusted)
-	ErrIssuedAt        = fmt.Errorf("%w: issued at", ErrUntrusted)
-	ErrAuthorizedParty = fmt.Errorf("%w: authorized party", ErrUntrusted)
-	ErrAccessTokenHash = fmt.Errorf("%w: access token hash", ErrUntrusted)
-	ErrSubject         = fmt.Errorf("%w: subject", ErrUntrusted)
-	ErrAuthTime        = fmt.Errorf("%w: authentication time", ErrUntrusted)
-	ErrOrganization    = fmt.Errorf("%w: organization", ErrUntrusted)
-	ErrTokenType       = fmt.Errorf("%w: token type", ErrUntrusted)
-	ErrMalformed       = fmt.Errorf("%w: form", ErrUntrusted)
+	ErrIssuer          error = checkError("issuer")
+	ErrAudience        error = checkError("audience")
+	ErrNonce           error = checkError("nonce")
+	ErrSignature       error = checkError("signature")
+	ErrAlgorithm       error = checkError("signature algorithm")
+	ErrExpired         error = checkError("expiry")
+	ErrIssuedAt        error = checkError("issued at")
+	ErrAuthorizedParty error = checkError("authorized party")
+	ErrAccessTokenHash error = checkError("access token hash")
+	ErrSubject         error = checkError("subject")
+	ErrAuthTime        error = checkError("authentication time")
+	ErrOrganization    error = checkError("organization")
+	ErrTokenType       error = checkError("token type")
+	ErrMalformed       error = checkError("form")
 )
+
+// A checkError is the error of a check that failed. A variable of it is ready when the program starts; fmt.Errorf would
+// make each in every run.
+type checkError string
+
+func (c checkError) Error() string { return ErrUntrusted.Error() + ": " + string(c) }
+
+// Unwrap returns ErrUntrusted.
+func (checkError) Unwrap() error { return ErrUntrusted }
 
 // An UntrustedError says, for errors.As, which check failed. It wraps Check, which wraps ErrUntrusted.
 type UntrustedError struct {

@@ -16,14 +16,13 @@ var (
 	// wrap it, as AudienceError does.
 	ErrCannotRenew = errors.New("the session can't be renewed")
 	// ErrRefreshRefused says that the provider refused the refresh token: it is expired, revoked, or was used twice.
-	ErrRefreshRefused = fmt.Errorf("%w: the provider no longer accepts its refresh token", ErrCannotRenew)
+	ErrRefreshRefused error = notRenewableError("the provider no longer accepts its refresh token")
 	// ErrNoRefreshToken says that the login brought no refresh token.
-	ErrNoRefreshToken = fmt.Errorf(
-		"%w: the login brought no refresh token (offline_access was not granted)", ErrCannotRenew)
+	ErrNoRefreshToken error = notRenewableError("the login brought no refresh token (offline_access was not granted)")
 	// ErrExpired says that the session reached the end that the provider set for it.
-	ErrExpired = fmt.Errorf("%w: it reached the end that the provider set for it", ErrCannotRenew)
+	ErrExpired error = notRenewableError("it reached the end that the provider set for it")
 	// ErrNoIDToken says that the ID token has expired and the provider sends none on renewal.
-	ErrNoIDToken = fmt.Errorf("%w: its ID token has expired and the provider sends none on renewal", ErrCannotRenew)
+	ErrNoIDToken error = notRenewableError("its ID token has expired and the provider sends none on renewal")
 	// ErrKeystore is keystore.ErrUnavailable, for callers that know no keystores. A *keystore.UnavailableError says why.
 	ErrKeystore = keystore.ErrUnavailable
 	// ErrSomebodyElse says that a login would have replaced the session of another subject.
@@ -35,6 +34,14 @@ var (
 	// ErrLocked says that another process held the session's lock for too long.
 	ErrLocked = errors.New("another loopkey process is busy with this session")
 )
+
+// A notRenewableError is why a session can't be renewed. A variable of it is ready when the program starts.
+type notRenewableError string
+
+func (e notRenewableError) Error() string { return ErrCannotRenew.Error() + ": " + string(e) }
+
+// Unwrap returns ErrCannotRenew.
+func (notRenewableError) Unwrap() error { return ErrCannotRenew }
 
 // What Config.Notice is called with.
 var (
