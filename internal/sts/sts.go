@@ -7,7 +7,6 @@ package sts
 
 import (
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -155,18 +154,16 @@ func unavailable(u *url.URL, err error) error {
 
 // refusal returns the error that a response is. Its words are the service's, without the token, should it repeat that.
 func refusal(status int, body []byte, token string) error {
-	var said struct {
-		Code    string `xml:"Error>Code"`
-		Message string `xml:"Error>Message"`
-	}
-	if err := xml.Unmarshal(body, &said); err != nil || said.Code == "" {
-		said.Code, said.Message = "HTTP "+strconv.Itoa(status), ""
+	_, said, _ := elements(body)
+	code, message := said["Error/Code"], said["Error/Message"]
+	if code == "" {
+		code, message = "HTTP "+strconv.Itoa(status), ""
 		if status >= 300 && status < 400 {
-			said.Message = "a redirect, which is not followed"
+			message = "a redirect, which is not followed"
 		}
 	}
 	secrets := append(strings.Split(token, "."), token)
-	return &RefusedError{Code: without(secrets, said.Code), Message: without(secrets, said.Message), Status: status}
+	return &RefusedError{Code: without(secrets, code), Message: without(secrets, message), Status: status}
 }
 
 // without returns a text of the service without secrets, made fit for a terminal.
@@ -181,16 +178,16 @@ func without(secrets []string, text string) string {
 
 // credentials reads the response to AssumeRoleWithWebIdentity.
 func credentials(body []byte) (Credentials, error) {
-	var reply struct {
-		XMLName xml.Name  `xml:"AssumeRoleWithWebIdentityResponse"`
-		ID      string    `xml:"AssumeRoleWithWebIdentityResult>Credentials>AccessKeyId"`
-		Key     string    `xml:"AssumeRoleWithWebIdentityResult>Credentials>SecretAccessKey"`
-		Token   string    `xml:"AssumeRoleWithWebIdentityResult>Credentials>SessionToken"`
-		Expires time.Time `xml:"AssumeRoleWithWebIdentityResult>Credentials>Expiration"`
+	root, texts, _ := elements(body)
+	of := func(name string) string { return texts["AssumeRoleWithWebIdentityResult/Credentials/"+name] }
+	c := Credentials{
+		AccessKeyID: of("AccessKeyId"), SecretAccessKey: of("SecretAccessKey"), SessionToken: of("SessionToken"),
 	}
-	err := xml.Unmarshal(body, &reply)
-	if err != nil || reply.ID == "" || reply.Key == "" || reply.Token == "" || reply.Expires.IsZero() {
+	var err error
+	c.Expiration, err = time.Parse(time.RFC3339, of("Expiration"))
+	if err != nil || root != "AssumeRoleWithWebIdentityResponse" ||
+		c.AccessKeyID == "" || c.SecretAccessKey == "" || c.SessionToken == "" {
 		return Credentials{}, fmt.Errorf("%w: its response holds no credentials", ErrRefused) // err may quote them
 	}
-	return Credentials{reply.ID, reply.Key, reply.Token, reply.Expires}, nil
+	return c, nil
 }
