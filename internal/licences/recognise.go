@@ -19,12 +19,6 @@ var texts embed.FS
 // beside are sentences that may stand beside a licence without changing it. A sentence that is a part of another
 // comes after it.
 var beside = []string{
-	// go.yaml.in/yaml/v3
-	"This project is covered by two different licenses: MIT and Apache.",
-	`The following files were ported to Go from C files of libyaml, and thus are still covered by their original MIT
-	license, with the additional copyright staring in 2011 when the project was ported over: apic.go emitterc.go
-	parserc.go readerc.go scannerc.go writerc.go yamlh.go yamlprivateh.go`,
-	"Apache License All the remaining project files are covered by the Apache license:",
 	"The MIT License (MIT)", "The MIT License", "MIT License", "ISC License",
 	"BSD 2-Clause License", "BSD 3-Clause License",
 	"go-toml v2",

@@ -2,17 +2,13 @@ package pages
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // maxFrontMatter is how long front matter may be, in bytes.
@@ -29,9 +25,10 @@ const maxFrontMatter = 16 << 10
 //	max_age: 10m
 //	---
 //
-// It is YAML, of which only this small part is taken: keys with a value or a list of values, each on one line, without
+// It is YAML, of which only this small part is known: keys with a value or a list of values, each on one line, without
 // anchors, aliases, tags and blocks of text. Everything else is an error, for a page whose requirement is misspelt must
-// not be shown to everyone.
+// not be shown to everyone. A YAML library costs every run of loopkey a quarter of a million instructions before main;
+// the tests have one, which must read the same wherever this reader reads anything.
 type frontMatter struct {
 	title   string
 	require requirement
@@ -57,7 +54,17 @@ func readFrontMatter(source []byte) (frontMatter, []byte, error) {
 	if err != nil || lines == nil {
 		return frontMatter{}, body, err
 	}
-	fm, err := (&frontMatterReader{lines, first}).read()
+	r := &frontMatterReader{}
+	for i, raw := range lines {
+		l, err := newLine(first+i, raw)
+		if err != nil {
+			return frontMatter{}, nil, err
+		}
+		if l.text != "" {
+			r.lines = append(r.lines, l)
+		}
+	}
+	fm, err := r.read()
 	if err != nil {
 		return frontMatter{}, nil, err
 	}
@@ -97,85 +104,22 @@ func cutFrontMatter(source []byte) (lines []string, body []byte, first int, err 
 	}
 }
 
-// A frontMatterReader reads the lines between the --- lines.
-type frontMatterReader struct {
-	lines []string
-	first int // the number of the first in the file
+// A line is one with neither nothing nor only a comment on it.
+type line struct {
+	number, indent int
+	text           string
 }
 
-// errorf returns an error about a node.
-func (r *frontMatterReader) errorf(n *yaml.Node, format string, args ...any) error {
-	return &frontMatterError{r.first + r.index(n), fmt.Sprintf(format, args...)}
-}
-
-// index returns which of the lines a node begins on: YAML counts from 1, and parseYAML puts a --- line before them. An
-// empty node may be said to begin after the last.
-func (r *frontMatterReader) index(n *yaml.Node) int { return min(max(n.Line-2, 0), len(r.lines)-1) }
-
-// read reads the keys at the top.
-func (r *frontMatterReader) read() (frontMatter, error) {
-	var fm frontMatter
-	for i, text := range r.lines {
-		if reason := unwanted(text); reason != "" {
-			return fm, &frontMatterError{r.first + i, reason}
-		}
+func newLine(number int, raw string) (line, error) {
+	text := strings.TrimLeft(raw, " ")
+	l := line{number: number, indent: len(raw) - len(text), text: text}
+	if reason := unwanted(raw); reason != "" {
+		return l, l.errorf("%s", reason)
 	}
-	if !slices.ContainsFunc(r.lines, isSaid) {
-		return fm, nil
+	if strings.HasPrefix(text, "#") {
+		l.text = ""
 	}
-	root, err := r.parse()
-	switch {
-	case err != nil:
-		return fm, err
-	case root.Kind != yaml.MappingNode || root.Style != 0 || root.Anchor != "":
-		return fm, r.errorf(root, "it is not of the form key: value")
-	}
-	seen := map[string]bool{}
-	begins := make([]bool, len(r.lines)) // the lines with a key at the top
-	for i := 0; i < len(root.Content); i += 2 {
-		key, value := root.Content[i], root.Content[i+1]
-		name, err := r.key(key)
-		switch {
-		case err != nil:
-			return fm, err
-		case key.Column != 1:
-			return fm, r.errorf(key, "it is indented, but belongs to no key")
-		case seen[name]:
-			return fm, r.errorf(key, "%q stands there twice", name)
-		}
-		seen[name], begins[r.index(key)] = true, true
-		switch name {
-		case "title":
-			fm.title, err = r.text(key, value)
-		case "require":
-			fm.require.claims, err = r.claims(key, value)
-		case "acr":
-			fm.require.acr, err = r.acr(key, value)
-		case "max_age":
-			fm.require.maxAge, err = r.maxAge(key, value)
-		default:
-			if !slices.Contains(ignored, name) {
-				err = r.errorf(key, "%q is not a key that is known here: title, require, acr and max_age are (and %s are ignored)",
-					name, strings.Join(ignored, ", "))
-			}
-		}
-		if err != nil {
-			return fm, err
-		}
-	}
-	// In quotes or brackets that stay open, YAML takes a line for a part of the value before. It may be a requirement.
-	for i, text := range r.lines {
-		if isSaid(text) && text[0] != ' ' && text != "-" && !strings.HasPrefix(text, "- ") && !begins[i] {
-			return fm, &frontMatterError{r.first + i, "it is not of the form key: value"}
-		}
-	}
-	return fm, nil
-}
-
-// isSaid reports whether a line is neither blank nor a comment.
-func isSaid(text string) bool {
-	text = strings.TrimLeft(text, " ")
-	return text != "" && text[0] != '#'
+	return l, nil
 }
 
 // unwanted says what a line has that YAML reads otherwise than people do, if it has it.
@@ -193,246 +137,174 @@ func unwanted(text string) string {
 	return ""
 }
 
-// mostBlamed is for how many lines parse looks for the one to blame; of more it blames the first.
-const mostBlamed = 64
+func (l line) errorf(format string, args ...any) error {
+	return &frontMatterError{l.number, fmt.Sprintf(format, args...)}
+}
 
-// parse returns the root of the YAML. It blames an error on the first line after which nothing
-// reads well. The YAML parser names the line where it noticed, if any.
-func (r *frontMatterReader) parse() (*yaml.Node, error) {
-	root, err := parseYAML(r.lines)
-	if err == nil {
-		return root, nil
+// A frontMatterReader goes through the lines once.
+type frontMatterReader struct {
+	lines []line
+}
+
+// next takes the next line, if there is one that ok accepts.
+func (r *frontMatterReader) next(ok func(line) bool) (line, bool) {
+	if len(r.lines) == 0 || !ok(r.lines[0]) {
+		return line{}, false
 	}
-	bad := 0
-	if len(r.lines) <= mostBlamed {
-		bad = len(r.lines) - 1
-		for ; bad > 0; bad-- {
-			if _, err := parseYAML(r.lines[:bad]); err == nil {
-				break
+	l := r.lines[0]
+	r.lines = r.lines[1:]
+	return l, true
+}
+
+// read reads the keys at the top.
+func (r *frontMatterReader) read() (frontMatter, error) {
+	var fm frontMatter
+	seen := map[string]bool{}
+	for {
+		l, ok := r.next(func(line) bool { return true })
+		if !ok {
+			return fm, nil
+		}
+		if l.indent != 0 {
+			return fm, l.errorf("it is indented, but belongs to no key")
+		}
+		key, value, err := l.entry()
+		if err != nil {
+			return fm, err
+		}
+		if seen[key] {
+			return fm, l.errorf("%q stands there twice", key)
+		}
+		seen[key] = true
+		switch key {
+		case "title":
+			fm.title, err = r.text(l, key, value)
+		case "require":
+			fm.require.claims, err = r.claims(l, value)
+		case "acr":
+			fm.require.acr, err = r.acr(l, value)
+		case "max_age":
+			fm.require.maxAge, err = r.maxAge(l, value)
+		default:
+			if !slices.Contains(ignored, key) {
+				err = l.errorf("%q is not a key that is known here: title, require, acr and max_age are (and %s are ignored)",
+					key, strings.Join(ignored, ", "))
+			}
+			if err == nil {
+				err = r.ignore(l, value)
 			}
 		}
-	}
-	reason := strings.TrimPrefix(err.Error(), "yaml: ")
-	if place, after, ok := strings.Cut(reason, ": "); ok && strings.HasPrefix(place, "line ") {
-		reason = after
-	}
-	return nil, &frontMatterError{r.first + bad, "it is no YAML: " + reason}
-}
-
-func parseYAML(lines []string) (*yaml.Node, error) {
-	// The --- line makes a YAML directive an error.
-	decoder := yaml.NewDecoder(strings.NewReader("---\n" + strings.Join(lines, "\n") + "\n"))
-	var document yaml.Node
-	if err := decoder.Decode(&document); err != nil {
-		return nil, err
-	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("a second document begins")
-	}
-	return document.Content[0], nil
-}
-
-// at returns what is before a node on its line, and the rest of the line from its beginning.
-func (r *frontMatterReader) at(n *yaml.Node) (before, text string) {
-	line, i := r.lines[r.index(n)], 0
-	for range n.Column - 1 { // counted in characters
-		_, size := utf8.DecodeRuneInString(line[i:])
-		i += size
-	}
-	return line[:i], line[i:]
-}
-
-// scalar returns the value of a node, and what is after it on its line. It compares the value with what is written, so
-// it refuses whatever YAML joins from several lines or takes for something else than it looks like.
-func (r *frontMatterReader) scalar(n *yaml.Node) (value want, rest string, err error) {
-	value = want{n.Value, n.Style != 0}
-	written := n.Value
-	switch {
-	case n.Kind == yaml.AliasNode, n.Anchor != "", n.Style&yaml.TaggedStyle != 0:
-		return want{}, "", r.errorf(n, "aliases, anchors and tags (*, & and !) are known only between quotes")
-	case n.Kind != yaml.ScalarNode:
-		return want{}, "", r.errorf(n, "a value is missing")
-	case n.Style == yaml.SingleQuotedStyle:
-		written = "'" + strings.ReplaceAll(written, "'", "''") + "'"
-	case n.Style == yaml.DoubleQuotedStyle:
-		written = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(written) + `"`
-	case n.Style != 0:
-		return want{}, "", r.errorf(n, "a text stands on one line: | and > are known only between quotes")
-	}
-	_, text := r.at(n)
-	if n.Style == yaml.DoubleQuotedStyle && !strings.HasPrefix(text, written) {
-		text = strings.ReplaceAll(text, `\/`, "/")
-	}
-	rest, ok := strings.CutPrefix(text, written)
-	if !ok {
-		return want{}, "", r.errorf(n, `a value stands on one line, and between double quotes only \" and \\ are known`)
-	}
-	return value, rest, nil
-}
-
-// marks are the characters that YAML takes for text or for marks of its own, by what follows.
-const marks = "-?:"
-
-// key returns the text of a key. It refuses "? key", and the merge key <<, which YAML's users expect to be obeyed.
-func (r *frontMatterReader) key(n *yaml.Node) (string, error) {
-	k, rest, err := r.scalar(n)
-	if err != nil {
-		return "", err
-	}
-	before, _ := r.at(n)
-	before = strings.TrimRight(before, " \t")
-	switch {
-	case k.text == "", !k.quoted && (k.text == "<<" || strings.ContainsRune(marks, rune(k.text[0]))),
-		before != "" && !strings.ContainsRune("{,", rune(before[len(before)-1])),
-		!strings.HasPrefix(strings.TrimLeft(rest, " \t"), ":"):
-		return "", r.errorf(n, "it is not of the form key: value")
-	}
-	return k.text, nil
-}
-
-// value returns one value, and what is after it on its line.
-func (r *frontMatterReader) value(n *yaml.Node) (value want, rest string, err error) {
-	value, rest, err = r.scalar(n)
-	switch {
-	case err != nil:
-		return want{}, "", err
-	case value.text == "":
-		return want{}, "", r.errorf(n, "a value is empty")
-	case value.quoted:
-	case value.text == "~" || strings.EqualFold(value.text, "null"):
-		return want{}, "", r.errorf(n, "null is no value")
-	case strings.HasSuffix(value.text, ":"):
-		return want{}, "", r.errorf(n, "a value that ends with a colon is known only between quotes")
-	case strings.ContainsRune(marks, rune(value.text[0])) && !isNegative(value.text):
-		return want{}, "", r.errorf(n, "a value that begins with %q is known only between quotes", value.text[:1])
-	}
-	return value, rest, nil
-}
-
-func isNegative(value string) bool {
-	return len(value) > 1 && value[0] == '-' && value[1] >= '0' && value[1] <= '9'
-}
-
-// values returns what a key has, and what is after it on its line: one value, [a, list], or a list below it, an item a
-// line.
-func (r *frontMatterReader) values(key, n *yaml.Node) (values []want, rest string, err error) {
-	switch {
-	case n.Kind == yaml.MappingNode:
-		return nil, "", r.errorf(key, "it takes a value or a list of values")
-	case n.Kind != yaml.SequenceNode || n.Anchor != "" || n.Style&yaml.TaggedStyle != 0:
-		if n.Line != key.Line || n.Value == "" && n.Style == 0 && n.Kind == yaml.ScalarNode {
-			return nil, "", r.errorf(key, "it has no value on its line")
-		}
-		v, rest, err := r.value(n)
-		return []want{v}, rest, err
-	case len(n.Content) == 0:
-		return nil, "", r.errorf(key, "its list is empty")
-	}
-	flow := n.Style&yaml.FlowStyle != 0
-	for _, item := range n.Content {
-		var v want
-		v, rest, err = r.value(item)
 		if err != nil {
-			return nil, "", err
+			return fm, err
 		}
-		before, _ := r.at(item)
-		if flow && item.Line != key.Line || !flow && (strings.TrimSpace(before) != "-" || r.end(item, rest) != nil) {
-			return nil, "", r.errorf(item, "a list is [one, another], or an item a line with - before it")
+	}
+}
+
+// ignore passes over the value of a key that other tools read: what is on the line of the key, or a list, keys or a
+// text in the lines below it. It refuses a value that goes on in the next line, which may look like a requirement.
+func (r *frontMatterReader) ignore(l line, value string) error {
+	below := value == ""
+	if value != "" && strings.ContainsRune("|>", rune(value[0])) {
+		below = l.end(strings.TrimLeft(value[1:], "+-0123456789")) == nil
+	}
+	if !below {
+		return l.whole(value)
+	}
+	for ok := true; ok; {
+		_, ok = r.next(func(n line) bool { return n.indent > 0 || value == "" && n.isItem() })
+	}
+	return nil
+}
+
+// whole refuses a value that does not end on its line.
+func (l line) whole(text string) error {
+	if c := text[0]; c != '"' && c != '\'' && c != '[' && c != '{' {
+		before, _, _ := strings.Cut(text, " #")
+		return l.noColon(strings.TrimRight(before, " \t"))
+	}
+	open, last := 0, byte(',')
+	for text != "" {
+		c := text[0]
+		if (c == '"' || c == '\'') && strings.IndexByte("[{,:", last) >= 0 { // elsewhere it is an apostrophe
+			var err error
+			if _, text, err = l.quoted(text); err != nil {
+				return err
+			}
+		} else {
+			text = text[1:]
 		}
-		values = append(values, v)
+		switch c {
+		case ' ', '\t':
+			continue
+		case '[', '{':
+			open++
+		case ']', '}':
+			open--
+		}
+		if last = c; open == 0 {
+			return l.end(text)
+		}
 	}
-	if !flow {
-		return values, "", nil
-	}
-	rest, err = r.closed(key, rest, "]")
-	return values, rest, err
+	return l.errorf("a list is not closed on its line")
 }
 
-// closed returns what is after the bracket that closes a list or braces on the line where they open.
-func (r *frontMatterReader) closed(key *yaml.Node, rest, bracket string) (string, error) {
-	rest, ok := strings.CutPrefix(strings.TrimLeft(rest, " \t"), bracket)
-	if !ok {
-		return "", r.errorf(key, "%s stands on the line where the list or the braces begin, after a value", bracket)
-	}
-	return rest, nil
-}
-
-// end reports whatever stands after a value and is no comment.
-func (r *frontMatterReader) end(n *yaml.Node, rest string) error {
-	after := strings.TrimLeft(rest, " \t")
-	if after == "" || after[0] == '#' && len(after) < len(rest) {
-		return nil
-	}
-	return r.errorf(n, "something stands after the value")
-}
-
-// list returns the value or the values of a key at the end of a line.
-func (r *frontMatterReader) list(key, n *yaml.Node) ([]want, error) {
-	values, rest, err := r.values(key, n)
-	if err != nil {
-		return nil, err
-	}
-	return values, r.end(key, rest)
-}
-
-// text returns the one value of a key.
-func (r *frontMatterReader) text(key, n *yaml.Node) (string, error) {
-	values, err := r.list(key, n)
+// text reads the one value of a key.
+func (r *frontMatterReader) text(l line, key, value string) (string, error) {
+	values, list, err := r.values(l, value)
 	if err != nil {
 		return "", err
 	}
-	if n.Kind == yaml.SequenceNode {
-		return "", r.errorf(key, "%s takes one value, not a list", key.Value)
+	if list {
+		return "", l.errorf("%s takes one value, not a list", key)
 	}
 	return values[0].text, nil
 }
 
-// claims returns what is under require: a value or a list of values for each claim.
-func (r *frontMatterReader) claims(key, n *yaml.Node) ([]claimRequirement, error) {
-	if n.Kind == yaml.ScalarNode && n.Style == 0 && n.Value == "" || n.Kind == yaml.MappingNode && len(n.Content) == 0 {
-		return nil, r.errorf(key, "require asks for nothing: write a claim and its value under it, indented")
+// claims reads what is under require: a value or a list of values for each claim.
+func (r *frontMatterReader) claims(l line, value string) ([]claimRequirement, error) {
+	if value != "" {
+		return l.flowMap(value)
 	}
-	if n.Kind != yaml.MappingNode || n.Anchor != "" || n.Style&^yaml.FlowStyle != 0 {
-		return nil, r.errorf(key, "require takes claims with their values: {claim: value}, or indented lines below it")
-	}
-	flow := n.Style&yaml.FlowStyle != 0
 	var claims []claimRequirement
-	rest := ""
-	for i := 0; i < len(n.Content); i += 2 {
-		claim := n.Content[i]
-		name, err := r.key(claim)
+	indent := -1
+	for {
+		n, ok := r.next(func(n line) bool { return n.indent > l.indent })
+		if !ok {
+			break
+		}
+		if indent < 0 {
+			indent = n.indent
+		}
+		if n.indent != indent {
+			return nil, n.errorf("it is not indented like the line before")
+		}
+		name, value, err := n.entry()
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(claims, func(c claimRequirement) bool { return c.name == name }) {
-			return nil, r.errorf(claim, "%q stands there twice: a list says that any of several values will do", name)
-		}
-		var values []want
-		if flow {
-			if claim.Line != key.Line {
-				return nil, r.errorf(key, "a brace is not closed on its line")
-			}
-			values, rest, err = r.values(claim, n.Content[i+1])
-		} else {
-			values, err = r.list(claim, n.Content[i+1])
-		}
+		values, _, err := r.values(n, value)
 		if err != nil {
 			return nil, err
 		}
-		claims = append(claims, claimRequirement{name, values})
-	}
-	if flow {
-		var err error
-		if rest, err = r.closed(key, rest, "}"); err != nil {
+		if claims, err = n.add(claims, name, values); err != nil {
 			return nil, err
 		}
 	}
-	return claims, r.end(key, rest)
+	if claims == nil {
+		return nil, l.errorf("require asks for nothing: write a claim and its value under it, indented")
+	}
+	return claims, nil
 }
 
-// acr returns the values of acr.
-func (r *frontMatterReader) acr(key, n *yaml.Node) ([]string, error) {
-	values, err := r.list(key, n)
+func (l line) add(claims []claimRequirement, name string, values []want) ([]claimRequirement, error) {
+	if slices.ContainsFunc(claims, func(c claimRequirement) bool { return c.name == name }) {
+		return nil, l.errorf("%q stands there twice: a list says that any of several values will do", name)
+	}
+	return append(claims, claimRequirement{name, values}), nil
+}
+
+func (r *frontMatterReader) acr(l line, value string) ([]string, error) {
+	values, _, err := r.values(l, value)
 	if err != nil {
 		return nil, err
 	}
@@ -440,16 +312,16 @@ func (r *frontMatterReader) acr(key, n *yaml.Node) ([]string, error) {
 	for i, v := range values {
 		// acr_values is a list with spaces between (and a quoted string in RFC 9470, section 3).
 		if strings.ContainsFunc(v.text, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
-			return nil, r.errorf(key, "an acr is ASCII without spaces and quotes: several are a list, [one, another]")
+			return nil, l.errorf("an acr is ASCII without spaces and quotes: several are a list, [one, another]")
 		}
 		acr[i] = v.text
 	}
 	return acr, nil
 }
 
-// maxAge returns the value of max_age: seconds, as the max_age of a login has them, or a number with a unit.
-func (r *frontMatterReader) maxAge(key, n *yaml.Node) (time.Duration, error) {
-	text, err := r.text(key, n)
+// maxAge reads seconds, as the max_age of a login has them, or a number with a unit.
+func (r *frontMatterReader) maxAge(l line, value string) (time.Duration, error) {
+	text, err := r.text(l, "max_age", value)
 	if err != nil {
 		return 0, err
 	}
@@ -458,9 +330,230 @@ func (r *frontMatterReader) maxAge(key, n *yaml.Node) (time.Duration, error) {
 		digits = text[:len(text)-1]
 		unit = [...]time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour}[i]
 	}
-	count, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil || count == 0 || time.Duration(count) > 10*365*24*time.Hour/unit {
-		return 0, r.errorf(key, "max_age is a number of seconds above 0, or one with s, m, h or d after it")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil || n == 0 || time.Duration(n) > 10*365*24*time.Hour/unit {
+		return 0, l.errorf("max_age is a number of seconds above 0, or one with s, m, h or d after it")
 	}
-	return time.Duration(count) * unit, nil
+	return time.Duration(n) * unit, nil
+}
+
+// values reads what a key has: one value, [a, list], or a list below it, an item a line.
+func (r *frontMatterReader) values(l line, value string) (values []want, list bool, err error) {
+	if strings.HasPrefix(value, "[") {
+		values, rest, err := l.flowList(value)
+		if err != nil {
+			return nil, false, err
+		}
+		return values, true, l.end(rest)
+	}
+	if value != "" {
+		v, rest, err := l.scalar(value, "")
+		if err != nil {
+			return nil, false, err
+		}
+		return []want{v}, false, l.end(rest)
+	}
+	indent := -1
+	for {
+		n, ok := r.next(func(n line) bool { return n.isItem() && n.indent >= l.indent && (indent < 0 || n.indent == indent) })
+		if !ok {
+			break
+		}
+		indent = n.indent
+		v, rest, err := n.scalar(strings.TrimLeft(n.text[1:], " \t"), "")
+		if err != nil {
+			return nil, false, err
+		}
+		if err := n.end(rest); err != nil {
+			return nil, false, err
+		}
+		values = append(values, v)
+	}
+	if values == nil {
+		return nil, false, l.errorf("it has no value")
+	}
+	return values, true, nil
+}
+
+func (l line) isItem() bool { return l.text == "-" || strings.HasPrefix(l.text, "- ") }
+
+// indicators are the characters with which YAML begins what is no plain value.
+const indicators = "-?:,[]{}#&*!|>'\"%@`"
+
+// entry splits "key: value" and takes a comment for no value. A plain key ends at
+// the first colon with a space after it, so that a claim's name may be a URL.
+func (l line) entry() (key, value string, err error) {
+	key, value, err = l.key(l.text)
+	if err != nil {
+		return "", "", err
+	}
+	if strings.HasPrefix(value, "#") {
+		value = ""
+	}
+	return key, value, nil
+}
+
+func (l line) key(text string) (key, rest string, err error) {
+	if text[0] == '"' || text[0] == '\'' {
+		k, rest, err := l.quoted(text)
+		if err != nil {
+			return "", "", err
+		}
+		after, ok := strings.CutPrefix(strings.TrimLeft(rest, " \t"), ":")
+		if !ok || k == "" {
+			return "", "", l.errorf("a key is followed by a colon and its value")
+		}
+		return k, strings.TrimLeft(after, " \t"), nil
+	}
+	for i, c := range text {
+		if c != ':' || i+1 < len(text) && text[i+1] != ' ' && text[i+1] != '\t' {
+			continue
+		}
+		key = strings.TrimRight(text[:i], " \t")
+		if key == "" || key == "<<" || strings.ContainsRune(indicators, rune(key[0])) || strings.Contains(key, " #") {
+			break
+		}
+		return key, strings.TrimLeft(text[i+1:], " \t"), nil
+	}
+	return "", "", l.errorf("it is not of the form key: value")
+}
+
+// end reports whatever stands after a value and is no comment.
+func (l line) end(rest string) error {
+	after := strings.TrimLeft(rest, " \t")
+	if after == "" || after[0] == '#' && len(after) < len(rest) {
+		return nil
+	}
+	return l.errorf("something stands after the value")
+}
+
+// scalar reads one value and returns what is after it. The characters of stops end a plain value; there are some only
+// in brackets.
+func (l line) scalar(text, stops string) (want, string, error) {
+	if text == "" {
+		return want{}, "", l.errorf("a value is missing")
+	}
+	if text[0] == '"' || text[0] == '\'' {
+		value, rest, err := l.quoted(text)
+		if err == nil && value == "" {
+			err = l.errorf("a value is empty")
+		}
+		return want{value, true}, rest, err
+	}
+	end := len(text)
+	if i := strings.IndexAny(text, stops); stops != "" && i >= 0 {
+		end = i
+	}
+	for _, comment := range []string{" #", "\t#"} {
+		if i := strings.Index(text[:end], comment); i >= 0 {
+			end = i
+		}
+	}
+	value := strings.TrimRight(text[:end], " \t")
+	switch {
+	case value == "":
+		return want{}, "", l.errorf("a value is missing")
+	case strings.ContainsRune(indicators, rune(value[0])) && !isNegative(value):
+		return want{}, "", l.errorf("a value that begins with %q is read as plain text only between quotes", value[:1])
+	case value == "~" || strings.EqualFold(value, "null"):
+		return want{}, "", l.errorf("null is no value")
+	}
+	return want{text: value}, text[end:], l.noColon(value)
+}
+
+// noColon refuses a plain text that YAML takes for a key with a value.
+func (l line) noColon(text string) error {
+	if strings.Contains(text, ": ") || strings.Contains(text, ":\t") || strings.HasSuffix(text, ":") {
+		return l.errorf("a text with a colon in it stands between quotes")
+	}
+	return nil
+}
+
+func isNegative(value string) bool {
+	return len(value) > 1 && value[0] == '-' && value[1] >= '0' && value[1] <= '9'
+}
+
+// quoted reads a value between quotes, on this line.
+func (l line) quoted(text string) (value, rest string, err error) {
+	quote := text[0]
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == quote && quote == '\'' && i+1 < len(text) && text[i+1] == quote: // 'it''s'
+			b.WriteByte(quote)
+			i++
+		case c == quote:
+			return b.String(), text[i+1:], nil
+		case c == '\\' && quote == '"':
+			i++
+			if i == len(text) || text[i] != '"' && text[i] != '\\' && text[i] != '/' {
+				return "", "", l.errorf(`between double quotes only \" and \\ are known`)
+			}
+			b.WriteByte(text[i])
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", "", l.errorf("a quote is not closed on its line")
+}
+
+// flowList reads [a, "b"].
+func (l line) flowList(text string) (values []want, rest string, err error) {
+	for text = text[1:]; ; {
+		v, after, err := l.scalar(strings.TrimLeft(text, " \t"), ",[]{}")
+		if err != nil {
+			return nil, "", err
+		}
+		values = append(values, v)
+		switch after = strings.TrimLeft(after, " \t"); {
+		case strings.HasPrefix(after, "]"):
+			return values, after[1:], nil
+		case strings.HasPrefix(after, ","):
+			text = after[1:]
+		default:
+			return nil, "", l.errorf("a list is not closed on its line")
+		}
+	}
+}
+
+// flowMap reads {claim: value, other: [a, b]}.
+func (l line) flowMap(text string) (claims []claimRequirement, err error) {
+	if text[0] != '{' {
+		return nil, l.errorf("require takes claims with their values: {claim: value}, or indented lines below it")
+	}
+	for text = text[1:]; ; {
+		if text = strings.TrimLeft(text, " \t"); text == "" {
+			return nil, l.errorf("a brace is not closed on its line")
+		}
+		name, value, err := l.key(text)
+		if err != nil {
+			return nil, err
+		}
+		if strings.ContainsAny(name, ",[]{}") && text[0] != '"' && text[0] != '\'' {
+			return nil, l.errorf("it is not of the form {claim: value}")
+		}
+		var values []want
+		var after string
+		if strings.HasPrefix(value, "[") {
+			values, after, err = l.flowList(value)
+		} else {
+			var v want
+			v, after, err = l.scalar(value, ",[]{}")
+			values = []want{v}
+		}
+		if err != nil {
+			return nil, err
+		}
+		if claims, err = l.add(claims, name, values); err != nil {
+			return nil, err
+		}
+		switch after = strings.TrimLeft(after, " \t"); {
+		case strings.HasPrefix(after, "}"):
+			return claims, l.end(after[1:])
+		case strings.HasPrefix(after, ","):
+			text = after[1:]
+		default:
+			return nil, l.errorf("a brace is not closed on its line")
+		}
+	}
 }

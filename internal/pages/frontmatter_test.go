@@ -2,11 +2,13 @@ package pages
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 )
 
 var compare = cmp.AllowUnexported(frontMatter{}, requirement{}, claimRequirement{}, want{}, verdict{})
@@ -37,6 +39,9 @@ func TestReadFrontMatter(t *testing.T) {
 		"invisible before":         {"\u200b---\u00a0\ntitle: a\n---\nb", frontMatter{title: "a"}, "b"},
 		"comments and blank lines": {"---\n# hm\n\n  # hm\ntitle: a\n---\n", frontMatter{title: "a"}, ""},
 		"keys of other tools": {"---\ntags:\n- a\n- b\ndate: 2026-01-01\ndescription: >\n  long: text\ntitle: a\n---\n",
+			frontMatter{title: "a"}, ""},
+		"values of ignored keys": {"---\ntags: [it's, 'a]', {\"b\": c}] # d\ndate: 'x' # y\nlang: |2- # z\n  a: b\n\n  c\n" +
+			"layout: ' #\"'\nauthor: {a: b, c: [d]}\nweight:\n  a: b\n  c:\n  - d\ntitle: a\n---\n",
 			frontMatter{title: "a"}, ""},
 		"claim":           {"---\nrequire:\n  role: admin\n---\n", roles("role", want{text: "admin"}), ""},
 		"claim in quotes": {"---\nrequire:\n  'role': \"1\"\n---\n", roles("role", want{"1", true}), ""},
@@ -71,6 +76,7 @@ func TestReadFrontMatter(t *testing.T) {
 			if string(body) != test.body {
 				t.Errorf("body %q, want %q", body, test.body)
 			}
+			sameAsYAML(t, []byte(test.source), got)
 		})
 	}
 }
@@ -139,10 +145,10 @@ func TestReadFrontMatterRefuses(t *testing.T) {
 		"a document's end":        {"---\ntitle: a\n... # b\nrequire: {a: b}\n---\n", 3},
 		"a directive":             {"---\n%YAML 1.1\ntitle: a\n---\n", 2},
 		"YAML's other line end":   {"---\ntitle: a\u2028acr: b\n---\n", 2},
-		"text on two lines":       {"---\ntitle: a\n  b\n---\n", 2},
+		"text on two lines":       {"---\ntitle: a\n  b\n---\n", 3},
 		"quotes on two lines":     {"---\ntitle: 'a\n  b'\n---\n", 2},
 		"text on the next line":   {"---\ntitle:\n  a\n---\n", 2},
-		"list on two lines":       {"---\nacr: [a,\n  b]\n---\n", 3},
+		"list on two lines":       {"---\nacr: [a,\n  b]\n---\n", 2},
 		"bracket on another line": {"---\nacr: [a\n  ]\n---\n", 2},
 		"braces on two lines":     {"---\nrequire: {a: b,\n  c: d}\n---\n", 2},
 		"comma before a bracket":  {"---\nacr: [a,]\n---\n", 2},
@@ -158,11 +164,21 @@ func TestReadFrontMatterRefuses(t *testing.T) {
 		"tag of braces":           {"---\nrequire: !!map {a: b}\n---\n", 2},
 		"a mark of YAML's":        {"---\nacr: -mfa\n---\n", 2},
 		"a mark before a claim":   {"---\nrequire:\n  :a: b\n---\n", 3},
-		"swallowed by quotes":     {"---\ndescription: \"a\nrequire: {a: b}\n\"\n---\n", 3},
-		"swallowed by brackets":   {"---\ntags: [a,\nrequire: {a: b}\n]\n---\n", 3},
+		"swallowed by quotes":     {"---\ndescription: \"a\nrequire: {a: b}\n\"\n---\n", 2},
+		"swallowed by brackets":   {"---\ntags: [a,\nrequire: {a: b}\n]\n---\n", 2},
 		"colon before a bracket":  {"---\nacr: [a:]\n---\n", 2},
 		"comment without a space": {"---\ntitle: 'a'#b\n---\n", 2},
-		"error after many lines":  {"---\n" + strings.Repeat("# a\n", 100) + "title: a: b\n---\n", 2},
+		"error after many lines":  {"---\n" + strings.Repeat("# a\n", 100) + "title: a: b\n---\n", 102},
+		// A requirement must not be lost in the value of an ignored key.
+		"below a text":           {"---\ntags: a\n  require: b\n---\n", 3},
+		"below a list":           {"---\ntags: [a]\n- require: b\n---\n", 3},
+		"below text in quotes":   {"---\ntags: 'a'\n  require: {a: b}\n---\n", 3},
+		"below no text's mark":   {"---\ntags: >a\n  require: {a: b}\n---\n", 3},
+		"a colon in a tag":       {"---\ntags: require: a\n---\n", 2},
+		"a quote in a list":      {"---\ntags: [a, 'b]\n---\n", 2},
+		"a brace in a list":      {"---\ntags: [a, {b: 'c}'\nrequire: {a: b}\n---\n", 2},
+		"text after a tag":       {"---\ntags: 'a' b\n---\n", 2},
+		"text after a tags list": {"---\ntags: [a] b\n---\n", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -181,9 +197,66 @@ func TestReadFrontMatterRefuses(t *testing.T) {
 	}
 }
 
+// sameAsYAML fails the test if a YAML library reads front matter otherwise than readFrontMatter did.
+func sameAsYAML(t *testing.T, source []byte, fm frontMatter) {
+	t.Helper()
+	lines, _, _, err := cutFrontMatter(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read struct {
+		Title   string
+		Require yaml.Node
+		ACR     yaml.Node
+		MaxAge  string `yaml:"max_age"`
+	}
+	err = yaml.Unmarshal([]byte("---\n"+strings.Join(lines, "\n")+"\n"), &read)
+	if err != nil && slices.ContainsFunc(lines, func(text string) bool {
+		return slices.ContainsFunc(ignored, func(key string) bool { return strings.Contains(text, key) })
+	}) {
+		return // the value of a key that is ignored
+	}
+	if err != nil {
+		t.Fatalf("YAML: %v", err)
+	}
+	if read.Title != fm.title {
+		t.Errorf("the title is %q, in YAML %q", fm.title, read.Title)
+	}
+	values := func(n *yaml.Node) []want {
+		if n.Kind == yaml.ScalarNode {
+			n = &yaml.Node{Content: []*yaml.Node{n}}
+		}
+		var values []want
+		for _, v := range n.Content {
+			if v.Kind != yaml.ScalarNode || v.Anchor != "" || v.Tag == "!!null" {
+				t.Errorf("in YAML a value is %+v", v)
+			}
+			values = append(values, want{v.Value, v.Style != 0})
+		}
+		return values
+	}
+	var claims []claimRequirement
+	for i := 0; i < len(read.Require.Content); i += 2 {
+		claims = append(claims, claimRequirement{read.Require.Content[i].Value, values(read.Require.Content[i+1])})
+	}
+	if diff := cmp.Diff(claims, fm.require.claims, compare); diff != "" {
+		t.Error(diff)
+	}
+	var acr []string
+	for _, v := range values(&read.ACR) {
+		acr = append(acr, v.text)
+	}
+	if diff := cmp.Diff(acr, fm.require.acr); diff != "" {
+		t.Error(diff)
+	}
+	if (read.MaxAge != "") != (fm.require.maxAge != 0) {
+		t.Errorf("max_age is %v, in YAML %q", fm.require.maxAge, read.MaxAge)
+	}
+}
+
 // FuzzFrontMatter asks that nothing which looks like front matter is ever taken
-// for text, that an error names a line of the file, and that what was understood
-// can be written out again and means the same.
+// for text, that an error names a line of the file, that a YAML library reads the
+// same, and that what was understood can be written out again and means the same.
 func FuzzFrontMatter(f *testing.F) {
 	for _, seed := range []string{
 		"---\ntitle: a\nrequire: {a: b, 'c': [d, \"e\"]}\nacr: [x]\nmax_age: 5m\n---\nHello",
@@ -201,6 +274,7 @@ func FuzzFrontMatter(f *testing.F) {
 			}
 			return
 		}
+		sameAsYAML(t, source, fm)
 		if strings.HasPrefix(string(source), "---\n") && len(body) == len(source) {
 			t.Fatalf("front matter is shown as text")
 		}
