@@ -32,22 +32,23 @@ internal/hosts: internal/words
 internal/kept: internal/clock provider session
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private
-internal/layout: internal/localhost internal/words
+internal/layout: internal/localhost internal/template internal/words
 internal/licences:
-internal/localhost: internal/localurl internal/private internal/words
+internal/localhost: internal/localurl internal/private internal/template internal/words
 internal/localurl:
 internal/login: internal/clock internal/granted internal/localhost internal/localurl internal/words provider
 internal/markdown:
 internal/mcp: internal/clock internal/granted internal/known internal/localurl internal/private internal/words keystore
 	loopback provider session
-internal/pages: internal/layout internal/markdown internal/private internal/words provider
+internal/pages: internal/layout internal/markdown internal/private internal/template internal/words provider
 internal/private:
 internal/setup: internal/private internal/words
 internal/secrets:
 internal/proxy: internal/credential internal/hosts internal/localhost internal/upstream internal/words provider
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
 internal/sts: internal/hosts internal/words provider
-internal/tenant:
+internal/template:
+internal/tenant: internal/template
 internal/terminal: internal/clock internal/words
 internal/upstream: internal/localhost internal/localurl internal/words provider session
 internal/wire: internal/words

@@ -3,7 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"html/template"
+	"html"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,7 +17,7 @@ import (
 // removes it when its target works no more.
 func (a *app) redirectFile(stateDir, target string) (fileURL string, remove func(), err error) {
 	content := "<!doctype html><meta charset=utf-8><meta name=referrer content=no-referrer><title>loopkey</title>" +
-		`<meta http-equiv=refresh content="0;url=` + template.HTMLEscapeString(target) + `"><p>Opening loopkey…`
+		`<meta http-equiv=refresh content="0;url=` + html.EscapeString(target) + `"><p>Opening loopkey…`
 	path := ""
 	for _, folder := range append(a.sandboxFolders(), stateDir) {
 		if path, remove, err = writeApart(folder, content); err == nil {

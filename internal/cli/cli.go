@@ -59,7 +59,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	}
 	a.catchSignals = sync.OnceFunc(func() { catchSignals(ctx, cancel) })
 	a.terminal = terminal.New(stdin, stderr, a.lookup("TERM"))
-	err := a.root().ExecuteContext(ctx) //nolint:contextcheck // cobra hands it to the commands
+	err := a.root().ExecuteContext(ctx)
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
 		err = errInterrupted
 	}
@@ -81,6 +81,10 @@ token whenever they ask.`,
 		Args:                       knownCommand,
 		SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asksVersion(cmd) {
+				_, err := fmt.Fprintf(a.stdout, "loopkey %s\n", version())
+				return err
+			}
 			return cmd.Help()
 		},
 	}
@@ -106,8 +110,7 @@ token whenever they ask.`,
 		root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.begin(cmd, only.catchesLate) }
 		return root
 	}
-	root.Version = version()
-	root.SetVersionTemplate("loopkey {{.Version}}\n")
+	root.Flags().BoolP("version", "v", false, "version for loopkey")
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.begin(cmd, false) }
 	for _, c := range commands {
 		root.AddCommand(c.build())
@@ -160,9 +163,16 @@ func knownShell(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("%w: there is no completion for %q: there are %s", errUsage, args[0], strings.Join(shells, ", "))
 }
 
+// asksVersion reports whether the root has the flag --version. cobra's own needs text/template, by which the linker
+// keeps every exported method there is.
+func asksVersion(root *cobra.Command) bool {
+	asked, err := root.Flags().GetBool("version")
+	return err == nil && asked
+}
+
 // knownCommand refuses a command that loopkey does not have, and names one that may have been meant.
 func knownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
+	if len(args) == 0 || asksVersion(cmd) {
 		return nil
 	}
 	next := "see loopkey --help"

@@ -3,16 +3,15 @@
 package layout
 
 import (
-	"bytes"
 	"cmp"
 	"embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strings"
 	"sync"
 
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/template"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -59,25 +58,24 @@ type Template struct {
 	err    error
 }
 
-// parse returns the template in a copy of the frame.
+// parse returns the template in the frame that all pages have in common.
 func (t *Template) parse() (*template.Template, error) {
 	t.once.Do(func() {
-		frame, err := frame()
-		if err == nil {
-			frame, err = frame.Clone()
+		frame, err := templateFiles.ReadFile("templates/layout.html")
+		if err != nil {
+			t.err = err
+			return
 		}
-		if err == nil {
-			frame, err = frame.ParseFS(t.Files, t.File)
+		page, err := t.Files.ReadFile(t.File)
+		if err != nil {
+			t.err = err
+			return
 		}
-		t.parsed, t.err = frame, err
+		funcs := map[string]template.Func{"asset": func(name string) (any, error) { return assetURL(name) }}
+		t.parsed, t.err = template.Parse([]string{"layout.html"}, funcs,
+			template.Source{Name: "layout.html", Text: string(frame)}, template.Source{Name: t.File, Text: string(page)})
 	})
 	return t.parsed, t.err
-}
-
-// frame is what all pages have in common.
-func frame() (*template.Template, error) {
-	t := template.New("layout.html").Funcs(template.FuncMap{"asset": assetURL})
-	return t.ParseFS(templateFiles, "templates/layout.html")
 }
 
 // A person is the visitor as the header shows them.
@@ -86,8 +84,7 @@ type person struct{ Name, Initials string }
 // Render sends the page that t describes. It draws all of it before it sends the first byte, so a page is whole or it
 // is an error.
 func (l *Layout) Render(w http.ResponseWriter, r *http.Request, status int, t *Template, p Page) {
-	var out bytes.Buffer
-	err := l.draw(&out, r, t, p)
+	out, err := l.draw(r, t, p)
 	h := w.Header()
 	localhost.Secure(h) // again: what was to be an app's response has none of that
 	h.Set("Content-Security-Policy", policy(r))
@@ -101,14 +98,14 @@ func (l *Layout) Render(w http.ResponseWriter, r *http.Request, status int, t *T
 	h.Set("Vary", "Cookie")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(out.Bytes())
+		_, _ = w.Write(out)
 	}
 }
 
-func (l *Layout) draw(out *bytes.Buffer, r *http.Request, t *Template, p Page) error {
+func (l *Layout) draw(r *http.Request, t *Template, p Page) ([]byte, error) {
 	parsed, err := t.parse()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	view := struct {
 		Page
@@ -125,7 +122,7 @@ func (l *Layout) draw(out *bytes.Buffer, r *http.Request, t *Template, p Page) e
 			view.Visitor = &person{Name: name, Initials: words.Initials(name)}
 		}
 	}
-	return parsed.ExecuteTemplate(out, "layout.html", view)
+	return parsed.Append(nil, "layout.html", view)
 }
 
 // policy is the Content-Security-Policy of our own pages: they load what is ours and nothing else, no markup runs as a

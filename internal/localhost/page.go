@@ -1,14 +1,14 @@
 package localhost
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"html/template"
 	"net/http"
 	"strconv"
 	"sync"
+
+	"github.com/loopkey/loopkey/internal/template"
 )
 
 //go:embed page.html
@@ -30,8 +30,8 @@ type Page struct {
 // A Link is a way on from a page.
 type Link struct{ Text, URL string }
 
-var pageTemplate = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("page").Parse(pageHTML))
+var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
+	return template.Parse([]string{"page"}, nil, template.Source{Name: "page", Text: pageHTML})
 })
 
 var pagePolicy = sync.OnceValue(func() string {
@@ -44,18 +44,22 @@ func (p Page) ServeHTTP(w http.ResponseWriter, _ *http.Request) { p.Write(w) }
 
 // Write sends the page as the whole response.
 func (p Page) Write(w http.ResponseWriter) {
-	var buffer bytes.Buffer
-	if err := pageTemplate().Execute(&buffer, struct {
-		Page
-		CSS template.CSS
-	}{p, template.CSS(pageCSS)}); err != nil { //nolint:gosec // the style is embedded
+	var page []byte
+	t, err := pageTemplate()
+	if err == nil {
+		page, err = t.Append(nil, "page", struct {
+			Page
+			CSS template.CSS
+		}{p, template.CSS(pageCSS)})
+	}
+	if err != nil {
 		http.Error(w, p.Title, http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", pagePolicy())
-	h.Set("Content-Length", strconv.Itoa(buffer.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(buffer.Bytes())
+	_, _ = w.Write(page)
 }

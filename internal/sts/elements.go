@@ -182,7 +182,7 @@ func plain(text string) (string, bool) {
 			}
 			n, err := strconv.ParseUint(number, base, 21)
 			ok = ok && err == nil && n <= utf8.MaxRune
-			c = rune(n) //nolint:gosec // it has 21 bits
+			c = rune(n)
 		}
 		if !ok || c == 0 || notXML(c) && c != '\r' {
 			return "", false

@@ -4,8 +4,9 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"html/template"
 	"net/http"
+
+	"github.com/loopkey/loopkey/internal/template"
 )
 
 //go:embed pages.html
@@ -15,11 +16,10 @@ var pagesHTML string
 var pagesCSS string
 
 type loginPage struct {
-	Action              template.URL
-	CSRF, Client, Email string
-	Scopes              []string
-	StepUp, Wrong       bool
-	Users               []User
+	Action, CSRF, Client, Email string
+	Scopes                      []string
+	StepUp, Wrong               bool
+	Users                       []User
 }
 
 type devicePage struct {
@@ -37,9 +37,9 @@ type pages struct {
 }
 
 func newPages() (*pages, error) {
-	templates, err := template.New("").Funcs(template.FuncMap{
-		"css": func() template.CSS { return template.CSS(pagesCSS) }, //nolint:gosec // embedded
-	}).Parse(pagesHTML)
+	templates, err := template.Parse([]string{"login", "device", "logout", "message"}, map[string]template.Func{
+		"css": func(string) (any, error) { return template.CSS(pagesCSS), nil },
+	}, template.Source{Name: "pages.html", Text: pagesHTML})
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +55,13 @@ func (p *pages) show(w http.ResponseWriter, status int, name string, data any) {
 	h.Set("Content-Security-Policy", p.policy)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
+	page, err := p.templates.Append(nil, name, data)
+	if err != nil {
+		http.Error(w, "This page could not be drawn.", http.StatusInternalServerError)
+		return
+	}
 	w.WriteHeader(status)
-	_ = p.templates.ExecuteTemplate(w, name, data)
+	_, _ = w.Write(page)
 }
 
 func (p *pages) login(w http.ResponseWriter, data loginPage) { p.show(w, http.StatusOK, "login", data) }
