@@ -190,14 +190,21 @@ func (f *fake) renewed(offset time.Duration) map[string]any {
 	})
 }
 
+// unusedAddress returns an address where connections are refused: the own end of a connection, whose port nobody else
+// is given while it lives.
 func unusedAddress(t testing.TB) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { _ = l.Close() })
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c.LocalAddr().String()
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)
