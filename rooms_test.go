@@ -14,6 +14,8 @@ const module = "github.com/loopkey/loopkey/"
 // mayImport holds the arrows between the rooms: each line has a package of ours, and the packages of ours that it may
 // import. A line that begins with a tab goes on with the line before it. A new arrow is a decision, so it is made here.
 const mayImport = `
+bench: internal/tenant
+bench/floor:
 internal/agent: internal/credential internal/localhost internal/words keystore provider session
 internal/cli: internal/agent internal/clock internal/config internal/credential internal/environ internal/granted
 	internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost internal/localurl
