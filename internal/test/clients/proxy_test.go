@@ -38,13 +38,19 @@ type proxied struct {
 // startProxy starts a proxy to a server that checks tokens at the tenant, and replies by the path that it is asked for.
 func startProxy(t *testing.T, args ...string) *proxied {
 	t.Helper()
+	return startLimited(t, "", args...)
+}
+
+// startLimited is startProxy after words that a shell runs first, such as ulimit -n 100.
+func startLimited(t *testing.T, words string, args ...string) *proxied {
+	t.Helper()
 	p := &proxied{}
 	h := clients.LoggedIn(t)
 	p.server = clients.Serve(t, h, http.HandlerFunc(p.reply), "Bearer")
 	h.Configure(h.Tenant.Issuer(), "[[profile.default.hosts]]", `host = "`+p.server.Host+`"`)
 	p.House = h.With("SSL_CERT_FILE=" + p.server.CA)
 	var line string
-	line, p.running = startPrinting(t, p.House, append([]string{"proxy", "--to", p.server.URL}, args...)...)
+	line, p.running = startPrinting(t, p.House, words, append([]string{"proxy", "--to", p.server.URL}, args...)...)
 	if filepath.IsAbs(line) {
 		p.addr = line
 		return p
@@ -58,8 +64,19 @@ func startProxy(t *testing.T, args ...string) *proxied {
 	return p
 }
 
-// startPrinting starts loopkey, and returns the first line of its stdout.
-func startPrinting(t *testing.T, h *house.House, args ...string) (string, *house.Running) {
+// limited returns a run of loopkey after words that a shell runs first; "": none.
+func limited(ctx context.Context, h *house.House, words string, args ...string) *exec.Cmd {
+	cmd := h.Command(ctx, args...)
+	if words != "" {
+		shell := exec.CommandContext(ctx, "sh", append([]string{"-c", words + `; exec loopkey "$@"`, "loopkey"}, args...)...)
+		shell.Env, shell.Dir = cmd.Env, cmd.Dir
+		return shell
+	}
+	return cmd
+}
+
+// startPrinting starts loopkey after words that a shell runs first, and returns the first line of its stdout.
+func startPrinting(t *testing.T, h *house.House, words string, args ...string) (string, *house.Running) {
 	t.Helper()
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -67,7 +84,7 @@ func startPrinting(t *testing.T, h *house.House, args ...string) (string, *house
 	}
 	t.Cleanup(func() { _ = read.Close() })
 	running := h.StartCommand(func(ctx context.Context) *exec.Cmd {
-		cmd := h.Command(ctx, args...)
+		cmd := limited(ctx, h, words, args...)
 		cmd.Stdout = write
 		return cmd
 	})
@@ -91,6 +108,10 @@ func (p *proxied) reply(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Set-Cookie", "hint=1")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Set("Set-Cookie", "a=1")
+	case r.URL.Path == "/endless":
+		for r.Context().Err() == nil {
+			_, _ = w.Write(make([]byte, 64<<10))
+		}
 	case r.URL.Path == "/events": // each comes when the one before has arrived: the caller says so in the body
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		w.Header().Set("Content-Type", "text/event-stream")
