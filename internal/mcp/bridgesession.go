@@ -124,11 +124,13 @@ func (b *bridge) renew(ctx context.Context, lost *session) error {
 			return b.statusError(resp)
 		}
 	}
-	for _, m := range again {
-		if err := b.setAgain(ctx, m, s); err != nil {
+	b.setAgain(ctx, again, func(ctx context.Context, c *call) error {
+		resp, err := b.exchange(ctx, b.post(c.message, s, "")) //nolint:bodyclose // respond closes it
+		if err != nil {
 			return err
 		}
-	}
+		return b.respond(ctx, c, s, resp)
+	})
 	b.mu.Lock()
 	b.session.stopListening()
 	b.session = s

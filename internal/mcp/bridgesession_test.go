@@ -105,6 +105,49 @@ func TestSettingsOutliveTheSession(t *testing.T) {
 	})
 }
 
+// A server that does not set it again has a session that can be used all the same.
+func TestSettingsThatFail(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]reply{
+		"refused": {status: 400}, "lost": {status: 404}, "silent": events(nil), "an error": jsonReply(200, `{"id":1,"error":1}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				lost := false
+				s := withSession(func(r *http.Request, body string) reply {
+					session := r.Header.Get("Mcp-Session-Id")
+					switch {
+					case lost && session == "1":
+						return reply{status: 404}
+					case session == "2" && methodOf(body) == "resources/subscribe" && again.body == nil && again.header != nil:
+						in, out := io.Pipe()
+						context.AfterFunc(r.Context(), func() { _ = out.Close() })
+						return events(in)
+					case session == "2" && methodOf(body) == "resources/subscribe":
+						return again
+					}
+					return reply{}
+				})
+				h := start(t, s, mcp.Config{})
+				h.begin()
+				h.send(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"file:///a"}}`)
+				h.next()
+				lost = true
+				for range 2 {
+					h.send(call("2", "x"))
+					if line := h.next(); !strings.Contains(line, `"result"`) {
+						t.Error(line)
+					}
+				}
+				_ = h.end()
+				if n := s.count("POST initialize"); n != 2 {
+					t.Errorf("%d sessions", n)
+				}
+			})
+		})
+	}
+}
+
 // A session that can't be begun again, or that is another one, fails the request and not the bridge. A server that
 // loses each session is not asked for ever.
 func TestSessionIsNotTheSame(t *testing.T) {

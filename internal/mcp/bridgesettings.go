@@ -3,6 +3,7 @@ package mcp
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // The settings are what the host has set in a session: the level of the server's log, and the resources that it
@@ -72,19 +73,18 @@ func (s settings) requests() []*message {
 	return copies
 }
 
-// setAgain sends a request again in a new session.
-func (b *bridge) setAgain(ctx context.Context, m *message, s *session) error {
-	resp, err := b.exchange(ctx, b.post(m, s, "")) //nolint:bodyclose // respond closes it
-	if err != nil {
-		return err
+// settingsLimit is how long setting all again may take.
+const settingsLimit = 15 * time.Second
+
+// setAgain sends requests again in a new session. One that fails is logged, and keeps nobody from using the session.
+func (b *bridge) setAgain(ctx context.Context, all []*message, send func(context.Context, *call) error) {
+	ctx, cancel := context.WithTimeout(ctx, settingsLimit)
+	defer cancel()
+	for _, m := range all {
+		var done bool
+		c := b.own(m, func(response *message) { done = response.fields["result"] != nil })
+		if err := send(ctx, c); err != nil || !done {
+			b.log("%s has no effect in the new session", m.method)
+		}
 	}
-	var refused bool
-	c := b.own(m, func(response *message) { refused = response.fields["result"] == nil })
-	if err := b.respond(ctx, c, s, resp); err != nil {
-		return err
-	}
-	if refused {
-		b.log("%s is refused in the new session", m.method)
-	}
-	return nil
 }

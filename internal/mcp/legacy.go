@@ -111,10 +111,8 @@ func (b *bridge) replayLegacy(
 	ctx, cancel := context.WithTimeout(ctx, renewLimit)
 	defer cancel()
 	var version string
-	err := b.repeatLegacy(ctx, l, initialize, func(m *message) {
-		version = text(m.fields["result"], "protocolVersion")
-	})
-	if err != nil {
+	c := b.own(initialize, func(m *message) { version = text(m.fields["result"], "protocolVersion") })
+	if err := b.repeatLegacy(ctx, l, c); err != nil {
 		return err
 	}
 	if version == "" || version != s.version {
@@ -125,17 +123,12 @@ func (b *bridge) replayLegacy(
 			return err
 		}
 	}
-	for _, m := range settings {
-		if err := b.repeatLegacy(ctx, l, m, nil); err != nil {
-			return err
-		}
-	}
+	b.setAgain(ctx, settings, func(ctx context.Context, c *call) error { return b.repeatLegacy(ctx, l, c) })
 	return nil
 }
 
 // repeatLegacy sends a request of the host's again, whose response the host does not see.
-func (b *bridge) repeatLegacy(ctx context.Context, l *legacy, m *message, take func(*message)) error {
-	c := b.own(m, take)
+func (b *bridge) repeatLegacy(ctx context.Context, l *legacy, c *call) error {
 	b.mu.Lock()
 	b.silent = c
 	b.mu.Unlock()
@@ -144,7 +137,7 @@ func (b *bridge) repeatLegacy(ctx context.Context, l *legacy, m *message, take f
 		b.silent = nil
 		b.mu.Unlock()
 	}()
-	if err := b.postLegacy(ctx, m, l); err != nil {
+	if err := b.postLegacy(ctx, c.message, l); err != nil {
 		return err
 	}
 	return c.wait(ctx, l)
