@@ -61,7 +61,7 @@ func ListenSocket(ctx context.Context, path string) (*Listener, error) {
 	if err := removeDead(ctx, path); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	s, err := bindSocket(ctx, path)
+	s, err := bindSocket(ctx, path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func ListenSocket(ctx context.Context, path string) (*Listener, error) {
 }
 
 // ReplaceSocket is ListenSocket for a caller that holds what only one process can hold, such as a port: whatever is at
-// path was left there. The folder becomes one that no other user can enter, which is enough on a system that does not
+// path was left there. The folder becomes one that no other user can enter, which is enough where the system does not
 // tell whose a connection is.
 func ReplaceSocket(ctx context.Context, path string) (net.Listener, error) {
 	if err := private.Dir(filepath.Dir(path)); err != nil {
@@ -78,16 +78,17 @@ func ReplaceSocket(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	return bindSocket(ctx, path)
+	return bindSocket(ctx, path, true)
 }
 
-// bindSocket makes a socket in a folder where no other user can put anything.
-func bindSocket(ctx context.Context, path string) (net.Listener, error) {
+// bindSocket makes a socket in a folder where no other user can put anything. closed says that no other user can enter
+// it.
+func bindSocket(ctx context.Context, path string, closed bool) (net.Listener, error) {
 	bound, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, syscallError(err))
 	}
-	s := &ownSocket{UnixListener: bound.(*net.UnixListener), path: path}
+	s := &ownSocket{UnixListener: bound.(*net.UnixListener), path: path, closed: closed}
 	s.SetUnlinkOnClose(false)
 	if err = os.Chmod(path, 0o600); err == nil {
 		s.file, err = os.Lstat(path)
@@ -122,10 +123,11 @@ func removeDead(ctx context.Context, path string) error {
 	return os.Remove(path)
 }
 
-// An ownSocket accepts connections of this user alone, as far as the system tells whose they are.
+// An ownSocket accepts connections of this user alone.
 type ownSocket struct {
 	*net.UnixListener
 	path    string
+	closed  bool        // the folder lets nobody else in, so a connection that the system tells nothing of is this user's
 	file    fs.FileInfo // the socket at path as this process made it
 	removal sync.Once
 }
@@ -137,7 +139,7 @@ func (s *ownSocket) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !tellsSocketUsers || isOwnSocket(conn) {
+		if uid, told := socketUser(conn); told && uid == os.Geteuid() || !told && s.closed {
 			return conn, nil
 		}
 		_ = conn.Close()
