@@ -22,7 +22,7 @@ const attack = `(async (base, secret, rebound) => {
 	const tried = what => new Promise(done => { setTimeout(done, 2000); what(done); });
 	const requested = async (url, options) => {
 		try {
-			const r = await fetch(url, {credentials: "include", ...options});
+			const r = await fetch(url, {credentials: "include", signal: AbortSignal.timeout(20_000), ...options});
 			const text = await r.text();
 			if (r.ok && !text.includes("mallory") || r.type !== "opaque" && !rebound) {
 				told.push([url, options.method, options.mode, r.status].join(" "));
@@ -39,12 +39,12 @@ const attack = `(async (base, secret, rebound) => {
 	});
 	const opened = url => tried(done => {
 		const socket = new WebSocket(url.replace("http:", "ws:") + "/ws");
-		socket.onopen = () => { told.push("a WebSocket is open"); done(); };
+		socket.onopen = () => { told.push("a WebSocket is open"); socket.close(); done(); };
 		socket.onerror = done;
 	}).catch(() => {});
 	const heard = url => tried(done => {
 		const events = new EventSource(url + "/events");
-		events.onopen = () => { told.push("events are heard"); done(); };
+		events.onopen = () => { told.push("events are heard"); events.close(); done(); };
 		events.onerror = () => { events.close(); done(); };
 	});
 	const posted = url => tried(done => {
