@@ -28,6 +28,14 @@ func floods() map[string]string {
 	}
 }
 
+// flooding skips a test where tests are to be short: thousands of connections take the race detector half a minute.
+func flooding(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it opens thousands of connections")
+	}
+}
+
 // flood opens more connections to an address than the other side can have open files, and says the same on each. They
 // are open until end is called.
 func flood(t *testing.T, network, address, say string) (end func()) {
@@ -70,6 +78,7 @@ const most = 256
 // little memory. The server hears of no stranger.
 func TestProxyFloods(t *testing.T) {
 	t.Parallel()
+	flooding(t)
 	p := startLimited(t, "ulimit -n 200")
 	for range 20 { // programs of the user that read nothing of what they asked for
 		_, _ = io.WriteString(p.dial(t), strings.NewReplacer("@", p.addr, "$", p.secret).Replace(with("GET /endless")))
@@ -95,6 +104,7 @@ func TestProxyFloods(t *testing.T) {
 // A program that leaves many connections open, and says on them whatever it likes, keeps out no other program.
 func TestAgentFloods(t *testing.T) {
 	t.Parallel()
+	flooding(t)
 	h := house.WithTenant(t)
 	h.Must("login")
 	h = h.With("PATH=" + house.Programs(t) + string(os.PathListSeparator) + os.Getenv("PATH"))
