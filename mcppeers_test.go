@@ -88,8 +88,9 @@ func TestMCPAtPanva(t *testing.T) {
 		t.Errorf("%d tabs for a login and a renewal", tabs)
 	}
 	h.want("write")
-	if _, scope := claimsOf(t, s.last()); s.opened(t) != 2 || scope != "mcp:read mcp:write" {
-		t.Errorf("%d tabs with the step-up; the scope is %q", s.opened(t), scope)
+	audience, scope := claimsOf(t, s.last())
+	if s.opened(t) != 2 || scope != "mcp:read mcp:write" || audience != s.address() {
+		t.Errorf("%d tabs with the step-up; the scope is %q, the audience %q", s.opened(t), scope, audience)
 	}
 	h.end()
 	s.logOut(t)

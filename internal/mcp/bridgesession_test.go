@@ -109,7 +109,8 @@ func TestSettingsOutliveTheSession(t *testing.T) {
 func TestSettingsThatFail(t *testing.T) {
 	t.Parallel()
 	for name, again := range map[string]reply{
-		"refused": {status: 400}, "lost": {status: 404}, "silent": events(nil), "an error": jsonReply(200, `{"id":1,"error":1}`),
+		"refused": {status: 400}, "lost": {status: 404}, "silent": events(nil),
+		"an error": jsonReply(200, `{"id":1,"error":1}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

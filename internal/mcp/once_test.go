@@ -18,8 +18,8 @@ import (
 	"github.com/loopkey/loopkey/internal/mcp"
 )
 
-// A server may close a connection that was idle just as the next request comes over it, and nobody can know then whether
-// the request was carried out. No request is lost by that, and none is sent twice.
+// A server may close a connection that was idle just as the next request comes over it, and nobody can know then
+// whether the request was carried out. No request is lost by that, and none is sent twice.
 func TestIdleConnectionsLoseNoRequest(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -28,7 +28,7 @@ func TestIdleConnectionsLoseNoRequest(t *testing.T) {
 	}
 	var mu sync.Mutex
 	seen := map[string]int{}
-	server := &http.Server{ //nolint:gosec // for one test
+	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			mu.Lock()
