@@ -14,6 +14,14 @@ func look() (address string, err error) { return "", nil }
 // ask leaves every read to go-keyring.
 func (osEntries) ask(context.Context, string) (string, error) { return "", errors.ErrUnsupported }
 
+// tell leaves every write to go-keyring.
+func (osEntries) tell(context.Context, string, string) error { return errors.ErrUnsupported }
+
+// Leases are files here, so there are no conversations.
+type leases struct{}
+
+func (*leases) forget(string) {}
+
 // readBack has changes read back on macOS, where /usr/bin/security may be left waiting for a dialog.
 const readBack = runtime.GOOS == "darwin"
 

@@ -20,7 +20,10 @@ type KeychainOptions struct {
 // Its entries carry the service's name, and the record's name as their account. Keychain itself does not ask the
 // keychain for anything.
 func Keychain(opts KeychainOptions) Store {
-	k := &keychain{entries: osEntries{cmp.Or(opts.Service, "loopkey")}, limit: cmp.Or(opts.Limit, 10*time.Second)}
+	k := &keychain{
+		entries: osEntries{cmp.Or(opts.Service, "loopkey"), &leases{}},
+		limit:   cmp.Or(opts.Limit, 10*time.Second),
+	}
 	switch {
 	case opts.MaxEntry > 0:
 		k.max = max(opts.MaxEntry, minEntry)

@@ -9,7 +9,10 @@ import (
 )
 
 // osEntries are the entries of one service in the OS keychain, through go-keyring, whose calls take no context.
-type osEntries struct{ service string }
+type osEntries struct {
+	service string
+	leases  *leases // of the records of these entries
+}
 
 // calling is held during a call of go-keyring, so that there is one at a time: calls that hang do not pile up, and
 // go-keyring mixes up the replies of two prompts.
@@ -25,11 +28,16 @@ func (o osEntries) get(ctx context.Context, name string) (string, error) {
 }
 
 func (o osEntries) set(ctx context.Context, name, value string) error {
+	if o.tell(ctx, name, value) == nil {
+		return nil
+	}
+	defer o.leases.forget(name)
 	_, err := call(ctx, func() (string, error) { return "", keyring.Set(o.service, name, value) })
 	return err
 }
 
 func (o osEntries) remove(ctx context.Context, name string) error {
+	defer o.leases.forget(name)
 	_, err := call(ctx, func() (string, error) {
 		before := copies(o.service, name)
 		for range mostCopies {

@@ -57,31 +57,57 @@ func look() (address string, err error) {
 }
 
 // ask reads an entry in one conversation with the Secret Service, which costs a third of what go-keyring needs for it.
-// Every error but ErrNotFound means that go-keyring has to be asked, to which ask leaves three quarters of the time.
-func (o osEntries) ask(ctx context.Context, name string) (string, error) {
-	address, err := look()
-	if err != nil {
-		return "", err
+// Every error but ErrNotFound means that go-keyring has to be asked.
+func (o osEntries) ask(ctx context.Context, name string) (value string, err error) {
+	err = o.soon(ctx, func(ctx context.Context) error {
+		if l := o.leases.of(name); l != nil {
+			value, err = l.read(ctx, name)
+			return err
+		}
+		address, err := look()
+		if err != nil {
+			return err
+		}
+		talk, err := secrets.Dial(ctx, address, o.service)
+		if err != nil {
+			return err
+		}
+		defer talk.Close()
+		values, err := talk.Read(ctx, name)
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if value, ok = values[name]; !ok {
+			err = ErrNotFound
+		}
+		return err
+	})
+	return value, err
+}
+
+// tell writes an entry whose record is leased in the conversation of the lease. Every error means that go-keyring has
+// to write it.
+func (o osEntries) tell(ctx context.Context, name, value string) error {
+	l := o.leases.of(name)
+	if l == nil {
+		return errors.ErrUnsupported
 	}
+	return o.soon(ctx, func(ctx context.Context) error { return l.write(ctx, name, value) })
+}
+
+// soon makes a call that leaves go-keyring three quarters of the time.
+func (osEntries) soon(ctx context.Context, call func(context.Context) error) error {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/4)
 		defer cancel()
 	}
 	if err := begin(ctx); err != nil {
-		return "", err
+		return err
 	}
 	defer func() { <-calling }()
-	talk, err := secrets.Dial(ctx, address, o.service)
-	if err != nil {
-		return "", err
-	}
-	defer talk.Close()
-	value, ok, err := talk.Read(ctx, name)
-	if err == nil && !ok {
-		err = ErrNotFound
-	}
-	return value, err
+	return call(ctx)
 }
 
 // abandon ends a call that was left behind by closing the connection on which it waits. A dialog that the call opened

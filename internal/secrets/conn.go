@@ -26,6 +26,7 @@ type conn struct {
 	serial  uint32
 	replies map[uint32]*message // nil: the reply did not come yet
 	greeted bool                // the authentication succeeded
+	failed  error               // why no more can be read
 }
 
 func dial(ctx context.Context, address string) (*conn, error) {
@@ -54,18 +55,23 @@ func (c *conn) queue(what call) uint32 {
 	return c.serial
 }
 
+// forget drops the reply to a call.
+func (c *conn) forget(serial uint32) { delete(c.replies, serial) }
+
 // wait sends what is queued, and returns the reply to the call when it has come. It waits no longer than ctx. After an
-// error that is no *Error the connection can't be used.
+// error that is no *Error nothing more can be asked. The connection stays open, for it may own a name.
 func (c *conn) wait(ctx context.Context, serial uint32, signature string) (*decoder, error) {
+	if c.failed != nil {
+		return nil, c.failed
+	}
 	if c.replies[serial] == nil || len(c.out) > 0 {
 		stop := context.AfterFunc(ctx, func() { _ = c.socket.SetDeadline(time.Unix(1, 0)) })
 		defer stop()
-		if err := c.exchange(serial); err != nil {
-			c.close()
+		if c.failed = c.exchange(serial); c.failed != nil {
 			if ctx.Err() != nil {
-				err = context.Cause(ctx)
+				c.failed = context.Cause(ctx)
 			}
-			return nil, err
+			return nil, c.failed
 		}
 	}
 	m := c.replies[serial]

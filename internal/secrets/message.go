@@ -57,6 +57,11 @@ func (e *encoder) signature(s string) {
 	e.b = append(append(append(e.b, byte(len(s))), s...), 0) //nolint:gosec // ours have a few characters
 }
 
+func (e *encoder) bytes(s string) {
+	e.uint32(uint32(len(s))) //nolint:gosec // what is sent is shorter than mostBody
+	e.b = append(e.b, s...)
+}
+
 // array appends an array whose elements are aligned to n bytes.
 func (e *encoder) array(n int, elements func()) {
 	e.uint32(0)

@@ -15,7 +15,6 @@ func TestCallsAsGodbusReadsThem(t *testing.T) {
 	t.Parallel()
 	talk := &Talk{conn: &conn{replies: map[uint32]*message{}}, service: "loopkey", session: "/session/s1"}
 	talk.search("a name of any length")
-	talk.openSession()
 	if _, err := talk.askSecrets(t.Context(), "/item/1", "/item/22"); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +27,6 @@ func TestCallsAsGodbusReadsThem(t *testing.T) {
 		{servicePath, serviceInterface + ".SearchItems", []any{
 			map[string]string{"username": "a name of any length", "service": "loopkey"},
 		}},
-		{servicePath, serviceInterface + ".OpenSession", []any{"plain", dbus.MakeVariant("")}},
 		{servicePath, serviceInterface + ".GetSecrets", []any{
 			[]dbus.ObjectPath{"/item/1", "/item/22"}, dbus.ObjectPath("/session/s1"),
 		}},

@@ -20,6 +20,7 @@ const (
 	servicePath         = "/org/freedesktop/secrets"
 	serviceInterface    = "org.freedesktop.Secret.Service"
 	collectionInterface = "org.freedesktop.Secret.Collection"
+	itemInterface       = "org.freedesktop.Secret.Item"
 	loginCollection     = servicePath + "/collection/login"
 	defaultAlias        = servicePath + "/aliases/default"
 )
@@ -32,10 +33,11 @@ var ErrUnclear = errors.New("the Secret Service does not tell")
 
 // A Talk is a conversation with the Secret Service about the entries of one service. It is for one goroutine at a time.
 type Talk struct {
-	conn    *conn
-	service string // the attribute service of the entries
-	opened  uint32 // the serial of OpenSession; 0: not called yet
-	session string // the object of the session; "": not known yet
+	conn     *conn
+	service  string            // the attribute service of the entries
+	session  string            // the object of the session; "": not open yet
+	searches map[string]uint32 // the serials of searches whose replies were not used yet, by entry
+	items    map[string]string // the items that stand for entries
 }
 
 // Dial connects to the D-Bus session at address. It sends nothing yet.
@@ -44,25 +46,136 @@ func Dial(ctx context.Context, address, service string) (*Talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Talk{conn: conn, service: service}, nil
+	return &Talk{conn: conn, service: service, searches: map[string]uint32{}, items: map[string]string{}}, nil
 }
 
-// Close ends the conversation.
+// Close ends the conversation. Another goroutine may call it.
 func (t *Talk) Close() { t.conn.close() }
 
-// Read returns the entry of a name. ok is false if the unlocked keychain has no such entry. An error means that
-// nothing is known.
-func (t *Talk) Read(ctx context.Context, name string) (value string, ok bool, err error) {
-	search := t.search(name)
-	t.openSession()
-	items, err := t.found(ctx, search)
+// Own takes a name in the D-Bus session, and reports whether no other connection has it. The name is this connection's
+// until Close, whatever becomes of the conversation. If the name is taken, a Read of the expected entries that follows
+// waits for one reply less; what it reads is what was there when the name had been taken.
+func (t *Talk) Own(ctx context.Context, name string, expected ...string) (bool, error) {
+	const doNotQueue, primaryOwner = 4, 1
+	var e encoder
+	e.text(name)
+	e.uint32(doNotQueue)
+	asked := t.conn.queue(call{busName, busPath, busName, "RequestName", "su", e.b})
+	t.find(expected)
+	d, err := t.conn.wait(ctx, asked, "u")
 	if err != nil {
-		return "", false, err
+		return false, err
 	}
-	if item, ok := items.only(loginCollection); ok {
-		return t.secret(ctx, item)
+	if d.uint32() == primaryOwner && !d.failed {
+		return true, nil
 	}
-	return t.elsewhere(ctx, items)
+	for name, search := range t.searches { // another process may be changing the entries
+		t.conn.forget(search)
+		delete(t.searches, name)
+	}
+	return false, nil
+}
+
+// Read returns those of the named entries that there are. One that is missing is not in the unlocked keychain. An error
+// means that nothing is known.
+func (t *Talk) Read(ctx context.Context, names ...string) (map[string]string, error) {
+	t.find(names)
+	values := map[string]string{}
+	var known []string
+	unknown := map[string]items{}
+	for _, name := range names {
+		if t.items[name] != "" {
+			known = append(known, t.items[name])
+			continue
+		}
+		found, err := t.found(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if item, ok := found.only(loginCollection); ok {
+			t.items[name] = item
+			known = append(known, item)
+		} else {
+			unknown[name] = found
+		}
+	}
+	if len(known) > 0 {
+		secrets, err := t.secrets(ctx, known...)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			item := t.items[name]
+			secret, ok := secrets[item]
+			if item != "" && !ok { // locked or deleted
+				return nil, ErrUnclear
+			}
+			if ok {
+				values[name] = string(secret)
+			}
+		}
+	}
+	for name, found := range unknown {
+		value, ok, err := t.elsewhere(ctx, name, found)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			values[name] = value
+		}
+	}
+	return values, nil
+}
+
+// Write replaces an entry that was read in this conversation, and reads it back. After an error it is not known whether
+// the entry was replaced.
+func (t *Talk) Write(ctx context.Context, name, value string) error {
+	item := t.items[name]
+	if item == "" {
+		return ErrUnclear
+	}
+	// A write that is given up must not be done later, while another process changes the entry. So it is sent only to a
+	// service that replies.
+	d, err := t.variant(ctx, t.property(item, itemInterface, "Locked"), "b")
+	if err != nil {
+		return err
+	}
+	if d.uint32() != 0 || d.failed {
+		return ErrUnclear
+	}
+	if err := t.openSession(ctx); err != nil {
+		return err
+	}
+	var e encoder
+	e.text(t.session)
+	e.bytes("")
+	e.bytes(value)
+	e.text("text/plain; charset=utf8") // as go-keyring says
+	written := t.call(item, itemInterface, "SetSecret", "(oayays)", e.b)
+	asked, err := t.askSecrets(ctx, item)
+	if err != nil {
+		return err
+	}
+	if _, err := t.conn.wait(ctx, written, ""); err != nil {
+		return err
+	}
+	secrets, err := t.gotSecrets(ctx, asked)
+	if err == nil && string(secrets[item]) != value {
+		err = ErrUnclear
+	}
+	return err
+}
+
+// Forget forgets which item stands for an entry, for somebody else may have replaced it.
+func (t *Talk) Forget(name string) { delete(t.items, name) }
+
+// find queues searches for those of the entries that were not found yet.
+func (t *Talk) find(names []string) {
+	for _, name := range names {
+		if t.searches[name] == 0 && t.items[name] == "" {
+			t.searches[name] = t.search(name)
+		}
+	}
 }
 
 // search queues a search for the items of an entry.
@@ -82,22 +195,13 @@ func (t *Talk) call(path, face, member, signature string, body []byte) uint32 {
 	return t.conn.queue(call{serviceName, path, face, member, signature, body})
 }
 
-// openSession queues the opening of a session whose secrets are not encrypted, as go-keyring's: the D-Bus session of a
-// user carries nothing to others.
-func (t *Talk) openSession() {
-	if t.opened == 0 {
-		var e encoder
-		e.text("plain")
-		e.signature("s")
-		e.text("")
-		t.opened = t.call(servicePath, serviceInterface, "OpenSession", "sv", e.b)
-	}
-}
-
 // items are the items that a search found.
 type items struct{ unlocked, locked []string }
 
-func (t *Talk) found(ctx context.Context, search uint32) (items, error) {
+// found waits for the reply to the search for an entry.
+func (t *Talk) found(ctx context.Context, name string) (items, error) {
+	search := t.searches[name]
+	delete(t.searches, name)
 	d, err := t.conn.wait(ctx, search, "aoao")
 	if err != nil {
 		return items{}, err
@@ -123,19 +227,6 @@ func (i items) only(collection string) (item string, ok bool) {
 	return item, item != "" && slices.Contains(i.unlocked, item)
 }
 
-// secret returns the secret of an item.
-func (t *Talk) secret(ctx context.Context, item string) (value string, ok bool, err error) {
-	secrets, err := t.secrets(ctx, item)
-	if err != nil {
-		return "", false, err
-	}
-	secret, ok := secrets[item]
-	if !ok {
-		return "", false, ErrUnclear
-	}
-	return string(secret), true, nil
-}
-
 // secrets returns the secrets of those items that are not locked.
 func (t *Talk) secrets(ctx context.Context, items ...string) (map[string][]byte, error) {
 	asked, err := t.askSecrets(ctx, items...)
@@ -145,18 +236,33 @@ func (t *Talk) secrets(ctx context.Context, items ...string) (map[string][]byte,
 	return t.gotSecrets(ctx, asked)
 }
 
+// openSession opens a session whose secrets are not encrypted, as go-keyring's: the D-Bus session of a user carries
+// nothing to others. It must not be the first question. gnome-keyring 42 aborts, which locks the user's keychain, where
+// the first that it hears of a client is OpenSession and the client is gone by then.
+func (t *Talk) openSession(ctx context.Context) error {
+	if t.session != "" {
+		return nil
+	}
+	var e encoder
+	e.text("plain")
+	e.signature("s")
+	e.text("")
+	opened := t.call(servicePath, serviceInterface, "OpenSession", "sv", e.b)
+	d, err := t.conn.wait(ctx, opened, "vo")
+	if err != nil {
+		return err
+	}
+	d.skip(d.signature())
+	if t.session = d.text(); d.failed || t.session == "" {
+		return errMessage
+	}
+	return nil
+}
+
 // askSecrets queues a question for the secrets of items.
 func (t *Talk) askSecrets(ctx context.Context, items ...string) (serial uint32, err error) {
-	if t.session == "" {
-		d, err := t.conn.wait(ctx, t.opened, "vo")
-		if err != nil {
-			return 0, err
-		}
-		kind := d.signature()
-		d.skip(kind)
-		if t.session = d.text(); d.failed || t.session == "" {
-			return 0, errMessage
-		}
+	if err := t.openSession(ctx); err != nil {
+		return 0, err
 	}
 	var e encoder
 	e.array(4, func() {
@@ -195,7 +301,7 @@ func decodeSecrets(d *decoder) (map[string][]byte, error) {
 
 // elsewhere decides about an entry that the login collection does not have. go-keyring takes the default collection
 // where there is no login collection, and a locked collection may hide what it has.
-func (t *Talk) elsewhere(ctx context.Context, found items) (value string, ok bool, err error) {
+func (t *Talk) elsewhere(ctx context.Context, name string, found items) (value string, ok bool, err error) {
 	collections := t.property(servicePath, serviceInterface, "Collections")
 	var e encoder
 	e.text("default")
@@ -234,6 +340,7 @@ func (t *Talk) elsewhere(ctx context.Context, found items) (value string, ok boo
 	if item, ok := found.only(base); ok {
 		secrets, err := t.gotSecrets(ctx, asked)
 		if secret, ok := secrets[item]; ok {
+			t.items[name] = item
 			return string(secret), true, nil
 		}
 		return "", false, cmp.Or(err, ErrUnclear)

@@ -24,6 +24,7 @@ type service struct {
 	isLocked         bool                       // the collection that was asked
 	secrets          map[dbus.ObjectPath]secret // what GetSecrets returns
 	change           func(member string, reply *dbus.Message) []*dbus.Message
+	ended            func() // called when the connection has ended; may be nil
 }
 
 func (s service) reply(member string, path dbus.ObjectPath, body []any) []any {
@@ -81,6 +82,9 @@ func (s service) serve(t *testing.T) (address string) {
 			return
 		}
 		defer conn.Close()
+		if s.ended != nil {
+			defer s.ended()
+		}
 		in := bufio.NewReader(conn)
 		for line := ""; line != "BEGIN\r\n"; {
 			if line, err = in.ReadString('\n'); err != nil {
@@ -182,10 +186,10 @@ func TestRead(t *testing.T) {
 			unlocked: []dbus.ObjectPath{mine}, collections: both,
 			change: func(member string, m *dbus.Message) []*dbus.Message {
 				switch member {
-				case "SearchItems":
+				case "Hello":
 					held = m
 					return nil
-				case "OpenSession":
+				case "SearchItems":
 					return []*dbus.Message{m, held}
 				}
 				return []*dbus.Message{m}
@@ -210,7 +214,8 @@ func TestRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer talk.Close()
-			got, ok, err := talk.Read(t.Context(), "me")
+			all, err := talk.Read(t.Context(), "me")
+			got, ok := all["me"]
 			want := ""
 			if c.item != "" {
 				want = "secret of " + string(c.item)
@@ -219,6 +224,32 @@ func TestRead(t *testing.T) {
 				t.Errorf("%q, %v, %v", got, ok, err)
 			}
 		})
+	}
+}
+
+// gnome-keyring aborts where OpenSession is the first that it hears of a client that is gone.
+func TestSessionIsNotTheFirstQuestion(t *testing.T) {
+	t.Parallel()
+	ctx, giveUp := context.WithCancel(t.Context())
+	var asked []string
+	silent := service{change: func(member string, hello *dbus.Message) []*dbus.Message {
+		if asked = append(asked, member); member == "Hello" {
+			return []*dbus.Message{hello}
+		}
+		giveUp()
+		return nil
+	}}
+	done := make(chan struct{})
+	silent.ended = func() { close(done) }
+	talk, err := Dial(t.Context(), silent.serve(t), "loopkey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = talk.Read(ctx, "me")
+	talk.Close()
+	<-done
+	if want := []string{"Hello", "SearchItems"}; !errors.Is(err, context.Canceled) || !slices.Equal(asked, want) {
+		t.Errorf("%v, asked %v", err, asked)
 	}
 }
 
@@ -261,8 +292,8 @@ func TestReadOfWhatIsNone(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer talk.Close()
-			if _, ok, err := talk.Read(ctx, "me"); ok || err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("%v, %v", ok, err)
+			if got, err := talk.Read(ctx, "me"); got != nil || err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, %v", got, err)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"cmp"
 	"encoding/hex"
 	"strings"
 	"sync"
@@ -95,10 +96,8 @@ func (v *vault) respond(call *dbus.Message) {
 	member, _ := call.Headers[dbus.FieldMember].Value().(string)
 	path, _ := call.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	v.calls[member]++
-	how := v.refuse[member]
-	if member == "GetSecrets" { // the same for several items
-		how = v.refuse["GetSecret"]
-	}
+	same := map[string]string{"GetSecrets": "GetSecret", "SetSecret": "CreateItem"} // one name for what both do
+	how := v.refuse[cmp.Or(same[member], member)]
 	if how != "" && v.spare > 0 {
 		how, v.spare = "", v.spare-1
 	}
@@ -113,8 +112,8 @@ func (v *vault) respond(call *dbus.Message) {
 	switch member {
 	case "Get":
 		var value any = []dbus.ObjectPath{collection} // of the service
-		if path == collection {
-			value = v.refuse["Unlock"] != "" // whether it is locked
+		if call.Body[1] == "Locked" {                 // of the collection or an item
+			value = v.refuse["Unlock"] != ""
 		}
 		v.reply(call, dbus.TypeMethodReply, "", dbus.MakeVariant(value))
 	case "OpenSession":
@@ -160,6 +159,15 @@ func (v *vault) respond(call *dbus.Message) {
 			v.entries[attributes["username"]] = string(call.Body[1].([]any)[2].([]byte))
 		}
 		v.reply(call, dbus.TypeMethodReply, "", item(attributes["username"]), prompt)
+	case "SetSecret":
+		if _, ok := v.entries[nameOf(path)]; !ok {
+			v.reply(call, dbus.TypeError, "org.freedesktop.Secret.Error.NoSuchObject", "deleted")
+			return
+		}
+		if prompt == none {
+			v.entries[nameOf(path)] = string(call.Body[0].([]any)[2].([]byte))
+		}
+		v.reply(call, dbus.TypeMethodReply, "")
 	case "Delete":
 		if prompt == none {
 			delete(v.entries, nameOf(path))
