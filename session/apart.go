@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/keystore"
@@ -16,9 +17,10 @@ var ErrNotApart = errors.New("no process of its own for the renewal")
 // An order is a renewal for another process to make.
 type order struct {
 	wire.Header
-	Token    string `json:"refresh_token_sha256"` // the fingerprint of the refresh token to use
-	Audience string `json:"audience,omitempty"`
-	Scope    string `json:"scope,omitempty"`
+	Token    string    `json:"refresh_token_sha256"` // the fingerprint of the refresh token to use
+	Audience string    `json:"audience,omitempty"`
+	Scope    string    `json:"scope,omitempty"`
+	Asked    time.Time `json:"asked,omitzero"` // when the caller came
 }
 
 // A reply says how an ordered renewal ended. It holds the session as it is stored then, which saves the process that
@@ -26,35 +28,45 @@ type order struct {
 type reply struct {
 	wire.Header
 	Session *keystore.Record `json:"session,omitempty"`
+	Changed bool             `json:"changed,omitempty"` // by another process, so that nothing was done
+	Lost    bool             `json:"lost,omitempty"`    // the response to the attempt before may have been
 }
 
 // renewApart has another process renew the session, and returns the session as it is stored then. This process keeps
-// its turn meanwhile; the other one does the work.
-func (s *Session) renewApart(ctx context.Context, st *state, r Request) (*state, error) {
-	o, err := wire.Marshal(&order{Token: fingerprint(st.RefreshToken), Audience: r.Audience, Scope: r.Scope})
+// its turn meanwhile; the other one does the work. It may have to wait for the work first.
+func (s *Session) renewApart(
+	ctx context.Context, st *state, r Request, asked time.Time,
+) (now *state, changed bool, err error) {
+	o, err := wire.Marshal(&order{
+		Token: fingerprint(st.RefreshToken), Audience: r.Audience, Scope: r.Scope, Asked: asked,
+	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	endless := s.named(fmt.Errorf("%w: it does not end", ErrUnfinished))
-	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, endless)
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*lockLimit, endless)
 	defer cancel()
 	line, err := s.cfg.Apart(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var re reply
 	switch err := wire.Unmarshal(line, &re); {
 	case errors.Is(err, wire.ErrVersion): // the program was replaced since this process began, and did nothing
-		return nil, ErrNotApart
+		return nil, false, ErrNotApart
 	case err == nil:
+		if re.Lost {
+			s.cfg.Notice(s.named(ErrReplyLost))
+		}
 		if err := failures().Err(re.Failure); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if re.Session != nil {
-			return s.decode(*re.Session)
+			now, err := s.decode(*re.Session)
+			return now, re.Changed && err == nil, err
 		}
 	}
-	return nil, s.named(fmt.Errorf("%w: the process that made it ended before its time", ErrUnfinished))
+	return nil, false, s.named(fmt.Errorf("%w: the process that made it ended before its time", ErrUnfinished))
 }
 
 // errOtherVersion is a reply in a version that the process which ordered the renewal does not read: it does the work.
@@ -66,15 +78,17 @@ var errOtherVersion = errors.New("the renewal was ordered by another version of 
 // than a minute at most.
 func (s *Session) Renew(ctx context.Context, ordered []byte, tell func(reply []byte)) {
 	var once sync.Once
+	var re reply
 	say := func(st *state, err error) {
-		once.Do(func() { tell(replyOf(st, err)) })
+		once.Do(func() { tell(re.line(st, err)) })
 	}
-	say(s.obey(context.WithoutCancel(ctx), ordered, func(err error) { say(nil, err) }))
+	say(s.obey(context.WithoutCancel(ctx), ordered, &re, func(err error) { say(nil, err) }))
 }
 
-// replyOf returns nil where it can't write the reply. The process that ordered the renewal takes that for a sudden end.
-func replyOf(st *state, err error) []byte {
-	re := reply{Header: failures().Failed(err)}
+// line returns the reply with how the renewal ended, and nil where it can't write that. The process that ordered the
+// renewal takes nil for a sudden end.
+func (re *reply) line(st *state, err error) []byte {
+	re.Header = failures().Failed(err)
 	if err == nil {
 		record, err := st.encode()
 		if err != nil {
@@ -82,14 +96,15 @@ func replyOf(st *state, err error) []byte {
 		}
 		re.Session = &record
 	}
-	line, err := wire.Marshal(&re)
+	line, err := wire.Marshal(re)
 	if err != nil {
 		return nil
 	}
 	return line
 }
 
-func (s *Session) obey(ctx context.Context, ordered []byte, slow func(error)) (*state, error) {
+// obey notes in re what is known before the request is sent.
+func (s *Session) obey(ctx context.Context, ordered []byte, re *reply, slow func(error)) (*state, error) {
 	var o order
 	if wire.Unmarshal(ordered, &o) != nil {
 		return nil, errOtherVersion
@@ -103,8 +118,13 @@ func (s *Session) obey(ctx context.Context, ordered []byte, slow func(error)) (*
 	if err != nil {
 		return nil, err
 	}
-	if fingerprint(st.RefreshToken) != o.Token {
-		return st, nil // the process that ordered this died, and another one has renewed the session since
+	// Another process has renewed the session since it was read for the order. The process that gave the order decides
+	// whether that is enough, if it still lives.
+	if re.Changed = fingerprint(st.RefreshToken) != o.Token; re.Changed {
+		return st, nil
+	}
+	if re.Lost, err = s.afterAttempt(ctx, st, o.Asked); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, renewLimit)
 	defer cancel()

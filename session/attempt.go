@@ -92,19 +92,18 @@ func (s *Session) lastAttempt(ctx context.Context, st *state) (a attempt, ok boo
 }
 
 // afterAttempt looks at the attempt before with the same refresh token. If that failed after the caller came, its error
-// is the caller's too: many callers that wait must not each send a request to a provider that fails. If its response
-// may have been lost, the user is told. The caller holds the work, so an attempt without an end was broken off.
-func (s *Session) afterAttempt(ctx context.Context, st *state, asked time.Time) error {
+// is the caller's too: many callers that wait must not each send a request to a provider that fails. lost says that its
+// response may have been lost, which the user has to know. The caller holds the work, so an attempt without an end was
+// broken off.
+func (s *Session) afterAttempt(ctx context.Context, st *state, asked time.Time) (lost bool, err error) {
 	a, ok, err := s.lastAttempt(ctx, st)
 	switch {
 	case err != nil:
-		return unprepared{err}
+		return false, unprepared{err}
 	case !ok:
-		return nil
+		return false, nil
 	case a.Failed != nil && a.Ended.After(asked) && !a.Ended.After(s.cfg.Now()):
-		return failures().Err(a.Failed.Failure)
-	case a.Failed == nil || a.Failed.MaybeSent:
-		s.cfg.Notice(s.named(ErrReplyLost))
+		return false, failures().Err(a.Failed.Failure)
 	}
-	return nil
+	return a.Failed == nil || a.Failed.MaybeSent, nil
 }

@@ -48,10 +48,10 @@ func (l *fileLock) open(path string) (*flock.Flock, error) {
 	return flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink)), nil
 }
 
-// A held lock is this process's turn, and the work unless that was handed over.
+// A held lock is this process's turn, and the work unless another process does that.
 type held struct {
 	turn *flock.Flock
-	work *heldWork // nil: handed over
+	work *heldWork // nil: another process does it
 }
 
 // A heldWork is the lock of the work's file, and the lease of the session.
@@ -66,20 +66,14 @@ func (w *heldWork) release() {
 }
 
 func (h *held) release() {
-	h.handOver()
+	if h.work != nil {
+		h.work.release()
+	}
 	_ = h.turn.Close()
 }
 
-// handOver lets another process do the work while this one keeps its turn.
-func (h *held) handOver() {
-	if h.work != nil {
-		h.work.release()
-		h.work = nil
-	}
-}
-
-// tryAcquire takes the lock if no process has its turn. Otherwise it returns nil.
-func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
+// tryTurn takes this process's turn if no other process has its own. Otherwise it returns nil.
+func (l *fileLock) tryTurn() (*held, error) {
 	turn, err := l.open(l.turn())
 	if err != nil {
 		return nil, err
@@ -89,27 +83,45 @@ func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
 	} else if !ok {
 		return nil, nil
 	}
-	return l.withWork(ctx, turn)
+	return &held{turn: turn}, nil
 }
 
-// acquire waits for the lock and takes it.
-func (l *fileLock) acquire(ctx context.Context) (*held, error) {
+// waitTurn waits for this process's turn.
+func (l *fileLock) waitTurn(ctx context.Context) (*held, error) {
 	turn, err := l.wait(ctx, l.turn(), (*flock.Flock).TryLock, nil)
 	if err != nil {
 		return nil, err
 	}
-	return l.withWork(ctx, turn)
+	return &held{turn: turn}, nil
+}
+
+// tryAcquire takes the turn and the work if no process has its turn. Otherwise it returns nil.
+func (l *fileLock) tryAcquire(ctx context.Context) (*held, error) {
+	h, err := l.tryTurn()
+	if h == nil || err != nil {
+		return nil, err
+	}
+	return l.withWork(ctx, h)
+}
+
+// acquire waits for the turn and the work, and takes them.
+func (l *fileLock) acquire(ctx context.Context) (*held, error) {
+	h, err := l.waitTurn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.withWork(ctx, h)
 }
 
 // withWork waits for the work too: a process that was ordered to renew may still do it, after the one that ordered it
 // died.
-func (l *fileLock) withWork(ctx context.Context, turn *flock.Flock) (*held, error) {
-	work, err := l.acquireWork(ctx)
-	if err != nil {
-		_ = turn.Close()
+func (l *fileLock) withWork(ctx context.Context, h *held) (*held, error) {
+	var err error
+	if h.work, err = l.acquireWork(ctx); err != nil {
+		h.release()
 		return nil, err
 	}
-	return &held{turn, work}, nil
+	return h, nil
 }
 
 func (l *fileLock) acquireWork(ctx context.Context) (*heldWork, error) {

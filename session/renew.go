@@ -31,60 +31,84 @@ type renewal struct {
 	request Request
 	asked   time.Time         // when the caller came
 	seen    time.Time         // when the session had last changed by then
+	read    *state            // what the caller read since
 	enough  func(*state) bool // reports whether a session read under the lock already has what the caller wants
 	// vain returns why a renewal would not bring what the caller wants, by what earlier ones brought; nil if it may.
 	vain    func(*state) error
 	idToken bool // the caller wants an ID token, not an access token
 }
 
-// renew gets what the caller wants by the refresh token, under the lock that all processes share. A caller that comes
+// mostRounds is how often a renewal begins again because another process was faster.
+const mostRounds = 3
+
+// renew gets what the caller wants by the refresh token, in the one turn that all processes share. A caller that comes
 // second finds what the first one stored, or what went wrong for it.
 func (s *Session) renew(ctx context.Context, r renewal) error {
-	lock, err := s.lock.tryAcquire(ctx)
+	lock, err := s.lock.tryTurn()
 	if err != nil {
 		return err
 	}
 	if lock == nil {
 		// Many callers may wait for one renewal. They read the session side by side, and only those that still lack a token
-		// take the lock alone.
+		// take their turn alone.
 		if done, err := s.await(ctx, r); done || err != nil {
 			return err
 		}
-		if lock, err = s.lock.acquire(ctx); err != nil {
+		if lock, err = s.lock.waitTurn(ctx); err != nil {
 			return err
 		}
 	}
 	defer lock.release()
-	st, err := s.load(ctx)
-	if err != nil || r.enough(st) {
-		return err
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err := r.vain(st); err != nil {
-		return err
-	}
-	if err := st.renewable(s.cfg.Now()); err != nil {
-		return s.named(err)
-	}
-	audience := st.audienceOr(r.request.Audience)
-	if !s.cfg.MayAskAudiences && !slices.Contains(st.Granted, audience) {
-		return &AudienceError{Audience: audience}
-	}
-	if err := s.afterAttempt(ctx, st, r.asked); err != nil {
-		return err
-	}
-	if st, err = s.renewOnce(ctx, lock, st, Request{Audience: audience, Scope: normalScope(r.request.Scope)}); err != nil {
-		return err
-	}
-	if r.enough(st) || r.idToken {
-		return nil
-	}
-	if t := st.find(r.request); t != nil && obtainedSince(t.Obtained, r.asked, s.cfg.Now()) {
-		return s.named(ErrStale)
+	st, err := s.inTurn(ctx, lock, r)
+	for range mostRounds {
+		if err != nil || r.enough(st) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := r.vain(st); err != nil {
+			return err
+		}
+		if err := st.renewable(s.cfg.Now()); err != nil {
+			return s.named(err)
+		}
+		audience := st.audienceOr(r.request.Audience)
+		if !s.cfg.MayAskAudiences && !slices.Contains(st.Granted, audience) {
+			return &AudienceError{Audience: audience}
+		}
+		var changed bool
+		request := Request{Audience: audience, Scope: normalScope(r.request.Scope)}
+		st, changed, err = s.renewOnce(ctx, lock, st, request, r.asked)
+		switch {
+		case changed:
+			continue
+		case err != nil:
+			return err
+		case r.enough(st), r.idToken:
+			return nil
+		}
+		if t := st.find(r.request); t != nil && obtainedSince(t.Obtained, r.asked, s.cfg.Now()) {
+			return s.named(ErrStale)
+		}
+		break
 	}
 	return s.named(fmt.Errorf("%w: the session was replaced meanwhile", ErrUnfinished))
+}
+
+// inTurn returns the session as it is in this process's turn. A process of its own reads the session again under the
+// lease, and does nothing where it is another one. So where no process of this state folder has changed the session,
+// what the caller read is enough. Without such a process this one takes the work first.
+func (s *Session) inTurn(ctx context.Context, lock *held, r renewal) (st *state, err error) {
+	if s.cfg.Apart != nil && r.read != nil && r.read.whole && s.lock.touched().Equal(r.seen) {
+		return r.read, nil
+	}
+	if s.cfg.Apart == nil {
+		if lock.work, err = s.lock.acquireWork(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.load(ctx)
 }
 
 // await waits until no process has its turn, and reports whether the session has by then what the caller wants. It
@@ -108,27 +132,36 @@ func (s *Session) await(ctx context.Context, r renewal) (done bool, err error) {
 	}
 }
 
-// renewOnce renews the session, in another process where there can be one, and returns the session as it is then. The
-// caller holds the lock.
-func (s *Session) renewOnce(ctx context.Context, lock *held, st *state, r Request) (*state, error) {
-	if s.cfg.Apart != nil {
-		lock.handOver()
-		renewed, err := s.renewApart(ctx, st, r)
+// renewOnce renews the session, in another process where there can be one, and returns the session as it is then.
+// changed says that another process had changed the session, and that it was not renewed. It is this process's turn.
+func (s *Session) renewOnce(
+	ctx context.Context, lock *held, st *state, r Request, asked time.Time,
+) (now *state, changed bool, err error) {
+	if lock.work == nil {
+		now, changed, err = s.renewApart(ctx, st, r, asked)
 		if !errors.Is(err, ErrNotApart) {
-			return renewed, err
+			return now, changed, err
 		}
 		if lock.work, err = s.lock.acquireWork(ctx); err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		now, err := s.load(ctx) // a process that another one ordered may have done the work
+		now, err = s.load(ctx)
 		if err != nil || now.RefreshToken != st.RefreshToken {
-			return now, err
+			return now, err == nil, err
 		}
+		st = now
+	}
+	lost, err := s.afterAttempt(ctx, st, asked)
+	if lost {
+		s.cfg.Notice(s.named(ErrReplyLost))
+	}
+	if err != nil {
+		return nil, false, err
 	}
 	// From here on an interruption must not win: the provider may already have replaced the refresh token.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
 	defer cancel()
-	return st, s.refresh(ctx, st, r, func(error) {})
+	return st, false, s.refresh(ctx, st, r, func(error) {})
 }
 
 // refresh makes one refresh request and stores the response in the session and in st. The caller holds the work. If the

@@ -57,6 +57,7 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 		request: r,
 		asked:   asked,
 		seen:    seen,
+		read:    st,
 		enough: func(st *state) bool {
 			t, now := st.find(r), s.cfg.Now()
 			if t == nil || t.expired(now) {
@@ -124,7 +125,9 @@ func (s *Session) IDToken(
 			patience = left()
 		}
 		waiting, cancel := patient(ctx, patience)
-		err = s.renew(waiting, renewal{asked: asked, seen: seen, enough: enough, vain: vain, idToken: true})
+		err = s.renew(waiting, renewal{
+			asked: asked, seen: seen, read: st, enough: enough, vain: vain, idToken: true,
+		})
 		cancel()
 	}
 	switch {
