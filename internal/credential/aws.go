@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/loopkey/loopkey/internal/hosts"
 	"github.com/loopkey/loopkey/internal/sts"
@@ -23,6 +26,7 @@ type AWS struct {
 	Region      string // "": AWS_REGION
 	Duration    int    // seconds; 0: what the role says
 	Endpoint    string // a URL; "": AWS's own
+	Policy      string // of the session: JSON, or file:// and the path of a file that holds it; "": none
 }
 
 // A Keeper keeps what a helper obtained with a token of the session, for as long as the session lasts.
@@ -42,6 +46,9 @@ func (a *AWS) Run(ctx context.Context, c Call) error {
 	if err != nil {
 		return err
 	}
+	if a.Policy, err = policy(a.Policy); err != nil {
+		return err
+	}
 	tokens, err := c.Tokens()
 	if err != nil {
 		return err
@@ -50,7 +57,7 @@ func (a *AWS) Run(ctx context.Context, c Call) error {
 	obtain := func(ctx context.Context) (session.Derived, error) { return a.obtain(ctx, &c, tokens, ask, endpoint) }
 	var kept session.Derived
 	if keeper, ok := tokens.(Keeper); ok {
-		key, _ := json.Marshal([]any{"aws", a.RoleARN, a.SessionName, endpoint, a.Duration}) // can't fail
+		key, _ := json.Marshal([]any{"aws", a.RoleARN, a.SessionName, endpoint, a.Duration, a.Policy}) // can't fail
 		kept, err = keeper.Derive(ctx, string(key), max(awsMargin, c.MinLifetime), obtain)
 	} else {
 		kept, err = obtain(ctx)
@@ -117,6 +124,35 @@ func (a *AWS) check(c *Call) (sts.Role, string, error) {
 	return role, endpoint, err
 }
 
+// mostPolicy is how many characters of a session policy AWS takes.
+const mostPolicy = 2048
+
+// policy returns a session policy: JSON, or the content of a file in the form of the AWS command line.
+func policy(given string) (string, error) {
+	text := given
+	if path, ok := strings.CutPrefix(given, "file://"); ok {
+		file, err := os.Open(path)
+		if err != nil {
+			return "", fmt.Errorf("%w: --policy: %w", ErrInput, err)
+		}
+		defer file.Close()
+		content, err := io.ReadAll(io.LimitReader(file, mostPolicy*utf8.UTFMax+1))
+		if err != nil {
+			return "", fmt.Errorf("%w: --policy: %w", ErrInput, err)
+		}
+		text = strings.TrimSpace(string(content))
+	}
+	switch {
+	case given == "":
+		return "", nil
+	case utf8.RuneCountInString(text) > mostPolicy:
+		return "", fmt.Errorf("%w: --policy has more than %d characters", ErrInput, mostPolicy)
+	case !strings.HasPrefix(text, "{") || !json.Valid([]byte(text)):
+		return "", fmt.Errorf("%w: --policy is no JSON object", ErrInput)
+	}
+	return text, nil
+}
+
 // obtain asks the service, and once more with a renewed ID token if the service says that it has expired.
 func (a *AWS) obtain(ctx context.Context, c *Call, tokens Tokens, ask Ask, endpoint string) (session.Derived, error) {
 	t, err := tokens.Token(ctx, ask)
@@ -156,7 +192,7 @@ func (a *AWS) obtain(ctx context.Context, c *Call, tokens Tokens, ask Ask, endpo
 func (a *AWS) assume(ctx context.Context, t Token, endpoint string) (sts.Credentials, error) {
 	return sts.AssumeRole(ctx, sts.Request{ //nolint:wrapcheck // the words are those of sts
 		Endpoint: endpoint, RoleARN: a.RoleARN, SessionName: cmp.Or(a.SessionName, SessionName(t.Secret)),
-		Duration: time.Duration(a.Duration) * time.Second, IDToken: t.Secret,
+		Duration: time.Duration(a.Duration) * time.Second, Policy: a.Policy, IDToken: t.Secret,
 	})
 }
 

@@ -69,6 +69,7 @@ type Request struct {
 	RoleARN     string
 	SessionName string
 	Duration    time.Duration // 0: what the role says
+	Policy      string        // JSON that takes away from what the role allows; "": none
 	IDToken     provider.Secret
 }
 
@@ -96,6 +97,9 @@ func AssumeRole(ctx context.Context, r Request) (Credentials, error) {
 	}
 	if r.Duration > 0 {
 		form.Set("DurationSeconds", strconv.Itoa(int(r.Duration/time.Second)))
+	}
+	if r.Policy != "" {
+		form.Set("Policy", r.Policy)
 	}
 	status, body, err := post(ctx, r.Endpoint, form)
 	if err != nil {
