@@ -13,12 +13,12 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/loopkey/loopkey/internal/clock"
-	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
 
-// A tokenFile is a file with an access token, for a command that runs longer than the token lives. It is in a folder of
+// A tokenFile is a file with a token, for a command that runs longer than the token lives. It is in a folder of
 // its own. It is written through root, so it is in the folder that was made, whatever is at that folder's path later.
 type tokenFile struct {
 	path string
@@ -35,7 +35,7 @@ const (
 
 // newTokenFile makes a token file in the first place where no other user can rename the person's files: the runtime
 // directory, which is in memory, else the folder for temporary files, else the state folder.
-func newTokenFile(runtimeDir, stateDir string, token session.AccessToken) (*tokenFile, error) {
+func newTokenFile(runtimeDir, stateDir string, token provider.Secret) (*tokenFile, error) {
 	var reasons []string
 	for _, place := range []string{runtimeDir, os.TempDir(), stateDir} {
 		if !filepath.IsAbs(place) { // the command may run in another folder
@@ -63,7 +63,7 @@ func newTokenFile(runtimeDir, stateDir string, token session.AccessToken) (*toke
 }
 
 // tokenFileIn makes a token file in a place.
-func tokenFileIn(place string, token session.AccessToken) (*tokenFile, error) {
+func tokenFileIn(place string, token provider.Secret) (*tokenFile, error) {
 	dir, err := os.MkdirTemp(place, folderPrefix+"*") // 0700
 	if err != nil {
 		return nil, err
@@ -106,13 +106,13 @@ func folderLock(dir string) *flock.Flock {
 }
 
 // write replaces the file. A reader sees the old token or the new one, whole.
-func (f *tokenFile) write(token session.AccessToken) error {
+func (f *tokenFile) write(token provider.Secret) error {
 	next := tokenName + "." + rand.Text()
 	file, err := f.root.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("the token file: %w", err)
 	}
-	_, err = file.WriteString(token.Token.Reveal())
+	_, err = file.WriteString(token.Reveal())
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}
@@ -173,16 +173,17 @@ const (
 	longestWait = 5 * time.Minute // a retry waits twice as long as the one before, up to this
 )
 
+// A fresher returns a token that lives for at least so long, and its expiry.
+type fresher func(ctx context.Context, least time.Duration) (provider.Secret, time.Time, error)
+
 // startKeeping keeps the token in the file fresh until end is called. The end of ctx does not end it, for the command
-// goes on after a Ctrl-C.
-func (f *tokenFile) startKeeping(
-	ctx context.Context, source credential.Source, r session.Request, token session.AccessToken,
-) (end func()) {
+// goes on after a Ctrl-C. The token that is in the file expires at expiry.
+func (f *tokenFile) startKeeping(ctx context.Context, fresh fresher, expiry time.Time) (end func()) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		f.keepFresh(ctx, source, r, token)
+		f.keepFresh(ctx, fresh, expiry)
 	}()
 	return func() {
 		stop()
@@ -191,23 +192,20 @@ func (f *tokenFile) startKeeping(
 }
 
 // keepFresh renews the token in the file until ctx or the session ends.
-func (f *tokenFile) keepFresh(
-	ctx context.Context, source credential.Source, r session.Request, token session.AccessToken,
-) {
-	wait := untilRenewal(token, time.Now())
+func (f *tokenFile) keepFresh(ctx context.Context, fresh fresher, expiry time.Time) {
+	wait := untilRenewal(expiry, time.Now())
 	retry := firstRetry
 	for {
 		if clock.Wait(ctx, wait) != nil {
 			return
 		}
-		r.MinLifetime = max(r.MinLifetime, time.Until(token.Expiry)+soonest) // longer than the token in the file has
-		fresh, err := source.AccessToken(ctx, r)
+		token, until, err := fresh(ctx, time.Until(expiry)+soonest) // longer than the token in the file has
 		switch {
 		case errors.Is(err, session.ErrNotLoggedIn), errors.Is(err, session.ErrCannotRenew):
 			return // the token in the file was the session's last
-		case err == nil && f.write(fresh) == nil:
-			token, retry = fresh, firstRetry
-			wait = untilRenewal(token, time.Now())
+		case err == nil && f.write(token) == nil:
+			expiry, retry = until, firstRetry
+			wait = untilRenewal(expiry, time.Now())
 		default:
 			wait, retry = retry, min(2*retry, longestWait)
 		}
@@ -215,10 +213,10 @@ func (f *tokenFile) keepFresh(
 }
 
 // untilRenewal returns how long to wait until a fifth of a token's life is left, when it is renewed.
-func untilRenewal(token session.AccessToken, now time.Time) time.Duration {
-	if token.Expiry.IsZero() {
+func untilRenewal(expiry, now time.Time) time.Duration {
+	if expiry.IsZero() {
 		return latest
 	}
-	left := token.Expiry.Sub(now)
+	left := expiry.Sub(now)
 	return min(max(left-max(left/5, 0), soonest), latest)
 }

@@ -42,6 +42,21 @@ func WithoutSecrets(environ []string) []string {
 	return kept
 }
 
+// Without returns a copy of an environment without variables of these names.
+func Without(environ []string, names ...string) []string {
+	kept := make([]string, 0, len(environ))
+	for _, pair := range environ {
+		key, _, _ := strings.Cut(pair, "=")
+		isNamed := func(name string) bool {
+			return key == name || runtime.GOOS == "windows" && strings.EqualFold(key, name)
+		}
+		if !slices.ContainsFunc(names, isNamed) {
+			kept = append(kept, pair)
+		}
+	}
+	return kept
+}
+
 // InWSL reports whether an environment is that of a Linux inside of Windows.
 func InWSL(environ []string) bool {
 	return runtime.GOOS == "linux" &&

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,57 @@ func TestAWSAtOnce(t *testing.T) {
 	}
 	if len(s.Requests()) != 2 {
 		t.Errorf("%d requests", len(s.Requests()))
+	}
+}
+
+// A tool that knows web identity gets the role from the file that exec keeps. What would
+// come before that file is taken out of its environment. The file is private, and gone with the command.
+func TestAWSExec(t *testing.T) {
+	t.Parallel()
+	sdk := clients.Build(t, "aws")
+	h, s := awsHome(t)
+	h = h.With("AWS_CA_BUNDLE="+s.CA, "AWS_ENDPOINT_URL_STS="+s.URL, "AWS_REGION=eu-west-1", "AWS_PROFILE=dev",
+		"AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=secret", "AWS_SESSION_TOKEN=session")
+	got := h.Must("exec", "--aws-role-arn", role, "--", sdk)
+	if r := s.Requests(); !strings.HasPrefix(got, "ASIA1 secret1 sessionx") || len(r) != 1 ||
+		r[0].Get("RoleArn") != role || r[0].Get("RoleSessionName") != house.Email {
+		t.Errorf("the SDK gets %s by %d requests", got, len(r))
+	}
+	script := `env | grep ^AWS_ | cut -d= -f1 | sort
+		ls -l "$AWS_WEB_IDENTITY_TOKEN_FILE"; echo "$AWS_WEB_IDENTITY_TOKEN_FILE"`
+	lines := strings.Split(strings.TrimSpace(h.Must("exec", "--aws-role-arn", role, "--", "sh", "-c", script)), "\n")
+	names := strings.Join(lines[:len(lines)-2], " ")
+	if names != "AWS_CA_BUNDLE AWS_ENDPOINT_URL_STS AWS_REGION AWS_ROLE_ARN AWS_ROLE_SESSION_NAME "+
+		"AWS_WEB_IDENTITY_TOKEN_FILE" {
+		t.Errorf("the command has %s", names)
+	}
+	if !strings.HasPrefix(lines[len(lines)-2], "-rw------- ") {
+		t.Errorf("the file: %s", lines[len(lines)-2])
+	}
+	if _, err := os.Stat(filepath.Dir(lines[len(lines)-1])); !os.IsNotExist(err) {
+		t.Errorf("the file's folder after the command: %v", err)
+	}
+	r := h.Run("exec", "--aws-role-arn", "dev", "--", sdk)
+	if r.Code != 2 || !strings.Contains(r.Stderr, "no ARN of a role") {
+		t.Errorf("no role: exit %d, %s", r.Code, r.Stderr)
+	}
+}
+
+// A session policy goes with the request, from a flag or a file, and credentials are kept for each.
+func TestAWSPolicy(t *testing.T) {
+	t.Parallel()
+	h, s := awsHome(t)
+	const policy = `{"Version":"2012-10-17","Statement":[]}`
+	path := filepath.Join(h.Dir, "policy.json")
+	if err := os.WriteFile(path, []byte(policy+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := strings.Fields(process(t, h))[1:]
+	for _, given := range []string{"file://" + path, policy, ""} {
+		h.Must(append(slices.Clone(command), "--policy", given)...)
+	}
+	if r := s.Requests(); len(r) != 2 || r[0].Get("Policy") != policy || r[1].Has("Policy") {
+		t.Errorf("the service was asked %d times", len(r))
 	}
 }
 
@@ -241,6 +293,7 @@ func TestAWSUsage(t *testing.T) {
 		"--role-arn " + role + " --region cn-north-1":                       "in the partition aws-cn",
 		"--role-arn " + role + " --role-session-name a":                     "no name of a role session",
 		"--role-arn " + role + " --duration-seconds 60":                     "from 900 to 43200",
+		"--role-arn " + role + " --policy x":                                "no JSON object",
 		"--role-arn " + role + " extra":                                     "takes no argument",
 		"--role-arn " + role + " --sts-endpoint https://evil.example":       "the host is not listed",
 		"--role-arn " + role + " --sts-endpoint https://b.s3.amazonaws.com": "the host is not listed",
