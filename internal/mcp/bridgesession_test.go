@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,11 +67,15 @@ func TestLostSession(t *testing.T) {
 func TestSettingsOutliveTheSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const about = `{"jsonrpc":"2.0","id":%d,"method":%q,"params":{%q:%q}}`
-		lost, then := false, []string{}
+		var lost atomic.Bool
+		var mu sync.Mutex
+		var then []string
 		s := withSession(func(r *http.Request, body string) reply {
+			mu.Lock()
+			defer mu.Unlock()
 			session := r.Header.Get("Mcp-Session-Id")
 			switch {
-			case lost && session == "1":
+			case lost.Load() && session == "1":
 				return reply{status: 404}
 			case session == "2" && body != "":
 				then = append(then, methodOf(body)+string(fields(body)["params"]))
@@ -90,7 +95,7 @@ func TestSettingsOutliveTheSession(t *testing.T) {
 			h.send(fmt.Sprintf(about, i+1, setting[0], setting[1], setting[2]))
 			h.next()
 		}
-		lost = true
+		lost.Store(true)
 		h.send(call("7", "x"))
 		if line := h.next(); idOf(line) != "7" || !strings.Contains(line, `"result"`) {
 			t.Error(line)
@@ -114,11 +119,11 @@ func TestSettingsThatFail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				lost := false
+				var lost atomic.Bool
 				s := withSession(func(r *http.Request, body string) reply {
 					session := r.Header.Get("Mcp-Session-Id")
 					switch {
-					case lost && session == "1":
+					case lost.Load() && session == "1":
 						return reply{status: 404}
 					case session == "2" && methodOf(body) == "resources/subscribe" && again.body == nil && again.header != nil:
 						in, out := io.Pipe()
@@ -133,7 +138,7 @@ func TestSettingsThatFail(t *testing.T) {
 				h.begin()
 				h.send(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"file:///a"}}`)
 				h.next()
-				lost = true
+				lost.Store(true)
 				for range 2 {
 					h.send(call("2", "x"))
 					if line := h.next(); !strings.Contains(line, `"result"`) {
