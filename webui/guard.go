@@ -48,8 +48,8 @@ func (s *Server) Guard(next http.Handler) http.Handler {
 		default:
 			ctx, end := context.WithCancel(context.WithValue(r.Context(), visitKey{}, v.info))
 			defer end()
-			defer s.watch.whenEnded(end)() // streams and WebSockets of the session end with it
-			w.Header().Del("Content-Security-Policy")
+			defer s.watch.whenEnded(end)()  // streams and WebSockets of the session end with it
+			localhost.OwnPolicy(w.Header()) // or next's own pages could load nothing
 			next.ServeHTTP(w, r.WithContext(ctx))
 		}
 	}))

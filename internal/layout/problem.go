@@ -25,14 +25,9 @@ const LoginPath = "/auth/login"
 // A Link is a way on.
 type Link = localhost.Link
 
-// usual returns the words for a status that needs none more particular.
+// usual returns the words for a status whose pages have some in common. Any other page brings words of its own.
 func usual(status int) Problem {
 	switch status {
-	case http.StatusBadRequest:
-		return Problem{
-			Title: "That request makes no sense here",
-			Why:   "It lacks something, or carries something that it should not.",
-		}
 	case http.StatusUnauthorized:
 		return Problem{
 			Title: "Log in first",
@@ -55,29 +50,8 @@ func usual(status int) Problem {
 			Title: "Not that way",
 			Why:   "This address does not take that kind of request.",
 		}
-	case http.StatusMisdirectedRequest:
-		return Problem{
-			Title: "Wrong address",
-			Why:   "This server responds at localhost, 127.0.0.1 and [::1] with its own port, and at no other name.",
-			Next:  "Open it by the URL that was printed.",
-		}
 	case http.StatusInternalServerError:
-		return Problem{
-			Title: "Something broke",
-			Why:   "This page could not be made.",
-			Next:  "If it happens again, end this server and start it anew.",
-		}
-	case http.StatusBadGateway:
-		return Problem{
-			Title: "The app does not answer",
-			Why:   "Nothing responds where the app behind this server should be.",
-		}
-	case http.StatusServiceUnavailable:
-		return Problem{
-			Title: "Not just now",
-			Why:   "There is no response to this at the moment.",
-			Next:  "Try again shortly.",
-		}
+		return Problem{Title: "Something broke"}
 	}
 	return Problem{Title: cmp.Or(http.StatusText(status), "Something went wrong")}
 }

@@ -57,6 +57,8 @@ func OnlyGET(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+const policyHeader = "Content-Security-Policy"
+
 // strict is the Content-Security-Policy of a response that loads, embeds and sends nothing. A page adds to it.
 const strict = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
 
@@ -65,7 +67,7 @@ const strict = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; 
 // counts as another origin here.
 var securityHeaders = map[string]string{
 	"Cache-Control":                "no-store",
-	"Content-Security-Policy":      strict,
+	policyHeader:                   strict,
 	"Cross-Origin-Opener-Policy":   "same-origin",
 	"Cross-Origin-Resource-Policy": "same-origin",
 	"Referrer-Policy":              "no-referrer",
@@ -80,6 +82,9 @@ func Secure(h http.Header) {
 		h.Set(name, value)
 	}
 }
+
+// OwnPolicy takes the Content-Security-Policy of Secure out again, for a response that is not to load nothing.
+func OwnPolicy(h http.Header) { h.Del(policyHeader) }
 
 // Unsecure takes the headers of Secure out again, for the response of an app that chooses its own.
 func Unsecure(h http.Header) {

@@ -58,7 +58,7 @@ func (p Page) Write(w http.ResponseWriter) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", pagePolicy())
+	h.Set(policyHeader, pagePolicy())
 	h.Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(page)
