@@ -78,6 +78,12 @@ type Config struct {
 // DefaultScope asks who the user is, and for a refresh token.
 const DefaultScope = "openid profile email offline_access"
 
+// IsAuth0 reports whether the provider is an Auth0 tenant, by Auth0 or by the host of Issuer.
+func (c Config) IsAuth0() bool {
+	u, err := url.Parse(c.Issuer)
+	return c.Auth0 || err == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".auth0.com")
+}
+
 // A Provider talks to one issuer for one client. It is safe for concurrent use.
 type Provider struct {
 	cfg   Config
@@ -110,9 +116,7 @@ func New(cfg Config) (*Provider, error) {
 	case cfg.ClientID == "":
 		return nil, fmt.Errorf("%w: no client ID", ErrConfig)
 	}
-	if strings.HasSuffix(strings.ToLower(u.Hostname()), ".auth0.com") {
-		cfg.Auth0 = true
-	}
+	cfg.Auth0 = cfg.IsAuth0()
 	switch cfg.AudienceParameter {
 	case "audience", "resource":
 	case "":

@@ -110,7 +110,7 @@ func (f dotEnvFile) issuer() (setting string, v value) {
 			continue
 		}
 		switch scheme, host, ok := strings.Cut(v.text, "://"); {
-		case name == "AUTH0_DOMAIN", name != "LOOPKEY_ISSUER" && (!ok || auth0Host(v.text)),
+		case name == "AUTH0_DOMAIN", name != "LOOPKEY_ISSUER" && (!ok || ofAuth0(v.text)),
 			// Auth0's own variable means a domain, which may be one of the tenant's own.
 			name == auth0IssuerBaseURL && scheme != "" && !strings.Contains(strings.TrimSuffix(host, "/"), "/"):
 			return "domain", v

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/provider"
 )
 
 // issuer chooses the issuer. The first layer that sets a domain or an issuer decides. One of a .env that can't be used
@@ -46,7 +47,7 @@ func issuerOf(l layer) (issuer string, auth0 bool, v value, err error) {
 		if err := checkIssuer(named.text); err != nil {
 			return "", false, v, named.refuse("%w", named.corrected(err))
 		}
-		issuer, auth0, v = named.text, auth0Host(named.text), named
+		issuer, auth0, v = named.text, ofAuth0(named.text), named
 	}
 	if !hasDomain || hasIssuer && named.from == fromEnvironment {
 		return issuer, auth0, v, nil
@@ -114,7 +115,7 @@ func issuerOfDomain(domain string) (string, error) {
 // itself is kept as it is written, since issuers are compared letter by letter.
 func checkIssuer(issuer string) error {
 	if before, _, found := strings.Cut(issuer, "/.well-known/"); found && checkIssuer(before) == nil {
-		if auth0Host(before) {
+		if ofAuth0(before) {
 			before += "/"
 		}
 		return &correctableError{"is the address of the provider's metadata, which the issuer stands before", before}
@@ -151,7 +152,5 @@ func validHost(u *url.URL) bool {
 	})
 }
 
-func auth0Host(issuer string) bool {
-	u, err := url.Parse(issuer)
-	return err == nil && strings.HasSuffix(strings.ToLower(u.Hostname()), ".auth0.com")
-}
+// ofAuth0 reports whether an issuer is an Auth0 tenant's by its host.
+func ofAuth0(issuer string) bool { return provider.Config{Issuer: issuer}.IsAuth0() }
