@@ -25,7 +25,7 @@ func (s *Server) newUpstream(ctx context.Context) (http.Handler, error) {
 
 // upstreamFailed says why the app was not asked or gave no response.
 func (s *Server) upstreamFailed(w http.ResponseWriter, r *http.Request, f upstream.Failure) {
-	next := cmp.Or(s.advice(f.Err), f.Next)
+	next := cmp.Or(s.advice(f.Cause), s.advice(f.Reason))
 	if f.Waiting && layout.WantsPage(r) {
 		s.layout.Render(w, r, f.Status, &downTemplate, layout.Page{
 			Title: f.Title, Script: "waiting.js", Data: struct{ Why, Next string }{f.Why, next},

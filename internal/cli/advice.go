@@ -46,6 +46,9 @@ const (
 	reasonPortReserved   reason = "port_reserved"    // Windows keeps the port for itself
 	reasonPortDenied     reason = "port_denied"      // the port is for administrators
 	reasonUnlistedScope  reason = "unlisted_scope"   // or a scope that its discovery does not name
+	reasonMaybeLogoutURL reason = "maybe_logout_url" // nobody came back from the provider's logout
+	reasonScopeLeftOut   reason = "scope_left_out"   // offline_access, which the provider's discovery does not name
+	reasonNoOffline      reason = "no_offline"       // no refresh token came, and the login did not ask for one
 )
 
 // advices returns the table. It is the one place that names flags, commands and settings to change.
@@ -228,6 +231,12 @@ func advices() []advice {
 			reasonUnlistedScope,
 			"if it showed an error, try --scope without {scopes}: the provider's scopes_supported lacks that", "",
 		},
+		{reasonMaybeLogoutURL, "is {base} among the allowed logout URLs?", ""},
+		{reasonScopeLeftOut, `--scope "openid offline_access" asks for it all the same`, ""},
+		{
+			reasonNoOffline, "some providers give one for a parameter of their own: Google for {login} " +
+				"--param access_type=offline --prompt consent", "",
+		},
 		{login.TLSHello, "in the browser's address bar put {plain} in place of {tls}", ""},
 		{login.OtherUser, "open the URL in a browser of your own user", ""},
 		{login.OtherLogout, "run {logout} again", ""},
@@ -262,6 +271,7 @@ func advices() []advice {
 		{upstream.ErrRemote, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrForeign, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrCertificate, "SSL_CERT_FILE can name the authority that issued it", ""},
+		{upstream.ErrNoToken, "reload in a while", ""},
 		{upstream.ErrDown, "start it, or give loopkey serve --upstream its right address", ""},
 		{
 			credential.ErrUnlisted, "list it in {config file}: [[profile.{profile}.hosts]] and under that host = \"…\", " +
@@ -302,6 +312,7 @@ func advices() []advice {
 		{loopback.ErrTimeout, "run {login} again; --timeout gives more time", ""},
 		{errDeviceTimeout, "run {login} --device again; --timeout gives more time", ""},
 		{errRevokedTogether, "run {login} --device again", ""},
+		{login.ErrRevokedTogether, "run {login} again", ""},
 		{session.ErrLocked, "try again when it is done", ""},
 		{session.ErrUnfinished, "run it again", ""},
 		{session.ErrStale, "is this clock right?", ""},
@@ -398,7 +409,7 @@ func (at situation) fill(about any, d provider.Diagnosis, path string) string {
 			"{settings}", at.settings(), "{callback}", at.callback(), "{issuer}", words.Printable(d.Issuer),
 			"{client}", at.client(), "{configured issuer}", at.issuer(),
 			"{config file}", at.configFile(), "{profile}", at.profile(),
-			"{plain}", at.plain(), "{tls}", at.tls(),
+			"{base}", at.baseURL(), "{plain}", at.plain(), "{tls}", at.tls(),
 			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path),
 			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
@@ -454,6 +465,11 @@ func (at situation) issuer() string {
 // client returns the client ID.
 func (at situation) client() string {
 	return at.configured("CLIENT-ID", func(c *config.Config) string { return c.ClientID })
+}
+
+// baseURL returns the base URL of the local server as it is configured.
+func (at situation) baseURL() string {
+	return at.configured("the base URL", func(c *config.Config) string { return c.BaseURL })
 }
 
 // base returns the base URL of the local server.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/granted"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
@@ -48,7 +49,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 
 var (
 	errDeviceTimeout   = errors.New("timeout: the login on the other device was not finished in time")
-	errRevokedTogether = errors.New("the provider revoked the new login together with the previous one")
+	errRevokedTogether = fmt.Errorf("%w", login.ErrRevokedTogether) // with an advice of its own
 )
 
 // deviceError returns err, or the cause of ctx where that ended the login.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -37,7 +38,7 @@ func (a *app) endEarlier(ctx context.Context, acc *account) error {
 		}
 		again, err := acc.session.Retire(ctx, refreshToken)
 		if again {
-			return errRevokedTogether
+			return login.ErrRevokedTogether
 		}
 		if err != nil {
 			a.say("The previous login could not be ended at the provider: %s", words.Printable(err.Error()))

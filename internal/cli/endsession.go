@@ -56,8 +56,9 @@ func (a *app) endProviderSession(
 		report.not(fmt.Sprintf("the provider's session may not have ended (port %d is taken, "+
 			"so loopkey could not see the browser come back)", taken.Port))
 	case errors.Is(err, loopback.ErrTimeout):
+		at := a.situation(acc)
 		report.not("the provider's session may not have ended (its page did not come back" +
-			a.situation(acc).came(err, ": is "+acc.config.BaseURL+" among the allowed logout URLs?") + ")")
+			at.came(err, ": "+at.sentence(reasonMaybeLogoutURL)) + ")")
 	default:
 		report.not("the provider's session may not have ended (" + words.Printable(err.Error()) + ")")
 	}

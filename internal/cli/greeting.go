@@ -27,8 +27,8 @@ func (a *app) greet(acc *account, t *provider.Tokens) {
 func (a *app) sayNoRefresh(acc *account) {
 	switch {
 	case acc.withoutOffline:
-		a.say("No refresh token came, so you will have to log in again then. Some providers give one for a parameter of "+
-			"their own: Google for %s --param access_type=offline --prompt consent.", a.situation(acc).line("login"))
+		a.say("No refresh token came, so you will have to log in again then. %s.",
+			words.Sentence(a.situation(acc).sentence(reasonNoOffline)))
 	case slices.Contains(strings.Fields(acc.config.Scope), "offline_access"):
 		a.say("No refresh token came, though offline_access was asked for, so you will have to log in again then: %s.",
 			a.situation(acc).sentence(reasonNoRefreshToken))
@@ -71,8 +71,8 @@ func (acc *account) chosenScope() string {
 // sayScope says which scope the login leaves out, and how to ask for it all the same.
 func (a *app) sayScope(acc *account, asked string) {
 	if acc.withoutOffline = asked != acc.config.Scope; acc.withoutOffline {
-		a.say("The scope offline_access is left out: the provider's scopes_supported lacks it. " +
-			"--scope \"openid offline_access\" asks for it all the same.")
+		a.say("The scope offline_access is left out: the provider's scopes_supported lacks it. %s.",
+			a.situation(acc).sentence(reasonScopeLeftOut))
 	}
 }
 

@@ -218,6 +218,7 @@ func failures() wire.Kinds {
 		wire.Sentinel("no_state", login.ErrNoState),
 		wire.Sentinel("forbidden", login.ErrForbidden),
 		wire.Sentinel("less", login.ErrLess),
+		wire.Sentinel("revoked_together", login.ErrRevokedTogether),
 	}, kinds.Keystore(), kinds.Provider())
 }
 

@@ -36,6 +36,9 @@ var (
 	// ErrAgain is for Config.Store to return: the login has to be made once more, for its tokens are worth nothing.
 	// The browser is sent through it at once, without a question where the provider remembers the user.
 	ErrAgain = errors.New("the login has to be made once more")
+	// ErrRevokedTogether says that a login was worth nothing and can't be made once more by itself: there was no browser
+	// to send through it, or it is the second in a row.
+	ErrRevokedTogether = errors.New("the provider revoked the new login together with the previous one")
 	// ErrForbidden is for Config.Store to wrap: the login is genuine, but this user may not log in here.
 	ErrForbidden = errors.New("this login may not be made here")
 )

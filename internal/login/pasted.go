@@ -24,12 +24,11 @@ const (
 
 // Why a pasted text is no response. None of them ends a login.
 var (
-	errRequestPasted = errors.New("that is the address to open: paste the one that the browser ends up at")
+	errRequestPasted = errors.New("that is the address to open, not the one that the browser ends up at")
 	errCodeRefused   = errors.New("the provider does not accept that code")
 	// ErrLess says that the provider refused to grant several audiences at once. The login has to be made once more,
 	// without Wanted.Audiences: the browser that brought the refusal is elsewhere, so it can't be sent on.
-	ErrLess         = errors.New("the provider does not grant several audiences at once")
-	errRepeatPasted = errors.New("the provider revoked the new login together with the one before: log in again")
+	ErrLess = errors.New("the provider does not grant several audiences at once")
 )
 
 // Paste takes a response that did not come to Callback, from a terminal that waits for p. A text that is no response to
@@ -98,7 +97,7 @@ func (p *Pending) TakePasted(ctx context.Context, texts <-chan string, rejected 
 func (f *Flow) endPasted(l *login, tokens *provider.Tokens, err error) {
 	switch {
 	case errors.Is(err, ErrAgain):
-		err = errRepeatPasted
+		err = ErrRevokedTogether
 	case f.asksLess(l, err):
 		err = fmt.Errorf("%w: %w", ErrLess, err)
 	}

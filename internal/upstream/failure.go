@@ -9,11 +9,12 @@ import (
 
 // A Failure says why the proxy replies in the app's place.
 type Failure struct {
-	Status           int
-	Title, Why, Next string // what to say, why, and what the user can do; "": the usual words for Status
-	Err              error  // the reason; nil: Status says it all
-	LogIn            bool   // a new login helps
-	Waiting          bool   // the app may be back soon, so the page may wait for it
+	Status     int
+	Title, Why string // what to say, and why; "": the usual words for Status
+	Reason     error  // one of this package; nil: Status says it all
+	Cause      error  // why there is no access token, which may say more than Reason; else nil
+	LogIn      bool   // a new login helps
+	Waiting    bool   // the app may be back soon, so the page may wait for it
 }
 
 // Reasons that an app is not asked.
@@ -22,6 +23,7 @@ var (
 	ErrForeign     = errors.New("another user listens there")     // and would be told who the user is
 	ErrCertificate = errors.New("its certificate is not trusted") // no authority known here issued it
 	ErrDown        = errors.New("nothing listens there")
+	ErrNoToken     = errors.New("there is no access token for it at the moment")
 )
 
 // downHeader is set on the response for an app that is down. The waiting page tells by it that the app is back.
@@ -36,8 +38,8 @@ func (h *Handler) down(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set(downHeader, "down")
 	why, reason := h.reason(err)
 	h.cfg.Fail(w, r, Failure{
-		Status: http.StatusBadGateway, Title: "The app does not answer", Why: why, Next: "Start it, or correct its address.",
-		Err: reason, Waiting: true,
+		Status: http.StatusBadGateway, Title: "The app does not answer", Why: why,
+		Reason: reason, Waiting: true,
 	})
 }
 

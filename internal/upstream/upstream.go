@@ -165,12 +165,12 @@ func (w writer) WriteHeader(status int) {
 func noToken(err error) Failure {
 	if errors.Is(err, session.ErrNotLoggedIn) || errors.Is(err, session.ErrCannotRenew) {
 		return Failure{
-			Status: http.StatusUnauthorized, Err: err, LogIn: true, Title: "Log in again",
+			Status: http.StatusUnauthorized, Cause: err, LogIn: true, Title: "Log in again",
 			Why: "The app is to get an access token, and the session has none that is still good.",
 		}
 	}
 	return Failure{
-		Status: http.StatusServiceUnavailable, Err: err, Title: "No access token", Next: "Reload in a while.",
+		Status: http.StatusServiceUnavailable, Reason: ErrNoToken, Cause: err, Title: "No access token",
 		Why: "The app is to get an access token, and there is none at the moment: " + words.Line(err.Error(), 300) + ".",
 	}
 }
