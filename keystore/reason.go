@@ -8,7 +8,7 @@ type Reason string
 
 // Reasons of a keychain.
 const (
-	ReasonNoAnswer        Reason = "no_answer"         // it did not answer within KeychainOptions.Limit
+	ReasonNoAnswer        Reason = "no_answer"         // it did not answer in time (KeychainOptions.Limit)
 	ReasonTooSlow         Reason = "too_slow"          // it did not answer within the caller's deadline
 	ReasonFailed          Reason = "failed"            // it answered with an error that nothing more is known of
 	ReasonLocked          Reason = "locked"            // its dialog was dismissed, or could not be shown

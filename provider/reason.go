@@ -18,18 +18,18 @@ const (
 	ReasonGrantNotAllowed      Reason = "grant_not_allowed"     // the client may not use the grant type
 	ReasonClientSecretMissing  Reason = "client_secret_missing" // the client has to authenticate, and no secret is set
 	ReasonClientSecretWrong    Reason = "client_secret_wrong"   // the provider did not accept the client secret
-	ReasonUnknownClient        Reason = "unknown_client"        // with Config.OAuth: the client is not known
-	ReasonInteractionRequired  Reason = "interaction_required"  // prompt=none was sent, and the provider has to ask
+	ReasonUnknownClient        Reason = "unknown_client"        // a server without OpenID Connect does not know the client
+	ReasonInteractionRequired  Reason = "interaction_required"  // the login sent prompt=none, and the provider has to ask
 	ReasonDeclined             Reason = "declined"              // the user said no, or may not use the client
 	ReasonScope                Reason = "scope"                 // a scope is unknown or not allowed
 	ReasonAccessPolicy         Reason = "access_policy"         // no access policy of Okta's allows the request
 	ReasonTarget               Reason = "target"                // the audience is unknown or not allowed (RFC 8707)
 	ReasonInvalidGrant         Reason = "invalid_grant"         // the code or the refresh token is used up or revoked
-	ReasonRefreshRefused       Reason = "refresh_refused"       // a refresh was refused for none of the above
+	ReasonRefreshRefused       Reason = "refresh_refused"       // a refresh was refused for none of the other reasons
 	ReasonPushRequired         Reason = "push_required"         // the client has to push its requests; the next one is
 	ReasonDeviceCodeExpired    Reason = "device_code_expired"   // nobody entered the device's code in time
-	ReasonDiscoveryMoved       Reason = "discovery_moved"       // it redirects to another issuer's: Diagnosis.Issuer
-	ReasonDiscoveryElsewhere   Reason = "discovery_elsewhere"   // it redirects to a page that is no discovery document
+	ReasonDiscoveryMoved       Reason = "discovery_moved"       // discovery redirects to another issuer, Diagnosis.Issuer
+	ReasonDiscoveryElsewhere   Reason = "discovery_elsewhere"   // discovery redirects to a page that is no document of it
 	ReasonDiscoveryUnavailable Reason = "discovery_unavailable" // there is no discovery document under the issuer
 )
 
@@ -49,18 +49,18 @@ const (
 	ReasonOrganizationUnnamed Reason = "organization_unnamed"  // Auth0 did not put the organization's name in the ID token
 	ReasonOrganizationMissing Reason = "organization_missing"  // the login is of no organization
 	ReasonOrganizationOther   Reason = "organization_other"    // the login is of another organization
-	ReasonNoPKCE              Reason = "no_pkce"               // with Config.OAuth: the metadata does not offer S256
-	ReasonClockBehind         Reason = "clock_behind"          // this computer's, by Diagnosis.Skew
-	ReasonClockAhead          Reason = "clock_ahead"           // this computer's, by Diagnosis.Skew
+	ReasonNoPKCE              Reason = "no_pkce"               // a server without OpenID Connect does not offer S256
+	ReasonClockBehind         Reason = "clock_behind"          // this computer's clock is behind, by Diagnosis.Skew
+	ReasonClockAhead          Reason = "clock_ahead"           // this computer's clock is ahead, by Diagnosis.Skew
 	ReasonClockProbablyBehind Reason = "clock_probably_behind" // the token is of the future, and the skew is not known
 	ReasonClockProbablyAhead  Reason = "clock_probably_ahead"  // the token has expired, and the skew is not known
 )
 
-// Reasons of an AudienceError: which request the audience, Diagnosis.Audience, was asked with.
+// Reasons of an AudienceError. Diagnosis.Audience is the audience that was asked for.
 const (
-	ReasonAudienceIgnored    Reason = "audience_ignored"     // a login
-	ReasonResourceIgnored    Reason = "resource_ignored"     // a login, by the parameter resource, not to Auth0
-	ReasonAudienceNotRenewed Reason = "audience_not_renewed" // a refresh
+	ReasonAudienceIgnored    Reason = "audience_ignored"     // the access token of a login is for another audience
+	ReasonResourceIgnored    Reason = "resource_ignored"     // the same, where the parameter resource asked for it
+	ReasonAudienceNotRenewed Reason = "audience_not_renewed" // the access token of a refresh is for another audience
 )
 
 // Reasons of an UnreachableError.

@@ -22,8 +22,8 @@ const (
 	silentPatience  = 9 * time.Second
 )
 
-// ReasonNotStoredYet says that a renewed session could not be stored yet, and that storing it is tried for some seconds
-// more. It is the reason of a keystore.UnavailableError.
+// ReasonNotStoredYet says that a renewed session could not be stored yet; storing it is tried for some seconds more. It
+// is the reason of a keystore.UnavailableError.
 const ReasonNotStoredYet keystore.Reason = "not_stored_yet"
 
 // A renewal is what a caller wants of the refresh token.

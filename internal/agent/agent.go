@@ -37,9 +37,9 @@ var (
 
 // Why an agent can't be asked: reasons of a keystore.UnavailableError, because the agent stands in a keystore's place.
 const (
-	ReasonGone    keystore.Reason = "agent_gone"    // nothing answers at the socket
-	ReasonForeign keystore.Reason = "agent_foreign" // another user answers there
-	ReasonSilent  keystore.Reason = "agent_silent"  // it gave no reply in time, or none that can be understood
+	ReasonGone    keystore.Reason = "agent_gone"    // nothing answers at the agent's socket
+	ReasonForeign keystore.Reason = "agent_foreign" // another user answers at the agent's socket
+	ReasonSilent  keystore.Reason = "agent_silent"  // the agent gave no reply in time, or none that can be understood
 	ReasonSystem  keystore.Reason = "agent_system"  // there are no agents on this system
 )
 

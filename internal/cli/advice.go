@@ -37,23 +37,27 @@ type advice struct {
 	auth0 string // the same for an Auth0 tenant; "": text
 }
 
+// A section is a row that stands for no error: it is a heading for those that follow.
+type section string
+
 // A reason says why this package could not do something, or did only a part of it.
 type reason string
 
 const (
-	reasonNoRefreshToken reason = "no_refresh_token" // a login asked for one and got none
+	reasonNoRefreshToken reason = "no_refresh_token" // a login asked for a refresh token and got none
 	reasonMaybeCallback  reason = "maybe_callback"   // nobody came back from the provider, which may have refused the URL
 	reasonPortReserved   reason = "port_reserved"    // Windows keeps the port for itself
 	reasonPortDenied     reason = "port_denied"      // the port is for administrators
-	reasonUnlistedScope  reason = "unlisted_scope"   // or a scope that its discovery does not name
+	reasonUnlistedScope  reason = "unlisted_scope"   // nobody came back, and discovery does not name all scopes
 	reasonMaybeLogoutURL reason = "maybe_logout_url" // nobody came back from the provider's logout
-	reasonScopeLeftOut   reason = "scope_left_out"   // offline_access, which the provider's discovery does not name
+	reasonScopeLeftOut   reason = "scope_left_out"   // the scope offline_access is left out: discovery lacks it
 	reasonNoOffline      reason = "no_offline"       // no refresh token came, and the login did not ask for one
 )
 
 // advices returns the table. It is the one place that names flags, commands and settings to change.
 func advices() []advice {
 	return []advice{
+		{about: section("The provider")},
 		{provider.ReasonCallbackNotAllowed, "add the callback URL to Allowed Callback URLs ({settings})", ""},
 		{
 			provider.ReasonUnknownAPI,
@@ -168,6 +172,7 @@ func advices() []advice {
 			"set HTTPS_PROXY=http://user:password@{proxy} and try again{kept}", "",
 		},
 
+		{about: section("The keychain, and other places for sessions")},
 		{
 			keystore.ReasonNoAnswer,
 			"answer the keychain's dialog if one is open, unlock the keychain and try again, " + orFile, "",
@@ -218,6 +223,7 @@ func advices() []advice {
 		{agent.ReasonSystem, "unset LOOPKEY_AGENT", ""},
 		{session.ReasonNotStoredYet, "unlock it: for some seconds more loopkey tries to store the renewed session", ""},
 
+		{about: section("Logging in and out")},
 		{
 			reasonNoRefreshToken, "try {login} --prompt consent",
 			"switch on Allow Offline Access (Dashboard → Applications → APIs → your API → Settings), " +
@@ -246,6 +252,7 @@ func advices() []advice {
 			(*session.ScopeError)(nil),
 			"log in with that scope, or run loopkey token --force-refresh if the provider grants it now", "",
 		},
+		{about: section("The local server")},
 		{
 			(*loopback.PortTakenError)(nil),
 			"end it, or register another callback URL and give its --base-url (http://localhost:PORT)", "",
@@ -273,6 +280,7 @@ func advices() []advice {
 		{upstream.ErrCertificate, "SSL_CERT_FILE can name the authority that issued it", ""},
 		{upstream.ErrNoToken, "reload in a while", ""},
 		{upstream.ErrDown, "start it, or give loopkey serve --upstream its right address", ""},
+		{about: section("Tools, agents and MCP servers")},
 		{
 			credential.ErrUnlisted, "list it in {config file}: [[profile.{profile}.hosts]] and under that host = \"…\", " +
 				"if tokens may go there", "",
@@ -302,6 +310,7 @@ func advices() []advice {
 				"with the audience {client}", "",
 		},
 		{sts.ErrUnavailable, "try again later", ""},
+		{about: section("The session, and whatever has no reason above")},
 		{session.ErrNotLoggedIn, "{not logged in}", ""},
 		{session.ErrCannotRenew, "run {login}", ""},
 		{keystore.ErrUnavailable, "unlock the keychain, " + orFile, ""},

@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/provider"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -20,8 +24,22 @@ func shortHelp(root *cobra.Command) {
 		if !configured(cmd) {
 			cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { f.Hidden = true })
 		}
+		if next := beforehand(cmd); next != "" {
+			cmd.Long += "\n\n" + next
+		}
 		show(cmd, args)
 	})
+}
+
+// beforehand returns what the table of advice says of a command's first failures, so that a person can do it before.
+func beforehand(cmd *cobra.Command) string {
+	if cmd.CommandPath() != "loopkey login" {
+		return ""
+	}
+	at := situation{config: &config.Config{}}
+	at.config.BaseURL = localurl.Default
+	return "Before the first login, " + at.sentence(provider.ReasonCallbackNotAllowed) + ":\n  " + at.callback() +
+		"\nWhere there is no keychain, " + at.sentence(keystore.ReasonNoKeychain) + "."
 }
 
 // An onOrOff is a flag that is given without a value. pflag would show [=true|false] after its name.

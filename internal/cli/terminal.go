@@ -18,8 +18,8 @@ func (a *app) say(format string, args ...any) {
 
 // Why the terminal gave no passphrase for an encrypted file.
 const (
-	reasonNoTerminal        keystore.Reason = "no_terminal"
-	reasonPassphrasesDiffer keystore.Reason = "passphrases_differ"
+	reasonNoTerminal        keystore.Reason = "no_terminal"        // there is no terminal to ask for the passphrase on
+	reasonPassphrasesDiffer keystore.Reason = "passphrases_differ" // the two passphrases that were typed differ
 )
 
 // ask asks the person for a line, and does not show what they type.

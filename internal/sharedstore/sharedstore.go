@@ -26,7 +26,7 @@ const (
 	maxConnections = 64              // served at a time; more wait to be accepted
 )
 
-// ReasonGone is the reason of a keystore.UnavailableError where no process serves the store any more.
+// ReasonGone says that no process serves the store any more. It is the reason of a keystore.UnavailableError.
 const ReasonGone keystore.Reason = "shared_store_gone"
 
 type request struct {
