@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"time"
-
-	"github.com/loopkey/loopkey/internal/layout"
 )
 
 const (
@@ -17,7 +15,7 @@ const (
 // again, with the cookie that it has by then.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
-		s.layout.Fail(w, r, http.StatusForbidden, layout.Problem{})
+		s.refuseForeign(w, r)
 		return
 	}
 	changes, stop := s.watch.listen()

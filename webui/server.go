@@ -21,7 +21,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
@@ -218,11 +217,7 @@ func (s *Server) advice(err error) string {
 	if err == nil {
 		return ""
 	}
-	text := words.Sentence(s.cfg.Advice(err))
-	if text == "" || strings.HasSuffix(text, "?") {
-		return text
-	}
-	return text + "."
+	return words.Whole(s.cfg.Advice(err))
 }
 
 // failed says on a page that err has happened, with the ways on.

@@ -35,10 +35,7 @@ func usual(status int) Problem {
 			Links: []Link{{Text: "Log in", URL: LoginPath}},
 		}
 	case http.StatusForbidden:
-		return Problem{
-			Title: "Not for this login",
-			Why:   "You are logged in, but that is not enough for this page.",
-		}
+		return Problem{Title: "Not for this login"}
 	case http.StatusNotFound:
 		return Problem{
 			Title: "Nothing here",

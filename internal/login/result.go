@@ -103,6 +103,6 @@ func (f *Flow) failure(l *login, err error) localhost.Page {
 	}
 	return f.page(localhost.Page{
 		Status: status, Title: "The login did not work", Links: links,
-		Text: words.Sentence(words.Printable(err.Error())) + ".", Next: words.Sentence(f.cfg.Advice(err)),
+		Text: words.Whole(words.Printable(err.Error())), Next: words.Whole(f.cfg.Advice(err)),
 	})
 }

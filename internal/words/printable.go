@@ -51,6 +51,14 @@ func Sentence(text string) string {
 	return string(unicode.ToUpper(first)) + text[size:]
 }
 
+// Whole returns text as a whole sentence: with a capital at its beginning, and a stop at its end unless it asks.
+func Whole(text string) string {
+	if text = Sentence(text); text == "" || strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + "."
+}
+
 // shorten cuts text to limit characters, the last of which says that something is missing.
 func shorten(text string, limit int) string {
 	if len(text) <= limit || utf8.RuneCountInString(text) <= limit {
