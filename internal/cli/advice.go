@@ -278,6 +278,10 @@ func advices() []advice {
 		{upstream.ErrRemote, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrForeign, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrCertificate, "SSL_CERT_FILE can name the authority that issued it", ""},
+		{upstream.ErrUnencrypted, "use https", ""},
+		{upstream.ErrOwnServer, "give the address of the app", ""},
+		{upstream.ErrURL, "write it as http://localhost:5173", ""},
+		{upstream.ErrQuery, "give the URL without", ""},
 		{upstream.ErrNoToken, "reload in a while", ""},
 		{upstream.ErrDown, "start it, or give loopkey serve --upstream its right address", ""},
 		{about: section("Tools, agents and MCP servers")},
@@ -309,6 +313,7 @@ func advices() []advice {
 			sts.ErrRefused, "look at the role's trust policy, and whether IAM has an OIDC provider for {configured issuer} " +
 				"with the audience {client}", "",
 		},
+		{sts.ErrPartition, "say it with --sts-endpoint", ""},
 		{sts.ErrUnavailable, "try again later", ""},
 		{about: section("The session, and whatever has no reason above")},
 		{session.ErrNotLoggedIn, "{not logged in}", ""},

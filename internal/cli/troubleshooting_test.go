@@ -138,6 +138,8 @@ func cause(about any, comments map[string]string) string {
 // subjects are what errors are about that begin with "it".
 var subjects = map[error]string{
 	upstream.ErrRemote: "--upstream", upstream.ErrForeign: "--upstream", upstream.ErrCertificate: "--upstream",
+	upstream.ErrUnencrypted: "--upstream", upstream.ErrOwnServer: "--upstream", upstream.ErrQuery: "--upstream",
+	upstream.ErrURL:  "--upstream",
 	upstream.ErrDown: "--upstream", upstream.ErrNoToken: "--upstream",
 	localhost.ErrSocketAnswered: "--socket", localhost.ErrNoSocket: "--socket", localhost.ErrSocketPlace: "--socket",
 	private.ErrHomeOfAnother: "a folder of loopkey", private.ErrLinkOfAnother: "a folder of loopkey",

@@ -60,8 +60,7 @@ func partitions(name string) (partition, bool) {
 func Endpoint(role Role, region string) (string, error) {
 	p, ok := partitions(role.Partition)
 	if !ok {
-		return "", fmt.Errorf("%w: no endpoint is known for the partition %q: say it with --sts-endpoint",
-			ErrRequest, words.Printable(role.Partition))
+		return "", fmt.Errorf("%w: %w %q", ErrRequest, ErrPartition, words.Printable(role.Partition))
 	}
 	if role.AccountID() == "" {
 		return "", fmt.Errorf("%w: the account of the role is no number of 12 digits", ErrRequest)

@@ -23,6 +23,8 @@ import (
 var (
 	// ErrRequest says that something was asked for that no service can give.
 	ErrRequest = errors.New("the request for AWS credentials")
+	// ErrPartition says that the role is in a part of AWS whose service is not known here.
+	ErrPartition = errors.New("no endpoint is known for the partition")
 	// ErrRefused says that the service refused, or sent what is no reply. A *RefusedError holds its words.
 	ErrRefused = errors.New("the AWS security token service refused")
 	// ErrUnavailable says that the service gave no response, or one that says nothing about the request.

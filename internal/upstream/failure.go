@@ -23,6 +23,10 @@ var (
 	ErrForeign     = errors.New("another user listens there")     // and would be told who the user is
 	ErrCertificate = errors.New("its certificate is not trusted") // no authority known here issued it
 	ErrDown        = errors.New("nothing listens there")
+	ErrUnencrypted = errors.New("an access token may not travel unencrypted")
+	ErrOwnServer   = errors.New("that is loopkey itself")
+	ErrURL         = errors.New("not an http or https URL")
+	ErrQuery       = errors.New("the URL has a query or a fragment")
 	ErrNoToken     = errors.New("there is no access token for it at the moment")
 )
 

@@ -79,9 +79,9 @@ func New(ctx context.Context, cfg Config) (*Handler, error) {
 	case !h.local && !cfg.AllowRemote:
 		return nil, fmt.Errorf("upstream %s: %w: whoever runs it would be sent who you are", target.Host, ErrRemote)
 	case !h.local && cfg.AccessToken != nil && target.Scheme != "https":
-		return nil, fmt.Errorf("upstream %s: an access token may not travel unencrypted: use https", target.Host)
+		return nil, fmt.Errorf("upstream %s: %w", target.Host, ErrUnencrypted)
 	case h.local && cfg.OwnPort != 0 && localurl.Port(target) == cfg.OwnPort:
-		return nil, fmt.Errorf("upstream %s: that is loopkey itself: give the address of the app", target.Host)
+		return nil, fmt.Errorf("upstream %s: %w", target.Host, ErrOwnServer)
 	}
 	h.proxy = &httputil.ReverseProxy{
 		Rewrite:        h.rewrite,
@@ -98,13 +98,13 @@ func parse(text string) (*url.URL, error) {
 	target, err := url.Parse(text)
 	switch {
 	case err != nil: // its text may hold a password
-		return nil, errors.New("upstream: not a URL: write it as http://localhost:5173")
+		return nil, fmt.Errorf("upstream: %w", ErrURL)
 	case target.Scheme != "http" && target.Scheme != "https" || target.Hostname() == "":
-		return nil, errors.New("upstream: not an http or https URL: write it as http://localhost:5173")
+		return nil, fmt.Errorf("upstream: %w", ErrURL)
 	case target.User != nil:
 		return nil, errors.New("upstream: a URL with a user name or a password in it is not taken")
 	case target.RawQuery != "" || target.Fragment != "":
-		return nil, errors.New("upstream: give the URL without a query and a fragment")
+		return nil, fmt.Errorf("upstream: %w", ErrQuery)
 	}
 	return target, nil
 }
