@@ -76,7 +76,9 @@ func TestMCPAtPanva(t *testing.T) {
 	t.Parallel()
 	s := startMCP(t, "NOBODY=1")
 	as := panva.Start(t, panva.Options{Register: true, Resource: s.address()})
+	s.mu.Lock()
 	s.issuer, s.keys = as.Issuer, as.Issuer+"/jwks"
+	s.mu.Unlock()
 	s.visits(t, func(target string) error { return as.Browse(t.Context(), target) })
 	s.house.Must("mcp", "login", s.address())
 	h := s.host(t)

@@ -62,7 +62,7 @@ func startMCP(t *testing.T, env ...string) *mcpServer {
 		t.Fatal(err)
 	}
 	s.house = house.New(t, "https://elsewhere.example/", append([]string{"BROWSER=" + browser}, env...)...)
-	s.tenant, err = tenant.Start(t.Context(), tenant.Config{
+	started, err := tenant.Start(t.Context(), tenant.Config{
 		OAuth: true, Rotate: true, Resources: []string{s.address()}, Intercept: s.intercept,
 		Clients: []tenant.Client{{
 			ID: documentClient, RedirectURIs: []string{s.house.Base + "/auth/callback"}, Audiences: []string{s.address()},
@@ -72,7 +72,10 @@ func startMCP(t *testing.T, env ...string) *mcpServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.tenant.Close)
+	t.Cleanup(started.Close)
+	s.mu.Lock() // the server runs already
+	defer s.mu.Unlock()
+	s.tenant = started
 	return s
 }
 
