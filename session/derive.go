@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -51,7 +49,7 @@ func (s *Session) Derive(
 	}
 	// A lock of its own: obtain may have to renew the session, which takes the session's.
 	lock := fileLock{dir: s.cfg.StateDir, name: s.derivedName()}
-	turn, err := lock.wait(ctx, lock.turn(), (*flock.Flock).TryLock, nil)
+	turn, err := lock.wait(ctx, lock.turn())
 	if err != nil {
 		return Derived{}, err
 	}

@@ -78,6 +78,7 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	}
 	s.forgetAttempt()
 	s.lock.touch()
+	s.lock.forgetExpiries()
 	ended.NoteError = known.Forget(s.cfg.StateDir, s.name, s.cfg.Known.Keystore)
 	return ended, nil
 }

@@ -30,7 +30,7 @@ const lockLimit = renewLimit + saveLimit + 5*time.Second
 // which all processes share that use the keystore.
 //
 // The files are empty and are never deleted: a process that waits on a deleted file would be alone with it. The turn's
-// modification time says when the session last changed.
+// modification time says when the session last changed. A third file tells when tokens expire: see knownExpired.
 type fileLock struct {
 	dir, name string
 	leaser    keystore.Leaser // nil: the keystore has no leases, and the files have to do
@@ -88,7 +88,7 @@ func (l *fileLock) tryTurn() (*held, error) {
 
 // waitTurn waits for this process's turn.
 func (l *fileLock) waitTurn(ctx context.Context) (*held, error) {
-	turn, err := l.wait(ctx, l.turn(), (*flock.Flock).TryLock, nil)
+	turn, err := l.wait(ctx, l.turn())
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (l *fileLock) withWork(ctx context.Context, h *held) (*held, error) {
 }
 
 func (l *fileLock) acquireWork(ctx context.Context) (*heldWork, error) {
-	file, err := l.wait(ctx, l.work(), (*flock.Flock).TryLock, nil)
+	file, err := l.wait(ctx, l.work())
 	if err != nil {
 		return nil, err
 	}
@@ -151,32 +151,33 @@ var errChanged = errors.New("the session has changed")
 // idle waits until no process has its turn, side by side with other processes that wait so. It returns errChanged as
 // soon as the session has changed since it was seen.
 func (l *fileLock) idle(ctx context.Context, seen time.Time) (*flock.Flock, error) {
-	looked := time.Now()
-	return l.wait(ctx, l.turn(), (*flock.Flock).TryRLock, func() error {
-		if time.Since(looked) < lookEvery {
-			return nil
-		}
-		if looked = time.Now(); !l.touched().Equal(seen) {
+	return l.waitFor(ctx, l.turn(), mostSharedPause, (*flock.Flock).TryRLock, func() error {
+		if !l.touched().Equal(seen) {
 			return errChanged
 		}
 		return nil
 	})
 }
 
-// lookEvery is how often idle looks for a change of the session, by one stat.
-const lookEvery = 300 * time.Millisecond
-
 // The pauses between two attempts to take a lock: short at first, since most locks are held for a moment.
 const (
 	firstPause = time.Millisecond
 	mostPause  = 25 * time.Millisecond
+	// Of those that wait side by side there may be a hundred. Their questions must not slow down the one that works, and
+	// in the time between the first that notices the change and the last they could not all read the keystore anyway.
+	mostSharedPause = 100 * time.Millisecond
 )
 
-// wait asks for a lock again and again until take succeeds, until meanwhile returns an error, or until ctx ends. It
+// wait waits for a lock that no other process holds.
+func (l *fileLock) wait(ctx context.Context, path string) (*flock.Flock, error) {
+	return l.waitFor(ctx, path, mostPause, (*flock.Flock).TryLock, func() error { return nil })
+}
+
+// waitFor asks for a lock again and again until take succeeds, until meanwhile returns an error, or until ctx ends. It
 // does not block in the kernel: such a call can't be ended, and holds a descriptor, a goroutine and a thread as long as
 // another process holds the lock.
-func (l *fileLock) wait(
-	ctx context.Context, path string, take func(*flock.Flock) (bool, error), meanwhile func() error,
+func (l *fileLock) waitFor(
+	ctx context.Context, path string, most time.Duration, take func(*flock.Flock) (bool, error), meanwhile func() error,
 ) (*flock.Flock, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, ErrLocked)
 	defer cancel()
@@ -184,7 +185,7 @@ func (l *fileLock) wait(
 	if err != nil {
 		return nil, err
 	}
-	for pause := firstPause; ; pause = min(2*pause, mostPause) {
+	for pause := firstPause; ; pause = min(2*pause, most) {
 		if ok, err := take(f); err != nil {
 			return nil, unusable(path, err)
 		} else if ok {
@@ -193,9 +194,6 @@ func (l *fileLock) wait(
 		// Not all at once: a hundred processes may wait.
 		if err := clock.Pause(ctx, pause/2+rand.N(pause)); err != nil { //nolint:gosec // no secret
 			return nil, err
-		}
-		if meanwhile == nil {
-			continue
 		}
 		if err := meanwhile(); err != nil {
 			return nil, err

@@ -36,6 +36,9 @@ type renewal struct {
 	// vain returns why a renewal would not bring what the caller wants, by what earlier ones brought; nil if it may.
 	vain    func(*state) error
 	idToken bool // the caller wants an ID token, not an access token
+	// What the request asks for had expired when the session was seen, so no other caller needs to read it.
+	expired bool
+	turn    *held // the caller's turn, if it has that already
 }
 
 // mostRounds is how often a renewal begins again because another process was faster.
@@ -44,7 +47,10 @@ const mostRounds = 3
 // renew gets what the caller wants by the refresh token, in the one turn that all processes share. A caller that comes
 // second finds what the first one stored, or what went wrong for it.
 func (s *Session) renew(ctx context.Context, r renewal) error {
-	lock, err := s.lock.tryTurn()
+	lock, err := r.turn, error(nil)
+	if lock == nil {
+		lock, err = s.lock.tryTurn()
+	}
 	if err != nil {
 		return err
 	}
@@ -59,6 +65,9 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 		}
 	}
 	defer lock.release()
+	if r.expired {
+		s.lock.noteExpired(r.request, r.seen, r.asked)
+	}
 	st, err := s.inTurn(ctx, lock, r)
 	for range mostRounds {
 		if err != nil || r.enough(st) {
@@ -115,14 +124,17 @@ func (s *Session) inTurn(ctx context.Context, lock *held, r renewal) (st *state,
 // looks at the session also whenever that changes: the process that has its turn may have been stopped after the
 // change.
 func (s *Session) await(ctx context.Context, r renewal) (done bool, err error) {
-	seen := r.seen
+	seen, read := r.seen, s.load
+	if !r.idToken {
+		read = func(ctx context.Context) (*state, error) { return s.readFor(ctx, r.request) }
+	}
 	for {
 		idle, err := s.lock.idle(ctx, seen)
 		if err != nil && !errors.Is(err, errChanged) {
 			return false, err
 		}
 		seen = s.lock.touched()
-		st, loadErr := s.load(ctx)
+		st, loadErr := read(ctx)
 		if idle != nil {
 			_ = idle.Close()
 		}

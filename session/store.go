@@ -90,6 +90,7 @@ func (s *Session) save(ctx context.Context, st *state) error {
 		return s.explain(err)
 	}
 	s.lock.touch()
+	s.lock.noteExpiry(st)
 	return nil
 }
 

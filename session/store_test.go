@@ -63,8 +63,8 @@ func TestStateFolder(t *testing.T) {
 		t.Errorf("got %v, %v", info, err)
 	}
 	entries, err := os.ReadDir(s.cfg.StateDir)
-	if err != nil || len(entries) != 2 || !strings.HasSuffix(entries[0].Name(), ".lock") ||
-		!strings.HasSuffix(entries[1].Name(), ".work.lock") {
+	if err != nil || len(entries) != 3 || !strings.HasSuffix(entries[0].Name(), ".expiry") ||
+		!strings.HasSuffix(entries[1].Name(), ".lock") || !strings.HasSuffix(entries[2].Name(), ".work.lock") {
 		t.Errorf("got %v, %v", entries, err)
 	}
 	if s.process().Changed().IsZero() {

@@ -36,28 +36,39 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 	asked := s.cfg.Now()
 	var out AccessToken
 	seen := s.lock.touched()
-	// Even where a renewal is forced: a keystore that does not answer must not first be waited for in a queue.
-	st, err := s.readFor(ctx, r)
+	st, turn, err := s.readInTurn(ctx, r, seen, asked)
 	if err != nil {
 		return out, err
 	}
+	defer func() {
+		if turn != nil {
+			turn.release()
+		}
+	}()
 	if err := st.alive(asked); err != nil {
 		return out, err
 	}
 	var living storedToken // to hand out where a renewal is kept away
 	if t := st.find(r); t != nil && !r.Force {
 		if t.good(asked, r.MinLifetime, st.RefreshToken == "" && st.whole) {
+			if turn != nil { // what was known is wrong: a process with another folder has renewed the session
+				s.lock.noteExpiry(st)
+			}
 			return t.handOut(), nil
 		}
 		living = *t
 	}
 	waiting, cancel := patient(ctx, living.left(asked))
 	defer cancel()
+	mine := turn
+	turn = nil // renew gives it back
 	err = s.renew(waiting, renewal{
 		request: r,
 		asked:   asked,
 		seen:    seen,
 		read:    st,
+		expired: !r.Force && living.left(asked) == 0,
+		turn:    mine,
 		enough: func(st *state) bool {
 			t, now := st.find(r), s.cfg.Now()
 			if t == nil || t.expired(now) {
@@ -81,6 +92,27 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 		return living.handOut(), nil
 	}
 	return out, err
+}
+
+// readInTurn reads no more of the session than r needs. If that is known to have expired, one caller takes its turn
+// first, and returns it; the others read what that one has renewed.
+//
+// Otherwise, and even where a renewal is forced, it only reads: a keystore that does not answer must not first be
+// waited for in a queue.
+func (s *Session) readInTurn(
+	ctx context.Context, r Request, seen, asked time.Time,
+) (st *state, turn *held, err error) {
+	if !r.Force && s.lock.knownExpired(r, seen, asked) {
+		if turn, err = s.lock.tryTurn(); turn == nil && err == nil {
+			st, err = s.readAfterRenewal(ctx, r, seen)
+			return st, nil, err
+		}
+	}
+	if st, err = s.readFor(ctx, r); err != nil && turn != nil {
+		turn.release()
+		turn = nil
+	}
+	return st, turn, err
 }
 
 // IDToken returns the ID token and its expiry. A token with less than minLifetime left is renewed first, any token if
