@@ -16,7 +16,7 @@ const module = "github.com/loopkey/loopkey/"
 const mayImport = `
 bench: internal/tenant
 bench/floor:
-internal/agent: internal/credential internal/localhost internal/words keystore provider session
+internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
 internal/cli: internal/agent internal/clock internal/config internal/credential internal/environ internal/granted
 	internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost internal/localurl
 	internal/login internal/mcp internal/private internal/proxy internal/setup internal/sharedstore internal/sts

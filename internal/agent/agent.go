@@ -99,6 +99,7 @@ const (
 	tokenPath   = "/token"
 	idTokenPath = "/id-token"
 	refusedPath = "/refused"
+	readyPath   = "/ready" // for a Ready alone
 
 	// profileHeader names the profile of the agent in every reply that holds a token.
 	profileHeader = "Loopkey-Profile"

@@ -31,6 +31,10 @@ type Config struct {
 	Audiences []string           // that a request may name beside it
 	IDTokens  bool               // ID tokens are handed out too
 	Explain   func(error) string // returns what failed, why and what to do next
+
+	// For a Ready; without Changed it gets nothing.
+	Session, Keystore string
+	Changed           func() time.Time // session.Session.Changed
 }
 
 // New returns the agent's handler, for a listener that accepts connections of this user alone.
@@ -50,6 +54,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case tokenPath:
 	case idTokenPath:
 		handle = s.idToken
+	case readyPath:
+		handle = s.ready
 	case refusedPath:
 		method, handle = http.MethodPost, s.refused
 	default:

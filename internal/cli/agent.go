@@ -6,17 +6,21 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/agent"
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/kept"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
 )
 
 // agentVariable names the socket of the agent that token, exec and credential ask in place of a keychain.
@@ -79,23 +83,66 @@ func (a *app) runAgent(ctx context.Context, f agentFlags) error {
 		Profile: acc.config.Profile, Audience: acc.config.Audience,
 		Audiences: append(acc.config.Hosts.Audiences("agent"), f.allowed...), IDTokens: f.idToken,
 		Explain: func(err error) string { sentence, _ := a.explain(err); return sentence },
+		Session: acc.session.Name(), Keystore: acc.config.Keystore, Changed: acc.session.Changed,
 	}))
 }
 
-// agentSocket returns the path of the agent's socket. Without one it is in the runtime directory, or in the state
-// folder where the system has no such directory.
+// agentSocket returns the path of the agent's socket, and makes the folder of the usual one.
 func (a *app) agentSocket(given string, cfg *config.Config) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)
 	}
+	path := a.usualAgent(cfg)
+	if err := private.Dir(filepath.Dir(path)); err != nil {
+		return "", fmt.Errorf("the agent's folder: %w", err)
+	}
+	return path, nil
+}
+
+// usualAgent returns where an agent's socket is unless a person chose another place: in the runtime directory, or in the
+// state folder where the system has no such directory.
+func (a *app) usualAgent(cfg *config.Config) string {
 	folder := cfg.StateDir
 	if runtime := a.lookup("XDG_RUNTIME_DIR"); filepath.IsAbs(runtime) {
 		folder = filepath.Join(runtime, "loopkey")
 	}
-	if err := private.Dir(folder); err != nil {
-		return "", fmt.Errorf("the agent's folder: %w", err)
+	return filepath.Join(folder, "agent.sock")
+}
+
+// A readyFirst is a session whose tokens come from the memory of a running agent, where that has them ready.
+type readyFirst struct {
+	*session.Session
+	ready func() agent.Ready
+}
+
+// readyFirst returns the source of an account's tokens that asks a running agent before the keystore.
+func (a *app) readyFirst(acc *account) credential.Source {
+	socket := a.usualAgent(acc.config)
+	return readyFirst{acc.session, func() agent.Ready {
+		return agent.Ready{
+			Socket: socket, Session: acc.session.Name(), Keystore: acc.config.Keystore, Changed: acc.session.Changed(),
+		}
+	}}
+}
+
+// AccessToken is session.Session.AccessToken.
+func (s readyFirst) AccessToken(ctx context.Context, r session.Request) (session.AccessToken, error) {
+	if t, ok := s.ready().AccessToken(ctx, r); ok {
+		return t, nil
 	}
-	return filepath.Join(folder, "agent.sock"), nil
+	return s.Session.AccessToken(ctx, r)
+}
+
+// IDToken is session.Session.IDToken.
+func (s readyFirst) IDToken(
+	ctx context.Context, minLifetime time.Duration, force bool,
+) (provider.Secret, time.Time, error) {
+	if !force {
+		if token, expiry, ok := s.ready().IDToken(ctx, minLifetime); ok {
+			return token, expiry, nil
+		}
+	}
+	return s.Session.IDToken(ctx, minLifetime, force)
 }
 
 // listenSocket listens on a Unix socket. A path at which no socket can be is an error of usage.

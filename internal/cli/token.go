@@ -83,13 +83,18 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 }
 
 // source returns what the tokens of a command come from: the agent that LOOPKEY_AGENT names, and else the session.
-// Where an agent is named no keychain is asked, whatever the agent says.
+// Where an agent is named no keychain is asked, whatever the agent says. Where none is named, one that runs at the usual
+// place spares the keychain a read.
 func (a *app) source() (credential.Source, *config.Config, error) {
 	cfg, err := a.configure()
 	if err != nil {
 		return nil, nil, err
 	}
-	return a.sourceOf(cfg)
+	source, cfg, err := a.sourceOf(cfg)
+	if err == nil && a.lookup(agentVariable) == "" {
+		source = a.readyFirst(a.opened)
+	}
+	return source, cfg, err
 }
 
 // sourceOf is source for a configuration that was read before.

@@ -14,7 +14,9 @@ import (
 
 const (
 	unknownLife = time.Minute // how long a token is kept whose expiry the provider did not give
-	most        = 64          // tokens that are kept: callers may ask for scopes as they like
+	// storedLife is how long a stored token is kept: a process with another state folder may change the session unseen.
+	storedLife = 10 * time.Second
+	most       = 64 // tokens that are kept: callers may ask for scopes as they like
 )
 
 // Tokens hands out the tokens of a session, and keeps them. It is safe for concurrent use.
@@ -30,6 +32,7 @@ type Tokens struct {
 type key struct {
 	session.Request
 	idToken bool
+	stored  bool
 }
 
 type entry struct {
@@ -69,14 +72,40 @@ func (t *Tokens) IDToken(
 
 // StoredToken is session.Session.StoredToken.
 func (t *Tokens) StoredToken(ctx context.Context, r session.Request) (session.AccessToken, bool, error) {
-	return t.session.StoredToken(ctx, r)
+	return t.getStored(key{Request: r, stored: true}, func() (session.AccessToken, bool, error) {
+		return t.session.StoredToken(ctx, r)
+	})
 }
 
 // StoredIDToken is session.Session.StoredIDToken.
 func (t *Tokens) StoredIDToken(
 	ctx context.Context, minLifetime time.Duration,
 ) (token provider.Secret, expiry time.Time, ok bool, err error) {
-	return t.session.StoredIDToken(ctx, minLifetime)
+	k := key{Request: session.Request{MinLifetime: minLifetime}, idToken: true, stored: true}
+	kept, ok, err := t.getStored(k, func() (session.AccessToken, bool, error) {
+		secret, expiry, ok, err := t.session.StoredIDToken(ctx, minLifetime)
+		return session.AccessToken{Token: secret, Expiry: expiry}, ok, err
+	})
+	return kept.Token, kept.Expiry, ok, err
+}
+
+// getStored keeps a stored token for storedLife at most, and no longer than it has the lifetime that was asked for.
+func (t *Tokens) getStored(
+	k key, read func() (session.AccessToken, bool, error),
+) (session.AccessToken, bool, error) {
+	state := t.session.Changed() // before the token is read: a change meanwhile makes it too old
+	if token, ok := t.find(k, state); ok {
+		return token, true, nil
+	}
+	token, ok, err := read()
+	if err == nil && ok {
+		now, life := t.now(), storedLife
+		if !token.Expiry.IsZero() {
+			life = min(life, token.Expiry.Sub(now)-k.MinLifetime)
+		}
+		t.keep(k, entry{token, now, life}, state)
+	}
+	return token, ok, err
 }
 
 // Refuse is session.Session.Refuse.
@@ -94,7 +123,7 @@ func (t *Tokens) get(k key, read func() (session.AccessToken, error)) (session.A
 		return session.AccessToken{}, state, err
 	}
 	if !k.Force {
-		t.keep(k, token, state)
+		t.keep(k, t.entry(k, token), state)
 	}
 	return token, state, nil
 }
@@ -108,19 +137,23 @@ func (t *Tokens) find(k key, state time.Time) (session.AccessToken, bool) {
 	return e.token, ok
 }
 
-// keep keeps a token until it has less left than was asked for. One that was given out with less, because no better one
-// can be had, is kept for half of what it has.
-func (t *Tokens) keep(k key, token session.AccessToken, state time.Time) {
+// entry keeps a token until it has less left than was asked for. One that was given out with less, because no better
+// one can be had, is kept for half of what it has.
+func (t *Tokens) entry(k key, token session.AccessToken) entry {
+	e := entry{token, t.now(), unknownLife}
+	if !token.Expiry.IsZero() {
+		left := token.Expiry.Sub(e.read)
+		e.life = max(left-k.MinLifetime, left/2)
+	}
+	return e
+}
+
+func (t *Tokens) keep(k key, e entry, state time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.state.Equal(state) || len(t.kept) >= most {
 		clear(t.kept)
 		t.state = state
-	}
-	e := entry{token, t.now(), unknownLife}
-	if !token.Expiry.IsZero() {
-		left := token.Expiry.Sub(e.read)
-		e.life = max(left-k.MinLifetime, left/2)
 	}
 	t.kept[k] = e
 }
