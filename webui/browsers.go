@@ -14,7 +14,7 @@ import (
 
 const (
 	oneTimeLife = handoff.LinkLife // how long a one-time URL may be used
-	mostKept    = 64               // how many browsers, one-time URLs, listeners and logouts are kept, each
+	mostKept    = 64               // how many browsers, one-time URLs and logouts are kept, each
 )
 
 // browsers knows the browsers that may see the user: a login was made in them, or they opened a one-time URL. To run on

@@ -2,6 +2,7 @@ package webui
 
 import (
 	"net/http"
+	"runtime"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/handoff"
@@ -10,6 +11,22 @@ import (
 
 // Terminals is what terminals ask of a server.
 func Terminals(s *Server) handoff.Host { return terminals{s} }
+
+// LimitStreams sets how many streams there may be.
+func LimitStreams(s *Server, most int) { s.watch.most = most }
+
+// AwaitStreams returns once no more than that many streams are open.
+func AwaitStreams(s *Server, most int) {
+	for {
+		s.watch.mu.Lock()
+		open := len(s.watch.listeners)
+		s.watch.mu.Unlock()
+		if open <= most {
+			return
+		}
+		runtime.Gosched()
+	}
+}
 
 // BareHome draws the same template as the home page for everybody: no guard, no cookie, no session.
 func BareHome(testing.TB) http.Handler {

@@ -76,7 +76,7 @@ type Server struct {
 	logouts   *logouts
 	seen      *seenTokens
 	portraits portraits
-	stopping  chan struct{} // closed when Run ends, and then all streams end
+	streams   streams
 }
 
 // New prepares a server. It makes no request to the provider and does not read the session. It opens the folder of
@@ -105,7 +105,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, provider: cfg.Session.Provider(), base: base,
-		logouts: newLogouts(cfg.Now), seen: newSeenTokens(cfg.Now), stopping: make(chan struct{}),
+		logouts: newLogouts(cfg.Now), seen: newSeenTokens(cfg.Now), streams: streams{stopping: make(chan struct{})},
 	}
 	s.browsers = newBrowsers(browserCookie(localurl.Port(base)), cfg.Now)
 	s.watch = newWatch(cfg.Session, cfg.Now, s.browsers.forget)
@@ -193,7 +193,7 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 // Run keeps open pages current until ctx ends: what changes the session, here or in another process, shows on them
 // within a second. It is called once. Guard and the pages know of such changes without it when they are asked.
 func (s *Server) Run(ctx context.Context) {
-	defer close(s.stopping)
+	defer s.streams.run()()
 	s.watch.run(ctx)
 }
 

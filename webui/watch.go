@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/session"
 )
 
@@ -58,10 +59,12 @@ type watch struct {
 	retry     time.Duration // the pause after the next failure
 	endings   map[*func()]struct{}
 	listeners []chan struct{} // the oldest first
+	most      int             // how many there may be
 }
 
 func newWatch(s *session.Session, now func() time.Time, ended func()) *watch {
-	return &watch{session: s, now: now, ended: ended, retry: firstRetry, endings: map[*func()]struct{}{}}
+	return &watch{session: s, now: now, ended: ended, retry: firstRetry, endings: map[*func()]struct{}{},
+		most: localhost.MostStreams()}
 }
 
 // view returns what is known of the session. If nobody has looked for viewLife, or ever, it looks first.
@@ -206,7 +209,7 @@ func (w *watch) run(ctx context.Context) {
 func (w *watch) listen() (changes <-chan struct{}, stop func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.listeners) >= mostKept {
+	if len(w.listeners) >= w.most {
 		close(w.listeners[0])
 		w.listeners = slices.Delete(w.listeners, 0, 1)
 	}
