@@ -34,7 +34,10 @@ func (s *Server) newAppToken() *appToken {
 // get returns an access token of the login for which Guard let a request through; ctx is the context of that request.
 // Where that login has ended meanwhile, or another has taken its place, the error is session.ErrNotLoggedIn.
 func (a *appToken) get(ctx context.Context) (provider.Secret, error) {
-	info, _ := ctx.Value(visitKey{}).(session.Info)
+	var info session.Info
+	if visit, ok := ctx.Value(visitKey{}).(*view); ok {
+		info = visit.info
+	}
 	token, state, err := a.tokens.At(ctx, a.request)
 	if err != nil {
 		return provider.Secret{}, err

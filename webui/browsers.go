@@ -3,8 +3,9 @@ package webui
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"iter"
 	"net/http"
-	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +55,9 @@ func newBrowsers(cookie string, now func() time.Time) *browsers {
 	}
 }
 
+// secretLength is how many characters secret returns.
+const secretLength = 2 * 26
+
 // secret returns 256 random bits as text, and their digest.
 func secret() (string, digest) {
 	text := rand.Text() + rand.Text()
@@ -65,7 +69,7 @@ func secret() (string, digest) {
 func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject string) {
 	text, hash := secret()
 	b.mu.Lock()
-	for _, old := range b.shown(r) {
+	for old := range b.shown(r) {
 		delete(b.known, old)
 	}
 	keep(b.known, hash, mark{at: b.now(), subject: subject})
@@ -78,18 +82,19 @@ func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject str
 func (b *browsers) knows(r *http.Request) (subject string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var found []digest
-	for _, hash := range b.shown(r) {
-		if _, ok := b.known[hash]; ok && !slices.Contains(found, hash) {
-			found = append(found, hash)
+	var found digest
+	known := 0
+	for hash := range b.shown(r) {
+		if _, ok := b.known[hash]; ok && (known == 0 || hash != found) {
+			found, known = hash, known+1
 		}
 	}
-	if len(found) != 1 { // of two, another server may have set one to its own
+	if known != 1 { // of two, another server may have set one to its own
 		return "", false
 	}
-	m := b.known[found[0]]
+	m := b.known[found]
 	m.at = b.now()
-	b.known[found[0]] = m
+	b.known[found] = m
 	return m.subject, true
 }
 
@@ -101,7 +106,7 @@ func (b *browsers) arrives(r *http.Request) bool {
 		return false
 	}
 	first := false
-	for _, hash := range b.shown(r) {
+	for hash := range b.shown(r) {
 		if _, ok := b.awaited[hash]; ok {
 			delete(b.awaited, hash)
 			first = true
@@ -110,13 +115,24 @@ func (b *browsers) arrives(r *http.Request) bool {
 	return first
 }
 
-// shown returns the digests of all cookies of our name in r. Any server on localhost can add one for a path of ours.
-func (b *browsers) shown(r *http.Request) []digest {
-	var hashes []digest
-	for _, cookie := range r.CookiesNamed(b.cookie) {
-		hashes = append(hashes, sha256.Sum256([]byte(cookie.Value)))
+// shown yields the digests of all cookies of our name in r that secret may have made. Any server on localhost can add
+// one for a path of ours. It is asked of every request, so it makes no http.Cookie of any.
+func (b *browsers) shown(r *http.Request) iter.Seq[digest] {
+	return func(yield func(digest) bool) {
+		for _, line := range r.Header["Cookie"] {
+			for pair := range strings.SplitSeq(line, ";") {
+				name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+				if name != b.cookie || len(value) != secretLength {
+					continue
+				}
+				var text [secretLength]byte
+				copy(text[:], value)
+				if !yield(sha256.Sum256(text[:])) {
+					return
+				}
+			}
+		}
 	}
-	return hashes
 }
 
 // forget makes every browser a stranger, and every one-time URL useless: the session has ended.

@@ -1,12 +1,9 @@
 package webui
 
 import (
-	"net/http"
 	"runtime"
-	"testing"
 
 	"github.com/loopkey/loopkey/internal/handoff"
-	"github.com/loopkey/loopkey/internal/layout"
 )
 
 // Terminals is what terminals ask of a server.
@@ -26,16 +23,4 @@ func AwaitStreams(s *Server, most int) {
 		}
 		runtime.Gosched()
 	}
-}
-
-// BareHome draws the same template as the home page for everybody: no guard, no cookie, no session.
-func BareHome(testing.TB) http.Handler {
-	l := layout.Layout{Tenant: "127.0.0.1", Visitor: func(*http.Request) (string, bool) {
-		return "Ada Lovelace", true
-	}}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		l.Render(w, r, http.StatusOK, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Data: homeData{
-			Known: true, Name: "Ada Lovelace", Initials: "AL", Email: "ada@example.com", Issuer: "http://127.0.0.1",
-		}})
-	})
 }

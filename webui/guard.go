@@ -31,9 +31,24 @@ import (
 //
 // For next, User returns the claims of the user. Browsers neither cache its responses nor let other origins embed them,
 // unless next sets Cache-Control or Cross-Origin-Resource-Policy. Guard sets no Content-Security-Policy.
-func (s *Server) Guard(next http.Handler) http.Handler {
-	return s.front(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.recognised(r, s.watch.view(r.Context())) {
+func (s *Server) Guard(next http.Handler) http.Handler { return s.front(s.guard(next)) }
+
+// guard is Guard behind front.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return s.show(func(w http.ResponseWriter, r *http.Request, v view) {
+		ctx, end := context.WithCancel(context.WithValue(r.Context(), visitKey{}, &v))
+		defer end()
+		defer s.watch.whenEnded(end)() // streams and WebSockets of the session end with it
+		localhost.OwnPolicy(w.Header()) // or next's own pages could load nothing
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// show is guard for a page that is sent at once. It gets what is known of the session, of which the user of r is.
+func (s *Server) show(page func(http.ResponseWriter, *http.Request, view)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		before := s.watch.view(r.Context())
+		if !s.recognised(r, before) {
 			s.refuseStranger(w, r)
 			return
 		}
@@ -41,18 +56,14 @@ func (s *Server) Guard(next http.Handler) http.Handler {
 		switch {
 		case v.err != nil:
 			s.cannotTell(w, r, v.err)
-		case !s.recognised(r, v) || !v.loggedIn:
+		case v.number != before.number && !s.recognised(r, v) || !v.loggedIn:
 			s.refuseStranger(w, r)
 		case isForeign(r):
 			s.refuseForeign(w, r)
 		default:
-			ctx, end := context.WithCancel(context.WithValue(r.Context(), visitKey{}, v.info))
-			defer end()
-			defer s.watch.whenEnded(end)()  // streams and WebSockets of the session end with it
-			localhost.OwnPolicy(w.Header()) // or next's own pages could load nothing
-			next.ServeHTTP(w, r.WithContext(ctx))
+			page(w, r, v)
 		}
-	}))
+	})
 }
 
 type visitKey struct{}
@@ -65,8 +76,11 @@ func User(r *http.Request) (provider.Claims, bool) {
 
 // guarded returns the session of the user whose request Guard let through.
 func guarded(r *http.Request) (session.Info, bool) {
-	info, ok := r.Context().Value(visitKey{}).(session.Info)
-	return info, ok
+	v, ok := r.Context().Value(visitKey{}).(*view)
+	if !ok {
+		return session.Info{}, false
+	}
+	return v.info, true
 }
 
 // visit returns the session if r comes from a browser that may see it.
@@ -101,43 +115,45 @@ func (s *Server) cannotTell(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) front(next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection() // of all methods but GET, HEAD and OPTIONS
 	origin.SetDenyHandler(http.HandlerFunc(s.refuseForeign))
-	inner := localhost.AtHost(s.base, s.disarm(s.greet(origin.Handler(next))))
+	inner := localhost.AtHost(s.base, s.greet(origin.Handler(next)))
 	return localhost.OwnHost(localurl.Port(s.base), s.cfg.AppName, inner)
-}
-
-// disarm takes from a request of another user of this machine what makes it more than a stranger's: a cookie that is
-// known here was stolen, and the state of a logout is not theirs to bring back.
-func (s *Server) disarm(next http.Handler) http.Handler {
-	armed := func(r *http.Request) bool {
-		_, known := s.browsers.knows(r)
-		state, _ := s.returning(r)
-		return known || s.logouts.waits(state)
-	}
-	return localhost.RefuseOtherUsers(armed, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if state, _ := s.returning(r); s.logouts.waits(state) {
-			s.logouts.seen.Note(login.OtherUser)
-		}
-		r = r.Clone(r.Context())
-		r.Header.Del("Cookie")
-		query := r.URL.Query()
-		query.Del("state")
-		r.URL.RawQuery = query.Encode()
-		next.ServeHTTP(w, r)
-	}), next.ServeHTTP)
 }
 
 // greet lets open pages ask for themselves again when a browser is back with its new cookie: they were told of the new
 // session before the browser had it. The connection of a known browser makes no room for a stranger's.
+//
+// From a request of another user of this machine it takes what makes it more than a stranger's: a cookie that is known
+// here was stolen, and the state of a logout is not theirs to bring back. Whose a request is costs a question to the
+// kernel, which is asked about requests with one of these alone.
 func (s *Server) greet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, known := s.browsers.knows(r)
+		state, _ := s.returning(r)
+		back := s.logouts.waits(state)
+		if (known || back) && localhost.Foreign(r) {
+			if back {
+				s.logouts.seen.Note(login.OtherUser)
+			}
+			r, known = disarmed(r), false
+		}
 		if s.browsers.arrives(r) {
 			s.watch.tell()
 		}
-		if _, known := s.browsers.knows(r); known {
+		if known {
 			localhost.Trust(r)
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// disarmed returns r without its cookies and without the state of a logout.
+func disarmed(r *http.Request) *http.Request {
+	r = r.Clone(r.Context())
+	r.Header.Del("Cookie")
+	query := r.URL.Query()
+	query.Del("state")
+	r.URL.RawQuery = query.Encode()
+	return r
 }
 
 // ownUser refuses all requests of another user of this machine.

@@ -65,19 +65,37 @@ func (s *Server) beforeApp(app http.Handler) http.HandlerFunc {
 // home shows who is logged in, or one way to log in.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	state, shown := s.returning(r)
-	if v := s.watch.view(r.Context()); v.err != nil && s.recognised(r, v) {
+	v := s.watch.view(r.Context())
+	known := s.recognised(r, v)
+	if v.err != nil && known {
 		s.cannotTell(w, r, v.err)
 		return
 	}
-	info, known := s.visit(r)
+	known = known && v.loggedIn
 	back := state != "" && r.Method == http.MethodGet && localhost.IsNavigation(r) && s.logouts.returned(state, shown)
-	data := homeData{Known: known, Back: back && !known, NoState: !shown, Hint: spans(s.advice(ErrUnknownBrowser))}
-	if known {
-		data.Hint, data.Pages = spans(s.cfg.Hint), s.pages != nil
-		data.Name = words.Name(info.Claims)
-		data.Initials = words.Initials(data.Name)
-		data.Email, data.Issuer = words.Line(info.Claims.Text("email"), mostEmail), s.provider.Issuer()
-		data.Picture = info.Claims.Text("picture") != ""
+	if !known {
+		s.layout.Render(w, r, http.StatusOK, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Data: homeData{
+			Back: back, NoState: !shown, Hint: spans(s.advice(ErrUnknownBrowser)),
+		}})
+		return
 	}
-	s.layout.Render(w, r, http.StatusOK, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Data: data})
+	page, err := s.homePage.of(v, nil, func() ([]byte, error) {
+		claims, name := v.info.Claims, words.Name(v.info.Claims)
+		return s.layout.Draw(r, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Visitor: name, Data: homeData{
+			Known: true, Hint: spans(s.cfg.Hint), Pages: s.pages != nil,
+			Name: name, Initials: words.Initials(name),
+			Email: words.Line(claims.Text("email"), mostEmail), Issuer: s.provider.Issuer(),
+			Picture: claims.Text("picture") != "",
+		}})
+	})
+	send(w, r, page, err)
+}
+
+// send sends a page, or says that it could not be drawn.
+func send(w http.ResponseWriter, r *http.Request, page []byte, err error) {
+	if err != nil {
+		layout.Undrawn(w)
+		return
+	}
+	layout.Send(w, r, http.StatusOK, page)
 }

@@ -79,8 +79,13 @@ func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
 // to the provider's logout has it in a cookie, for a provider that sends none back; then shown is false. Any page can
 // send that browser here, so of such a return no more is believed than that the browser is back.
 func (s *Server) returning(r *http.Request) (state string, shown bool) {
-	if q := r.URL.Query(); q.Has("state") {
-		return q.Get("state"), true
+	if r.URL.RawQuery != "" {
+		if q := r.URL.Query(); q.Has("state") {
+			return q.Get("state"), true
+		}
+	}
+	if !s.logouts.expects() {
+		return "", false
 	}
 	for _, cookie := range r.CookiesNamed(leaverCookie(localurl.Port(s.base))) {
 		if state := s.logouts.stateOf(cookie.Value); state != "" {
@@ -88,6 +93,13 @@ func (s *Server) returning(r *http.Request) (state string, shown bool) {
 		}
 	}
 	return "", false
+}
+
+// expects reports whether any browser is expected back.
+func (l *logouts) expects() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.returns) > 0
 }
 
 // leaverOf returns what stands for a state in a cookie, which all servers on localhost get.

@@ -20,17 +20,20 @@ type profileData struct {
 }
 
 // profile shows the claims and the lifetimes of the tokens, and never a token.
-func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
-	info, _ := guarded(r)
-	name := words.Name(info.Claims)
-	s.layout.Render(w, r, http.StatusOK, &profileTemplate, layout.Page{
-		Title: "Profile", Section: "profile", Script: "live.js", Data: profileData{
-			Name: name, Initials: words.Initials(name),
-			Email: words.Line(info.Claims.Text("email"), mostEmail), Picture: info.Claims.Text("picture") != "",
-			Tokens: tokenViews(info, s.cfg.Now()), Groups: groupClaims(info.Claims), Renewable: info.Renewable,
-			LoggedIn: momentOf(info.LoggedInAt), SessionEnds: optional(info.SessionExpiry),
-		},
+func (s *Server) profile(w http.ResponseWriter, r *http.Request, v view) {
+	info, now := v.info, s.cfg.Now()
+	page, err := s.profilePage.of(v, secondsLeft(info, now), func() ([]byte, error) {
+		name := words.Name(info.Claims)
+		return s.layout.Draw(r, &profileTemplate, layout.Page{
+			Title: "Profile", Section: "profile", Script: "live.js", Visitor: name, Data: profileData{
+				Name: name, Initials: words.Initials(name),
+				Email: words.Line(info.Claims.Text("email"), mostEmail), Picture: info.Claims.Text("picture") != "",
+				Tokens: tokenViews(info, now), Groups: groupClaims(info.Claims), Renewable: info.Renewable,
+				LoggedIn: momentOf(info.LoggedInAt), SessionEnds: optional(info.SessionExpiry),
+			},
+		})
 	})
+	send(w, r, page, err)
 }
 
 // mostEmail is how many characters of an email address are shown.

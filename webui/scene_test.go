@@ -29,6 +29,7 @@ type scene struct {
 	session *session.Session
 	server  *webui.Server
 	base    string
+	name    atomic.Value // a string: the name in the ID tokens to come; nil: that of the user
 	ahead   atomic.Int64 // how far everybody's clock is ahead, in nanoseconds
 }
 
@@ -65,8 +66,13 @@ func prepare(t testing.TB, configure ...func(*scene, *webui.Config)) *scene {
 	_ = free.Close()
 	s := &scene{base: base, store: &countingStore{Store: keystore.Memory()}}
 	at, err := tenant.Start(t.Context(), tenant.Config{
-		Now:       s.now,
-		OnIDToken: func(c map[string]any) { c["picture"] = c["iss"].(string) + "/userinfo" }, // where Intercept gives one
+		Now: s.now,
+		OnIDToken: func(c map[string]any) {
+			c["picture"] = c["iss"].(string) + "/userinfo" // where Intercept gives one
+			if name, ok := s.name.Load().(string); ok {
+				c["name"] = name
+			}
+		},
 		Intercept: func(endpoint string, w http.ResponseWriter, _ *http.Request) bool {
 			if endpoint == "userinfo" {
 				w.Header().Set("Content-Type", "text/html") // what it says is not believed

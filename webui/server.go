@@ -77,6 +77,8 @@ type Server struct {
 	seen      *seenTokens
 	portraits portraits
 	streams   streams
+
+	homePage, profilePage, protectedJSON drawn
 }
 
 // New prepares a server. It makes no request to the provider and does not read the session. It opens the folder of
@@ -146,14 +148,14 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 
 	// For the user alone.
-	mux.Handle("GET /profile", s.Guard(http.HandlerFunc(s.profile)))
-	mux.Handle("GET /protected", s.Guard(http.HandlerFunc(s.protected)))
-	mux.Handle("GET "+picturePath, s.Guard(http.HandlerFunc(s.picture)))
+	mux.Handle("GET /profile", s.show(s.profile))
+	mux.Handle("GET /protected", s.show(s.protected))
+	mux.Handle("GET "+picturePath, s.guard(http.HandlerFunc(s.picture)))
 	if s.pages != nil {
-		mux.Handle("GET "+pages.Path, s.Guard(s.pages))
+		mux.Handle("GET "+pages.Path, s.guard(s.pages))
 	}
 	if s.upstream != nil {
-		app := s.Guard(s.upstream)
+		app := s.guard(s.upstream)
 		mux.Handle("/", app)
 		mux.HandleFunc("GET /{$}", s.beforeApp(app))
 		mux.HandleFunc("GET "+ownHome+"{$}", s.home)
@@ -205,7 +207,10 @@ func (s *Server) url(path string) string { return localurl.At(s.cfg.BaseURL, pat
 
 // visitorName returns the name of the user for the header of a page, if r comes from a browser that may see it.
 func (s *Server) visitorName(r *http.Request) (string, bool) {
-	info, ok := s.visit(r)
+	info, ok := guarded(r)
+	if !ok {
+		info, ok = s.visit(r)
+	}
 	if !ok {
 		return "", false
 	}

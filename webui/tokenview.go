@@ -30,6 +30,15 @@ func tokenViews(info session.Info, now time.Time) []tokenView {
 	return views
 }
 
+// secondsLeft returns how many seconds each token has, which is all of tokenViews that time alone changes.
+func secondsLeft(info session.Info, now time.Time) []int64 {
+	left := make([]int64, 0, len(info.AccessTokens)+1)
+	for _, t := range info.AccessTokens {
+		left = append(left, int64(t.Expiry.Sub(now)/time.Second))
+	}
+	return append(left, int64(info.IDTokenExpiry.Sub(now)/time.Second))
+}
+
 func viewToken(kind, audience, scope string, from, until, now time.Time) tokenView {
 	v := tokenView{
 		Kind: kind, Audience: words.Line(audience, 200), Scopes: strings.Fields(words.Line(scope, 2000)),

@@ -32,7 +32,8 @@ const (
 type view struct {
 	info     session.Info
 	loggedIn bool
-	err      error // why it is not known whether loggedIn still holds; nil: it does
+	err      error  // why it is not known whether loggedIn still holds; nil: it does
+	number   uint64 // grows with each change of the above: two views of one number are the same
 }
 
 // lives reports whether one of the access tokens has not expired.
@@ -83,7 +84,8 @@ func (w *watch) view(ctx context.Context) view {
 	defer w.mu.Unlock()
 	v := w.current
 	if v.loggedIn && v.info.UnusableAt(w.now()) != nil {
-		v.loggedIn, w.current.loggedIn = false, false
+		v.loggedIn, v.number = false, v.number+1
+		w.current = v
 		w.endAll()
 	}
 	return v
@@ -138,6 +140,7 @@ func (w *watch) look(ctx context.Context, force bool) {
 	before := w.current
 	if err != nil && !errors.Is(err, session.ErrNotLoggedIn) {
 		w.current.err, w.looked = err, w.now()
+		w.current.number++
 		w.failed, w.pause, w.retry = w.looked, w.retry, min(2*w.retry, lastRetry)
 		w.mu.Unlock()
 		if before.err == nil {
@@ -146,7 +149,9 @@ func (w *watch) look(ctx context.Context, force bool) {
 		return
 	}
 	w.retry = firstRetry
-	next := view{info: info, loggedIn: err == nil && info.UnusableAt(w.now()) == nil}
+	next := view{
+		info: info, loggedIn: err == nil && info.UnusableAt(w.now()) == nil, number: w.current.number + 1,
+	}
 	// Browsers were recognised for one login of one user: a later login, even of the same user, is another.
 	ended := before.loggedIn && (!next.loggedIn || !next.info.LoggedInAt.Equal(before.info.LoggedInAt))
 	w.current, w.changed, w.looked = next, stamp, w.now()

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -44,6 +45,7 @@ type Page struct {
 	Title   string // for the tab; Layout.App follows it
 	Section string // the link of the header that this page is under: home, profile, pages
 	Script  string // the name of an asset, or ""
+	Visitor string // the name that the header shows; "": as Layout.Visitor says
 	Data    any    // what the page's own template draws
 }
 
@@ -84,25 +86,50 @@ type person struct{ Name, Initials string }
 // Render sends the page that t describes. It draws all of it before it sends the first byte, so a page is whole or it
 // is an error.
 func (l *Layout) Render(w http.ResponseWriter, r *http.Request, status int, t *Template, p Page) {
-	out, err := l.draw(r, t, p)
-	h := w.Header()
-	localhost.Secure(h) // again: what was to be an app's response has none of that
-	h.Set("Content-Security-Policy", policy(r))
-	if err != nil { // a template that can't be drawn is our mistake, and no page of ours can say so
-		h.Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(http.StatusInternalServerError)
-		_, _ = fmt.Fprintln(w, "This page could not be drawn.")
+	page, err := l.Draw(r, t, p)
+	if err != nil {
+		Undrawn(w)
 		return
 	}
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Vary", "Cookie")
+	Send(w, r, status, page)
+}
+
+// Undrawn says that a page could not be drawn. That is our mistake, and no page of ours can say so.
+func Undrawn(w http.ResponseWriter) {
+	h := w.Header()
+	localhost.Secure(h)
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusInternalServerError)
+	_, _ = fmt.Fprintln(w, "This page could not be drawn.")
+}
+
+// Send sends a page that was drawn.
+func Send(w http.ResponseWriter, r *http.Request, status int, page []byte) {
+	h := w.Header()
+	localhost.Secure(h) // again: what was to be an app's response has none of that
+	h["Content-Security-Policy"] = []string{policy(r)}
+	h["Content-Type"] = htmlType
+	h["Vary"] = varyCookie
+	if len(page) > alone {
+		h["Content-Length"] = []string{strconv.Itoa(len(page))}
+	}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(out)
+		_, _ = w.Write(page)
 	}
 }
 
-func (l *Layout) draw(r *http.Request, t *Template, p Page) ([]byte, error) {
+// alone is the size up to which net/http itself counts what a handler writes, and sends it without chunks.
+const alone = 2048
+
+// Values of headers that many responses share. Nothing writes to them: http.Header sets and adds in new slices.
+var (
+	htmlType   = []string{"text/html; charset=utf-8"}
+	varyCookie = []string{"Cookie"}
+)
+
+// Draw returns the page that t describes, as Render sends it.
+func (l *Layout) Draw(r *http.Request, t *Template, p Page) ([]byte, error) {
 	parsed, err := t.parse()
 	if err != nil {
 		return nil, err
@@ -117,10 +144,12 @@ func (l *Layout) draw(r *http.Request, t *Template, p Page) ([]byte, error) {
 		Page: p, App: cmp.Or(l.App, "loopkey"), Tenant: l.Tenant, Home: cmp.Or(l.Home, "/"),
 		HasApp: l.HasApp, HasPages: l.HasPages,
 	}
-	if l.Visitor != nil {
-		if name, ok := l.Visitor(r); ok {
-			view.Visitor = &person{Name: name, Initials: words.Initials(name)}
-		}
+	name := p.Visitor
+	if name == "" && l.Visitor != nil {
+		name, _ = l.Visitor(r)
+	}
+	if name != "" {
+		view.Visitor = &person{Name: name, Initials: words.Initials(name)}
 	}
 	return parsed.Append(nil, "layout.html", view)
 }

@@ -64,22 +64,26 @@ const strict = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; 
 
 // securityHeaders are what every response of the local server has: it is not kept, it tells other servers no URL of
 // ours, and no page of another origin reads, embeds or holds it. Cookies know no port, so another port of localhost
-// counts as another origin here.
-var securityHeaders = map[string]string{
-	"Cache-Control":                "no-store",
-	policyHeader:                   strict,
-	"Cross-Origin-Opener-Policy":   "same-origin",
-	"Cross-Origin-Resource-Policy": "same-origin",
-	"Referrer-Policy":              "no-referrer",
-	"X-Content-Type-Options":       "nosniff",
+// counts as another origin here. All responses share the values; nothing writes to them, for http.Header sets and adds
+// in new slices.
+var securityHeaders = []struct {
+	name  string
+	value []string
+}{
+	{"Cache-Control", []string{"no-store"}},
+	{policyHeader, []string{strict}},
+	{"Cross-Origin-Opener-Policy", []string{"same-origin"}},
+	{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
+	{"Referrer-Policy", []string{"no-referrer"}},
+	{"X-Content-Type-Options", []string{"nosniff"}},
 }
 
 // Secure sets the headers that every response of a local server has, unless its handler says otherwise: no-store,
 // no-referrer, nosniff, same-origin for openers and resources, and a Content-Security-Policy that allows nothing.
 // OwnHost sets them for all handlers behind it.
 func Secure(h http.Header) {
-	for name, value := range securityHeaders {
-		h.Set(name, value)
+	for _, header := range securityHeaders {
+		h[header.name] = header.value
 	}
 }
 
@@ -88,7 +92,7 @@ func OwnPolicy(h http.Header) { h.Del(policyHeader) }
 
 // Unsecure takes the headers of Secure out again, for the response of an app that chooses its own.
 func Unsecure(h http.Header) {
-	for name := range securityHeaders {
-		h.Del(name)
+	for _, header := range securityHeaders {
+		delete(h, header.name)
 	}
 }

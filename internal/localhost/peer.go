@@ -83,6 +83,10 @@ func ownConnection(ctx context.Context) bool {
 // not certain.
 func Own(r *http.Request) bool { return peerOf(r).own }
 
+// Foreign reports whether r was sent by another user of this machine who is not root. It is false where
+// RefuseOtherUsers refuses nobody.
+func Foreign(r *http.Request) bool { return peerOf(r).foreign }
+
 func peerOf(r *http.Request) peer {
 	c, ok := r.Context().Value(callerKey{}).(*caller)
 	if !ok { // a server that is not Serve's, of whose connection only the addresses are known

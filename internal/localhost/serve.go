@@ -74,9 +74,12 @@ func (l *Listener) Serve(ctx context.Context, handler http.Handler) error {
 // limitBodies limits the size of bodies and the time that they take.
 func limitBodies(next http.Handler, forApp bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
 		conn := http.NewResponseController(w)
 		switch {
-		case r.ContentLength == 0:
 		case !forApp && strings.HasPrefix(r.URL.Path, ownPath):
 			r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 			_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout))
