@@ -17,6 +17,7 @@ import (
 	"embed"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path"
@@ -46,8 +47,10 @@ type Config struct {
 
 // A Site serves the files of one folder.
 type Site struct {
-	cfg  Config
-	root *os.Root
+	cfg      Config
+	root     *os.Root
+	rendered rendered
+	settling time.Duration // of files; see stamp.go
 }
 
 // New opens the folder. Close closes it.
@@ -56,7 +59,7 @@ func New(cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the folder of pages: %w", err)
 	}
-	return &Site{cfg, root}, nil
+	return &Site{cfg: cfg, root: root, settling: settling}, nil
 }
 
 // Close ends the use of the folder.
@@ -99,7 +102,7 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request, claims provider.Cla
 	// A Markdown file is found without its extension too. A file of exactly that name comes first, a folder last.
 	for _, ext := range []string{"", ".md", ".markdown"} {
 		if real, info, err := s.find(name + ext); err == nil && info.Mode().IsRegular() {
-			s.file(w, r, claims, name+ext, real)
+			s.file(w, r, claims, name+ext, real, info)
 			return
 		}
 	}
@@ -128,7 +131,7 @@ func (s *Site) folder(w http.ResponseWriter, r *http.Request, claims provider.Cl
 		for _, index := range []string{"index.md", "index.html", "README.md"} {
 			index = path.Join(name, index)
 			if real, info, err := s.find(index); err == nil && info.Mode().IsRegular() {
-				s.file(w, r, claims, index, real)
+				s.file(w, r, claims, index, real, info)
 				return
 			}
 		}
@@ -136,8 +139,21 @@ func (s *Site) folder(w http.ResponseWriter, r *http.Request, claims provider.Cl
 	s.index(w, r, claims, name)
 }
 
-// file sends one file. name is what the request named; real is where it lies once links are followed.
-func (s *Site) file(w http.ResponseWriter, r *http.Request, claims provider.Claims, name, real string) {
+// file sends one file. name is what the request named; real is where it lies once links are followed, and found is what
+// was there.
+func (s *Site) file(
+	w http.ResponseWriter, r *http.Request, claims provider.Claims, name, real string, found fs.FileInfo,
+) {
+	// A link with another extension must not take off what the Markdown file behind it requires.
+	drawn := isMarkdown(name) || isMarkdown(real)
+	if drawn {
+		if page := s.rendered.get(name, real, stampOf(found)); page != nil && page.visitor == s.visitor(r) {
+			if s.admit(w, r, page.require, claims) {
+				layout.Send(w, r, http.StatusOK, page.content)
+			}
+			return
+		}
+	}
 	f, err := s.root.Open(filepath.FromSlash(real))
 	if err != nil {
 		s.broken(w, r, name, "it can't be opened")
@@ -149,9 +165,8 @@ func (s *Site) file(w http.ResponseWriter, r *http.Request, claims provider.Clai
 		s.notFound(w, r)
 		return
 	}
-	// A link with another extension must not take off what the Markdown file behind it requires.
-	if isMarkdown(name) || isMarkdown(real) {
-		s.markdown(w, r, claims, name, f)
+	if drawn {
+		s.markdown(w, r, claims, name, real, f)
 		return
 	}
 	// The type has to be known by both names: a link must not give a file another type.
@@ -163,8 +178,25 @@ func (s *Site) file(w http.ResponseWriter, r *http.Request, claims provider.Clai
 	http.ServeContent(w, r, "", info.ModTime(), f)
 }
 
+// visitor returns the name that the header of a page shows for r.
+func (s *Site) visitor(r *http.Request) string {
+	if s.cfg.Layout.Visitor == nil {
+		return ""
+	}
+	name, _ := s.cfg.Layout.Visitor(r)
+	return name
+}
+
 // markdown sends a rendered page if the login meets what the page requires.
-func (s *Site) markdown(w http.ResponseWriter, r *http.Request, claims provider.Claims, name string, f io.Reader) {
+func (s *Site) markdown(
+	w http.ResponseWriter, r *http.Request, claims provider.Claims, name, real string, f *os.File,
+) {
+	began := time.Now()
+	before, err := f.Stat()
+	if err != nil {
+		s.broken(w, r, name, "it can't be read to its end")
+		return
+	}
 	source, err := io.ReadAll(io.LimitReader(f, maxMarkdown+1))
 	switch {
 	case err != nil:
@@ -182,14 +214,25 @@ func (s *Site) markdown(w http.ResponseWriter, r *http.Request, claims provider.
 	if !s.admit(w, r, fm.require, claims) {
 		return
 	}
-	doc := renderMarkdown(fm, body, pageURL(name))
-	s.cfg.Layout.Render(w, r, http.StatusOK, &markdownTemplate, layout.Page{
-		Title: doc.title, Section: "pages", Data: struct {
+	doc, visitor := renderMarkdown(fm, body, pageURL(name)), s.visitor(r)
+	content, err := s.cfg.Layout.Draw(r, &markdownTemplate, layout.Page{
+		Title: doc.title, Section: "pages", Visitor: visitor, Data: struct {
 			Crumbs  []layout.Link
 			Heading string
 			Body    any
 		}{crumbs(name), doc.heading, doc.body},
 	})
+	if err != nil {
+		layout.Undrawn(w)
+		return
+	}
+	// What was written to the file while it was read, or may be within the same tick of its clock, would not show in it.
+	if after, err := f.Stat(); err == nil && stampOf(after) == stampOf(before) && stampOf(before).settled(began, s.settling) {
+		s.rendered.put(name, real, &renderedPage{
+			stamp: stampOf(before), require: fm.require, visitor: visitor, content: content,
+		})
+	}
+	layout.Send(w, r, http.StatusOK, content)
 }
 
 // broken says that a file is there but can't be shown, and why, to the user who may be able to fix it.
