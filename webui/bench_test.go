@@ -22,7 +22,7 @@ import (
 )
 
 // What pages cost beside the floor, which is net/http with the same bytes, and httputil.ReverseProxy for an app. Both
-// are asked in turn over one connection each. "of-floor" is how many requests a second there are, of those of the floor.
+// are asked in turn over one connection each. "of-floor" is the requests per second, of those of the floor.
 // The quickest quarter counts, so that the figure does not hang on what else the machine does.
 func BenchmarkPages(b *testing.B) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

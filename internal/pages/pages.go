@@ -227,9 +227,10 @@ func (s *Site) markdown(
 		return
 	}
 	// What was written to the file while it was read, or may be within the same tick of its clock, would not show in it.
-	if after, err := f.Stat(); err == nil && stampOf(after) == stampOf(before) && stampOf(before).settled(began, s.settling) {
+	read := stampOf(before)
+	if after, err := f.Stat(); err == nil && stampOf(after) == read && read.settled(began, s.settling) {
 		s.rendered.put(name, real, &renderedPage{
-			stamp: stampOf(before), require: fm.require, visitor: visitor, content: content,
+			stamp: read, require: fm.require, visitor: visitor, content: content,
 		})
 	}
 	layout.Send(w, r, http.StatusOK, content)

@@ -64,8 +64,8 @@ func New(cfg Config) http.Handler {
 				DisableCompression: true, // the caller's own Accept-Encoding goes through
 			},
 		},
-		FlushInterval: -1, // each event of a stream is passed on as it comes
-		ErrorLog:      log.New(io.Discard, "", 0),
+		FlushInterval: upstream.FlushInterval, BufferPool: &upstream.Buffers{},
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fail(w, http.StatusForbidden, "this proxy is another user's")

@@ -15,6 +15,11 @@ const maxGroups = 4 << 10
 // isReserved reports whether a request's header could be taken for what a proxy says of the request. Some servers
 // read an underscore as a hyphen.
 func isReserved(name string) bool {
+	switch name[:min(len(name), 1)] { // of the names below; most headers begin otherwise
+	case "X", "x", "R", "r", "L", "l", "F", "f", "P", "p":
+	default:
+		return false
+	}
 	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 	for _, prefix := range []string{
 		"x-forwarded", "x-auth-", "x-remote-", "remote-", "x-original-", "loopkey-",

@@ -88,7 +88,8 @@ func New(ctx context.Context, cfg Config) (*Handler, error) {
 		ModifyResponse: h.modify,
 		ErrorHandler:   h.down,
 		Transport:      h.transport(),
-		FlushInterval:  -1,                         // each event of a stream is passed on as it comes
+		FlushInterval:  FlushInterval,
+		BufferPool:     &Buffers{},
 		ErrorLog:       log.New(io.Discard, "", 0), // a response that breaks off concerns the app and the browser
 	}
 	return h, nil

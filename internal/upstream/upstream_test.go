@@ -232,8 +232,43 @@ func TestNoOtherUpgrade(t *testing.T) {
 	}
 }
 
-// Each event arrives before the next is sent.
+// A part of a response arrives before the next is sent, whether the response has a length or not.
+func TestPartsArrive(t *testing.T) {
+	t.Parallel()
+	for _, length := range []string{"", "12"} {
+		next := make(chan struct{})
+		server := guarded(t, Config{URL: app(t, func(w http.ResponseWriter, r *http.Request) {
+			if length != "" {
+				w.Header().Set("Content-Length", length)
+			}
+			for range 3 {
+				_, _ = io.WriteString(w, "part")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-next:
+				case <-r.Context().Done():
+					return
+				}
+			}
+		}).URL})
+		conn := dial(t, server.URL)
+		_, _ = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", conn.RemoteAddr())
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			part := make([]byte, 4)
+			if _, err := io.ReadFull(res.Body, part); err != nil || string(part) != "part" {
+				t.Fatalf("with length %q: %q, %v", length, part, err)
+			}
+			next <- struct{}{}
+		}
+		_ = res.Body.Close()
+	}
+}
 
+// Each event arrives before the next is sent.
 func TestServerSentEvents(t *testing.T) {
 	t.Parallel()
 	next := make(chan struct{})
