@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -90,6 +91,57 @@ func TestDrawnPageIsCurrent(t *testing.T) {
 	}
 	if res := get(t, site, "/pages/a", nil); res.StatusCode != http.StatusNotFound { // a file of no known type comes first
 		t.Errorf("the file of that very name gets %d", res.StatusCode)
+	}
+}
+
+// The index reads a file once for a state of it, and shows no title of another state, nor any to a user who may not see
+// its page.
+func TestIndexIsCurrent(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
+		t.Skip("this system tells no more of a file than its size and when it was written")
+	}
+	site, dir := settledSite(t, map[string]string{
+		"a.md": "# First\n", "b.html": "<title>Second</title>", "hr.md": "---\nrequire: {role: admin}\n---\n# Payroll\n",
+	})
+	clerk := provider.Claims{"role": "clerk"}
+	see := func(claims provider.Claims, titles ...string) {
+		t.Helper()
+		body := markup.Body(t, get(t, site, "/pages/", claims))
+		for _, title := range []string{"First", "Second", "Payroll", "Third", "Other"} {
+			if strings.Contains(body, ">"+title+"<") != slices.Contains(titles, title) {
+				t.Errorf("the titles are not %v: %s", titles, body)
+			}
+		}
+	}
+	for range 2 {
+		see(provider.Claims{"role": "admin"}, "First", "Second", "Payroll")
+		see(clerk, "First", "Second")
+	}
+	if kept := len(site.listings.of); kept != 3 {
+		t.Errorf("%d files are kept", kept)
+	}
+	rewrite(t, filepath.Join(dir, "a.md"), "# Third\n")
+	see(clerk, "Third", "Second")
+	rewrite(t, filepath.Join(dir, "hr.md"), "---\nrequire: {role: clerk}\n---\n# Payroll\n")
+	see(clerk, "Third", "Second", "Payroll")
+	if err := os.Remove(filepath.Join(dir, "b.html")); err != nil {
+		t.Fatal(err)
+	}
+	see(clerk, "Third", "Payroll")
+}
+
+// A search in many pages, once each was read. With the search for a word that few have, it is the looking that costs.
+func BenchmarkSearch(b *testing.B) {
+	files := map[string]string{}
+	for i := range 10000 {
+		files["f"+strconv.Itoa(i%20)+"/page"+strconv.Itoa(i)+".md"] = "# Page " + strconv.Itoa(i) + "\n\nText.\n"
+	}
+	site, _ := settledSite(b, files)
+	for b.Loop() {
+		if res := get(b, site, "/pages/?q=9999", nil); res.StatusCode != http.StatusOK {
+			b.Fatal(res.StatusCode)
+		}
 	}
 }
 

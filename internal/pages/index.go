@@ -46,8 +46,8 @@ type index struct {
 }
 
 // index sends a list of the pages at and below a folder, by folder and title, or of those that ?q= finds. It leaves out
-// the pages that the claims do not open, because a title may say what its page holds. The files are read anew each
-// time, so the list is never out of date.
+// the pages that the claims do not open, because a title may say what its page holds. Each file is looked at each time,
+// and read again if it has changed, so the list is never out of date.
 func (s *Site) index(w http.ResponseWriter, r *http.Request, claims provider.Claims, dir string) {
 	view := index{Heading: "Pages", Query: words.Line(r.URL.Query().Get("q"), maxQuery)}
 	if dir != "." {
@@ -57,6 +57,8 @@ func (s *Site) index(w http.ResponseWriter, r *http.Request, claims provider.Cla
 	sought := strings.Fields(strings.ToLower(view.Query))
 	folders := map[string][]listedPage{}
 	visited := 0
+	look := looker{site: s}
+	defer look.close()
 	// The walk follows no link to a folder, so it ends; it lists a link to a file.
 	err := fs.WalkDir(s.root.FS(), dir, func(name string, entry fs.DirEntry, err error) error {
 		visited++
@@ -74,8 +76,13 @@ func (s *Site) index(w http.ResponseWriter, r *http.Request, claims provider.Cla
 		case entry.IsDir():
 			return nil
 		}
-		page, ok := s.list(name, claims)
+		page, ok := s.list(&look, name, claims)
 		if ok && page.matches(sought) {
+			if short, ok := strings.CutSuffix(name, ".md"); ok {
+				if _, _, err := look.find(short); err != nil { // nothing else has the shorter name
+					page.URL = pageURL(short)
+				}
+			}
 			folder := path.Dir(name)
 			folders[folder] = append(folders[folder], page)
 			view.Count++
@@ -102,38 +109,33 @@ func (s *Site) index(w http.ResponseWriter, r *http.Request, claims provider.Cla
 }
 
 // list returns the line of one file, or false if it has none.
-func (s *Site) list(name string, claims provider.Claims) (listedPage, bool) {
+func (s *Site) list(look *looker, name string, claims provider.Claims) (listedPage, bool) {
 	page := listedPage{URL: pageURL(name), File: words.Line(path.Base(name), 200)}
 	page.Title = page.File
-	real, info, err := s.find(name)
+	real, info, err := look.find(name)
 	if err != nil || !info.Mode().IsRegular() {
 		return listedPage{}, false
 	}
 	switch ext := strings.ToLower(path.Ext(name)); {
 	case isMarkdown(name):
-		fm, body, err := s.frontMatter(real)
-		if err != nil {
+		read := s.listing(name, real, info)
+		if read.broken {
 			page.Note = "cannot be read"
 			return page, true
 		}
-		switch fm.require.check(claims, s.cfg.Now()).outcome {
+		switch read.require.check(claims, s.cfg.Now()).outcome {
 		case forbidden:
 			return listedPage{}, false
 		case stepUp:
 			page.Note = "asks for another login"
 		}
-		page.Title = cmp.Or(pageTitle(fm, body, name), page.Title)
-		if short, ok := strings.CutSuffix(name, ".md"); ok {
-			if _, _, err := s.find(short); err != nil { // nothing else has the shorter name
-				page.URL = pageURL(short)
-			}
-		}
+		page.Title = read.titleOr(page.Title)
 	case ext == ".html" || ext == ".htm":
-		source, _, err := s.start(real)
-		if err != nil {
+		read := s.listing(name, real, info)
+		if read.broken {
 			page.Note = "cannot be read"
 		}
-		page.Title = cmp.Or(words.Line(htmlTitle(source), 200), page.Title)
+		page.Title = read.titleOr(page.Title)
 	case ext == ".pdf" || ext == ".txt":
 	default:
 		return listedPage{}, false

@@ -50,6 +50,7 @@ type Site struct {
 	cfg      Config
 	root     *os.Root
 	rendered rendered
+	listings listings
 	settling time.Duration // of files; see stamp.go
 }
 
