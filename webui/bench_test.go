@@ -150,7 +150,7 @@ func (t *tap) read() error {
 			break
 		}
 	}
-	var body io.Reader = io.LimitReader(t.in, int64(length))
+	body := io.LimitReader(t.in, int64(length))
 	if chunked {
 		body = httputil.NewChunkedReader(t.in)
 	}

@@ -38,7 +38,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	return s.show(func(w http.ResponseWriter, r *http.Request, v view) {
 		ctx, end := context.WithCancel(context.WithValue(r.Context(), visitKey{}, &v))
 		defer end()
-		defer s.watch.whenEnded(end)() // streams and WebSockets of the session end with it
+		defer s.watch.whenEnded(end)()  // streams and WebSockets of the session end with it
 		localhost.OwnPolicy(w.Header()) // or next's own pages could load nothing
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
