@@ -169,7 +169,8 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 	has := func(option string) bool { return slices.Contains(options, option) }
 	started, err := tenant.Start(context.Background(), tenant.Config{
 		Auth0: has("auth0"), Rotate: has("rotate"), RequireConsentForOffline: has("consent"), RequirePAR: has("par"),
-		NoRevocation: has("no-revocation"), HideEndSession: has("no-end-session"), OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
+		NoRevocation: has("no-revocation"), HideEndSession: has("no-end-session"),
+		OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
 		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass)},
 		Users:   []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
 	})

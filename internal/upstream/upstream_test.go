@@ -43,7 +43,8 @@ func guarded(t testing.TB, cfg Config) *httptest.Server {
 func fail(w http.ResponseWriter, _ *http.Request, f Failure) {
 	w.WriteHeader(f.Status)
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"title": f.Title, "why": f.Why, "reason": fmt.Sprint(cmp.Or(f.Cause, f.Reason)), "log_in": f.LogIn, "waiting": f.Waiting,
+		"title": f.Title, "why": f.Why, "reason": fmt.Sprint(cmp.Or(f.Cause, f.Reason)),
+		"log_in": f.LogIn, "waiting": f.Waiting,
 	})
 }
 
