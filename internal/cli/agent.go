@@ -99,7 +99,7 @@ func (a *app) agentSocket(given string, cfg *config.Config) (string, error) {
 	return path, nil
 }
 
-// usualAgent returns where an agent's socket is unless a person chose another place: in the runtime directory, or in the
+// usualAgent returns where an agent's socket is if nobody chose another place: in the runtime directory, or in the
 // state folder where the system has no such directory.
 func (a *app) usualAgent(cfg *config.Config) string {
 	folder := cfg.StateDir

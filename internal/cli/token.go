@@ -83,7 +83,7 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 }
 
 // source returns what the tokens of a command come from: the agent that LOOPKEY_AGENT names, and else the session.
-// Where an agent is named no keychain is asked, whatever the agent says. Where none is named, one that runs at the usual
+// Where an agent is named no keychain is asked, whatever the agent says. If none is named, one that runs at the usual
 // place spares the keychain a read.
 func (a *app) source() (credential.Source, *config.Config, error) {
 	cfg, err := a.configure()

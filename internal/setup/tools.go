@@ -96,7 +96,7 @@ func kubernetesLines(o Options) string {
 		words.Shell("kubectl", "config", "set-context", "--current", "--user="+name) + "\n"
 }
 
-// kubernetesRun returns the command that adds loopkey to the kubeconfig as a user, or removes it. It has loopkey's path,
+// kubernetesRun returns the command that adds loopkey to the kubeconfig as a user, or removes it. It has the full path,
 // because an allowlist of kubectl compares that.
 func kubernetesRun(o Options, undo bool) []string {
 	if undo {
