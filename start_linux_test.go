@@ -94,7 +94,6 @@ func TestFilesOpened(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no strace here")
 	}
-	//nolint:gosec // what strace was found to be
 	if out, err := exec.CommandContext(t.Context(), strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
 		t.Skipf("this machine lets no program be traced: %s", out)
 	}
