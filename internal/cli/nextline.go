@@ -28,9 +28,9 @@ func (a *app) situation(acc *account) situation {
 		return at
 	}
 	_, at.session = known.Recall(at.config.StateDir, at.config.Name())
-	all, _ := known.All(at.config.StateDir) // without them there is less to say
+	all, _ := sessionsOf(at.config.StateDir, at.config.Profile) // without them there is less to say
 	for _, k := range all {
-		if k.Profile == at.config.Profile && k.Name() != at.config.Name() && k.Resource == "" {
+		if k.Name() != at.config.Name() {
 			at.others = append(at.others, k)
 		}
 	}

@@ -93,8 +93,8 @@ func severalSessions(profile string, found []known.Client) error {
 
 // sessionsOf returns the clients that a profile is logged in to. Those of MCP servers belong to no profile.
 func sessionsOf(stateDir, profile string) ([]known.Client, error) {
-	all, err := known.All(stateDir)
-	return slices.DeleteFunc(all, func(k known.Client) bool { return k.Profile != profile || k.Resource != "" }), err
+	all, err := known.OfProfile(stateDir, profile)
+	return slices.DeleteFunc(all, func(k known.Client) bool { return k.Resource != "" }), err
 }
 
 // configOf returns the configuration of a client that is logged in: that of its profile, with this client in it. The

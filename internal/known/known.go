@@ -121,6 +121,19 @@ func Forget(stateDir, name, keystore string) error {
 // All returns the clients that were noted in stateDir, sorted by profile, issuer, client ID and resource. It leaves out
 // the notes that can't be read.
 func All(stateDir string) ([]Client, error) {
+	return list(stateDir, func(string) bool { return true })
+}
+
+// OfProfile returns those of All that belong to a profile. It reads no other notes, however many there are.
+func OfProfile(stateDir, profile string) ([]Client, error) {
+	return list(stateDir, func(name string) bool {
+		return strings.LastIndexByte(name, '.') == len(profile) &&
+			strings.HasPrefix(name, profile)
+	})
+}
+
+// list returns the clients whose sessions have names that are wanted.
+func list(stateDir string, wanted func(name string) bool) ([]Client, error) {
 	entries, err := os.ReadDir(stateDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("the known sessions: %w", err)
@@ -128,7 +141,7 @@ func All(stateDir string) ([]Client, error) {
 	var all []Client
 	for _, entry := range entries {
 		name, ok := strings.CutSuffix(entry.Name(), suffix)
-		if !ok || !entry.Type().IsRegular() {
+		if !ok || !wanted(name) || !entry.Type().IsRegular() {
 			continue
 		}
 		if c, ok := Recall(stateDir, name); ok {

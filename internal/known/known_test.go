@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/known"
@@ -93,4 +94,43 @@ func TestKeystores(t *testing.T) {
 	forget("socket:/s")
 	check()
 	forget("file")
+}
+
+// The sessions of a profile are those of no other one, also where one name begins with the other.
+func TestOfProfile(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	for _, profile := range []string{"a", "a.b", "b", ""} {
+		k := known.Client{Profile: profile, Issuer: "https://issuer.example.com", ClientID: "c"}
+		if _, err := known.Remember(dir, k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, profile := range []string{"a", "a.b", "b", ""} {
+		if all, err := known.OfProfile(dir, profile); err != nil || len(all) != 1 || all[0].Profile != profile {
+			t.Errorf("profile %q: %v, %v", profile, all, err)
+		}
+	}
+	if all, err := known.OfProfile(dir, "c"); err != nil || len(all) != 0 {
+		t.Errorf("a profile without sessions: %v, %v", all, err)
+	}
+}
+
+func BenchmarkOfProfile(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		dir := filepath.Join(b.TempDir(), "state")
+		for i := range n {
+			k := known.Client{Profile: "p" + strconv.Itoa(i), Issuer: "https://issuer.example.com", ClientID: "c"}
+			if _, err := known.Remember(dir, k); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				if all, err := known.OfProfile(dir, "p0"); err != nil || len(all) != 1 {
+					b.Fatal(all, err)
+				}
+			}
+		})
+	}
 }
