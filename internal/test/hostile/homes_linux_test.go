@@ -112,16 +112,18 @@ func TestHomeWhoseRenewalIsKilled(t *testing.T) {
 	}
 }
 
-// waitsForLock waits until a process has a lock's file open.
+// waitsForLock waits until a process has a lock's file open, or the process of its own that works for it.
 func waitsForLock(ctx context.Context, t *testing.T, pid int, name string) {
 	t.Helper()
 	for {
-		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-		if slices.ContainsFunc(files, func(file string) bool {
-			target, err := os.Readlink(file)
-			return err == nil && strings.HasSuffix(target, name)
-		}) {
-			return
+		for _, p := range append(children(t, pid), pid) {
+			files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p))
+			if slices.ContainsFunc(files, func(file string) bool {
+				target, err := os.Readlink(file)
+				return err == nil && strings.HasSuffix(target, name)
+			}) {
+				return
+			}
 		}
 		if ctx.Err() != nil {
 			t.Fatal("it never waits")
@@ -132,11 +134,21 @@ func waitsForLock(ctx context.Context, t *testing.T, pid int, name string) {
 // child returns the one child process of a process.
 func child(t *testing.T, parent int) int {
 	t.Helper()
+	all := children(t, parent)
+	if len(all) != 1 {
+		t.Fatalf("it has %d child processes", len(all))
+	}
+	return all[0]
+}
+
+// children returns the child processes of a process.
+func children(t *testing.T, parent int) []int {
+	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var children []int
+	var all []int
 	for _, stat := range stats {
 		content, _ := os.ReadFile(stat) // the process may have ended
 		_, fields, _ := strings.Cut(string(content), ") ")
@@ -147,13 +159,10 @@ func child(t *testing.T, parent int) int {
 			if err != nil {
 				t.Fatal(err)
 			}
-			children = append(children, pid)
+			all = append(all, pid)
 		}
 	}
-	if len(children) != 1 {
-		t.Fatalf("it has %d child processes", len(children))
-	}
-	return children[0]
+	return all
 }
 
 // The lease of a session has an entry beside the session's, which holds no token. A renewal reads the keychain six

@@ -2,12 +2,15 @@ package hostile
 
 import (
 	"context"
+	"flag"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -19,6 +22,8 @@ import (
 func TestMain(m *testing.M) {
 	commands := house.Commands()
 	commands["send"], commands["app"] = sendStdin, app
+	// Most of these tests wait for a limit of loopkey's, and need no processor for that. -parallel overrides it.
+	_ = flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0)))
 	testscript.Main(m, commands)
 }
 
