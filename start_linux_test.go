@@ -101,7 +101,7 @@ func TestFilesOpened(t *testing.T) {
 	h.Must("login")
 	for command, want := range map[string][]string{
 		"version": nil,
-		"token":   {"config.toml", "known.json", "known.json", "known.json"},
+		"token":   {"config.toml", "known.json", "known.json", "known.json", "expiry"},
 	} {
 		log := filepath.Join(t.TempDir(), "strace")
 		cmd := h.Command(t.Context(), command)
@@ -117,8 +117,13 @@ func TestFilesOpened(t *testing.T) {
 		var opened []string
 		for _, call := range openedFile.FindAllStringSubmatch(string(text), -1) {
 			if !strings.HasPrefix(call[1], "/sys/") && !strings.HasPrefix(call[1], "/proc/self/") { // Go's runtime
-				words := strings.Split(filepath.Base(call[1]), ".")
-				opened = append(opened, strings.Join(words[max(0, len(words)-2):], "."))
+				name := filepath.Base(call[1])
+				for _, ofSession := range []string{"known.json", "expiry"} {
+					if strings.HasSuffix(name, "."+ofSession) {
+						name = ofSession
+					}
+				}
+				opened = append(opened, name)
 			}
 		}
 		if !slices.Equal(opened, want) {
