@@ -8,7 +8,7 @@ import (
 
 // elements returns the name of a document's root, and the text of each element below it by the path of names from
 // there: "Error/Code". It reads the XML that such services write, without attributes, and has no room for more: a
-// document type, entities of its own, names that do not match. Then ok is false.
+// document type, instructions, comments, entities of its own, names that do not match. Then ok is false.
 //
 // encoding/xml makes its tables of names and entities in every run of loopkey, also in those that ask no service. The
 // tests have it: what elements reads, it reads the same.
@@ -17,6 +17,12 @@ func elements(document []byte) (root string, texts map[string]string, ok bool) {
 	r := elementReader{rest: text, texts: map[string]string{}}
 	if !utf8.Valid(document) || strings.ContainsFunc(r.rest, notXML) {
 		return "", nil, false
+	}
+	for _, encoding := range []string{"", ` encoding="UTF-8"`, ` encoding="utf-8"`} {
+		if rest, ok := strings.CutPrefix(r.rest, `<?xml version="1.0"`+encoding+"?>"); ok {
+			r.rest = rest
+			break
+		}
 	}
 	for r.rest != "" {
 		if !r.next() {
@@ -55,14 +61,9 @@ func (r *elementReader) next() bool {
 	if !marked {
 		return true
 	}
-	for _, section := range []struct {
-		begin, end string
-		isText     bool
-	}{{"!--", "-->", false}, {"![CDATA[", "]]>", true}, {"?", "?>", false}} {
-		if inside, ok := strings.CutPrefix(rest, section.begin); ok {
-			inside, r.rest, ok = strings.Cut(inside, section.end)
-			return ok && (!section.isText || len(r.open) > 0 && r.add(inside))
-		}
+	if inside, ok := strings.CutPrefix(rest, "![CDATA["); ok {
+		inside, r.rest, ok = strings.Cut(inside, "]]>")
+		return ok && len(r.open) > 0 && r.add(inside)
 	}
 	tag, rest, ok := strings.Cut(rest, ">")
 	r.rest = rest

@@ -16,7 +16,7 @@ var documents = []string{
 	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">" +
 		"<Error><Type/><Code>AccessDenied</Code>\n<Message>No &lt;role&gt; &amp; no &#x41;&#65;</Message></Error>" +
 		"<RequestId>1</RequestId></ErrorResponse>",
-	"<a:b xmlns:a='x' >\n<a:c>1</a:c ><c>2<!-- no -->3<![CDATA[<&]]></c></a:b>\n",
+	"<a:b xmlns:a='x' >\n<a:c>1</a:c ><c>23<![CDATA[<&]]></c></a:b>\n",
 }
 
 func TestElements(t *testing.T) {
@@ -32,7 +32,8 @@ func TestElements(t *testing.T) {
 		"", " ", "a", "<a>", "<a></b>", "</a>", "<a/><b/>", "<a/>b", "b<a/>", "<a", "<a></a", "<a b></a>", "<a b=c></a>",
 		"<a b='c></a>", "<a b='c'd='e'></a>", "<a b='<'/>", "<a>&b;</a>", "<a>&</a>", "<a>&#0;</a>", "<a>&#xD800;</a>",
 		"<a>&#x110000;</a>", "<a>\x01</a>", "<a>\xff</a>", "<!DOCTYPE a><a/>", "<a><!-- </a>", "<a><![CDATA[</a>",
-		"<a>]]></a>",
+		"<a>]]></a>", "<a>2<!-- no -->3</a>", "<a><!--b--c--></a>", "<??><a/>", "<a/><?xml version=\"1.0\"?>",
+		"<?xml version=\"1.1\"?><a/>", "<?xml version=\"1.0\" encoding=\"latin1\"?><a/>",
 		"<![CDATA[b]]><a/>", "< a></a>", "<a:b:c></a:b:c>", "<1></1>", "{\"a\":1}",
 		strings.Repeat("<a>", 99) + strings.Repeat("</a>", 99),
 	} {
