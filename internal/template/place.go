@@ -166,10 +166,8 @@ const unsafeURL = "#ZgotmplZ"
 
 func putURL(dst []byte, v reflect.Value) ([]byte, error) {
 	text, err := textOf(v)
-	if i := strings.IndexAny(text, ":/?#"); i >= 0 && text[i] == ':' {
-		switch strings.ToLower(text[:i]) {
-		case "http", "https", "mailto":
-		default:
+	if scheme, _, ok := strings.Cut(text, ":"); ok && !strings.Contains(scheme, "/") {
+		if !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") && !strings.EqualFold(scheme, "mailto") {
 			text = unsafeURL
 		}
 	}
