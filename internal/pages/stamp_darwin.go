@@ -1,21 +1,10 @@
 package pages
 
 import (
-	"io/fs"
 	"syscall"
 	"time"
 )
 
-// changed is what no program can set: which file it is, and when anything about it changed.
-type changed struct {
-	device, inode uint64
-	at            time.Time
-}
-
-func changedOf(info fs.FileInfo) changed {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return changed{}
-	}
-	return changed{uint64(stat.Dev), stat.Ino, time.Unix(stat.Ctimespec.Unix())} //nolint:gosec // an ID
+func changeTime(stat *syscall.Stat_t) time.Time {
+	return time.Unix(stat.Ctimespec.Unix())
 }
