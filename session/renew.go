@@ -38,7 +38,7 @@ type renewal struct {
 	idToken bool // the caller wants an ID token, not an access token
 	// What the request asks for had expired when the session was seen, so no other caller needs to read it.
 	expired bool
-	turn    *held // the caller's turn, if it has that already
+	turn    *held // the caller's turn, if it has that already; the caller gives it back
 }
 
 // mostRounds is how often a renewal begins again because another process was faster.
@@ -47,24 +47,15 @@ const mostRounds = 3
 // renew gets what the caller wants by the refresh token, in the one turn that all processes share. A caller that comes
 // second finds what the first one stored, or what went wrong for it.
 func (s *Session) renew(ctx context.Context, r renewal) error {
-	lock, err := r.turn, error(nil)
+	lock := r.turn
 	if lock == nil {
-		lock, err = s.lock.tryTurn()
-	}
-	if err != nil {
-		return err
-	}
-	if lock == nil {
-		// Many callers may wait for one renewal. They read the session side by side, and only those that still lack a token
-		// take their turn alone.
-		if done, err := s.await(ctx, r); done || err != nil {
+		var done bool
+		var err error
+		if lock, done, err = s.takeTurn(ctx, r); done || err != nil {
 			return err
 		}
-		if lock, err = s.lock.waitTurn(ctx); err != nil {
-			return err
-		}
+		defer lock.release()
 	}
-	defer lock.release()
 	if r.expired {
 		s.lock.noteExpired(r.request, r.seen, r.asked)
 	}
@@ -103,6 +94,20 @@ func (s *Session) renew(ctx context.Context, r renewal) error {
 		break
 	}
 	return s.named(fmt.Errorf("%w: the session was replaced meanwhile", ErrUnfinished))
+}
+
+// takeTurn takes this process's turn, unless another process has got what the caller wants by then: done says so. Many
+// callers may wait for one renewal. They read the session side by side, and only those that still lack a token take
+// their turn alone.
+func (s *Session) takeTurn(ctx context.Context, r renewal) (lock *held, done bool, err error) {
+	if lock, err = s.lock.tryTurn(); lock != nil || err != nil {
+		return lock, false, err
+	}
+	if done, err = s.await(ctx, r); done || err != nil {
+		return nil, done, err
+	}
+	lock, err = s.lock.waitTurn(ctx)
+	return lock, false, err
 }
 
 // inTurn returns the session as it is in this process's turn. A process of its own reads the session again under the

@@ -40,11 +40,9 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 	if err != nil {
 		return out, err
 	}
-	defer func() {
-		if turn != nil {
-			turn.release()
-		}
-	}()
+	if turn != nil {
+		defer turn.release()
+	}
 	if err := st.alive(asked); err != nil {
 		return out, err
 	}
@@ -60,15 +58,13 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 	}
 	waiting, cancel := patient(ctx, living.left(asked))
 	defer cancel()
-	mine := turn
-	turn = nil // renew gives it back
 	err = s.renew(waiting, renewal{
 		request: r,
 		asked:   asked,
 		seen:    seen,
 		read:    st,
 		expired: !r.Force && living.left(asked) == 0,
-		turn:    mine,
+		turn:    turn,
 		enough: func(st *state) bool {
 			t, now := st.find(r), s.cfg.Now()
 			if t == nil || t.expired(now) {
