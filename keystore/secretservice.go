@@ -37,9 +37,8 @@ func look() (address string, err error) {
 		return address, nil
 	}
 	runtimeDir := fmt.Sprintf("/run/user/%d", os.Getuid()) // where godbus looks
-	bus := filepath.Join(runtimeDir, "bus")
-	if _, err := os.Stat(bus); err == nil {
-		return "unix:path=" + dbus.EscapeBusAddressValue(bus), nil
+	if address, ok := busIn(runtimeDir); ok {
+		return address, nil
 	}
 	if session, err := private.Read(filepath.Join(runtimeDir, "dbus-session"), 1<<16); err == nil {
 		if address, ok := strings.CutPrefix(string(session), variable+"="); ok {
@@ -47,13 +46,18 @@ func look() (address string, err error) {
 		}
 	}
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" { // where other programs look
-		bus := filepath.Join(dir, "bus")
-		if _, err := os.Stat(bus); err == nil {
-			address := "unix:path=" + dbus.EscapeBusAddressValue(bus)
+		if address, ok := busIn(dir); ok {
 			return address, os.Setenv(variable, address)
 		}
 	}
 	return "", &UnavailableError{Why: "there is no D-Bus session", Reason: ReasonNoBus}
+}
+
+// busIn returns the address of the D-Bus session whose socket is in a runtime directory.
+func busIn(dir string) (address string, ok bool) {
+	bus := filepath.Join(dir, "bus")
+	_, err := os.Stat(bus)
+	return "unix:path=" + dbus.EscapeBusAddressValue(bus), err == nil
 }
 
 // ask reads an entry in one conversation with the Secret Service, which costs a third of what go-keyring needs for it.

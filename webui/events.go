@@ -58,8 +58,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // takeOver takes the connection from the server and begins the response on it. Where it can't be taken, the error is
-// http.ErrNotSupported. Hundreds of pages may be open, and what
-// the server keeps for the request of each (its headers, buffers and stacks) is four times what a stream needs.
+// http.ErrNotSupported. Hundreds of pages may be open, and what the server keeps for the request of each (its headers,
+// buffers and stacks) is four times what a stream needs.
 func takeOver(w http.ResponseWriter) (net.Conn, error) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
