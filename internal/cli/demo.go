@@ -58,6 +58,7 @@ func (a *app) runDemo(ctx context.Context, once, noBrowser bool) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 
+	a.say("This is a demo: an OpenID provider of its own runs inside this command, and everything ends with it.")
 	d := &demo{app: a, dir: dir, noBrowser: noBrowser}
 	if err := d.start(ctx); err != nil {
 		return err
@@ -106,41 +107,22 @@ func (d *demo) play(ctx context.Context) error {
 	defer stop(nil)
 	var greeting sync.WaitGroup
 	defer greeting.Wait()
+	farewell := "The demo has ended, and nothing of it is left. `loopkey setup` begins with a provider of yours."
+	if a.terminal.Interactive() {
+		farewell = "\n" + farewell // after the terminal's ^C
+	}
 	err = a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {
-		d.welcome(ctx, acc.config.BaseURL)
+		d.open(ctx, acc.config.BaseURL)
 		greeting.Go(func() {
 			if err := d.greetFirst(ctx, acc, logins); err != nil {
 				stop(err)
 			}
 		})
-	}, "The demo is at its end, and nothing of it is left. loopkey login makes a real login.")
+	}, farewell)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
 	return err
-}
-
-// welcome says how to log in, and opens the page where the demo begins.
-func (d *demo) welcome(ctx context.Context, baseURL string) {
-	d.app.say("This is a demo: the tenant at %s runs inside this command, and everything ends with it.", d.tenant.Issuer())
-	d.app.say("Log in as %s with the password %s", demoEmail, demoPassword)
-	d.open(ctx, baseURL)
-}
-
-// greetFirst waits for the first login and shows what came of it.
-func (d *demo) greetFirst(ctx context.Context, acc *account, logins <-chan *provider.Tokens) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case t := <-logins:
-		d.app.greet(acc, t)
-	}
-	if err := d.show(ctx, acc); err != nil {
-		return err
-	}
-	d.app.say("\nNow, from another terminal:\n  %[1]s status\n  %[1]s token\n  %[1]s token -o header --force-refresh\n"+
-		"  %[1]s logout\n\nCtrl-C ends the demo.", d.command())
-	return nil
 }
 
 // open opens the page where the demo begins. Its URL is no secret: the server gets to know the browser at the login.
@@ -148,13 +130,46 @@ func (d *demo) open(ctx context.Context, baseURL string) {
 	a := d.app
 	start := localurl.At(baseURL, "/auth/login")
 	if d.noBrowser {
-		a.say("Open:\n%s", start)
+		a.say("\nOpen this page, and press \"Continue as Ada Lovelace\":\n%s", start)
 		return
 	}
-	a.say("Opening your browser. If nothing opens, go to:\n%s", start)
+	a.say("\nYour browser opens: press \"Continue as Ada Lovelace\". If nothing opens, go to:\n%s", start)
 	if err := a.browse(ctx, start); err != nil {
 		a.sayUnopened(err, ": open the URL above yourself.")
 	}
+}
+
+// greetFirst waits for the first login, and shows the token that came of it and how to play with it.
+func (d *demo) greetFirst(ctx context.Context, acc *account, logins <-chan *provider.Tokens) error {
+	a := d.app
+	select {
+	case <-ctx.Done():
+		return nil
+	case t := <-logins:
+		a.say("")
+		a.greet(acc, t)
+	}
+	token, err := acc.session.AccessToken(ctx, session.Request{})
+	if err != nil {
+		return err
+	}
+	a.say("\nThis is it, for the demo's API:")
+	if _, err := fmt.Fprintln(a.stdout, token.Token.Reveal()); err != nil {
+		return fmt.Errorf("writing to standard output: %w", err)
+	}
+	line, program := d.export()
+	a.say("\nTo go on in another terminal, run there:\n  %s\nand then, for example:", line)
+	for _, example := range [][2]string{
+		{"token", "a fresh token, as above"},
+		{"token --force-refresh", "a new one from the provider"},
+		{"status", "who is logged in"},
+		{"exec -- env", "a command with ACCESS_TOKEN in its environment"},
+		{"logout", "ends the session, here and at the provider"},
+	} {
+		a.say("  %-*s  # %s", len(program)+len(" token --force-refresh"), program+" "+example[0], example[1])
+	}
+	a.say("\nThe page in your browser has more. Ctrl-C ends the demo.")
+	return nil
 }
 
 // once logs in, renews and logs out without a person: an HTTP client fills in the tenant's pages.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +17,7 @@ import (
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 )
@@ -63,7 +64,7 @@ func (d *demo) start(ctx context.Context) error {
 		return err
 	}
 	d.tenant, err = tenant.Start(ctx, tenant.Config{
-		Auth0: true, Rotate: true, AccessTokenLifetime: 5 * time.Minute,
+		Auth0: true, Rotate: true, OneClick: true, AccessTokenLifetime: 5 * time.Minute,
 		Clients: []tenant.Client{{
 			ID: demoClient, RedirectURIs: []string{baseURL + login.CallbackPath},
 			PostLogoutRedirectURIs: []string{baseURL}, Audiences: []string{demoAPI},
@@ -150,13 +151,28 @@ cache_dir = %q
 	return nil
 }
 
-// command returns how another terminal calls loopkey with the demo's configuration.
-func (d *demo) command() string {
-	program := "loopkey"
-	if _, err := exec.LookPath(program); err != nil {
-		if self, err := os.Executable(); err == nil {
-			program = self
-		}
+// export returns the line by which another terminal uses the demo's configuration, and what loopkey is called there.
+func (d *demo) export() (line, program string) {
+	config := filepath.Join(d.dir, "config.toml")
+	program, path, err := ownProgram()
+	folder := ""
+	switch {
+	case err != nil:
+		program = appName
+	case program != appName: // no loopkey in PATH is this one, such as that of go run
+		program = words.Shell(filepath.Base(path))
+		folder = filepath.Dir(path)
 	}
-	return "LOOPKEY_CONFIG=" + filepath.Join(d.dir, "config.toml") + " " + program
+	if runtime.GOOS == "windows" {
+		line = "$env:LOOPKEY_CONFIG = '" + config + "'"
+		if folder != "" {
+			line += "; $env:PATH = '" + folder + ";' + $env:PATH"
+		}
+		return line, strings.TrimSuffix(program, ".exe")
+	}
+	line = "export LOOPKEY_CONFIG=" + words.Shell(config)
+	if folder != "" {
+		line += " PATH=" + words.Shell(folder) + `:"$PATH"`
+	}
+	return line, program
 }

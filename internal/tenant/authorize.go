@@ -168,8 +168,7 @@ func (t *Tenant) authorize(w http.ResponseWriter, r *http.Request) {
 	case slices.Contains(a.prompt, "none"):
 		t.respond(w, a, url.Values{"error": {"login_required"}, "error_description": {"Login required"}})
 	default:
-		t.pages.login(w, loginPage{Action: formAction(r), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
-			Email: a.loginHint, StepUp: a.acr != "", Users: t.cfg.Users})
+		t.askLogin(w, r, a, session, loginPage{Email: a.loginHint})
 	}
 }
 
@@ -189,15 +188,28 @@ func (t *Tenant) logIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user := t.user(r.PostFormValue("email"))
-	if user == nil || user.Password != r.PostFormValue("password") {
-		t.pages.login(w, loginPage{Action: formAction(r), CSRF: session.csrf, Client: a.client.ID, Scopes: a.scopes,
-			Email: r.PostFormValue("email"), StepUp: a.acr != "", Users: t.cfg.Users, Wrong: true})
+	if as := r.PostFormValue("as"); as != "" && t.cfg.OneClick {
+		user = t.user(as)
+	} else if user != nil && user.Password != r.PostFormValue("password") {
+		user = nil
+	}
+	if user == nil {
+		t.askLogin(w, r, a, session, loginPage{Email: r.PostFormValue("email"), Wrong: true})
 		return
 	}
 	t.mu.Lock()
 	session.user, session.authTime, session.acr = user, t.cfg.Now(), a.acr
 	t.mu.Unlock()
 	t.grant(w, a, session)
+}
+
+// askLogin shows the login page for a request; of page it takes what was typed before.
+func (t *Tenant) askLogin(
+	w http.ResponseWriter, r *http.Request, a *authorization, session *browserSession, page loginPage,
+) {
+	page.Action, page.CSRF, page.Client, page.Scopes = formAction(r), session.csrf, a.client.ID, a.scopes
+	page.StepUp, page.Users, page.OneClick = a.acr != "", t.cfg.Users, t.cfg.OneClick
+	t.pages.login(w, page)
 }
 
 // formAction returns the URL of the login form: that of the authorization request that the form was shown for.

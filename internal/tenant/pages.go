@@ -18,7 +18,7 @@ var pagesCSS string
 type loginPage struct {
 	Action, CSRF, Client, Email string
 	Scopes                      []string
-	StepUp, Wrong               bool
+	StepUp, Wrong, OneClick     bool
 	Users                       []User
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +19,7 @@ import (
 // A Person stands in for somebody with a browser: it is an HTTP client that keeps cookies, follows redirects and fills
 // in the tenant's forms.
 type Person struct {
-	Email, Password string
+	Email, Password string         // without a password: they press the button of one click
 	Deny            bool           // press Decline on the login page
 	Jar             http.CookieJar // nil: a fresh browser
 	// StopAt ends the visit before a URL with this prefix is requested. The visit then returns that URL.
@@ -109,9 +110,16 @@ var (
 // fill returns the request that submits the form of the page, filled in as this person would. It returns nil if the
 // page has no form of the tenant.
 func (p Person) fill(page *Visit) (*step, error) {
-	form := formTag().FindStringSubmatch(page.Body)
-	if form == nil {
+	forms := formTag().FindAllStringSubmatch(page.Body, -1)
+	if len(forms) == 0 {
 		return nil, nil
+	}
+	form, wanted := forms[0], `name="email"` // a page of one click has a form for those who type a password
+	if p.Password == "" {
+		wanted = `name="as"`
+	}
+	if i := slices.IndexFunc(forms, func(f []string) bool { return strings.Contains(f[2], wanted) }); i >= 0 {
+		form = forms[i]
 	}
 	values := url.Values{}
 	for _, input := range inputTag().FindAllStringSubmatch(form[2], -1) {
@@ -125,7 +133,9 @@ func (p Person) fill(page *Visit) (*step, error) {
 	if strings.Contains(page.Body, `class="wrong"`) {
 		return nil, errors.New("visiting: the tenant does not know this person")
 	}
-	if values.Has("email") {
+	if strings.Contains(form[2], `name="as" value="`+html.EscapeString(p.Email)+`"`) {
+		values.Set("as", p.Email)
+	} else if values.Has("email") {
 		values.Set("email", p.Email)
 		values.Set("password", p.Password)
 		values.Set("decision", "allow")

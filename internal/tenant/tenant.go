@@ -34,6 +34,9 @@ type Config struct {
 
 	Clients []Client
 	Users   []User
+	// OneClick lets anybody who sees the login page continue as one of Users, without a password: the page shows their
+	// passwords anyway.
+	OneClick bool
 
 	// HideEndSession leaves end_session_endpoint out of discovery, as older Auth0 tenants do.
 	HideEndSession bool
