@@ -66,17 +66,19 @@ webui: internal/clock internal/handoff internal/kept internal/layout internal/lo
 	internal/pages internal/upstream internal/words provider session
 .: internal/cli
 internal/test/axe: internal/test/chromium internal/test/npm
-internal/test/chromium:
-internal/test/clients: internal/test/house
+internal/test/chromium: internal/test/part
+internal/test/clients: internal/test/house internal/test/part
 internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
-internal/test/house: internal/cli internal/keystores internal/known internal/sharedstore internal/tenant keystore
+internal/test/house: internal/cli internal/keystores internal/known internal/sharedstore internal/tenant
+	internal/test/part keystore
 internal/test/markup:
 internal/test/mcpsdk: internal/test/npm
-internal/test/npm:
+internal/test/npm: internal/test/part
 internal/test/panva: internal/test/npm
+internal/test/part:
 internal/test/pty:
-internal/test/secretservice:
+internal/test/secretservice: internal/test/part
 internal/test/vite: internal/test/npm
 `
 

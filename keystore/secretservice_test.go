@@ -106,7 +106,7 @@ func childBetween(t *testing.T, task string, limit time.Duration, between func()
 func TestChild(t *testing.T) {
 	task := os.Getenv(childTask)
 	if task == "" {
-		t.Skip("only for the tests of the real keychain")
+		t.Skip("only for the tests of the real keychain") // Also with LOOPKEY_TEST_REAL: those tests run this one.
 	}
 	limit, err := time.ParseDuration(os.Getenv(childLimit))
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/localhost"
+	"github.com/loopkey/loopkey/internal/test/part"
 	"github.com/loopkey/loopkey/webui"
 )
 
@@ -81,7 +82,7 @@ func TestManyListen(t *testing.T) {
 func TestThousandPages(t *testing.T) {
 	const many, each = 1000, 16 << 10
 	if localhost.MostStreams() < many {
-		t.Skip("this process may not open so many files")
+		part.Missing(t, "this process may not open so many files")
 	}
 	s := newScene(t)
 	s.openPage(t)

@@ -20,6 +20,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/loopkey/loopkey/internal/test/part"
 )
 
 // rest is the part of a row between the state and the user.
@@ -40,7 +42,7 @@ const tableOf = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->w
 func TestParseSockets(t *testing.T) {
 	t.Parallel()
 	if first, ok := parseAddress("0100007F:0BB8"); !ok || first.Addr() != netip.MustParseAddr("127.0.0.1") {
-		t.Skip("this machine writes its words the other way round")
+		t.Skip("this machine writes its words the other way round") // Also with LOOPKEY_TEST_REAL: it is so on big-endian machines alone.
 	}
 	got, rows, err := parseSockets(strings.NewReader(tableOf), 3000)
 	if err != nil || rows != 7 {
@@ -297,7 +299,7 @@ func connect(t testing.TB, host string) (client, server net.Conn) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", host+":0")
 	if err != nil {
-		t.Skipf("%s: %v", host, err)
+		part.Missing(t, "%s: %v", host, err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	client, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())

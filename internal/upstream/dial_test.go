@@ -37,7 +37,7 @@ func TestForeignListener(t *testing.T) {
 		t.Helper()
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr)
 		if err != nil {
-			t.Skipf("this machine lacks a loopback: %v", err)
+			t.Skipf("this machine lacks a loopback: %v", err) // Also with LOOPKEY_TEST_REAL: the machine may have no IPv6.
 		}
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			asked.Add(1)

@@ -27,7 +27,7 @@ func TestDown(t *testing.T) {
 
 	// It is back: the next request reaches it.
 	if listener, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", address); err != nil {
-		t.Skipf("the port was taken meanwhile: %v", err)
+		t.Skipf("the port was taken meanwhile: %v", err) // Also with LOOPKEY_TEST_REAL: nothing keeps a port free.
 	}
 	back := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(echo)}}
 	back.Start()

@@ -247,7 +247,7 @@ func endedContext(t *testing.T, s keystore.Store) {
 func reserve(t *testing.T, s keystore.Store) {
 	r, ok := s.(keystore.Reserver)
 	if !ok {
-		t.Skip("the store is no keystore.Reserver")
+		t.Skip("the store is no keystore.Reserver") // Also with LOOPKEY_TEST_REAL: no part of the machine is missing.
 	}
 	reserved := func() (release func()) {
 		t.Helper()
@@ -285,7 +285,7 @@ func reserve(t *testing.T, s keystore.Store) {
 func lease(t *testing.T, s keystore.Store) {
 	l, ok := s.(keystore.Leaser)
 	if !ok {
-		t.Skip("the store is no keystore.Leaser")
+		t.Skip("the store is no keystore.Leaser") // Also with LOOPKEY_TEST_REAL: no part of the machine is missing.
 	}
 	leased := func(name string) (release func()) {
 		t.Helper()
@@ -337,7 +337,7 @@ func lease(t *testing.T, s keystore.Store) {
 func note(t *testing.T, s keystore.Store) {
 	l, ok := s.(keystore.Leaser)
 	if !ok {
-		t.Skip("the store is no keystore.Leaser")
+		t.Skip("the store is no keystore.Leaser") // Also with LOOPKEY_TEST_REAL: no part of the machine is missing.
 	}
 	is := func(name, want string) {
 		t.Helper()

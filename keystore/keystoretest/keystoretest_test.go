@@ -40,7 +40,7 @@ func TestBroken(t *testing.T) {
 	t.Parallel()
 	open := broken[os.Getenv(which)]
 	if open == nil {
-		t.Skip("only for TestRunFinds")
+		t.Skip("only for TestRunFinds") // Also with LOOPKEY_TEST_REAL: that test runs this one.
 	}
 	keystoretest.Run(t, func(*testing.T) keystore.Store { return open() })
 }

@@ -161,7 +161,7 @@ func TestAWSCommandLine(t *testing.T) {
 	t.Parallel()
 	aws := clients.Need(t, "aws", false)
 	if out, err := exec.Command(aws, "--version").CombinedOutput(); err != nil { //nolint:noctx // it ends by itself
-		t.Skipf("aws does not run: %s", out)
+		t.Skipf("aws does not run: %s", out) // Also with LOOPKEY_TEST_REAL: CI does not install it.
 	}
 	h, s := awsHome(t)
 	h = h.With("AWS_CA_BUNDLE="+s.CA, "AWS_ENDPOINT_URL_STS="+s.URL, "AWS_EC2_METADATA_DISABLED=true",

@@ -229,7 +229,7 @@ func TestKubectlLines(t *testing.T) {
 	t.Parallel()
 	k := kubectlFor(t, 0)
 	if k.old {
-		t.Skip("this kubectl has no --exec-interactive-mode")
+		t.Skip("this kubectl has no --exec-interactive-mode") // Also with LOOPKEY_TEST_REAL: Debian 12's kubectl is older.
 	}
 	k.configure("")
 	k.Must("login")

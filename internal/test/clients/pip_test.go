@@ -17,7 +17,7 @@ func TestPip(t *testing.T) {
 	t.Parallel()
 	pip := clients.Need(t, "pip", false)
 	if out, err := exec.Command(pip, "--version").CombinedOutput(); err != nil { //nolint:noctx // it ends by itself
-		t.Skipf("pip does not run: %s", out)
+		t.Skipf("pip does not run: %s", out) // Also with LOOPKEY_TEST_REAL: CI does not install it.
 	}
 	wheel := wheel(t)
 	h := clients.LoggedIn(t)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/test/clients"
 	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/part"
 )
 
 // setup writes what git needs, git works with it, and --undo leaves the files as they were.
@@ -64,7 +65,7 @@ func TestSetupLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(self, filepath.Join(bin, "loopkey")); err != nil {
-		t.Skipf("no links on this system: %v", err)
+		part.Missing(t, "no links on this system: %v", err)
 	}
 	h = h.With("PATH="+bin, "DOCKER_CONFIG="+h.Dir)
 	link := filepath.Join(bin, "docker-credential-loopkey")
@@ -102,7 +103,7 @@ func TestSetupKubernetes(t *testing.T) {
 	kubectl := clients.Need(t, "kubectl", true)
 	help, err := exec.CommandContext(t.Context(), kubectl, "config", "set-credentials", "--help").Output()
 	if err != nil || !strings.Contains(string(help), "--exec-interactive-mode") {
-		t.Skipf("this kubectl is older than 1.22, and its users are written by hand: %v", err)
+		t.Skipf("this kubectl is older than 1.22, and its users are written by hand: %v", err) // Also with LOOPKEY_TEST_REAL: Debian 12's kubectl is older.
 	}
 	h := house.WithTenant(t)
 	kubeconfig := filepath.Join(h.Dir, "kubeconfig")

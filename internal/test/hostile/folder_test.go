@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/part"
 )
 
 // A listener records all requests to a provider.
@@ -135,7 +136,7 @@ func visitFolder(t *testing.T, w *world, stranger *listener, dotenv string, same
 	}
 	for _, program := range []string{"xdg-open", "open", "sh", "security", "dbus-launch", "age", "x-www-browser"} {
 		if err := os.Symlink(started, filepath.Join(dir, program)); err != nil {
-			t.Skip(err)
+			part.Missing(t, "no links on this system: %v", err)
 		}
 	}
 	was, err := os.ReadDir(dir)

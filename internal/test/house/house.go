@@ -27,6 +27,7 @@ import (
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/test/part"
 	"github.com/loopkey/loopkey/keystore"
 )
 
@@ -76,7 +77,7 @@ func Programs(t testing.TB) string {
 	dir := t.TempDir()
 	for _, name := range names() {
 		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
-			t.Skipf("no links on this system: %v", err)
+			part.Missing(t, "no links on this system: %v", err)
 		}
 	}
 	return dir
@@ -230,7 +231,7 @@ func Visitor(t testing.TB) string {
 	}
 	link := filepath.Join(t.TempDir(), "visit")
 	if err := os.Symlink(self, link); err != nil {
-		t.Skipf("no links on this system: %v", err)
+		part.Missing(t, "no links on this system: %v", err)
 	}
 	return link
 }

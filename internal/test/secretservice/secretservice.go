@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/loopkey/loopkey/internal/test/part"
 )
 
 const limit = 5 * time.Minute // for each program to start
@@ -186,10 +188,7 @@ func Need(t testing.TB, programs ...string) {
 		if _, err := exec.LookPath(program); err == nil {
 			continue
 		}
-		if os.Getenv("LOOPKEY_TEST_REAL") == "1" {
-			t.Fatalf("%s is missing, and LOOPKEY_TEST_REAL=1 requires it", program)
-		}
-		t.Skipf("%s is not installed", program)
+		part.Missing(t, "%s is not installed", program)
 	}
 }
 
