@@ -10,7 +10,6 @@ import (
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/keystores"
-	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/words"
@@ -74,7 +73,7 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 // openWith opens the account that a complete configuration names, with a client secret.
 func (a *app) openWith(cfg *config.Config, secret string, keychainLimit time.Duration) (*account, error) {
 	elsewhere := ""
-	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
+	if k, ok := cfg.Noted(); ok {
 		cfg.RememberDiscovery(k)
 		cfg.KeepKeystore(k)
 		if !slices.Contains(k.Keystores(), cfg.Keystore) {

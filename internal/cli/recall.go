@@ -31,7 +31,7 @@ func (a *app) sessionOf(cfg *config.Config) (*config.Config, error) {
 
 // follow makes the keystore where the session is the configured one.
 func follow(cfg *config.Config) {
-	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
+	if k, ok := cfg.Noted(); ok {
 		cfg.FollowKeystore(k)
 	}
 }
@@ -40,7 +40,7 @@ func follow(cfg *config.Config) {
 // becomes that of the one session of the profile; it is session.ErrNotLoggedIn where there is none. So does one that a
 // .env completes although the person named the profile: then the profile's session is meant, and not the folder's.
 func (a *app) recall(cfg *config.Config) (*config.Config, error) {
-	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
+	if k, ok := cfg.Noted(); ok {
 		if cfg.FromDotEnv("issuer") { // what a .env says about a client that is logged in already does not count
 			cfg.Remember(k)
 		}

@@ -45,6 +45,7 @@ type Config struct {
 	StateDir         string
 	CacheDir         string
 
+	noted  *known.Client          // what Noted has read; nil: nothing
 	secret func() (string, error) // nil: none; a func, because fmt would print an unexported string
 	values map[string]value       // by the name of the setting; those that a source set
 	faults map[string]error       // by the name of the setting; values that can't be used, for who needs them
@@ -242,6 +243,18 @@ func (c *Config) CompleteForLogin() error {
 	return nil
 }
 
+// Noted returns the note of the configured client's last login. A note that is there is read once.
+func (c *Config) Noted() (earlier known.Client, ok bool) {
+	if c.noted == nil || c.noted.Name() != c.Name() {
+		noted, ok := known.Recall(c.StateDir, c.Name())
+		if !ok {
+			return known.Client{}, false
+		}
+		c.noted = &noted
+	}
+	return *c.noted, true
+}
+
 // Remember points the configuration at the client of an earlier login. Where that is another client than the configured
 // one, the configured client secret is dropped.
 func (c *Config) Remember(earlier known.Client) {
@@ -253,6 +266,7 @@ func (c *Config) Remember(earlier known.Client) {
 		c.DiscoveryURL = "" // it is another issuer's
 		delete(c.values, "discovery-url")
 	}
+	c.noted = &earlier
 	lastLogin := func(text string) value { return value{text: text, from: fromLastLogin, origin: "the last login"} }
 	c.Issuer, c.ClientID, c.Auth0 = earlier.Issuer, earlier.ClientID, earlier.Auth0
 	c.Resource, c.Server = earlier.Resource, earlier.Server
