@@ -79,6 +79,7 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	s.forgetAttempt()
 	s.lock.touch()
 	s.lock.forgetExpiries()
+	s.forgetAbout()
 	ended.NoteError = known.Forget(s.cfg.StateDir, s.name, s.cfg.Known.Keystore)
 	return ended, nil
 }

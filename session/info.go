@@ -69,11 +69,16 @@ func (s *Session) info(st *state) Info {
 		Claims: st.claims(), Scope: st.Scope, LoggedInAt: st.LoggedIn, RenewedAt: st.Renewed,
 		Renewable:     st.renewable(now) == nil,
 		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.SessionExpiry, IDTokenExpiry: st.IDTokenExpiry,
-		Unusable: st.unusable(now), Audiences: st.Granted,
-	}
-	for _, t := range st.tokens() {
-		info.AccessTokens = append(info.AccessTokens,
-			TokenInfo{Audience: t.Audience, Scope: t.Scope, Obtained: t.Obtained, Expiry: t.Expiry})
+		Unusable: st.unusable(now), Audiences: st.Granted, AccessTokens: st.tokenInfos(),
 	}
 	return info
+}
+
+// tokenInfos describes the access tokens; the session's own comes first.
+func (st *state) tokenInfos() []TokenInfo {
+	var infos []TokenInfo
+	for _, t := range st.tokens() {
+		infos = append(infos, TokenInfo{Audience: t.Audience, Scope: t.Scope, Obtained: t.Obtained, Expiry: t.Expiry})
+	}
+	return infos
 }

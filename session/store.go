@@ -91,6 +91,7 @@ func (s *Session) save(ctx context.Context, st *state) error {
 	}
 	s.lock.touch()
 	s.lock.noteExpiry(st)
+	s.noteAbout(st)
 	return nil
 }
 

@@ -25,6 +25,7 @@ func (a *app) commands() []command {
 		{[]string{"login"}, a.login, false},
 		{[]string{"logout"}, a.logout, false},
 		{[]string{"status", "whoami"}, a.status, false},
+		{[]string{"sessions"}, a.sessions, false},
 		{[]string{"token"}, a.token, true},
 		{[]string{"exec"}, a.exec, false},
 		{[]string{"serve"}, a.serve, false},

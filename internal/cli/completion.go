@@ -35,7 +35,7 @@ func (a *app) offer(root *cobra.Command) {
 		case "login":
 			offerValues(cmd, "prompt", fixed("login", "consent", "select_account", "none"))
 			offerValues(cmd, "screen-hint", fixed("signup", "login"))
-		case "status":
+		case "status", "sessions":
 			offerValues(cmd, "output", fixed("text", "json"))
 		case "token":
 			offerValues(cmd, "output", fixed("raw", "json", "header"))

@@ -2,9 +2,20 @@ package cli
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/loopkey/loopkey/internal/words"
 )
+
+// checkOutput refuses a value of --output that is none of forms.
+func checkOutput(output string, forms ...string) error {
+	if slices.Contains(forms, output) {
+		return nil
+	}
+	last := len(forms) - 1
+	return fmt.Errorf("%w: --output is %q: it is %s or %s", errUsage, output, strings.Join(forms[:last], ", "), forms[last])
+}
 
 // print prints a token, or what asJSON holds, in the form that --output names. Nothing else goes to stdout.
 func (a *app) print(output, token string, asJSON any) error {

@@ -26,8 +26,8 @@ func (a *app) status() *cobra.Command {
 		Long:    "Shows the session without asking the provider. Exits 3 when nobody is logged in.",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("%w: --output is %q: it is text or json", errUsage, output)
+			if err := checkOutput(output, "text", "json"); err != nil {
+				return err
 			}
 			if all {
 				return a.statusAll(cmd.Context(), output)
@@ -63,7 +63,7 @@ func (a *app) runStatus(ctx context.Context, output string) error {
 	return nil
 }
 
-// statusAll shows every session. One that can't be read is said, and has no part in what is printed. The exit code is
+// statusAll shows every session. It reads each whole, where sessions reads no more than a line needs. One that can't be read is said, and has no part in what is printed. The exit code is
 // that of the first such error, or 3 where nobody is logged in at all.
 func (a *app) statusAll(ctx context.Context, output string) error {
 	cfg, err := a.configure()

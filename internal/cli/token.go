@@ -53,10 +53,8 @@ func (f tokenFlags) check() error {
 }
 
 func (a *app) runToken(ctx context.Context, f tokenFlags) error {
-	switch f.output {
-	case "raw", "json", "header":
-	default:
-		return fmt.Errorf("%w: --output is %q: it is raw, json or header", errUsage, f.output)
+	if err := checkOutput(f.output, "raw", "json", "header"); err != nil {
+		return err
 	}
 	if err := f.check(); err != nil {
 		return err

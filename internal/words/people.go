@@ -9,11 +9,15 @@ import (
 // mostName is how many characters of a person's name are shown.
 const mostName = 80
 
-// Name returns what to call the person whose claims are given: the first of
-// name, preferred_username, nickname, email and sub that says something (OpenID
-// Connect Core 1.0, section 5.1). It is fit for a page and for a terminal.
+// NamingClaims returns the claims that say who a person is, the best first (OpenID Connect Core 1.0, section 5.1).
+func NamingClaims() []string {
+	return []string{"name", "preferred_username", "nickname", "email", "sub"}
+}
+
+// Name returns what to call the person whose claims are given: the first of NamingClaims that says
+// something. It is fit for a page and for a terminal.
 func Name(claims map[string]any) string {
-	for _, claim := range []string{"name", "preferred_username", "nickname", "email", "sub"} {
+	for _, claim := range NamingClaims() {
 		text, _ := claims[claim].(string)
 		if name := Line(text, mostName); name != "" {
 			return Printable(name)

@@ -44,6 +44,15 @@ func Moment(t, now time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05 MST") + " (" + Distance(t, now) + ")"
 }
 
+// Clock writes a time by this machine's clock in few letters: without the date on the day of now.
+func Clock(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
 // Date writes a time by this machine's clock for a page, where the machine's form stands beside it.
 func Date(t time.Time) string { return t.Local().Format("2 January 2006, 15:04:05 MST") }
 

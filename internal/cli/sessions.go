@@ -1,0 +1,235 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/session"
+)
+
+func (a *app) sessions() *cobra.Command {
+	var output string
+	var prune bool
+	cmd := &cobra.Command{
+		Use:   "sessions",
+		Short: "List all sessions: who, where, until when",
+		Long: `Lists a line for each session of this user, also of those with MCP servers, at the
+cost of one read of its keystore; loopkey status --all shows all there is to know
+of each. A star marks the profile that commands use. Exits 5 where a keystore can't
+be asked, and 0 where nobody is logged in.`,
+		Example: `  loopkey sessions
+  loopkey sessions -o json
+  loopkey sessions --prune`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output, "text", "json"); err != nil {
+				return err
+			}
+			return a.runSessions(cmd.Context(), output, prune)
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	cmd.Flags().BoolVar(&prune, "prune", false, "first delete what is left of sessions that gave their last token")
+	return cmd
+}
+
+// States of a session in a list. Only the keystore's yes or no is one of the first three.
+const (
+	stateIn      = "logged_in"
+	stateEnded   = "ended" // it is stored, and no token can be had of it
+	stateOut     = "logged_out"
+	stateUnknown = "unknown"
+)
+
+// A listedSession is what `sessions -o json` prints of a session. Fields may be added, and none renamed.
+type listedSession struct {
+	Profile        string     `json:"profile"`
+	Current        bool       `json:"current"` // commands use this profile
+	State          string     `json:"state"`
+	Reason         string     `json:"reason,omitempty"` // why the session has ended, or its state is not known
+	Issuer         string     `json:"issuer"`
+	ClientID       string     `json:"client_id"`
+	Server         string     `json:"mcp_server,omitempty"`
+	Resource       string     `json:"resource,omitempty"`
+	Keystore       string     `json:"keystore"`
+	Subject        string     `json:"subject,omitempty"`
+	Name           string     `json:"name,omitempty"`
+	Email          string     `json:"email,omitempty"`
+	LoggedInAt     *time.Time `json:"logged_in_at,omitempty"`
+	ExpiresAt      *time.Time `json:"expires_at,omitempty"` // the access token
+	Renewable      bool       `json:"renewable"`
+	RefreshExpires *time.Time `json:"refresh_expires_at,omitempty"`
+	SessionExpires *time.Time `json:"session_expires_at,omitempty"`
+
+	who, until string // for a person
+}
+
+func (a *app) runSessions(ctx context.Context, output string, prune bool) error {
+	cfg, err := a.configure()
+	if err != nil {
+		return err
+	}
+	all, err := known.All(cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	listed, failed := []listedSession{}, []error{}
+	for _, k := range all {
+		a.server = k.Server
+		if prune {
+			if pruned, err := a.prune(ctx, k, cfg); err == nil && pruned {
+				continue
+			} // what can't be deleted is listed
+		}
+		info, err := a.briefOf(ctx, k, cfg)
+		l := listedOf(k, info, err)
+		l.Current = k.Resource == "" && k.Profile == cfg.Profile
+		if l.State == stateUnknown {
+			sentence, _ := a.explain(err)
+			l.Reason = words.Printable(err.Error())
+			a.say("%s: %s", sessionOf(k), sentence)
+			failed = append(failed, err)
+		}
+		listed = append(listed, l)
+	}
+	a.server = ""
+	if output == "json" {
+		err = a.print("json", "", listed)
+	} else {
+		err = a.printSessions(listed)
+	}
+	if err == nil && len(failed) > 0 {
+		err = &partlyError{errors.Join(failed...)}
+	}
+	return err
+}
+
+// briefOf describes the session of a client that is noted, in few words.
+func (a *app) briefOf(ctx context.Context, k known.Client, own *config.Config) (session.Info, error) {
+	cfg, err := a.configOf(k, own)
+	if err != nil {
+		return session.Info{}, err
+	}
+	acc, err := a.openKnown(ctx, cfg, keychainLimitScript)
+	if err != nil {
+		return session.Info{}, err
+	}
+	return acc.session.Brief(ctx)
+}
+
+// prune deletes what is left of a session of which no token can be had any more, and reports whether it did. The
+// session itself is asked, under its lock: one whose keystore can't say is left alone.
+func (a *app) prune(ctx context.Context, k known.Client, own *config.Config) (bool, error) {
+	cfg, err := a.configOf(k, own)
+	if err != nil {
+		return false, err
+	}
+	for _, place := range k.Keystores() {
+		acc, err := a.openKnown(ctx, inKeystore(cfg, place), keychainLimitScript)
+		if err != nil {
+			return false, err
+		}
+		if _, err := acc.session.End(ctx, session.EndOptions{
+			Local: true, Only: func(i session.Info) bool { return i.Unusable != nil },
+		}); err != nil {
+			return false, err
+		}
+	}
+	if _, left := known.Recall(own.StateDir, k.Name()); left {
+		return false, nil
+	}
+	a.say("Deleted what was left of %s at %s.", sessionOf(k), words.Printable(k.Issuer))
+	return true, nil
+}
+
+// listedOf returns the line about a session that was asked about.
+func listedOf(k known.Client, info session.Info, err error) listedSession {
+	now := time.Now()
+	l := listedSession{
+		Profile: k.Profile, Issuer: k.Issuer, ClientID: k.ClientID, Server: k.Server, Resource: k.Resource,
+		Keystore: k.Keystore, who: "-", until: "-",
+	}
+	switch {
+	case errors.Is(err, session.ErrNotLoggedIn):
+		l.State = stateOut
+		return l
+	case err != nil:
+		l.State = stateUnknown
+		return l
+	case info.Unusable != nil:
+		l.State, l.Reason = stateEnded, info.Unusable.Error()
+	default:
+		l.State = stateIn
+	}
+	l.Subject, l.Name, l.Email = info.Subject, info.Claims.Text("name"), info.Claims.Text("email")
+	l.LoggedInAt, l.Renewable = words.UTC(info.LoggedInAt), info.Renewable
+	l.RefreshExpires, l.SessionExpires = words.UTC(info.RefreshExpiry), words.UTC(info.SessionExpiry)
+	if len(info.AccessTokens) > 0 {
+		l.ExpiresAt = words.UTC(info.AccessTokens[0].Expiry)
+	}
+	if info.Resource == "" {
+		l.who = words.NameAndEmail(info.Claims)
+	}
+	l.until = until(info, now)
+	return l
+}
+
+// until says in few words how long tokens of a session can be had.
+func until(info session.Info, now time.Time) string {
+	if info.UnusableAt(now) != nil {
+		return "-"
+	}
+	text := "when needed"
+	for _, end := range []time.Time{info.RefreshExpiry, info.SessionExpiry} {
+		if info.Renewable && !end.IsZero() {
+			text = "until " + words.Clock(end, now)
+		}
+	}
+	token := ""
+	if len(info.AccessTokens) > 0 && info.AccessTokens[0].Expiry.After(now) {
+		token = words.Clock(info.AccessTokens[0].Expiry, now)
+	}
+	switch {
+	case info.Renewable && token != "":
+		return token + ", renewed " + text
+	case info.Renewable:
+		return "renewed " + text
+	case token == "":
+		return "no expiry given"
+	}
+	return token
+}
+
+// printSessions prints a table for a person to read.
+func (a *app) printSessions(listed []listedSession) error {
+	if len(listed) == 0 {
+		a.say("There are no sessions: loopkey login makes one.")
+		return nil
+	}
+	inWords := map[string]string{
+		stateIn: "logged in", stateEnded: "ended", stateOut: "logged out", stateUnknown: "can't tell",
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "  PROFILE\tSTATE\tUSER\tISSUER\tCLIENT\tUNTIL\tKEYSTORE")
+	for _, l := range listed {
+		star, profile := " ", l.Profile
+		if l.Current {
+			star = "*"
+		}
+		where := words.Printable(l.Issuer)
+		if l.Resource != "" {
+			profile, where = "(mcp)", words.Printable(l.Server)
+		}
+		_, _ = fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%s\t%s\t%s\n", star, profile, inWords[l.State], l.who, where,
+			words.Printable(l.ClientID), l.until, words.Printable(l.Keystore))
+	}
+	return w.Flush()
+}
