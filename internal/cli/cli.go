@@ -85,6 +85,7 @@ token whenever they ask.`,
 				_, err := fmt.Fprintf(a.stdout, "loopkey %s\n", version())
 				return err
 			}
+			a.sayWhoIsIn()
 			return cmd.Help()
 		},
 	}

@@ -172,9 +172,7 @@ func listedOf(k known.Client, info session.Info, err error) listedSession {
 	l.Subject, l.Name, l.Email = info.Subject, info.Claims.Text("name"), info.Claims.Text("email")
 	l.LoggedInAt, l.Renewable = words.UTC(info.LoggedInAt), info.Renewable
 	l.RefreshExpires, l.SessionExpires = words.UTC(info.RefreshExpiry), words.UTC(info.SessionExpiry)
-	if len(info.AccessTokens) > 0 {
-		l.ExpiresAt = words.UTC(info.AccessTokens[0].Expiry)
-	}
+	l.ExpiresAt = words.UTC(ownExpiry(info))
 	if info.Resource == "" {
 		l.who = words.NameAndEmail(info.Claims)
 	}
@@ -187,25 +185,38 @@ func until(info session.Info, now time.Time) string {
 	if info.UnusableAt(now) != nil {
 		return "-"
 	}
-	text := "when needed"
-	for _, end := range []time.Time{info.RefreshExpiry, info.SessionExpiry} {
-		if info.Renewable && !end.IsZero() {
-			text = "until " + words.Clock(end, now)
-		}
+	when, token := "when needed", ""
+	if end := earlier(info.RefreshExpiry, info.SessionExpiry); !end.IsZero() {
+		when = "until " + words.Clock(end, now)
 	}
-	token := ""
-	if len(info.AccessTokens) > 0 && info.AccessTokens[0].Expiry.After(now) {
-		token = words.Clock(info.AccessTokens[0].Expiry, now)
+	if expiry := ownExpiry(info); expiry.After(now) {
+		token = words.Clock(expiry, now)
 	}
 	switch {
 	case info.Renewable && token != "":
-		return token + ", renewed " + text
+		return token + ", renewed " + when
 	case info.Renewable:
-		return "renewed " + text
+		return "renewed " + when
 	case token == "":
 		return "no expiry given"
 	}
 	return token
+}
+
+// ownExpiry returns until when the session's own access token can be used; zero: the provider did not say.
+func ownExpiry(info session.Info) time.Time {
+	if len(info.AccessTokens) == 0 {
+		return time.Time{}
+	}
+	return earlier(info.AccessTokens[0].Expiry, info.SessionExpiry)
+}
+
+// earlier returns the earlier of two times. A zero one is not known.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // printSessions prints a table for a person to read.

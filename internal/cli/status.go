@@ -18,16 +18,25 @@ import (
 
 func (a *app) status() *cobra.Command {
 	var output string
-	var all bool
+	var all, short bool
 	cmd := &cobra.Command{
 		Use:     "status",
 		Aliases: []string{"whoami"},
 		Short:   "Show who is logged in, and until when",
-		Long:    "Shows the session without asking the provider. Exits 3 when nobody is logged in.",
-		Args:    noArgs,
+		Long: `Shows the session without asking the provider. Exits 3 when nobody is logged in.
+
+--short is for a shell's prompt: PROFILE:WHO, and "until TIME" while the token that
+was got last can be used, "renewable" when the next command renews it, or "expired".
+It asks no keychain, but what loopkey noted; where nobody is logged in it is silent.`,
+		Example: `  loopkey status
+  PS1='$(loopkey status --short 2>/dev/null) $ '`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
+			}
+			if short {
+				return a.runShort(all || cmd.Flags().Changed("output"))
 			}
 			if all {
 				return a.statusAll(cmd.Context(), output)
@@ -36,6 +45,7 @@ func (a *app) status() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	cmd.Flags().BoolVar(&short, "short", false, "a few words for a shell's prompt, without asking the keychain")
 	cmd.Flags().BoolVar(&all, "all", false, "show the sessions of every profile, and those with MCP servers")
 	return cmd
 }

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/session"
+)
+
+// noted describes the session that the configuration names by what is noted of it: no keystore is asked. ok is false
+// where a login was noted and nothing else, as an earlier version of loopkey did. The error is session.ErrNotLoggedIn
+// where no login is noted.
+func (a *app) noted() (acc *account, info session.Info, ok bool, err error) {
+	acc, err = a.account(keychainLimitScript)
+	if err != nil {
+		return nil, info, false, err
+	}
+	if _, loggedIn := known.Recall(acc.config.StateDir, acc.config.Name()); !loggedIn {
+		return acc, info, false, session.ErrNotLoggedIn
+	}
+	info, ok = acc.session.Noted()
+	return acc, info, ok, nil
+}
+
+// runShort prints a few words for a shell's prompt. more says that flags ask for more than those.
+func (a *app) runShort(more bool) error {
+	if more {
+		return fmt.Errorf("%w: --short goes with neither --all nor --output", errUsage)
+	}
+	acc, info, ok, err := a.noted()
+	if errors.Is(err, session.ErrNotLoggedIn) {
+		return &exitError{exitNotLoggedIn} // a prompt has no place for an error
+	}
+	if err != nil {
+		return err
+	}
+	text := "?"
+	if ok {
+		text = shortStatus(info, time.Now())
+	}
+	if err := a.print("raw", acc.config.Profile+":"+text, nil); err != nil {
+		return err
+	}
+	if info.Unusable != nil {
+		return &exitError{exitNotLoggedIn}
+	}
+	return nil
+}
+
+// shortStatus says in a stable form who is logged in, and how long the session's own token can be used.
+func shortStatus(info session.Info, now time.Time) string {
+	who := cmp.Or(words.Printable(words.Line(info.Claims.Text("email"), 80)), words.Name(info.Claims))
+	if info.Resource != "" {
+		who = words.Printable(info.Resource)
+	}
+	expiry := ownExpiry(info)
+	switch {
+	case info.UnusableAt(now) != nil:
+		return who + " expired"
+	case expiry.After(now):
+		return who + " until " + words.Clock(expiry, now)
+	case info.Renewable:
+		return who + " renewable"
+	}
+	return who
+}
+
+// sayWhoIsIn prints who is logged in, by what is noted, above the help. A configuration that can't be used is for the
+// commands to report.
+func (a *app) sayWhoIsIn() {
+	acc, info, ok, err := a.noted()
+	switch {
+	case err == nil && ok && info.UnusableAt(time.Now()) == nil:
+		_, _ = fmt.Fprintf(a.stdout, "Logged in as %s at %s (profile %s): %s.\n\n", words.NameAndEmail(info.Claims),
+			words.Printable(acc.config.Issuer), acc.config.Profile, until(info, time.Now()))
+	case err == nil && ok:
+		_, _ = fmt.Fprintf(a.stdout, "The session of %s at %s (profile %s) has ended: run %s.\n\n",
+			words.NameAndEmail(info.Claims), words.Printable(acc.config.Issuer), acc.config.Profile,
+			a.situation(acc).line("login"))
+	case errors.Is(err, session.ErrNotLoggedIn):
+		_, _ = fmt.Fprint(a.stdout, "Nobody is logged in.\n\n")
+	}
+}
