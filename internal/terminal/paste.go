@@ -50,7 +50,7 @@ func (t *Terminal) Pasted() (entries <-chan string, stop func()) {
 	t.mu.Lock()
 	t.paste = p
 	t.mu.Unlock()
-	stopReading, err := read(t.in, 4<<10, t.keys)
+	stopReading, err := read(t.in, 4<<10, silent, t.keys)
 	if err != nil {
 		t.mu.Lock()
 		t.paste = nil

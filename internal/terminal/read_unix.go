@@ -26,11 +26,11 @@ var (
 	errTooMany    = errors.New("the terminal's file descriptor is too high to be waited for")
 )
 
-// read calls keys with what is typed on tty, at most so many bytes at a time and
-// without an echo, until keys wants no more or stop is called; then the terminal is
-// as it was, and the next key is the next reader's. Keys that send signals go on to send them. It reads nothing while
-// another job has the terminal: to try would stop the process.
-func read(tty *os.File, most int, keys func([]byte) (more bool)) (stop func(), err error) {
+// read calls keys with what is typed on tty, at most so many bytes at a time, until keys wants no more or stop is
+// called; then the terminal is as it was, and the next key is the next reader's. Keys that send signals go on to send
+// them. The end of the input is endOfInput. It reads nothing while another job has the terminal: to try would stop the
+// process.
+func read(tty *os.File, most int, m mode, keys func([]byte) (more bool)) (stop func(), err error) {
 	fd := int(tty.Fd())
 	if fd >= unix.FD_SETSIZE {
 		return nil, errTooMany
@@ -43,8 +43,12 @@ func read(tty *os.File, most int, keys func([]byte) (more bool)) (stop func(), e
 		return nil, err
 	}
 	single := *before
-	single.Lflag &^= unix.ICANON | unix.ECHO
-	single.Cc[unix.VMIN], single.Cc[unix.VTIME] = 1, 0
+	if m == silent {
+		single.Lflag &^= unix.ICANON | unix.ECHO
+		single.Cc[unix.VMIN], single.Cc[unix.VTIME] = 1, 0
+	} else {
+		single.Lflag |= unix.ICANON | unix.ECHO
+	}
 	if err := unix.IoctlSetTermios(fd, setTermios, &single); err != nil {
 		return nil, err
 	}
@@ -101,7 +105,11 @@ func readUntil(fd, wake, most int, keys func([]byte) (more bool)) {
 				return
 			}
 		}
-		if n == 0 || err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) { // hung up
+		if n == 0 && err == nil {
+			keys([]byte{endOfInput})
+			return
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) { // hung up
 			return
 		}
 	}

@@ -106,48 +106,103 @@ var ErrNoTerminal = errors.New("there is no terminal to ask on")
 // something else. ErrNoTerminal where there is none; the cause of ctx where that
 // ends first.
 func (t *Terminal) Password(ctx context.Context, question string) (string, error) {
-	select {
-	case t.asking <- struct{}{}: // one question at a time
-		defer func() { <-t.asking }()
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
+	release, err := t.turn(ctx)
+	if err != nil {
+		return "", err
 	}
-	p := &prompt{done: make(chan string, 1)}
-	t.mu.Lock()
-	t.hide()
-	t.prompt = p
-	reading := t.paste != nil
-	t.mu.Unlock()
-	defer func() {
-		t.mu.Lock()
-		t.prompt = nil
-		t.show()
-		t.mu.Unlock()
-	}()
-	if !reading {
-		keys := t.in
-		if keys == nil {
-			tty, err := openTTY()
-			if err != nil {
-				return "", ErrNoTerminal
-			}
-			defer tty.Close()
-			keys = tty
-		}
-		stop, err := read(keys, 1, t.keys) // key by key: what comes after the line is not the prompt's
+	defer release()
+	p, done := t.begin()
+	defer done()
+	if t.reading() {
+		t.print(question)
+		defer t.print("\n")
+		return p.wait(ctx)
+	}
+	keys := t.in
+	if keys == nil {
+		tty, err := openTTY()
 		if err != nil {
 			return "", ErrNoTerminal
 		}
-		defer stop()
+		defer tty.Close()
+		keys = tty
 	}
+	stop, err := read(keys, 1, silent, t.keys) // key by key: what comes after the line is not the prompt's
+	if err != nil {
+		return "", ErrNoTerminal
+	}
+	defer stop()
 	t.print(question)
 	defer t.print("\n")
-	select {
-	case text := <-p.done:
-		return text, nil
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
+	return p.wait(ctx)
+}
+
+// mostTyped is how long a line is that a terminal collects itself.
+const mostTyped = 4 << 10
+
+// Line asks for a line that is shown and edited as the terminal does it. Meanwhile nothing else is drawn or read.
+// ErrNoTerminal where standard input is no terminal, or while what is pasted is read; io.EOF where the person ends the
+// input (Ctrl-D); the cause of ctx where that ends first.
+func (t *Terminal) Line(ctx context.Context, question string) (string, error) {
+	release, err := t.turn(ctx)
+	if err != nil {
+		return "", err
 	}
+	defer release()
+	if t.in == nil || t.reading() {
+		return "", ErrNoTerminal
+	}
+	p, done := t.begin()
+	defer done()
+	stop, err := read(t.in, mostTyped, lines, t.keys)
+	if err != nil {
+		return "", ErrNoTerminal
+	}
+	defer stop()
+	t.print(question)
+	line, err := p.wait(ctx)
+	if err == nil && p.ended {
+		err = io.EOF
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.within = false // the terminal has shown the end of the line
+	if err != nil {
+		_, _ = io.WriteString(t.out, "\n")
+	}
+	return line, err
+}
+
+// turn waits until no other question is asked.
+func (t *Terminal) turn(ctx context.Context) (release func(), err error) {
+	select {
+	case t.asking <- struct{}{}: // one question at a time
+		return func() { <-t.asking }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// begin makes a prompt the one that gets the keys, until done is called.
+func (t *Terminal) begin() (p *prompt, done func()) {
+	p = &prompt{done: make(chan string, 1)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hide()
+	t.prompt = p
+	return p, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.prompt = nil
+		t.show()
+	}
+}
+
+// reading reports whether what is pasted is read.
+func (t *Terminal) reading() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.paste != nil
 }
 
 // print writes a prompt's own text: the line that it stands on is the prompt's.
@@ -160,8 +215,19 @@ func (t *Terminal) print(text string) {
 
 // A prompt collects the keys of one line.
 type prompt struct {
-	line editor
-	done chan string // buffered: the first line is the reply
+	line  editor
+	done  chan string // buffered: the first line is the reply
+	ended bool        // by the end of the input; set before the reply is sent
+}
+
+// wait returns what the person typed.
+func (p *prompt) wait(ctx context.Context) (string, error) {
+	select {
+	case text := <-p.done:
+		return text, nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 }
 
 // keys gets what was typed or pasted, in pieces as they come, and reports whether
@@ -173,6 +239,7 @@ func (t *Terminal) keys(piece []byte) (more bool) {
 		for len(piece) > 0 {
 			switch c := piece[0]; c {
 			case '\r', '\n', endOfInput:
+				t.prompt.ended = c == endOfInput && len(t.prompt.line.text) == 0
 				t.prompt.end()
 				return t.after(piece[1:])
 			case 0x1b: // the marks of a paste, a cursor key
@@ -199,6 +266,14 @@ func (t *Terminal) after(piece []byte) (more bool) {
 
 // endOfInput is Ctrl-D.
 const endOfInput = 0x04
+
+// A mode says how a terminal hands over what is typed.
+type mode int
+
+const (
+	silent mode = iota // key by key, without an echo
+	lines              // line by line, as the terminal shows and edits them
+)
 
 // end hands the line over; of several, the first.
 func (p *prompt) end() {

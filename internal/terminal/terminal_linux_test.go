@@ -48,6 +48,14 @@ func play(part string) int {
 				}
 			}
 		}
+	case "lines": // until the end of the input
+		for {
+			text, err := t.Line(ctx, "Question: ")
+			say(t, "reply %q, %v\n", text, err)
+			if err != nil {
+				return 0
+			}
+		}
 	case "passphrase":
 		text, err := t.Password(ctx, "Passphrase: ")
 		say(t, "passphrase %q, %v\n", text, err)
@@ -74,6 +82,39 @@ func start(t *testing.T, part string, env ...string) *pty.Terminal {
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), self)
 	cmd.Env = append(append(os.Environ(), "TERMINAL_TEST_PART="+part, "TERM=xterm", "GORACE=atexit_sleep_ms=0"), env...)
 	return pty.Start(t, cmd)
+}
+
+// A line is shown while it is typed, edited by the terminal's own keys, and each question gets a line of its own.
+func TestLine(t *testing.T) {
+	t.Parallel()
+	p := start(t, "lines")
+	p.Expect("Question: ")
+	p.Type("https://acme.exX\x7fample\rsecond\r") // pasted at once
+	if shown := p.Expect("reply"); !strings.Contains(shown, "https://acme.ex") {
+		t.Errorf("what was typed is shown as %q", shown)
+	}
+	p.Expect(`"https://acme.example", <nil>`)
+	p.Expect(`Question: `)
+	p.Expect(`reply "second", <nil>`)
+	p.Expect("Question: ")
+	p.Type("half\x04 and half\r")
+	p.Expect(`reply "half and half", <nil>`)
+	p.Expect("Question: ")
+	p.Type("\x04")
+	p.Expect(`reply "", EOF`)
+	if p.Exit(); !p.Echoes() {
+		t.Error("the terminal is left without an echo")
+	}
+}
+
+// Ctrl-C at a question ends the command.
+func TestLineInterrupted(t *testing.T) {
+	t.Parallel()
+	p := start(t, "lines")
+	p.Expect("Question: ")
+	p.Type("half\x03")
+	p.Expect(`reply "", interrupt`)
+	p.Exit()
 }
 
 func TestPasted(t *testing.T) {
