@@ -35,6 +35,7 @@ func (a *app) commands() []command {
 		{[]string{"agent"}, a.agent, false},
 		{[]string{"proxy"}, a.proxy, false},
 		{[]string{"demo"}, a.demo, false},
+		{[]string{"doctor"}, a.doctor, false},
 		{[]string{"version"}, a.version, true},
 		{[]string{"renew"}, a.renew, false},
 	}
