@@ -17,8 +17,7 @@ const mayImport = `
 bench: internal/tenant
 bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
-internal/cli: internal/agent internal/clock internal/config internal/credential internal/doctor internal/environ
-	internal/granted
+internal/cli: internal/agent internal/clock internal/config internal/credential internal/environ internal/granted
 	internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost internal/localurl
 	internal/login internal/mcp internal/private internal/proxy internal/setup internal/sharedstore internal/sts
 	internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session
@@ -27,8 +26,6 @@ internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
 	internal/words provider
 internal/credential: internal/hosts internal/sts internal/words provider session
-internal/doctor: internal/config internal/keystores internal/localhost internal/localurl internal/words keystore provider
-	session
 internal/environ:
 internal/granted: internal/clock
 internal/handoff: internal/clock internal/localhost internal/localurl internal/login internal/private internal/wire
@@ -71,7 +68,6 @@ webui: internal/clock internal/handoff internal/kept internal/layout internal/lo
 internal/test/axe: internal/test/chromium internal/test/npm
 internal/test/chromium: internal/test/part
 internal/test/clients: internal/test/house internal/test/part
-internal/test/faults: internal/test/house
 internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
 internal/test/house: internal/cli internal/keystores internal/known internal/sharedstore internal/tenant

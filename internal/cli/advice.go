@@ -11,7 +11,6 @@ import (
 	"github.com/loopkey/loopkey/internal/agent"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
-	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/localhost"
@@ -285,17 +284,6 @@ func advices() []advice {
 		{upstream.ErrQuery, "give the URL without", ""},
 		{upstream.ErrNoToken, "reload in a while", ""},
 		{upstream.ErrDown, "start it, or give loopkey serve --upstream its right address", ""},
-		{about: section("What loopkey doctor finds")},
-		{doctor.ReasonConfiguration, "correct it there, or leave it out", ""},
-		{doctor.ReasonIncomplete, "{not logged in}", ""},
-		{doctor.ReasonDotEnv, "correct it, or leave it out; what loopkey passes over there it also does without", ""},
-		{doctor.ReasonUnknownName, "check --issuer (or --domain), and that this computer is in the right network (VPN)", ""},
-		{doctor.ReasonNoResolver, "check the network connection, then run {doctor} again", ""},
-		{
-			doctor.ReasonIntercepted, "ask whoever runs the network, or the virus scanner, to leave {issuer host} alone", "",
-		},
-		{doctor.ReasonExpiring, "whoever runs the provider has to renew it", ""},
-		{doctor.ReasonPlainPKCE, "switch on PKCE with S256 at the provider", ""},
 		{about: section("Tools, agents and MCP servers")},
 		{
 			credential.ErrUnlisted, "list it in {config file}: [[profile.{profile}.hosts]] and under that host = \"…\", " +
@@ -439,7 +427,7 @@ func (at situation) fill(about any, d provider.Diagnosis, path string) string {
 			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path),
 			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
-			"{token}", at.line("token"), "{doctor}", at.line("doctor"), "{issuer host}", at.issuerHost(),
+			"{token}", at.line("token"),
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),
@@ -486,15 +474,6 @@ func (at situation) profile() string {
 // issuer returns the configured issuer.
 func (at situation) issuer() string {
 	return at.configured("the issuer", func(c *config.Config) string { return c.Issuer })
-}
-
-// issuerHost returns the host of the configured issuer.
-func (at situation) issuerHost() string {
-	u, err := url.Parse(at.issuer())
-	if err != nil || u.Host == "" {
-		return "the provider"
-	}
-	return words.Printable(u.Host)
 }
 
 // client returns the client ID.

@@ -26,6 +26,7 @@ func (a *app) commands() []command {
 		{[]string{"logout"}, a.logout, false},
 		{[]string{"status", "whoami"}, a.status, false},
 		{[]string{"sessions"}, a.sessions, false},
+		{[]string{"switch"}, a.switchProfile, false},
 		{[]string{"token"}, a.token, true},
 		{[]string{"exec"}, a.exec, false},
 		{[]string{"serve"}, a.serve, false},
@@ -35,7 +36,6 @@ func (a *app) commands() []command {
 		{[]string{"agent"}, a.agent, false},
 		{[]string{"proxy"}, a.proxy, false},
 		{[]string{"demo"}, a.demo, false},
-		{[]string{"doctor"}, a.doctor, false},
 		{[]string{"version"}, a.version, true},
 		{[]string{"renew"}, a.renew, false},
 	}

@@ -91,7 +91,7 @@ func (a *app) setupOptions(
 	t *setup.Tool, f setupFlags, cfg *config.Config, args []string,
 ) (o setup.Options, unlisted []string, err error) {
 	o = setup.Options{Name: f.name, RoleARN: f.roleARN, Lookup: a.lookup}
-	if cfg.ProfileNamed() {
+	if cfg.ProfileNamed() || cfg.Profile != defaultProfile { // a later `loopkey switch` changes nothing for the tool
 		o.Profile = cfg.Profile
 	}
 	if o.Home, err = os.UserHomeDir(); err != nil {

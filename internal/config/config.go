@@ -1,6 +1,6 @@
 // Package config makes one Config of the flags, the environment, a profile of config.toml that was named, ./.env.local,
-// ./.env and the default profile. The first of these sources that sets a value wins. An empty value counts as not set.
-// Config knows which source each value came from.
+// ./.env and the default profile, which default_profile in config.toml names. The first of these sources that sets a
+// value wins. An empty value counts as not set. Config knows which source each value came from.
 //
 // The package takes the flags and the environment from Input. It asks the process for nothing but the content of files.
 package config
@@ -50,8 +50,7 @@ type Config struct {
 	values map[string]value       // by the name of the setting; those that a source set
 	faults map[string]error       // by the name of the setting; values that can't be used, for who needs them
 	unread error                  // why a .env can't be read
-	notes  []string               // what of a .env is passed over, and why
-	unused []string               // what of a .env loopkey has no use for
+	notes  []string
 }
 
 // Load reads the configuration. Its errors wrap ErrInvalid. A missing issuer or client ID is no error of Load: Complete
@@ -62,14 +61,22 @@ func Load(in Input) (*Config, error) {
 	if in.Alone {
 		flags, variables, in.Dir = layer{"profile": flags["profile"]}, variables.unclaimedSecret(), ""
 	}
+	places := placesOf(in.Environ)
+	configFile, err := readFile(places)
+	if err != nil {
+		return nil, err
+	}
+	above, err := configFile.layer()
+	if err != nil {
+		return nil, err
+	}
 	// The profile comes first, because it is a source of the other settings.
-	if err := c.choose(settingNamed("profile"), flags, variables); err != nil {
+	if err := c.choose(settingNamed("profile"), flags, variables, above); err != nil {
 		return nil, err
 	}
 	file := readDotEnv(in.Dir)
-	c.notes, c.unused, c.unread = file.notes, file.unused, file.unread
-	places := placesOf(in.Environ)
-	profile, listed, err := readProfile(places, c.Profile)
+	c.notes, c.unread = file.notes, file.unread
+	profile, listed, err := configFile.profile(c.Profile)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +87,7 @@ func Load(in Input) (*Config, error) {
 	layers := []layer{flags, variables, file.layer, profile}
 	if c.ProfileNamed() { // what the person names beats what the folder brings
 		if foreign(file.layer, flags, variables, profile) {
-			file, c.notes, c.unused, c.unread = dotEnv{}, nil, nil, nil
+			file, c.notes, c.unread = dotEnv{}, nil, nil
 		}
 		layers = []layer{flags, variables, profile, file.layer}
 	}
@@ -206,8 +213,12 @@ func (c *Config) Needs(names ...string) error {
 }
 
 // ProfileNamed reports whether a flag or the environment names the profile. What a profile that was named sets, no .env
-// changes.
-func (c *Config) ProfileNamed() bool { return c.values["profile"].from != fromNowhere }
+// changes. The one that default_profile names is not named in this sense: it was chosen for no command in particular,
+// some day and in some other folder, and the folder's .env is nearer to what is done here.
+func (c *Config) ProfileNamed() bool {
+	from := c.values["profile"].from
+	return from == fromFlag || from == fromEnvironment
+}
 
 // Complete reports what is missing for the use of a session, and how to give it.
 func (c *Config) Complete() error {
@@ -331,7 +342,4 @@ func (c *Config) FromDotEnv(name string) bool { return c.values[name].from == fr
 func (c *Config) CompletedByDotEnv() bool { return c.FromDotEnv("issuer") || c.FromDotEnv("client-id") }
 
 // Notes returns sentences that a command should show the person once.
-func (c *Config) Notes() []string { return slices.Concat(c.notes, c.unused) }
-
-// Flaws returns those of Notes that say what of a .env can't be used.
-func (c *Config) Flaws() []string { return c.notes }
+func (c *Config) Notes() []string { return c.notes }

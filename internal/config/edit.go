@@ -81,7 +81,12 @@ func (a Assignment) literal() (string, error) {
 	if s == nil || s.isTable {
 		return "", fmt.Errorf("%w: %q is no key of a profile that has one value", ErrInvalid, words.Printable(a.Key))
 	}
-	v := value{text: a.Value, from: fromProfile, origin: "the value", key: a.Key, secret: s.isSecret}
+	return a.literalOf(s, fromProfile)
+}
+
+// literalOf is literal for a setting that is set there.
+func (a Assignment) literalOf(s *setting, from source) (string, error) {
+	v := value{text: a.Value, from: from, origin: "the value", key: a.Key, secret: s.isSecret}
 	switch {
 	case a.Value == "":
 		return "", nil

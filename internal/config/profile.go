@@ -96,21 +96,50 @@ func trusted(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// readProfile returns the values that a profile of config.toml sets, and its hosts. A profile that is not there sets
-// none.
-func readProfile(p places, profile string) (layer, hosts.List, error) {
+// A configFile is a config.toml that was read.
+type configFile struct {
+	places
+	content  []byte
+	mode     fs.FileMode
+	profiles map[string]map[string]any // by name
+	above    map[string]any            // by key, what stands above the profiles
+}
+
+// readFile reads config.toml. One that is not there sets nothing.
+func readFile(p places) (configFile, error) {
 	content, mode, err := readConfigFile(p)
 	if err != nil || len(content) == 0 {
-		return nil, nil, err
+		return configFile{}, err
 	}
-	profiles, err := parseProfiles(content)
+	f, err := parseFile(content)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %s: %w", ErrInvalid, p.file, err)
+		return configFile{}, fmt.Errorf("%w: %s: %w", ErrInvalid, p.file, err)
 	}
-	var listed hosts.List
-	origin := "profile " + profile + " in " + p.file
+	f.places, f.content, f.mode = p, content, mode
+	return f, nil
+}
+
+// layer returns the values that stand above the profiles.
+func (f configFile) layer() (layer, error) {
 	l := layer{}
-	table := profiles[profile]
+	for key, written := range f.above {
+		s := settingAbove(key)
+		text, err := textOf(s, key, written)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, f.file, err)
+		}
+		l.set(s.name, value{text: text, from: fromFile, origin: key + " in " + f.file, key: key})
+	}
+	return l, nil
+}
+
+// profile returns the values that a profile sets, and its hosts. A profile that is not there sets none.
+func (f configFile) profile(profile string) (layer, hosts.List, error) {
+	var listed hosts.List
+	var err error
+	origin := "profile " + profile + " in " + f.file
+	l := layer{}
+	table := f.profiles[profile]
 	for _, written := range slices.Sorted(maps.Keys(table)) {
 		if s := settingOfKey(strings.ReplaceAll(written, "-", "_")); s != nil && s.isTable {
 			if s.name == hostsKey {
@@ -123,13 +152,13 @@ func readProfile(p places, profile string) (layer, hosts.List, error) {
 			}
 			continue
 		}
-		s, text, err := readKey(p, table, written)
+		s, text, err := readKey(f.places, table, written)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(content, profile, written), err)
+			return nil, nil, fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(f.content, profile, written), err)
 		}
-		if s.isSecret && text != "" && runtime.GOOS != "windows" && mode.IsRegular() && mode.Perm()&0o077 != 0 {
+		if s.isSecret && text != "" && runtime.GOOS != "windows" && f.mode.IsRegular() && f.mode.Perm()&0o077 != 0 {
 			return nil, nil, fmt.Errorf("%w: %s holds a client secret and others can read it: run chmod 600 %s",
-				ErrInvalid, p.file, p.file)
+				ErrInvalid, f.file, f.file)
 		}
 		l.set(s.name, value{text: text, from: fromProfile, origin: origin, key: s.key})
 	}
@@ -147,63 +176,81 @@ func readKey(p places, table map[string]any, written string) (*setting, string, 
 	if _, twice := table[key]; twice && key != written {
 		return nil, "", fmt.Errorf("%s is given twice", key)
 	}
-	if s.isBool {
-		value, ok := table[written].(bool)
-		if !ok {
-			return nil, "", fmt.Errorf("%s must be true or false", key)
-		}
-		return s, strconv.FormatBool(value), nil
+	text, err := textOf(s, key, table[written])
+	if err != nil || text == "" || s.resolve == nil {
+		return s, text, err
 	}
-	text, ok := table[written].(string)
-	if !ok {
-		return nil, "", fmt.Errorf("%s must be text in quotes", key)
-	}
-	if text == "" || s.resolve == nil {
-		return s, text, nil
-	}
-	text, err := s.resolve(p, text)
+	text, err = s.resolve(p, text)
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", key, err)
 	}
 	return s, text, nil
 }
 
+// textOf returns a value of a setting as text.
+func textOf(s *setting, key string, written any) (string, error) {
+	if s.isBool {
+		value, ok := written.(bool)
+		if !ok {
+			return "", fmt.Errorf("%s must be true or false", key)
+		}
+		return strconv.FormatBool(value), nil
+	}
+	text, ok := written.(string)
+	if !ok {
+		return "", fmt.Errorf("%s must be text in quotes", key)
+	}
+	return text, nil
+}
+
 var errNotTOML = errors.New("it is not TOML with tables [profile.NAME] and text in quotes")
 
-// parseProfiles returns the profiles of a config.toml by name. Its errors name a place in the file and never quote a
-// value; go-toml's own may.
+// parseProfiles returns the profiles of a config.toml by name.
 func parseProfiles(content []byte) (map[string]map[string]any, error) {
+	f, err := parseFile(content)
+	return f.profiles, err
+}
+
+// parseFile returns the profiles of a config.toml, and what stands above them. Its errors name a place in the file and
+// never quote a value; go-toml's own may.
+func parseFile(content []byte) (configFile, error) {
 	content = bytes.TrimPrefix(content, byteOrderMark)
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
-		return nil, errUTF16
+		return configFile{}, errUTF16
 	}
 	var file struct {
 		Profile  map[string]map[string]any `toml:"profile"`
 		Profiles map[string]map[string]any `toml:"profiles"`
+
+		DefaultProfile any `toml:"default_profile"`
 	}
 	err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&file)
 	if strict := new(toml.StrictMissingError); errors.As(err, &strict) && len(strict.Errors) > 0 {
 		row, _ := strict.Errors[0].Position()
-		return nil, fmt.Errorf("line %d: %q is not known here: a profile is a table [profile.NAME]",
+		return configFile{}, fmt.Errorf("line %d: %q is not known here: a profile is a table [profile.NAME]",
 			row, words.Printable(strings.Join(strict.Errors[0].Key(), ".")))
 	}
 	if decode := new(toml.DecodeError); errors.As(err, &decode) {
 		row, column := decode.Position()
-		return nil, fmt.Errorf("line %d, column %d: %w", row, column, errNotTOML)
+		return configFile{}, fmt.Errorf("line %d, column %d: %w", row, column, errNotTOML)
 	}
 	if err != nil {
-		return nil, errNotTOML
+		return configFile{}, errNotTOML
 	}
 	profiles := map[string]map[string]any{}
 	for _, tables := range []map[string]map[string]any{file.Profile, file.Profiles} {
 		for name, table := range tables {
 			if _, twice := profiles[name]; twice {
-				return nil, fmt.Errorf("profile %q is given twice", words.Printable(name))
+				return configFile{}, fmt.Errorf("profile %q is given twice", words.Printable(name))
 			}
 			profiles[name] = table
 		}
 	}
-	return profiles, nil
+	above := map[string]any{}
+	if file.DefaultProfile != nil {
+		above[profileKey] = file.DefaultProfile
+	}
+	return configFile{profiles: profiles, above: above}, nil
 }
 
 // lineOf returns ", line N" for the line that sets a key, or "" where that is not a line of its own.

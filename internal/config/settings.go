@@ -12,6 +12,7 @@ import (
 const (
 	defaultProfile = "default"
 	hostsKey       = "hosts"
+	profileKey     = "default_profile"
 )
 
 // A setting is one row of the table of settings. It says where the setting may be set, and what happens to its value.
@@ -23,6 +24,7 @@ type setting struct {
 	sample    string   // a further variable there, where one of Auth0's other samples names the issuer; "": none
 	yields    bool     // a value in ./.env that can't be used is another program's: it counts for none
 	key       string   // in a profile; "": none
+	above     string   // the key above the profiles, for all of them; "": none
 	flag      Flag     // none where its Value is ""
 
 	isTable  bool                                        // a profile has tables for it, which readProfile reads
@@ -108,7 +110,7 @@ var settings = []setting{
 		remembered: func(k known.Client) string { return k.DiscoveryURL },
 	},
 	{
-		name: "profile", variables: []string{"LOOPKEY_PROFILE"},
+		name: "profile", variables: []string{"LOOPKEY_PROFILE"}, above: profileKey,
 		flag: Flag{
 			Short: "p", Value: "NAME",
 			Usage: `profile of config.toml, and name of the session (default "` + defaultProfile + `")`,
@@ -156,6 +158,16 @@ func settingNamed(name string) *setting {
 func settingOfKey(key string) *setting {
 	for i := range settings {
 		if settings[i].key == key && key != "" {
+			return &settings[i]
+		}
+	}
+	return nil
+}
+
+// settingAbove returns the setting that a key above the profiles sets, or nil.
+func settingAbove(key string) *setting {
+	for i := range settings {
+		if settings[i].above == key && key != "" {
 			return &settings[i]
 		}
 	}

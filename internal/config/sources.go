@@ -17,6 +17,7 @@ const (
 	fromEnvironment
 	fromDotEnv
 	fromProfile
+	fromFile // config.toml, above the profiles
 	fromLastLogin
 )
 

@@ -3,8 +3,6 @@ package hostile
 import (
 	"strings"
 	"testing"
-
-	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 // A login for an Auth0 organization must be of that organization. Otherwise the members of every organization of the
@@ -51,7 +49,7 @@ func TestOrganizationRenewed(t *testing.T) {
 	w.house.Must("login", "--domain", domain)
 	w.was = w.stored(t)
 	w.Lie(Lies{Claims: set("org_id", "org_2")})
-	house.Refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
+	refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
 	w.unharmedButRotated(t)
 	w.Lie(Lies{Claims: set("org_id", "org_1")})
 	w.house.Must("token", "--domain", domain, "--force-refresh")
@@ -59,6 +57,6 @@ func TestOrganizationRenewed(t *testing.T) {
 	w.house.Must("token", "--domain", domain, "--force-refresh")
 	w.was = w.stored(t)
 	w.Lie(Lies{Claims: set("org_id", "org_2")})
-	house.Refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
+	refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
 	w.unharmedButRotated(t)
 }

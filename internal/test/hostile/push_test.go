@@ -3,8 +3,6 @@ package hostile
 import (
 	"net/url"
 	"testing"
-
-	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 // Pushed authorization requests (RFC 9126), where the provider requires them.
@@ -82,7 +80,7 @@ func TestPushOfThisClient(t *testing.T) {
 		}
 	}})
 	w.Reset()
-	house.Refused(t, w.house.Run("login"), 4, "run loopkey login again, which does")
+	refused(t, w.house.Run("login"), 4, "run loopkey login again, which does")
 	w.unharmed(t)
 	for n := range 2 {
 		w.house.Must("login")

@@ -1,5 +1,5 @@
 //go:build race
 
-package house
+package hostile
 
 const underRace = true
