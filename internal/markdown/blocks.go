@@ -13,8 +13,10 @@ const maxDepth = 32
 type parser struct {
 	document   *Node
 	references map[string]reference
-	budget     int // how many more bytes references may copy out of their definitions
-	padding    int // how many cells were added to rows that lack them
+	footnotes  map[string]*footnote
+	noted      []*footnote // those that marks lead to, in the order of their numbers
+	budget     int         // how many more bytes references may copy out of their definitions
+	padding    int         // how many cells were added to rows that lack them
 
 	tip         *Node // the block that the last line went to
 	oldTip      *Node // the tip when the line began
@@ -43,6 +45,7 @@ type block struct {
 
 	marker  marker // of a List and an Item
 	fence   fence  // of a CodeBlock; the zero fence is an indented one
+	label   string // of a Footnote
 	htmlEnd int    // of an HTMLBlock: which condition ends it, 1 to 7
 }
 
@@ -91,7 +94,7 @@ func (p *parser) add(kind Kind) *Node {
 
 func (n *Node) mayContain(kind Kind) bool {
 	switch n.Kind {
-	case Document, Quote, Item:
+	case Document, Quote, Item, Footnote:
 		return kind != Item
 	case List:
 		return kind == Item
@@ -157,6 +160,15 @@ func (p *parser) goesOn(n *Node) (matched, closed bool) {
 		default:
 			return false, false
 		}
+	case Footnote:
+		switch {
+		case p.blank && n.FirstChild != nil:
+			p.advanceToNext()
+		case !p.blank && p.indented:
+			p.advance(4, true)
+		default:
+			return false, false
+		}
 	case Heading, Rule:
 		return false, false
 	case CodeBlock:
@@ -205,7 +217,7 @@ func (p *parser) start(container *Node) *Node {
 	leaf := container.Kind != Paragraph && container.acceptsLines()
 	for !leaf {
 		p.findNext()
-		if !p.indented && p.next < len(p.text) && !strings.ContainsRune("#`~*+_=<>-0123456789", rune(p.text[p.next])) {
+		if !p.indented && p.next < len(p.text) && !strings.ContainsRune("#`~*+_=<>-[0123456789", rune(p.text[p.next])) {
 			break
 		}
 		var started bool
@@ -229,7 +241,7 @@ func (p *parser) startOne(container *Node) (started, leaf bool) {
 		return true, false
 	case p.startHeading(), p.startFence(), p.startHTML(container), p.startSetext(container), p.startRule():
 		return true, true
-	case nests && p.startItem(container):
+	case nests && p.startItem(container), p.startFootnote(container):
 		return true, false
 	case p.startIndented():
 		return true, true

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// inlines parses the text of every block into inlines, once all references are defined.
-func (p *parser) inlines() {
+// inlinesOf parses the text of every block in root into inlines, once all references are defined.
+func (p *parser) inlinesOf(root *Node) {
 	var withText []*Node
-	p.document.Walk(func(n *Node, entering bool) {
+	root.Walk(func(n *Node, entering bool) {
 		if entering && (n.Kind == Paragraph || n.Kind == Heading || n.Kind == Cell) {
 			withText = append(withText, n)
 		}
@@ -96,6 +96,9 @@ func (in *inlineParser) parse() {
 		case '*', '_', '~':
 			in.delimiter(c)
 		case '[':
+			if in.mark() {
+				continue
+			}
 			in.at++
 			in.open(false)
 		case '!':

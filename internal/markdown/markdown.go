@@ -1,4 +1,5 @@
-// Package markdown parses CommonMark 0.31 with GitHub's tables, task lists, strikethrough and bare links into a tree.
+// Package markdown parses CommonMark 0.31 with GitHub's tables, task lists, footnotes, strikethrough and bare links into a
+// tree.
 // It makes no HTML: whoever draws the tree decides what a page may contain.
 //
 // Nothing is built when the program starts. That is why this package exists beside the well-known libraries: their
@@ -21,8 +22,10 @@ const (
 	CodeBlock
 	HTMLBlock
 	Table
-	Row  // of a table; the first is its header
-	Cell // of a table
+	Row       // of a table; the first is its header
+	Cell      // of a table
+	Footnotes // at the end of the document, if it has any
+	Footnote
 )
 
 // The kinds of inlines.
@@ -38,6 +41,7 @@ const (
 	Link
 	Image
 	CheckBox // the first inline of a task
+	FootnoteMark
 )
 
 // An Align is how a column of a table is aligned.
@@ -65,6 +69,8 @@ type Node struct {
 	Tight              bool   // of a List: its paragraphs are drawn without a paragraph around
 	Align              Align  // of a Cell
 	Checked            bool   // of a CheckBox
+	Number             int    // of a Footnote and a FootnoteMark, from 1
+	Marks              int    // of a Footnote: how many marks lead to it; of a FootnoteMark: which of them it is, from 1
 
 	block *block // while it is parsed
 }
@@ -82,7 +88,9 @@ func Parse(source string) *Node {
 	for p.tip != nil {
 		p.close(p.tip)
 	}
-	p.inlines()
+	p.takeFootnotes()
+	p.inlinesOf(p.document)
+	p.endnotes()
 	return p.document
 }
 
@@ -148,7 +156,7 @@ func (n *Node) Walk(visit func(n *Node, entering bool)) {
 // isContainer reports whether Walk visits n twice.
 func (n *Node) isContainer() bool {
 	switch n.Kind {
-	case Rule, CodeBlock, HTMLBlock, Text, SoftBreak, HardBreak, Code, HTML, CheckBox:
+	case Rule, CodeBlock, HTMLBlock, Text, SoftBreak, HardBreak, Code, HTML, CheckBox, FootnoteMark:
 		return false
 	}
 	return true

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -154,6 +155,27 @@ func draw(root *Node) string {
 			} else {
 				b.WriteString(`<input disabled="" type="checkbox" /> `)
 			}
+		case Footnotes:
+			line()
+			if entering {
+				b.WriteString("<div class=\"footnotes\" role=\"doc-endnotes\">\n<hr />\n<ol>\n")
+			} else {
+				b.WriteString("</ol>\n</div>\n")
+			}
+		case Footnote:
+			line()
+			if entering {
+				fmt.Fprintf(&b, "<li id=\"fn:%d\">\n", n.Number)
+			} else {
+				b.WriteString("</li>\n")
+			}
+		case FootnoteMark:
+			id := ""
+			if n.Marks > 1 {
+				id = fmt.Sprint(n.Marks - 1)
+			}
+			fmt.Fprintf(&b, `<sup id="fnref%s:%d"><a href="#fn:%[2]d" class="footnote-ref" role="doc-noteref">%[2]d</a></sup>`,
+				id, n.Number)
 		case Text:
 			b.WriteString(escape(n.Text))
 		case SoftBreak:
@@ -265,12 +287,38 @@ func TestLikeGoldmark(t *testing.T) {
 	}
 }
 
+// Footnotes are compared with what goldmark makes of them, but for its links back. As on GitHub, their labels have no
+// spaces.
+func TestFootnotesLikeGoldmark(t *testing.T) {
+	t.Parallel()
+	other := goldmark.New(
+		goldmark.WithExtensions(extension.Footnote), goldmark.WithRendererOptions(goldmarkhtml.WithXHTML()),
+	)
+	back := regexp.MustCompile(`(&#160;)?<a href="#fnref\d*:\d+" class="footnote-backref" role="doc-backlink">[^<]*</a>`)
+	for _, source := range []string{
+		"a[^1]\n\n[^1]: note", "a[^1]\n\n[^1]: note\nlazy\n\nafter", "a[^x] b[^y]\n\n[^y]: *two*\n[^x]: one `c`",
+		"a[^1]\n\n[^1]: one\n\n    two\n\n    - three\n\nafter", "a[^none]", "[^1]: alone", "a[^1] again[^1]\n\n[^1]: x",
+		"a[^1]\n\n[^1]: x[^2]\n\n[^2]: y", "[^1] a\n\n[^1]: x", "**a[^1]**\n\n[^1]: x", "`[^1]`\n\n[^1]: x",
+		"a[^1]\n\n[^1]: x\n[^1]: y", "# h[^1]\n\n[^1]: x", "a[^1]\n\n[^1]: x\n# h",
+		"[a][^1]\n\n[^1]: x", "- a[^1]\n\n[^1]: x", "a\\[^1]\n\n[^1]: x",
+	} {
+		var want bytes.Buffer
+		if err := other.Convert([]byte(source), &want); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := draw(Parse(source)), back.ReplaceAllString(want.String(), ""); got != want {
+			t.Errorf("%q:\n got %q\nwant %q", source, got, want)
+		}
+	}
+}
+
 // FuzzParse asks that the tree is a tree, and that the ends of lines may be those of Windows.
 func FuzzParse(f *testing.F) {
 	for _, e := range examples(f) {
 		f.Add(e.Markdown)
 	}
 	f.Add("|a|\n|-|\n|b|\n\n- [ ] ~~c~~ https://example.com a@example.com")
+	f.Add("a[^1] [^2][^1]\n\n[^1]: b[^2]\n\n    c\n[^2]: - d\n> [^2]: e")
 	f.Fuzz(func(t *testing.T, source string) {
 		root := Parse(source)
 		open := 0

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -17,8 +18,15 @@ import (
 type document struct {
 	title string
 	// heading is the title if the text does not begin with one of its own; it is shown above the text.
-	heading string
-	body    template.HTML
+	heading  string
+	body     template.HTML
+	sections []section
+}
+
+// A section is a heading below the title, for the contents of the page.
+type section struct {
+	ID, Text string
+	Below    bool // another section of its level is above it: it belongs to that
 }
 
 // renderMarkdown renders the text of a Markdown file after its front matter. at is the file's URL path, from which
@@ -29,8 +37,9 @@ func renderMarkdown(fm frontMatter, source []byte, at string) document {
 	r := renderer{ids: headingIDs{}}
 	root.Walk(r.draw)
 	doc := document{
-		title: pageTitle(fm, source, at),
-		body:  template.HTML(r.out.String()), // the renderer escapes all that came from the file
+		title:    pageTitle(fm, source, at),
+		body:     template.HTML(r.out.String()), // the renderer escapes all that came from the file
+		sections: r.sections,
 	}
 	if h := root.FirstChild; h == nil || h.Kind != markdown.Heading || h.Level != 1 {
 		doc.heading = doc.title
@@ -84,8 +93,11 @@ func (ids headingIDs) add(text string) string {
 		}
 	}
 	base := strings.Trim(b.String(), "-")
-	if base == "" {
+	switch {
+	case base == "":
 		base = "section"
+	case strings.HasPrefix(base, "fn-"), strings.HasPrefix(base, "fnref-"): // those are of footnotes
+		base = "section-" + base
 	}
 	id := base
 	for n := 1; ids[id] || isReserved(id); n++ {
@@ -96,7 +108,9 @@ func (ids headingIDs) add(text string) string {
 }
 
 // isReserved reports whether the frame around a page has an element with that id.
-func isReserved(id string) bool { return id == "main" || id == "q" || id == "waiting" }
+func isReserved(id string) bool {
+	return slices.Contains([]string{"main", "q", "waiting", "contents", "on-this-page"}, id)
+}
 
 // A renderer writes the HTML of a tree. It escapes everything: HTML in the source is shown as it was written, and only
 // comments are left out.
@@ -104,7 +118,8 @@ type renderer struct {
 	out      bytes.Buffer
 	ids      headingIDs
 	id       string // of the heading that is drawn
-	pictures int    // how many images the walk is in; what is in them is the alternative text
+	sections []section
+	pictures int // how many images the walk is in; what is in them is the alternative text
 }
 
 // draw writes one node.
@@ -148,10 +163,44 @@ func (r *renderer) block(n *markdown.Node, entering bool) bool {
 		r.out.WriteString("<hr>\n")
 	case markdown.CodeBlock:
 		r.codeBlock(n)
+	case markdown.Footnotes:
+		r.either(entering, "<section class=\"footnotes\" aria-label=\"Footnotes\">\n<ol>\n", "</ol>\n</section>\n")
+	case markdown.Footnote:
+		r.footnote(n, entering)
 	default:
 		return r.table(n, entering)
 	}
 	return true
+}
+
+// footnote writes a footnote, with a link back to each of its marks.
+func (r *renderer) footnote(n *markdown.Node, entering bool) {
+	if entering {
+		_, _ = fmt.Fprintf(&r.out, "<li id=\"fn-%d\">", n.Number)
+		return
+	}
+	for i := range n.Marks {
+		_, _ = fmt.Fprintf(&r.out, `<a class="back" href="#%s" aria-label="Back to the text">↩</a> `, markID(n.Number, i+1))
+	}
+	r.out.WriteString("</li>\n")
+}
+
+// footnoteMark writes the number of a footnote, which leads there. Links don't nest.
+func (r *renderer) footnoteMark(n *markdown.Node) {
+	if isInLink(n) {
+		_, _ = fmt.Fprintf(&r.out, "<sup>%d</sup>", n.Number)
+		return
+	}
+	_, _ = fmt.Fprintf(&r.out, `<sup><a id="%s" href="#fn-%d" aria-label="Footnote %[2]d">%[2]d</a></sup>`,
+		markID(n.Number, n.Marks), n.Number)
+}
+
+// markID returns the id of one of the marks that lead to a footnote.
+func markID(number, mark int) string {
+	if mark == 1 {
+		return "fnref-" + strconv.Itoa(number)
+	}
+	return "fnref-" + strconv.Itoa(number) + "-" + strconv.Itoa(mark)
 }
 
 func (r *renderer) either(entering bool, begin, end string) {
@@ -176,7 +225,11 @@ func (r *renderer) list(n *markdown.Node, entering bool) {
 // heading writes a heading with a link to itself.
 func (r *renderer) heading(n *markdown.Node, entering bool) {
 	if entering {
-		r.id = r.ids.add(n.PlainText())
+		text := n.PlainText()
+		r.id = r.ids.add(text)
+		if n.Level == 2 || n.Level == 3 {
+			r.sections = append(r.sections, section{ID: r.id, Text: words.Line(text, 120), Below: n.Level == 3})
+		}
 		_, _ = fmt.Fprintf(&r.out, "<h%d id=\"%s\">", n.Level, escape(r.id))
 		return
 	}
@@ -250,6 +303,8 @@ func (r *renderer) inline(n *markdown.Node, entering bool) bool {
 		r.either(entering, "<del>", "</del>")
 	case markdown.Link:
 		r.link(n, entering)
+	case markdown.FootnoteMark:
+		r.footnoteMark(n)
 	case markdown.CheckBox:
 		if n.Checked {
 			r.out.WriteString(`<input type="checkbox" disabled checked aria-label="done"> `)

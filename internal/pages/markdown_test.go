@@ -22,11 +22,22 @@ func TestMarkdown(t *testing.T) {
 		"the same twice":      {"# A\n# A", `<h1 id="a-1">`},
 		"an id of the layout": {"# Main", `<h1 id="main-1">`},
 		"heading of signs":    {"# !!!", `<h1 id="section">`},
-		"table":               {"|a|b|\n|-|-:|\n|1|2|", `<td align="right">2</td>`},
-		"table can scroll":    {"|a|\n|-|\n|1|", `<div class="wide" role="group" aria-label="Table" tabindex="0"><table>`},
-		"task":                {"- [x] paid", `<input type="checkbox" disabled checked aria-label="done"> paid`},
-		"strikethrough":       {"~~no~~", `<del>no</del>`},
-		"autolink":            {"see https://example.com/a", `<a href="https://example.com/a">https://example.com/a</a>`},
+		"an id of a footnote": {"# fn 1", `<h1 id="section-fn-1">`},
+		"footnote": {"a[^x]\n\n[^x]: why", `<p>a<sup><a id="fnref-1" href="#fn-1" aria-label="Footnote 1">1</a></sup></p>
+<section class="footnotes" aria-label="Footnotes">
+<ol>
+<li id="fn-1"><p>why</p>
+<a class="back" href="#fnref-1" aria-label="Back to the text">↩</a> </li>
+</ol>
+</section>`},
+		"footnote twice":                {"a[^x] b[^x]\n\n[^x]: why", `<a class="back" href="#fnref-1-2"`},
+		"footnote in a link":            {"[a[^x]](b.md)\n\n[^x]: why", `<a href="b.md">a<sup>1</sup></a>`},
+		"foreign picture in a footnote": {"a[^x]\n\n[^x]: ![p](//e.com/p.png)", `<a href="//e.com/p.png">p</a>`},
+		"table":                         {"|a|b|\n|-|-:|\n|1|2|", `<td align="right">2</td>`},
+		"table can scroll":              {"|a|\n|-|\n|1|", `<div class="wide" role="group" aria-label="Table" tabindex="0"><table>`},
+		"task":                          {"- [x] paid", `<input type="checkbox" disabled checked aria-label="done"> paid`},
+		"strikethrough":                 {"~~no~~", `<del>no</del>`},
+		"autolink":                      {"see https://example.com/a", `<a href="https://example.com/a">https://example.com/a</a>`},
 		"code": {"```go\na < b & \"c\"\n```",
 			`<pre tabindex="0"><code class="language-go">a &lt; b &amp; &quot;c&quot;`},
 		"indented code": {"    <b>\n", `<pre tabindex="0"><code>&lt;b&gt;`},
@@ -72,7 +83,7 @@ func FuzzMarkdown(f *testing.F) {
 		"[x](data:text/html,<script>)", "<a href='//x' onclick=y>", "# a {onclick=alert(1) style=x}", "```\"><script>\n```",
 		"[x]: javascript:a\n[x]", "<javascript:alert(1)>",
 		"![a ![b](//y)](//x)", "|a|\n|:-:|\n|<svg/onload=1>|", "&lt;script&gt;", "[![a](//b)](//c)",
-		"<http://a.b/\"onclick=1>", "- [ ] a", "**a ~~b~~ c**",
+		"<http://a.b/\"onclick=1>", "- [ ] a", "**a ~~b~~ c**", "a[^1]\n\n[^1]: [x](javascript:y)",
 	} {
 		f.Add(seed)
 	}
