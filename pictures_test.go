@@ -64,7 +64,8 @@ func TestPages(t *testing.T) {
 			check("callback")
 			waiting.Line(t, "The access token")
 			_ = waiting.Cmd.Wait()
-			oneTime := h.Serve("--pages", folder)
+			serving := h.Start("serve", "--no-browser", "--pages", folder)
+			oneTime := serving.Line(t, h.Base+"/auth/enter?")
 			browser.Do(t, chromedp.Navigate(h.Base+"/"), chromedp.WaitVisible(css("main")))
 			check("logged-out")
 			browser.Do(t, chromedp.Navigate(h.Base+"/auth/login?prompt=login"), chromedp.WaitVisible(css("#email")),
@@ -73,15 +74,22 @@ func TestPages(t *testing.T) {
 			browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(css("header .who")))
 			check("home")
 			for _, page := range []struct{ path, name string }{
-				{"/profile", "profile"}, {"/pages/", "pages"}, {"/pages/runbook", "protected"},
+				{"/profile", "profile"}, {"/protected", "protected"}, {"/pages/", "pages"}, {"/pages/runbook", "page"},
 				{"/auth/logout", "logout"}, {"/nowhere", "not-found"},
 			} {
 				browser.Do(t, chromedp.Navigate(h.Base+page.path), chromedp.WaitVisible(css("main")))
 				check(page.name)
 			}
+			// Code is copied by a button, or selected where the browser lets no page write to the clipboard.
+			browser.Do(t, chromedp.Navigate(h.Base+"/protected"), chromedp.Click(css(".copyable button")),
+				chromedp.WaitVisible(css(".copyable button.done")))
 			if complaints := browser.Complaints(); len(complaints) > 0 {
 				t.Errorf("the browser complains: %q", complaints)
 			}
+			// An open page says that the server is gone.
+			_ = serving.Cmd.Process.Signal(os.Interrupt)
+			browser.Do(t, chromedp.WaitVisible(css(".gone")))
+			check("gone")
 		})
 	}
 }

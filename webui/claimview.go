@@ -59,7 +59,7 @@ func groupClaims(claims provider.Claims) []claimGroup {
 	for _, g := range []struct {
 		title string
 		names []string
-	}{{"Identity", identity}, {"How and when they logged in", login}, {"Everything else", rest}} {
+	}{{"Of the user", identity}, {"Of the login", login}, {"All others", rest}} {
 		var views []claimView
 		for _, name := range g.names {
 			if value, ok := claims[name]; ok {

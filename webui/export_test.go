@@ -24,3 +24,6 @@ func AwaitStreams(s *Server, most int) {
 		runtime.Gosched()
 	}
 }
+
+// Methods says in words how a user logged in.
+var Methods = methods

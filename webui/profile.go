@@ -12,11 +12,11 @@ import (
 type profileData struct {
 	Name, Initials, Email string
 	Picture               bool
+	About, Login          []fact
 	Tokens                []tokenView
 	Groups                []claimGroup
 	Renewable             bool
 	LoggedIn              moment
-	SessionEnds           *moment
 }
 
 // profile shows the claims and the lifetimes of the tokens, and never a token.
@@ -29,7 +29,7 @@ func (s *Server) profile(w http.ResponseWriter, r *http.Request, v view) {
 				Name: name, Initials: words.Initials(name),
 				Email: words.Line(info.Claims.Text("email"), mostEmail), Picture: info.Claims.Text("picture") != "",
 				Tokens: tokenViews(info, now), Groups: groupClaims(info.Claims), Renewable: info.Renewable,
-				LoggedIn: momentOf(info.LoggedInAt), SessionEnds: optional(info.SessionExpiry),
+				About: aboutUser(info), Login: aboutLogin(info), LoggedIn: momentOf(info.LoggedInAt),
 			},
 		})
 	})

@@ -78,7 +78,7 @@ type Server struct {
 	portraits portraits
 	streams   streams
 
-	homePage, profilePage, protectedJSON drawn
+	homePage, profilePage, protectedPage, protectedJSON drawn
 }
 
 // New prepares a server. It makes no request to the provider and does not read the session. It opens the folder of
@@ -149,7 +149,7 @@ func (s *Server) Handler() http.Handler {
 
 	// For the user alone.
 	mux.Handle("GET /profile", s.show(s.profile))
-	mux.Handle("GET /protected", s.show(s.protected))
+	mux.Handle("GET "+protectedPath, s.show(s.protected))
 	mux.Handle("GET "+picturePath, s.guard(http.HandlerFunc(s.picture)))
 	if s.pages != nil {
 		mux.Handle("GET "+pages.Path, s.guard(s.pages))

@@ -11,9 +11,10 @@ var templateFiles embed.FS
 
 // The pages of this package, each by its template.
 var (
-	homeTemplate    = layout.Template{Files: &templateFiles, File: "templates/home.html"}
-	profileTemplate = layout.Template{Files: &templateFiles, File: "templates/profile.html"}
-	logoutTemplate  = layout.Template{Files: &templateFiles, File: "templates/logout.html"}
-	endedTemplate   = layout.Template{Files: &templateFiles, File: "templates/ended.html"}
-	downTemplate    = layout.Template{Files: &templateFiles, File: "templates/down.html"}
+	homeTemplate      = layout.Template{Files: &templateFiles, File: "templates/home.html"}
+	protectedTemplate = layout.Template{Files: &templateFiles, File: "templates/protected.html"}
+	profileTemplate   = layout.Template{Files: &templateFiles, File: "templates/profile.html"}
+	logoutTemplate    = layout.Template{Files: &templateFiles, File: "templates/logout.html"}
+	endedTemplate     = layout.Template{Files: &templateFiles, File: "templates/ended.html"}
+	downTemplate      = layout.Template{Files: &templateFiles, File: "templates/down.html"}
 )

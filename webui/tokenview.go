@@ -14,18 +14,19 @@ type tokenView struct {
 	Scopes         []string
 	From, Until    *moment
 	Total, Left    int64  // of its life, in seconds; Total 0: the provider gave no expiry
-	State          string // expired, low or ""
+	State          string // expired, renewable, low or ""
 	Life           string // how much is left, in words
+	Then, ThenLife string // State and Life once it has expired
 }
 
 func tokenViews(info session.Info, now time.Time) []tokenView {
 	var views []tokenView
 	for _, t := range info.AccessTokens {
-		views = append(views, viewToken("Access token", t.Audience, t.Scope, t.Obtained, t.Expiry, now))
+		views = append(views, viewToken("Access token", t.Audience, t.Scope, t.Obtained, t.Expiry, now, info.Renewable))
 	}
 	if !info.IDTokenExpiry.IsZero() {
 		issued := info.Claims.Time("iat")
-		views = append(views, viewToken("ID token", info.ClientID, "", issued, info.IDTokenExpiry, now))
+		views = append(views, viewToken("ID token", info.ClientID, "", issued, info.IDTokenExpiry, now, info.Renewable))
 	}
 	return views
 }
@@ -39,10 +40,14 @@ func secondsLeft(info session.Info, now time.Time) []int64 {
 	return append(left, int64(info.IDTokenExpiry.Sub(now)/time.Second))
 }
 
-func viewToken(kind, audience, scope string, from, until, now time.Time) tokenView {
+func viewToken(kind, audience, scope string, from, until, now time.Time, renewable bool) tokenView {
 	v := tokenView{
+		Then: "expired", ThenLife: "expired",
 		Kind: kind, Audience: words.Line(audience, 200), Scopes: strings.Fields(words.Line(scope, 2000)),
 		From: optional(from), Until: optional(until),
+	}
+	if renewable {
+		v.Then, v.ThenLife = "renewable", "renewed when it is needed"
 	}
 	if until.IsZero() {
 		v.Life = "the provider gave no expiry"
@@ -53,7 +58,7 @@ func viewToken(kind, audience, scope string, from, until, now time.Time) tokenVi
 	v.Life = words.Duration(time.Duration(v.Left)*time.Second) + " left"
 	switch {
 	case v.Left == 0:
-		v.State, v.Life = "expired", "expired"
+		v.State, v.Life = v.Then, v.ThenLife
 	case v.Left*5 < v.Total:
 		v.State = "low"
 	}
