@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 
+	"golang.org/x/oauth2"
+
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -31,27 +33,10 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	if err != nil {
 		return "", err
 	}
-	// These are not made by oauth2.Config.AuthCodeURL: it appends them to a query that the endpoint has already, where
-	// a parameter could then stand twice, it sends one value for each, and a request that is pushed needs a form.
-	q := url.Values{}
-	for name, values := range r.Extra {
-		if !IsOwnParameter(name) {
-			q[name] = values
-		}
+	q, err := p.authorizationForm(r)
+	if err != nil {
+		return "", err
 	}
-	q.Set("response_type", "code")
-	q.Set("client_id", p.cfg.ClientID)
-	q.Set("redirect_uri", r.RedirectURI)
-	q.Set("state", r.State)
-	if r.Scope != "" {
-		q.Set("scope", r.Scope)
-	}
-	if !p.cfg.OAuth {
-		q.Set("nonce", r.Nonce)
-	}
-	q.Set("code_challenge", r.CodeChallenge)
-	q.Set("code_challenge_method", "S256")
-	p.setAudiences(q, r.Audience, r.Audiences)
 	if m.PARRequired || m.PAREndpoint != "" && p.noted(pushes) {
 		requestURI, err := p.push(ctx, m, q)
 		if err != nil {
@@ -65,6 +50,33 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	}
 	addQuery(u, q)
 	return u.String(), nil
+}
+
+// authorizationForm returns the parameters of an authorization request. oauth2 makes them for an endpoint without a URL:
+// it would append them to a query that the provider's endpoint has already, where a parameter could then stand twice, it
+// knows one value for each, and a request that is pushed needs a form.
+func (p *Provider) authorizationForm(r AuthorizationRequest) (url.Values, error) {
+	request := oauth2.Config{ClientID: p.cfg.ClientID, RedirectURL: r.RedirectURI}
+	if r.Scope != "" {
+		request.Scopes = []string{r.Scope}
+	}
+	options := []oauth2.AuthCodeOption{
+		oauth2.SetAuthURLParam("code_challenge", r.CodeChallenge), oauth2.SetAuthURLParam("code_challenge_method", "S256"),
+	}
+	if !p.cfg.OAuth {
+		options = append(options, oauth2.SetAuthURLParam("nonce", r.Nonce))
+	}
+	q, err := url.ParseQuery(strings.TrimPrefix(request.AuthCodeURL(r.State, options...), "?"))
+	if err != nil {
+		return nil, fmt.Errorf("the authorization request: %w", err)
+	}
+	for name, values := range r.Extra {
+		if !IsOwnParameter(name) {
+			q[name] = values
+		}
+	}
+	p.setAudiences(q, r.Audience, r.Audiences)
+	return q, nil
 }
 
 // TakesAudiences reports whether a login may ask the provider for several audiences at once: each is a parameter
