@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,6 +57,11 @@ const (
 
 // advices returns the table. It is the one place that names flags, commands and settings to change.
 func advices() []advice {
+	return slices.Concat(providerAdvice(), keystoreAdvice(), loginAdvice(), serverAdvice(), toolAdvice(),
+		configurationAdvice(), generalAdvice())
+}
+
+func providerAdvice() []advice {
 	return []advice{
 		{about: section("The provider")},
 		{provider.ReasonCallbackNotAllowed, "add the callback URL to Allowed Callback URLs ({settings})", ""},
@@ -171,7 +177,11 @@ func advices() []advice {
 			provider.ReasonProxyLogin,
 			"set HTTPS_PROXY=http://user:password@{proxy} and try again{kept}", "",
 		},
+	}
+}
 
+func keystoreAdvice() []advice {
+	return []advice{
 		{about: section("The keychain, and other places for sessions")},
 		{
 			keystore.ReasonNoAnswer,
@@ -222,7 +232,11 @@ func advices() []advice {
 		{agent.ReasonSilent, "end loopkey agent there and start it anew", ""},
 		{agent.ReasonSystem, "unset LOOPKEY_AGENT", ""},
 		{session.ReasonNotStoredYet, "unlock it: for some seconds more loopkey tries to store the renewed session", ""},
+	}
+}
 
+func loginAdvice() []advice {
+	return []advice{
 		{about: section("Logging in and out")},
 		{
 			reasonNoRefreshToken, "try {login} --prompt consent",
@@ -252,6 +266,11 @@ func advices() []advice {
 			(*session.ScopeError)(nil),
 			"log in with that scope, or run loopkey token --force-refresh if the provider grants it now", "",
 		},
+	}
+}
+
+func serverAdvice() []advice {
+	return []advice{
 		{about: section("The local server")},
 		{
 			(*loopback.PortTakenError)(nil),
@@ -284,6 +303,11 @@ func advices() []advice {
 		{upstream.ErrQuery, "give the URL without", ""},
 		{upstream.ErrNoToken, "reload in a while", ""},
 		{upstream.ErrDown, "start it, or give loopkey serve --upstream its right address", ""},
+	}
+}
+
+func toolAdvice() []advice {
+	return []advice{
 		{about: section("Tools, agents and MCP servers")},
 		{
 			credential.ErrUnlisted, "list it in {config file}: [[profile.{profile}.hosts]] and under that host = \"…\", " +
@@ -308,6 +332,7 @@ func advices() []advice {
 		{localhost.ErrSocketUsers, "loopkey agent and --socket are not for this system yet", ""},
 		{localhost.ErrSocketPlace, "choose a --socket in a folder of your own", ""},
 		{credential.ErrStores, "run {login}", ""},
+		{credential.ErrMayNotEnd, "run {logout}", ""},
 		{credential.ErrLate, "run {token}, which waits for longer, then let the tool ask again", ""},
 		{
 			sts.ErrRefused, "look at the role's trust policy, and whether IAM has an OIDC provider for {configured issuer} " +
@@ -315,6 +340,29 @@ func advices() []advice {
 		},
 		{sts.ErrPartition, "say it with --sts-endpoint", ""},
 		{sts.ErrUnavailable, "try again later", ""},
+	}
+}
+
+func configurationAdvice() []advice {
+	const give = "as a flag, in the environment, in ./.env or in a profile of config.toml, " +
+		"such as loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3"
+	return []advice{
+		{about: section("The configuration")},
+		{config.ReasonNoIssuer, "give --domain or --issuer " + give, ""},
+		{config.ReasonNoClientID, "give --client-id " + give, ""},
+		{config.ReasonNoPlace, "set " + private.HomeVariable(), ""},
+		{config.ReasonForeignFile, "make a copy of your own, look through it, and run chmod 600 on that", ""},
+		{config.ReasonWritableFile, "look through it, then run chmod 600 {path}", ""},
+		{config.ReasonReadableFile, "run chmod 600 {path}", ""},
+		{config.ReasonOwnParameter, "use --{setting}", ""},
+		{config.ReasonNoParameter, "leave it out", ""},
+		{config.ReasonGivenTwice, "give one", ""},
+		{config.ReasonUnclaimed, "set the issuer and the client ID in the environment too", ""},
+	}
+}
+
+func generalAdvice() []advice {
+	return []advice{
 		{about: section("The session, and whatever has no reason above")},
 		{session.ErrNotLoggedIn, "{not logged in}", ""},
 		{session.ErrCannotRenew, "run {login}", ""},
@@ -382,6 +430,9 @@ func (at situation) advice(err error) string {
 	if e := new(keystore.UnavailableError); errors.As(err, &e) {
 		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
 	}
+	if e := new(config.ReasonedError); errors.As(err, &e) {
+		return at.fill(e.Reason, provider.Diagnosis{}, e.About)
+	}
 	if e := new(private.FolderError); errors.As(err, &e) {
 		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
 	}
@@ -413,8 +464,9 @@ func (at situation) advice(err error) string {
 // sentence returns the sentence about a reason or a kind of error, or "".
 func (at situation) sentence(about any) string { return at.fill(about, provider.Diagnosis{}, "") }
 
-// fill returns the sentence about a reason or a kind of error, with the parts of the error and of the situation.
-func (at situation) fill(about any, d provider.Diagnosis, path string) string {
+// fill returns the sentence about a reason or a kind of error, with the parts of the error and of the situation. The
+// subject is the path or the setting that the error is about.
+func (at situation) fill(about any, d provider.Diagnosis, subject string) string {
 	parts := func(text string) string {
 		if !strings.Contains(text, "{") {
 			return text
@@ -425,7 +477,7 @@ func (at situation) fill(about any, d provider.Diagnosis, path string) string {
 			"{config file}", at.configFile(), "{profile}", at.profile(),
 			"{base}", at.baseURL(), "{plain}", at.plain(), "{tls}", at.tls(),
 			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
-			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(path),
+			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(subject), "{setting}", words.Printable(subject),
 			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
 			"{token}", at.line("token"),
 			"{login for the audience}", at.line("login", "audience", d.Audience),

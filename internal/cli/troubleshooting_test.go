@@ -69,7 +69,11 @@ func troubleshooting(t *testing.T) string {
 		if slices.Contains([]any{mcp.ErrLoginNeeded, mcp.ErrTokenRefused, mcp.ErrScopeRefused}, row.about) {
 			at.server = "URL"
 		}
-		filled := strings.ReplaceAll(at.fill(row.about, sample, "PATH"), "{scopes}", "SCOPES")
+		subject := "PATH"
+		if strings.Contains(row.text, "{setting}") {
+			subject = "SETTING"
+		}
+		filled := strings.ReplaceAll(at.fill(row.about, sample, subject), "{scopes}", "SCOPES")
 		if strings.ContainsAny(filled, "{}") {
 			t.Errorf("a part of %q is not filled in", filled)
 		}
@@ -152,7 +156,8 @@ func reasonComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := map[string]string{}
 	for _, folder := range []string{
-		"provider", "keystore", "session", "internal/agent", "internal/sharedstore", "internal/login", "internal/cli",
+		"provider", "keystore", "session", "internal/agent", "internal/sharedstore", "internal/login", "internal/config",
+		"internal/cli",
 	} {
 		files, err := filepath.Glob(filepath.Join("../..", folder, "*.go"))
 		if err != nil {

@@ -15,11 +15,10 @@ import (
 
 	"github.com/loopkey/loopkey/internal/hosts"
 	"github.com/loopkey/loopkey/internal/known"
-	"github.com/loopkey/loopkey/internal/private"
 )
 
-// ErrInvalid says that the configuration can't be used as it is. The errors that wrap it name the value, its source and
-// what to do. They never repeat what a file holds.
+// ErrInvalid says that the configuration can't be used as it is. The errors that wrap it name the value and its
+// source; those with a ReasonedError leave what to do to the caller. They never repeat what a file holds.
 var ErrInvalid = errors.New("configuration")
 
 // Input is what Load reads.
@@ -111,7 +110,7 @@ func Load(in Input) (*Config, error) {
 	}
 	c.Audiences = c.furtherAudiences(profile)
 	if c.StateDir == "" || c.CacheDir == "" {
-		return nil, fmt.Errorf("%w: loopkey has no place for its files: set %s", ErrInvalid, private.HomeVariable())
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, because(ReasonNoPlace, "", "loopkey has no place for its files"))
 	}
 	if err := c.clientSecret(flags, variables, file.layer, profile); err != nil {
 		return nil, err
@@ -220,22 +219,20 @@ func (c *Config) ProfileNamed() bool {
 	return from == fromFlag || from == fromEnvironment
 }
 
-// Complete reports what is missing for the use of a session, and how to give it.
+// Complete reports what is missing for the use of a session.
 func (c *Config) Complete() error {
 	if err := c.Needs("issuer", "client-id"); err != nil {
 		return err
 	}
-	const how = "give %s as a flag, in the environment, in ./.env or in a profile of config.toml, " +
-		"such as loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3"
 	why := ""
 	if c.unread != nil {
 		why = " (" + c.unread.Error() + ")"
 	}
 	switch {
 	case c.Issuer == "":
-		return fmt.Errorf("%w: no issuer is configured%s: "+how, ErrInvalid, why, "--domain or --issuer")
+		return fmt.Errorf("%w: %w", ErrInvalid, because(ReasonNoIssuer, "", "no issuer is configured%s", why))
 	case c.ClientID == "":
-		return fmt.Errorf("%w: no client ID is configured%s: "+how, ErrInvalid, why, "--client-id")
+		return fmt.Errorf("%w: %w", ErrInvalid, because(ReasonNoClientID, "", "no client ID is configured%s", why))
 	}
 	return nil
 }

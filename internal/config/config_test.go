@@ -179,11 +179,11 @@ func TestDefaults(t *testing.T) {
 	if !filepath.IsAbs(c.StateDir) || !filepath.IsAbs(c.CacheDir) || c.StateDir == c.CacheDir {
 		t.Errorf("state in %q, cache in %q", c.StateDir, c.CacheDir)
 	}
-	if err := c.Complete(); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "--domain") {
+	if err := c.Complete(); !errors.Is(err, ErrInvalid) || !strings.Contains(told(err), "no_issuer") {
 		t.Errorf("Complete: %v", err)
 	}
 	c = load(t, world{env: []string{"AUTH0_DOMAIN=acme.auth0.com"}})
-	if err := c.Complete(); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "--client-id") {
+	if err := c.Complete(); !errors.Is(err, ErrInvalid) || !strings.Contains(told(err), "no_client_id") {
 		t.Errorf("Complete: %v", err)
 	}
 	c = load(t, world{env: []string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=x", "LOOPKEY_SCOPE=email"}})
@@ -286,10 +286,10 @@ func TestRefusals(t *testing.T) {
 		"issuer of another scheme": {flag("issuer", "file:///etc/passwd"), []string{"--issuer"}},
 		"domain and issuer that differ": {
 			world{flags: map[string]string{"domain": "a.auth0.com", "issuer": "https://b.example.com"}},
-			[]string{"--domain", "give one"},
+			[]string{"--domain", "given_twice"},
 		},
 		"the same in a profile": {
-			profile("domain = 'a.auth0.com'\nissuer = 'https://b.example.com'"), []string{"profile default", "give one"},
+			profile("domain = 'a.auth0.com'\nissuer = 'https://b.example.com'"), []string{"profile default", "given_twice"},
 		},
 		"issuer in a profile": {
 			profile("issuer = 'http://" + hidden + "'"), []string{"profile default in ", "config.toml: issuer", "https"},
@@ -358,16 +358,16 @@ func TestRefusals(t *testing.T) {
 		},
 		"config.toml of PowerShell": {world{toml: "\xff\xfe["}, []string{"UTF-8"}},
 		"a secret and a file of it": {
-			profile("client_secret = '" + hidden + "'\nclient_secret_file = 'x'"), []string{"client_secret_file", "give one"},
+			profile("client_secret = '" + hidden + "'\nclient_secret_file = 'x'"), []string{"client_secret_file", "given_twice"},
 		},
 		"LOOPKEY_CONFIG that is missing": {
 			world{env: []string{"LOOPKEY_CONFIG=/no/such/config.toml"}}, []string{"/no/such/config.toml"},
 		},
 		"no home": {
-			world{env: []string{private.HomeVariable() + "=", "LOOPKEY_CONFIG="}}, []string{private.HomeVariable()},
+			world{env: []string{private.HomeVariable() + "=", "LOOPKEY_CONFIG="}}, []string{"no_place"},
 		},
 		"a home that is a relative directory": {
-			world{env: []string{private.HomeVariable() + "=here", "LOOPKEY_CONFIG="}}, []string{private.HomeVariable()},
+			world{env: []string{private.HomeVariable() + "=here", "LOOPKEY_CONFIG="}}, []string{"no_place"},
 		},
 	}
 	for name, test := range tests {
@@ -378,8 +378,8 @@ func TestRefusals(t *testing.T) {
 				t.Fatalf("%+v, %v", c, err)
 			}
 			for _, say := range test.say {
-				if !strings.Contains(err.Error(), say) {
-					t.Errorf("%q does not say %q", err, say)
+				if !strings.Contains(told(err), say) {
+					t.Errorf("%q does not say %q", told(err), say)
 				}
 			}
 			for _, tell := range []string{hidden, "99999999", "12345678", "2026-99", "\x1b", "\n"} {
@@ -640,6 +640,15 @@ func TestClientSecretFile(t *testing.T) {
 	}
 }
 
+// told returns the text of an error, and its reason.
+func told(err error) string {
+	text := fmt.Sprint(err)
+	if e := new(ReasonedError); errors.As(err, &e) {
+		text += " " + string(e.Reason) + " " + e.About
+	}
+	return text
+}
+
 func TestConfigFileThatOthersRead(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
@@ -652,7 +661,7 @@ func TestConfigFileThatOthersRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Load(in)
-		if refused != errors.Is(err, ErrInvalid) || refused && !strings.Contains(err.Error(), "chmod 600") {
+		if refused != errors.Is(err, ErrInvalid) || refused && !strings.Contains(told(err), "readable_file "+path) {
 			t.Errorf("%o: %v", mode, err)
 		}
 	}
@@ -675,7 +684,7 @@ func TestConfigFileThatOthersWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Load(in)
-		if refused != errors.Is(err, ErrInvalid) || refused && !strings.Contains(err.Error(), "run chmod 600 "+path) {
+		if refused != errors.Is(err, ErrInvalid) || refused && !strings.Contains(told(err), "writable_file "+path) {
 			t.Errorf("%o: %v", mode, err)
 		}
 		if _, err := Profiles(in); refused != (err != nil) {

@@ -57,7 +57,8 @@ func issuerOf(l layer) (issuer string, auth0 bool, v value, err error) {
 		return "", false, v, domain.refuse("%w", domain.corrected(err))
 	}
 	if hasIssuer && issuer != ofDomain {
-		return "", false, v, domain.refuse("is another issuer than the one that is given beside it: give one")
+		return "", false, v, domain.refuse("%w",
+			because(ReasonGivenTwice, "", "is another issuer than the one that is given beside it"))
 	}
 	return ofDomain, true, domain, nil
 }

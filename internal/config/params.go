@@ -69,19 +69,19 @@ func paramsOf(flags []string, profile layer) (url.Values, error) {
 	return params, nil
 }
 
-// flagOfParam returns the flag that a person has for a parameter that a login sets itself, or "".
-func flagOfParam(name string) string {
+// settingOfParam returns the setting that a person has for a parameter that a login sets itself, or "".
+func settingOfParam(name string) string {
 	switch strings.ToLower(name) {
 	case "client_id":
-		return "--client-id"
+		return "client-id"
 	case "redirect_uri":
-		return "--base-url"
+		return "base-url"
 	case "scope":
-		return "--scope"
+		return "scope"
 	case "audience", "resource":
-		return "--audience"
+		return "audience"
 	case "client_secret":
-		return "--client-secret-file"
+		return "client-secret-file"
 	}
 	return ""
 }
@@ -91,10 +91,11 @@ func checkParam(name, text string) error {
 	case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return errors.New("has no name of a parameter before its =")
 	case provider.IsOwnParameter(name):
-		if flag := flagOfParam(name); flag != "" {
-			return fmt.Errorf("sets %s, which a login sets itself: use %s", name, flag)
+		reason, setting := ReasonOwnParameter, settingOfParam(name)
+		if setting == "" {
+			reason = ReasonNoParameter
 		}
-		return fmt.Errorf("sets %s, which a login sets itself: leave it out", name)
+		return because(reason, setting, "sets %s, which a login sets itself", name)
 	case name == "max_age":
 		if seconds, err := strconv.Atoi(text); text != "" && (err != nil || seconds < 0) {
 			return errors.New("sets max_age to something other than a number of seconds")

@@ -88,10 +88,9 @@ func trusted(path string, info fs.FileInfo) error {
 	case runtime.GOOS == "windows":
 		return nil
 	case private.Foreign(info) && os.Geteuid() != 0:
-		return fmt.Errorf("%w: %s belongs to another user: "+
-			"make a copy of your own, look through it, and run chmod 600 on that", ErrInvalid, path)
+		return fmt.Errorf("%w: %w", ErrInvalid, because(ReasonForeignFile, path, "%s belongs to another user", path))
 	case info.Mode().Perm()&0o002 != 0:
-		return fmt.Errorf("%w: %s can be written by others: look through it, then run chmod 600 %s", ErrInvalid, path, path)
+		return fmt.Errorf("%w: %w", ErrInvalid, because(ReasonWritableFile, path, "%s can be written by others", path))
 	}
 	return nil
 }
@@ -157,8 +156,8 @@ func (f configFile) profile(profile string) (layer, hosts.List, error) {
 			return nil, nil, fmt.Errorf("%w: %s%s: %w", ErrInvalid, origin, lineOf(f.content, profile, written), err)
 		}
 		if s.isSecret && text != "" && runtime.GOOS != "windows" && f.mode.IsRegular() && f.mode.Perm()&0o077 != 0 {
-			return nil, nil, fmt.Errorf("%w: %s holds a client secret and others can read it: run chmod 600 %s",
-				ErrInvalid, f.file, f.file)
+			return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, because(ReasonReadableFile, f.file,
+				"%s holds a client secret and others can read it", f.file))
 		}
 		l.set(s.name, value{text: text, from: fromProfile, origin: origin, key: s.key})
 	}

@@ -40,8 +40,7 @@ func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	if v, ok := variables["client-secret"]; ok {
 		c.useSecret(v, false)
 		if strangeIssuer || strangeClient {
-			err := v.refuse("is not sent to an issuer or as a client that ./.env names: " +
-				"set the issuer and the client ID in the environment too")
+			err := v.refuse("%w", because(ReasonUnclaimed, "", "is not sent to an issuer or as a client that ./.env names"))
 			c.secret = func() (string, error) { return "", err }
 		}
 		return nil
@@ -58,7 +57,7 @@ func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	path, hasPath := profile["client-secret-file"]
 	switch {
 	case hasText && hasPath:
-		return path.refuse("stands beside client_secret: give one")
+		return path.refuse("%w", because(ReasonGivenTwice, "", "stands beside client_secret"))
 	case hasText:
 		c.useSecret(text, false)
 	case hasPath:

@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +13,9 @@ import (
 
 // googleLimit is less than the 30 seconds that Google's libraries give an executable.
 const googleLimit = 25 * time.Second
+
+// ErrMayNotEnd says that a tool wants to end the session, which other tools use, too.
+var ErrMayNotEnd = errors.New("a tool can't end the session")
 
 const tokenTypes = "urn:ietf:params:oauth:token-type:" //nolint:gosec // names of RFC 8693, section 3
 
@@ -25,7 +29,7 @@ func Google(ctx context.Context, c Call) error {
 	case len(c.Args) > 0:
 		return fmt.Errorf("%w: google takes no argument %q", ErrInput, c.Args[0])
 	case c.Lookup("GOOGLE_EXTERNAL_ACCOUNT_REVOKE") == "1":
-		return fmt.Errorf("%w: run loopkey logout to end the session", ErrInput)
+		return fmt.Errorf("%w: %w", ErrInput, ErrMayNotEnd)
 	case tokenType != tokenTypes+"id_token" && tokenType != tokenTypes+"jwt":
 		return fmt.Errorf("%w: the token type is neither id_token nor jwt", ErrInput)
 	}
