@@ -126,10 +126,15 @@ func (a *app) runSwitch(to string) error {
 	return nil
 }
 
+// noConfigFile is the error where config.toml has no place.
+func noConfigFile() error {
+	return fmt.Errorf("%w: there is no place for config.toml: set %s", errUsage, private.HomeVariable())
+}
+
 // editConfig changes config.toml, and reports whether there was something to change.
 func (a *app) editConfig(path string, edit func(content []byte) ([]byte, error)) (changed bool, err error) {
 	if path == "" {
-		return false, fmt.Errorf("%w: there is no place for config.toml: set %s", errUsage, private.HomeVariable())
+		return false, noConfigFile()
 	}
 	change, err := setup.PlanText(path, func(content string) (string, error) {
 		edited, err := edit([]byte(content))

@@ -53,15 +53,19 @@ func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	if !same(profileIssuer, c.Issuer, strangeIssuer) || !same(profile["client-id"].text, c.ClientID, strangeClient) {
 		return nil
 	}
-	text, hasText := profile["client-secret"]
-	path, hasPath := profile["client-secret-file"]
-	switch {
-	case hasText && hasPath:
-		return path.refuse("%w", because(ReasonGivenTwice, "", "stands beside client_secret"))
-	case hasText:
+	if text, ok := profile["client-secret"]; ok {
 		c.useSecret(text, false)
-	case hasPath:
+	} else if path, ok := profile["client-secret-file"]; ok {
 		c.useSecret(path, true)
+	}
+	return profile.oneSecret()
+}
+
+// oneSecret refuses a profile that gives the client secret in two ways.
+func (l layer) oneSecret() error {
+	path, hasPath := l["client-secret-file"]
+	if _, hasText := l["client-secret"]; hasText && hasPath {
+		return path.refuse("%w", because(ReasonGivenTwice, "", "stands beside client_secret"))
 	}
 	return nil
 }
