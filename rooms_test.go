@@ -39,6 +39,7 @@ internal/licences:
 internal/localhost: internal/localurl internal/private internal/template internal/words
 internal/localurl:
 internal/login: internal/clock internal/granted internal/localhost internal/localurl internal/words provider
+internal/manual: internal/cli
 internal/markdown:
 internal/mcp: internal/clock internal/granted internal/known internal/localurl internal/private internal/words keystore
 	loopback provider session

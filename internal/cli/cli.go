@@ -66,6 +66,15 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	return a.report(err)
 }
 
+// Commands returns the tree of loopkey's commands, for what writes the manual and the completions.
+func Commands() *cobra.Command {
+	a := &app{args: []string{"help"}, flags: map[string]string{}}
+	root := a.root()
+	root.InitDefaultHelpFlag()
+	root.InitDefaultHelpCmd()
+	return root
+}
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "loopkey",
@@ -127,11 +136,15 @@ token whenever they ask.`,
 	return root
 }
 
-// help is cobra's help command, but that a command that does not exist is an error.
+// help is cobra's help command with topics beside the commands. A name that is neither is an error.
 func help(root *cobra.Command) *cobra.Command {
+	var topicNames []string
+	for _, t := range Topics() {
+		topicNames = append(topicNames, t.Name)
+	}
 	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "Help about any command",
+		Use:   "help [COMMAND|TOPIC]",
+		Short: "Help about a command, or about " + strings.Join(topicNames, ", "),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			for _, cmd := range root.Commands() {
@@ -139,15 +152,29 @@ func help(root *cobra.Command) *cobra.Command {
 					names = append(names, cmd.Name()+"\t"+cmd.Short)
 				}
 			}
+			for _, t := range Topics() {
+				names = append(names, t.Name+"\t"+t.Title)
+			}
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			cmd, rest, err := root.Find(args)
-			if err != nil || len(rest) > 0 {
-				return knownCommand(root, args)
+			text := ""
+			if len(args) == 1 {
+				text = topic(args[0])
 			}
-			cmd.InitDefaultHelpFlag()
-			return cmd.Help()
+			cmd, rest, err := root.Find(args)
+			switch known := err == nil && len(rest) == 0; {
+			case !known && text == "":
+				return knownCommand(root, args)
+			case known:
+				cmd.InitDefaultHelpFlag()
+				if err := cmd.Help(); err != nil || text == "" {
+					return err
+				}
+				text = "\n" + text
+			}
+			_, err = io.WriteString(root.OutOrStdout(), text)
+			return err
 		},
 	}
 }

@@ -67,6 +67,7 @@ var settings = []setting{
 	{
 		name: "client-secret", variables: []string{"LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET"}, inDotEnv: true,
 		sample: "CLIENT_SECRET", key: "client_secret", isSecret: true,
+		flag: Flag{Usage: "the client secret; without one the client is public"}, // no Value: it is no flag
 	},
 	{
 		name: "client-secret-file", gives: "client-secret", key: "client_secret_file", resolve: places.resolve,
@@ -185,6 +186,24 @@ func Flags(forLogins bool) []Flag {
 		}
 	}
 	return flags
+}
+
+// A Variable is a setting as the environment sets it.
+type Variable struct {
+	Names    []string // the first that is set decides
+	Usage    string
+	InDotEnv bool // a .env may have it too
+}
+
+// Variables returns the settings that the environment sets, in the order in which --help shows them.
+func Variables() []Variable {
+	var all []Variable
+	for _, s := range settings {
+		if len(s.variables) > 0 {
+			all = append(all, Variable{s.variables, s.flag.Usage, s.inDotEnv})
+		}
+	}
+	return all
 }
 
 // keys returns the keys of a profile.
