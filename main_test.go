@@ -16,6 +16,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/ready"
 )
 
 // The user and the clients of every script.
@@ -58,7 +59,7 @@ type script struct {
 type scriptKey struct{}
 
 func setup(env *testscript.Env) error {
-	port, giveBack, err := house.FreePort(context.Background())
+	port, giveBack, err := ready.FreePort(context.Background())
 	if err != nil {
 		return err
 	}

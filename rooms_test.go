@@ -14,7 +14,7 @@ const module = "github.com/loopkey/loopkey/"
 // mayImport holds the arrows between the rooms: each line has a package of ours, and the packages of ours that it may
 // import. A line that begins with a tab goes on with the line before it. A new arrow is a decision, so it is made here.
 const mayImport = `
-bench: internal/tenant
+bench: internal/tenant internal/test/ready
 bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
 internal/cli: internal/agent internal/clock internal/config internal/credential internal/environ internal/granted
@@ -72,14 +72,15 @@ internal/test/clients: internal/test/house internal/test/part
 internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
 internal/test/house: internal/cli internal/keystores internal/known internal/sharedstore internal/tenant
-	internal/test/part keystore
+	internal/test/part internal/test/ready keystore
 internal/test/markup:
 internal/test/mcpsdk: internal/test/npm
 internal/test/npm: internal/test/part
 internal/test/panva: internal/test/npm
 internal/test/part:
 internal/test/pty:
-internal/test/secretservice: internal/test/part
+internal/test/ready:
+internal/test/secretservice: internal/test/part internal/test/ready
 internal/test/vite: internal/test/npm
 `
 

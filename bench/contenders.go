@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/test/ready"
 )
 
 const (
@@ -31,11 +31,12 @@ const (
 
 // A bench is a tenant, a folder, and the programs that are compared.
 type bench struct {
-	tenant *tenant.Tenant
-	dir    string
-	port   string // of the redirect URIs
-	env    []string
-	left   []string // what is not compared, and why
+	tenant   *tenant.Tenant
+	dir      string
+	port     string // of the redirect URIs
+	giveBack func() // the port
+	env      []string
+	left     []string // what is not compared, and why
 
 	loopkey, floor string
 	keychain       bool        // the floor can read a secret from it
@@ -57,9 +58,11 @@ func newBench(ctx context.Context, binary, keep string) (b *bench, err error) {
 	if b.dir, err = os.MkdirTemp("", "loopkey-bench-*"); err != nil {
 		return nil, err
 	}
-	if b.port, err = freePort(ctx); err != nil {
+	port, giveBack, err := ready.FreePort(ctx)
+	if err != nil {
 		return nil, err
 	}
+	b.port, b.giveBack = strconv.Itoa(port), giveBack
 	base := "http://localhost:" + b.port
 	b.tenant, err = tenant.Start(ctx, tenant.Config{
 		Rotate: true,
@@ -138,22 +141,7 @@ func (b *bench) unlock(ctx context.Context) {
 		return
 	}
 	defer bus.Close()
-	changed := make(chan *dbus.Signal, 64)
-	bus.Signal(changed)
-	if bus.AddMatchSignalContext(ctx, dbus.WithMatchMember("NameOwnerChanged")) != nil {
-		return
-	}
-	for owned := false; ; {
-		call := bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.secrets")
-		if call.Store(&owned) != nil || owned {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		}
-	}
+	_ = ready.SecretService(ctx, bus) // without it the login says what is missing
 }
 
 // find looks for the others, and logs in with each once.
@@ -255,6 +243,9 @@ func (b *bench) refreshToken(ctx context.Context) (string, error) {
 
 // close ends what the bench started, and removes what it stored.
 func (b *bench) close(ctx context.Context) {
+	if b.giveBack != nil {
+		defer b.giveBack()
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if b.tenant != nil {
@@ -448,14 +439,4 @@ func visit(ctx context.Context, target string) error {
 	defer cancel()
 	_, err := tenant.Person{Email: email, Password: password}.Visit(ctx, target)
 	return err
-}
-
-// freePort returns a port that was free a moment ago.
-func freePort(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), nil
 }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/loopkey/loopkey/internal/tenant"
-	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/ready"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/session"
@@ -75,7 +75,7 @@ type world struct {
 
 func newWorld() (*world, error) {
 	ctx := context.Background()
-	port, giveBack, err := house.FreePort(ctx)
+	port, giveBack, err := ready.FreePort(ctx)
 	if err != nil {
 		return nil, err
 	}

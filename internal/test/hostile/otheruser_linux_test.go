@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/ready"
 )
 
 func (v *village) must(args ...string) {
@@ -268,7 +269,7 @@ func TestOtherUserAsUpstream(t *testing.T) {
 		"the person's":        {person, person, "127.0.0.1", "127.0.0.1"},
 	}) {
 		t.Run(name, func(t *testing.T) {
-			free, giveBack, err := house.FreePort(t.Context())
+			free, giveBack, err := ready.FreePort(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

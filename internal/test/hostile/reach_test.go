@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/ready"
 )
 
 // unreachable runs a login and a renewal. Both must exit 1 with these words, and leave the session as it was.
@@ -111,7 +112,7 @@ func authorities(c *tls.Certificate) []byte {
 // Nothing listens at the provider's address, or its name does not resolve.
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
-	port, giveBack, err := house.FreePort(t.Context())
+	port, giveBack, err := ready.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestProxies(t *testing.T) {
 	if asked.Load() == 0 {
 		t.Error("the proxy was passed by")
 	}
-	port, giveBack, err := house.FreePort(t.Context())
+	port, giveBack, err := ready.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

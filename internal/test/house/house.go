@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -28,6 +27,7 @@ import (
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/internal/test/part"
+	"github.com/loopkey/loopkey/internal/test/ready"
 	"github.com/loopkey/loopkey/keystore"
 )
 
@@ -136,7 +136,7 @@ func WithTenant(t testing.TB, env ...string) *House {
 
 func empty(t testing.TB, env []string) *House {
 	t.Helper()
-	port, giveBack, err := FreePort(t.Context())
+	port, giveBack, err := ready.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,35 +180,6 @@ func (h *House) Configure(issuer string, lines ...string) {
 	if err := os.WriteFile(filepath.Join(h.Dir, "config.toml"), []byte(content), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
-}
-
-// FreePort returns a port that is free on both loopbacks. Until giveBack is called no other call of FreePort returns
-// it, in this process or another: a UDP socket on the same port marks it as taken. It is not one of the ports that the
-// system gives to sockets that ask for any port.
-func FreePort(ctx context.Context) (port int, giveBack func(), err error) {
-	var listen net.ListenConfig
-	for range 100 {
-		port := strconv.Itoa(20_000 + rand.IntN(12_000)) //nolint:gosec // no secret
-		mark, err := listen.ListenPacket(ctx, "udp4", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		four, err := listen.Listen(ctx, "tcp4", "127.0.0.1:"+port)
-		if err != nil {
-			_ = mark.Close()
-			continue
-		}
-		_ = four.Close()
-		six, err := listen.Listen(ctx, "tcp6", "[::1]:"+port)
-		if err == nil {
-			_ = six.Close()
-		} else if strings.Contains(err.Error(), "in use") { // any other reason: this machine has no IPv6
-			_ = mark.Close()
-			continue
-		}
-		return mark.LocalAddr().(*net.UDPAddr).Port, func() { _ = mark.Close() }, nil
-	}
-	return 0, nil, errors.New("no port is free on both loopbacks")
 }
 
 // ShortDir returns a folder whose path is short enough for a socket in it.

@@ -22,6 +22,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/loopkey/loopkey/internal/test/part"
+	"github.com/loopkey/loopkey/internal/test/ready"
 )
 
 const limit = 5 * time.Minute // for each program to start
@@ -65,28 +66,10 @@ func start(t testing.TB, password string) *Keychain {
 	conn := k.Connect(t)
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("gnome-keyring did not start in %v", limit))
 	defer cancel()
-	if err := conn.AddMatchSignalContext(ctx,
-		dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"),
-	); err != nil {
+	if err := ready.SecretService(ctx, conn); err != nil {
 		t.Fatal(err)
 	}
-	changed := make(chan *dbus.Signal, 64)
-	conn.Signal(changed)
-	for {
-		var owned bool
-		call := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.secrets")
-		if err := call.Store(&owned); err != nil {
-			t.Fatal(err)
-		}
-		if owned {
-			return k
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			t.Fatal(context.Cause(ctx))
-		}
-	}
+	return k
 }
 
 // StartBus starts a D-Bus session without any service, which starts none on demand either.
