@@ -8,6 +8,7 @@ import (
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // offer makes the shell's completion offer the values that there are, and files only where a file is meant.
@@ -39,6 +40,8 @@ func (a *app) offer(root *cobra.Command) {
 			offerValues(cmd, "output", fixed("text", "json"))
 		case "token":
 			offerValues(cmd, "output", fixed("raw", "json", "header"))
+		case "env":
+			offerValues(cmd, "shell", words.Shells)
 		case "serve":
 			offerFiles(cmd, "pages", cobra.ShellCompDirectiveFilterDirs)
 		case "exec":
