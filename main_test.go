@@ -72,7 +72,7 @@ func setup(env *testscript.Env) error {
 	env.Vars = append(env.Vars,
 		"HOME="+home, "USERPROFILE="+home, "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=",
 		"APP_BASE_URL=http://localhost:"+strconv.Itoa(port),
-		"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE="+passphrase,
+		"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE="+passphrase, "LOOPKEY_UNLOCK_FOR=2m",
 		"VISITOR=visit", "BROWSER=visit", "VISIT=", house.Race,
 		"CLIENT="+client, "CLIENT2="+client2, "CONFIDENTIAL="+confidential,
 	)

@@ -98,7 +98,7 @@ func enterCode(t *testing.T, h *house.House, code string) {
 // A wrong passphrase at a second login stores nothing and opens nothing.
 func TestWrongPassphraseAtTerminal(t *testing.T) {
 	t.Parallel()
-	h := house.WithTenant(t, "LOOPKEY_KEYSTORE=file", "TERM=xterm", "LOOPKEY_PASSPHRASE=")
+	h := house.WithTenant(t, "LOOPKEY_KEYSTORE=file", "TERM=xterm", "LOOPKEY_UNLOCK_FOR=0")
 	h.Env = append(h.Env, "LOOPKEY_PASSPHRASE=correct horse")
 	h.Must("login")
 	h.Env = append(h.Env, "LOOPKEY_PASSPHRASE=")

@@ -35,11 +35,12 @@ func BenchmarkMemory(b *testing.B) { benchmark(b, Memory) }
 // BenchmarkFile reads with a store that has read nothing yet, like a process that has just started.
 func BenchmarkFile(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "sessions")
-	if err := File(dir, secretly("right")).Save(b.Context(), "me", sized("x", 8<<10)); err != nil {
+	with := FileOptions{Passphrase: secretly("right")}
+	if err := File(dir, with).Save(b.Context(), "me", sized("x", 8<<10)); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := File(dir, secretly("right")).Load(b.Context(), "me"); err != nil {
+		if _, err := File(dir, with).Load(b.Context(), "me"); err != nil {
 			b.Fatal(err)
 		}
 	}

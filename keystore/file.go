@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"filippo.io/age"
 )
@@ -20,31 +21,57 @@ const (
 	extension     = ".age"
 )
 
-// File returns a store of files in dir, one for each record, encrypted by age under a passphrase (scrypt). The files
-// have mode 0600 and the directory, which Save makes, mode 0700. A symbolic link, another user's file or a wider mode
-// is refused, with an error that wraps ErrUnavailable and ErrCorrupt. Save replaces whatever is in the place of a file.
+// FileOptions say how an encrypted file is opened.
+type FileOptions struct {
+	// Passphrase asks for the passphrase. It is called when the passphrase is first needed, and again after a wrong one.
+	// With confirm it is a new one, which a person should type twice: no record exists whose opening would show a typing
+	// error.
+	Passphrase func(ctx context.Context, confirm bool) (string, error)
+	// Given is a passphrase that nobody has to be asked for. A wrong one opens nothing, even while the key rests.
+	Given string
+	// Rest is how long the key rests with the system after the passphrase opened the file: in the kernel's keyring on
+	// Linux, encrypted by DPAPI on Windows, in the keychain on macOS. Until then no process of this user needs the
+	// passphrase. Where the system keeps no key, and with 0, each process needs the passphrase.
+	Rest time.Duration
+}
+
+// File returns a store of files in dir, one for each record. They are encrypted by age to a key that lies beside them,
+// encrypted under a passphrase (scrypt). The files have mode 0600 and the directory, which Save makes, mode 0700. A
+// symbolic link, another user's file or a wider mode is refused, with an error that wraps ErrUnavailable and
+// ErrCorrupt. Save replaces whatever is in the place of a record's file.
 //
-// The store calls passphrase when it first needs the passphrase, and keeps it as long as it opens the files. confirm is
-// true while no file exists: then no file would show a typing error. A wrong passphrase is ErrUnavailable, a damaged
-// file ErrCorrupt. Head costs as much as Load. A file that has not changed is not decrypted again.
-func File(dir string, passphrase func(ctx context.Context, confirm bool) (string, error)) Store {
+// The store keeps the passphrase and the key until ForgetKeys is called for dir. A wrong passphrase is ErrUnavailable,
+// a damaged file ErrCorrupt. Head costs as much as Load. A file that has not changed is not decrypted again.
+func File(dir string, o FileOptions) Store {
 	return &files{
-		dir: dir, ask: passphrase, workFactor: workFactor,
+		dir: dir, options: o, workFactor: workFactor,
 		seen: map[string]decrypted{}, reserved: map[string]*os.File{}, busy: make(chan struct{}, 1),
 	}
 }
 
+// An Unlocker is a Store that can keep its key with the system, so that nobody is asked for a passphrase for a while.
+type Unlocker interface {
+	// Unlock asks for the passphrase, even where a key rests already, and lets the key rest. It returns until when.
+	// Without a record it returns ErrNotFound.
+	Unlock(ctx context.Context, lifetime time.Duration) (until time.Time, err error)
+}
+
 type files struct {
 	dir        string
-	ask        func(ctx context.Context, confirm bool) (string, error)
+	options    FileOptions
 	workFactor int // of new files
 
 	// busy guards the rest. It is no mutex, because a call that waits while a person types the passphrase has a limit too.
 	busy       chan struct{}
 	passphrase string               // "": not known yet
 	right      bool                 // the passphrase opened a file, or made one
+	identity   *age.X25519Identity  // nil: not known yet
+	wrapped    []byte               // the file that the identity came from
 	seen       map[string]decrypted // by name, what was last read or written
 	reserved   map[string]*os.File  // by name, the temporary file of the next Save
+	lastLock   time.Time            // of ForgetKeys, when the store was last used; zero: never
+	used       bool
+	locked     bool // ForgetKeys was called, and no passphrase was given since
 }
 
 type decrypted struct {
@@ -78,13 +105,7 @@ func (f *files) load(ctx context.Context, dir *os.Root, name string) (Record, er
 	if last, ok := f.seen[name]; ok && bytes.Equal(last.file, file) {
 		return last.record.clone(), nil
 	}
-	if err := f.know(ctx, false); err != nil {
-		return Record{}, err
-	}
-	if ctx.Err() != nil {
-		return Record{}, late(ctx)
-	}
-	plain, err := f.decrypt(file, name+extension)
+	plain, file, err := f.openRecord(ctx, dir, name, file)
 	if err != nil {
 		return Record{}, err
 	}
@@ -119,19 +140,24 @@ func (f *files) Save(ctx context.Context, name string, r Record) error {
 	if ctx.Err() != nil {
 		return late(ctx)
 	}
-	file, err := f.encrypt(entry)
+	release, err := f.holdIdentity(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	file, err := f.encryptRecord(entry)
 	if err != nil {
 		return err
 	}
 	if err := f.replace(dir, name, file); err != nil {
 		return f.unwritable(name, err)
 	}
-	f.right = true
 	f.seen[name] = decrypted{file, r.clone()}
 	return nil
 }
 
-// Reserve implements Reserver. It makes sure of the passphrase, and writes more bytes than the next file will need.
+// Reserve implements Reserver. It makes sure of the passphrase and the key, and writes more bytes than the next file
+// will need.
 func (f *files) Reserve(ctx context.Context, name string) (release func(), err error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -148,6 +174,11 @@ func (f *files) Reserve(ctx context.Context, name string) (release func(), err e
 	if err := f.prove(ctx, dir, name); err != nil {
 		return nil, err
 	}
+	release, err = f.holdIdentity(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	release()
 	size := int64(16 << 10)
 	if info, err := dir.Lstat(name + extension); err == nil && info.Mode().IsRegular() && info.Size() <= maxFile {
 		size += 2 * info.Size()
@@ -240,7 +271,7 @@ func (f *files) SetNote(ctx context.Context, name string, note []byte) error {
 	return nil
 }
 
-// Delete needs no passphrase. It leaves the empty file of the lease.
+// Delete needs no passphrase. It leaves the empty file of the lease, and the key, which other records may need.
 func (f *files) Delete(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -273,6 +304,7 @@ func (f *files) begin(ctx context.Context) error {
 	}
 	select {
 	case f.busy <- struct{}{}:
+		f.noticeLock()
 		return nil
 	case <-ctx.Done():
 		return late(ctx)
@@ -286,9 +318,15 @@ func (f *files) know(ctx context.Context, confirm bool) error {
 	if f.passphrase != "" {
 		return nil
 	}
-	passphrase, err := f.ask(ctx, confirm)
-	if err != nil {
-		return err
+	passphrase := f.options.Given
+	if passphrase == "" {
+		if f.locked {
+			return f.unavailable(ReasonFileLocked, f.dir, "it was locked", nil)
+		}
+		var err error
+		if passphrase, err = f.options.Passphrase(ctx, confirm); err != nil {
+			return err
+		}
 	}
 	if passphrase == "" {
 		return f.unavailable(ReasonNoPassphrase, "", "the passphrase is empty", nil)
@@ -307,10 +345,13 @@ func (f *files) prove(ctx context.Context, dir *os.Root, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.unlock(ctx, dir, len(all) == 0); !errors.Is(err, errNoIdentity) {
+		return err
+	}
 	if err := f.know(ctx, len(all) == 0); err != nil {
 		return err
 	}
-	for _, file := range append([]string{name + extension}, all...) {
+	for _, file := range append([]string{name + extension}, all...) { // those of an older version
 		_, err := f.load(ctx, dir, strings.TrimSuffix(file, extension))
 		switch {
 		case err == nil && f.right:
@@ -322,21 +363,16 @@ func (f *files) prove(ctx context.Context, dir *os.Root, name string) error {
 	return nil
 }
 
-func (f *files) encrypt(plain string) ([]byte, error) {
+func (f *files) encryptUnderPassphrase(plain string) ([]byte, error) {
 	recipient, err := age.NewScryptRecipient(f.passphrase)
 	if err != nil {
 		return nil, err
 	}
 	recipient.SetWorkFactor(f.workFactor)
-	var b bytes.Buffer
-	w, err := age.Encrypt(&b, recipient)
-	if err == nil {
-		_, err = io.WriteString(w, plain)
-		err = errors.Join(err, w.Close())
-	}
-	return b.Bytes(), err
+	return seal(plain, recipient)
 }
 
+// decrypt decrypts what is encrypted under the passphrase.
 func (f *files) decrypt(content []byte, name string) (string, error) {
 	identity, err := age.NewScryptIdentity(f.passphrase)
 	if err != nil {
@@ -346,7 +382,7 @@ func (f *files) decrypt(content []byte, name string) (string, error) {
 	r, err := age.Decrypt(bytes.NewReader(content), identity)
 	if errors.Is(err, age.ErrIncorrectIdentity) {
 		f.passphrase = "" // the next call may ask again
-		return "", f.unavailable(ReasonWrongPassphrase, f.path(name), "the passphrase does not open "+f.path(name), nil)
+		return "", f.wrongPassphrase(name)
 	}
 	var plain []byte
 	if err == nil {

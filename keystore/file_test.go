@@ -111,16 +111,16 @@ func TestFilePassphrase(t *testing.T) {
 func TestFileWorkFactor(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "sessions")
-	if err := File(dir, secretly("right")).Save(t.Context(), "me", sized("a", 10)); err != nil {
+	if err := File(dir, FileOptions{Passphrase: secretly("right")}).Save(t.Context(), "me", sized("a", 10)); err != nil {
 		t.Fatal(err)
 	}
-	content, err := os.ReadFile(filepath.Join(dir, "me.age"))
+	content, err := os.ReadFile(filepath.Join(dir, "identity"))
 	_, stanza, _ := strings.Cut(string(content), "-> scrypt ")
 	stanza, _, _ = strings.Cut(stanza, "\n")
 	if _, factor, _ := strings.Cut(stanza, " "); err != nil || factor != "15" {
 		t.Errorf("%q, %v", stanza, err)
 	}
-	if _, err := File(dir, secretly("right")).Load(t.Context(), "me"); err != nil {
+	if _, err := File(dir, FileOptions{Passphrase: secretly("right")}).Load(t.Context(), "me"); err != nil {
 		t.Error(err)
 	}
 }
@@ -181,9 +181,15 @@ func TestFileCrash(t *testing.T) {
 	if err := s.Delete(t.Context(), "me"); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := os.ReadDir(dir); err != nil || len(all) != 0 {
+	all, err := os.ReadDir(dir)
+	if all = slices.DeleteFunc(all, isIdentity); err != nil || len(all) != 0 {
 		t.Errorf("Delete left %v, %v", all, err)
 	}
+}
+
+// isIdentity reports whether a file is the identity's, or its lock.
+func isIdentity(file os.DirEntry) bool {
+	return file.Name() == identityFile || file.Name() == identityLock
 }
 
 func TestFileReadersMeetWriter(t *testing.T) {
@@ -251,7 +257,9 @@ func TestFileReserve(t *testing.T) {
 		}
 		var names []string
 		for _, entry := range all {
-			names = append(names, entry.Name())
+			if !isIdentity(entry) {
+				names = append(names, entry.Name())
+			}
 		}
 		return names
 	}

@@ -21,7 +21,7 @@ func TestStateFoldersOfTheirOwn(t *testing.T) {
 	program := func() *session.Session {
 		cfg := s.cfg
 		cfg.StateDir = t.TempDir()
-		cfg.Store = leased{s.store, keystore.File(dir, nil).(keystore.Leaser)}
+		cfg.Store = leased{s.store, keystore.File(dir, keystore.FileOptions{}).(keystore.Leaser)}
 		return session.New(cfg)
 	}
 	if err := program().Begin(t.Context(), s.tokens("")); err != nil {

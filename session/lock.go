@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,7 +37,9 @@ type fileLock struct {
 	leaser    keystore.Leaser // nil: the keystore has no leases, and the files have to do
 }
 
-func (l *fileLock) turn() string { return filepath.Join(l.dir, l.name+".lock") }
+const turnSuffix = ".lock"
+
+func (l *fileLock) turn() string { return filepath.Join(l.dir, l.name+turnSuffix) }
 func (l *fileLock) work() string { return filepath.Join(l.dir, l.name+".work.lock") }
 
 func (l *fileLock) open(path string) (*flock.Flock, error) {
@@ -232,4 +235,20 @@ func (l *fileLock) touched() time.Time {
 		return time.Time{}
 	}
 	return info.ModTime()
+}
+
+// Touch has every process that keeps tokens of the sessions in stateDir in memory read them from their keystore again.
+// It changes no session.
+func Touch(stateDir string) error {
+	entries, err := os.ReadDir(stateDir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("the sessions: %w", err)
+	}
+	for _, entry := range entries {
+		name, isLock := strings.CutSuffix(entry.Name(), turnSuffix)
+		if l := (&fileLock{dir: stateDir, name: name}); isLock && entry.Type().IsRegular() {
+			l.touch()
+		}
+	}
+	return nil
 }

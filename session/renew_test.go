@@ -95,7 +95,7 @@ func TestLostResponse(t *testing.T) {
 	t.Run("noted with the lease", func(t *testing.T) {
 		t.Parallel()
 		lostResponse(t, func(store keystore.Store) keystore.Store {
-			return leased{store, keystore.File(filepath.Join(t.TempDir(), "sessions"), nil).(keystore.Leaser)}
+			return leased{store, keystore.File(filepath.Join(t.TempDir(), "sessions"), keystore.FileOptions{}).(keystore.Leaser)}
 		})
 	})
 }

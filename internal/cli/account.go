@@ -9,7 +9,6 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
-	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/words"
@@ -81,7 +80,7 @@ func (a *app) openWith(cfg *config.Config, secret string, keychainLimit time.Dur
 		}
 	}
 	e := errand{Client: cfg.Client, ClientSecret: secret, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir}
-	acc, err := a.accountOf(e, cfg.RefreshAudiences, keychainLimit, a.passphrase(cfg.Keystore))
+	acc, err := a.accountOf(e, cfg.RefreshAudiences, keychainLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +95,7 @@ func (a *app) openKnown(ctx context.Context, cfg *config.Config, keychainLimit t
 	if cfg.Resource == "" {
 		return a.open(cfg, keychainLimit)
 	}
-	store, err := openStore(cfg.Keystore, keystores.Options{
-		StateDir: cfg.StateDir, Limit: keychainLimit, Passphrase: a.passphrase(cfg.Keystore),
-	})
+	store, err := a.openStore(cfg.Keystore, cfg.StateDir, keychainLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -110,10 +107,8 @@ func (a *app) openKnown(ctx context.Context, cfg *config.Config, keychainLimit t
 }
 
 // accountOf opens the account of an errand, without a configuration.
-func (a *app) accountOf(
-	e errand, mayAskAudiences bool, keychainLimit time.Duration, passphrase keystores.Passphrase,
-) (*account, error) {
-	p, store, err := e.open(keychainLimit, passphrase)
+func (a *app) accountOf(e errand, mayAskAudiences bool, keychainLimit time.Duration) (*account, error) {
+	p, store, err := a.openErrand(e, keychainLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -121,16 +116,14 @@ func (a *app) accountOf(
 		Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir, Known: e.Client, Resource: e.Resource,
 		MayAskAudiences: mayAskAudiences,
 		Apart: func(ctx context.Context, order []byte) ([]byte, error) {
-			return a.runApart(ctx, e, passphrase, order)
+			return a.runApart(ctx, e, order)
 		},
 		Notice: a.notice,
 	})}, nil
 }
 
-// open returns the provider and the keystore of an errand. It asks neither for anything.
-func (e *errand) open(
-	keychainLimit time.Duration, passphrase keystores.Passphrase,
-) (*provider.Provider, keystore.Store, error) {
+// openErrand returns the provider and the keystore of an errand. It asks neither for anything.
+func (a *app) openErrand(e errand, keychainLimit time.Duration) (*provider.Provider, keystore.Store, error) {
 	p, err := provider.New(provider.Config{
 		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: provider.NewSecret(e.ClientSecret),
 		DiscoveryURL: e.DiscoveryURL, Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
@@ -139,9 +132,7 @@ func (e *errand) open(
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := openStore(e.Keystore, keystores.Options{
-		StateDir: e.StateDir, Limit: keychainLimit, Passphrase: passphrase,
-	})
+	store, err := a.openStore(e.Keystore, e.StateDir, keychainLimit)
 	return p, store, err
 }
 

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"context"
 	"io"
 	"os/exec"
 
 	"github.com/loopkey/loopkey/internal/environ"
-	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/terminal"
 )
 
@@ -35,11 +33,11 @@ func (a *app) readErrand() []byte {
 	return data
 }
 
-// passphraseFor returns the passphrase that such a process needs for a keystore; "" for one without. It was typed or
-// found before.
-func passphraseFor(ctx context.Context, keystore string, passphrase keystores.Passphrase) (string, error) {
-	if !wantsPassphrase(keystore) {
-		return "", nil
-	}
-	return passphrase(ctx, false)
+// passphraseFor returns the passphrase that such a process needs for a keystore: "" for one without, and where the key
+// rests with the system. This process has opened the keystore before.
+func (a *app) passphraseFor(store string) string { return a.passphrase(store).known() }
+
+// givePassphrase is for such a process: nobody can be asked there.
+func (a *app) givePassphrase(store, text string) {
+	a.passphrases[store] = &passphrase{app: a, given: text}
 }

@@ -16,7 +16,6 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/environ"
-	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/loopback"
 )
@@ -43,7 +42,7 @@ type app struct {
 	config       *config.Config                                 // the one that was read last, for advice; nil: none
 	command      *cobra.Command                                 // that runs, for advice; nil: none
 	loginFlags   []string                                       // of a login, to be given again, for advice
-	passphrases  map[string]keystores.Passphrase                // of encrypted files, by the keystore's name
+	passphrases  map[string]*passphrase                         // of encrypted files, by the keystore's name
 	server       string                                         // the MCP server that the command is about, for advice
 }
 
@@ -55,7 +54,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	defer cancel()
 	a := &app{
 		args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr,
-		flags: map[string]string{}, passphrases: map[string]keystores.Passphrase{}, allowCores: forbidCores(),
+		flags: map[string]string{}, passphrases: map[string]*passphrase{}, allowCores: forbidCores(),
 	}
 	a.catchSignals = sync.OnceFunc(func() { catchSignals(ctx, cancel) })
 	a.terminal = terminal.New(stdin, stderr, a.lookup("TERM"))

@@ -39,6 +39,8 @@ func (a *app) commands() []command {
 		{[]string{"agent"}, a.agent, false},
 		{[]string{"proxy"}, a.proxy, false},
 		{[]string{"demo"}, a.demo, false},
+		{[]string{"lock"}, a.lock, false},
+		{[]string{"unlock"}, a.unlock, false},
 		{[]string{"version"}, a.version, true},
 		{[]string{"renew"}, a.renew, false},
 	}

@@ -16,16 +16,18 @@ const (
 )
 
 // openStore returns the keystore that a configuration names.
-func openStore(name string, o keystores.Options) (keystore.Store, error) {
+func (a *app) openStore(name, stateDir string, limit time.Duration) (keystore.Store, error) {
 	kind, path, ok := keystores.Find(name)
 	if !ok {
 		return nil, fmt.Errorf("%w: --keystore is %q: it is %s", errUsage, name, strings.Join(keystores.Choices(), " or "))
 	}
+	o := keystores.Options{StateDir: stateDir, Limit: limit}
+	if kind.WantsPassphrase {
+		p := a.passphrase(name)
+		o.Passphrase, o.GivenPassphrase = p.ask, p.given
+		if a.config != nil { // a process of its own has none: the one that started it let the key rest
+			o.Rest = a.config.UnlockFor
+		}
+	}
 	return kind.Open(path, o), nil
-}
-
-// wantsPassphrase reports whether a keystore has to be given a passphrase.
-func wantsPassphrase(name string) bool {
-	kind, _, ok := keystores.Find(name)
-	return ok && kind.WantsPassphrase
 }

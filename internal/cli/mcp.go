@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/config"
-	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
@@ -146,9 +145,9 @@ func (a *app) mcpSetup(server string, f mcpFlags) (*mcpSetup, *config.Config, er
 
 // authorization returns the authorization of a setup. begin starts the process of a login; nil: no login is begun.
 func (a *app) authorization(
-	s *mcpSetup, limit time.Duration, passphrase keystores.Passphrase, begin func(context.Context, mcp.Wish) error,
+	s *mcpSetup, limit time.Duration, begin func(context.Context, mcp.Wish) error,
 ) (*mcp.Authorization, error) {
-	store, err := openStore(s.Keystore, keystores.Options{StateDir: s.StateDir, Limit: limit, Passphrase: passphrase})
+	store, err := a.openStore(s.Keystore, s.StateDir, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +161,7 @@ func (a *app) authorization(
 		Store: store, Keystore: s.Keystore, StateDir: s.StateDir, CacheDir: s.CacheDir, Begin: begin,
 		Session: func(c known.Client, secret provider.Secret) (*session.Session, error) {
 			e := errand{Client: c, ClientSecret: secret.Reveal(), CacheDir: s.CacheDir, StateDir: s.StateDir}
-			acc, err := a.accountOf(e, false, limit, passphrase)
+			acc, err := a.accountOf(e, false, limit)
 			if err != nil {
 				return nil, err
 			}
@@ -176,12 +175,11 @@ func (a *app) runMCP(ctx context.Context, server string, f mcpFlags) error {
 	if err != nil {
 		return err
 	}
-	passphrase := a.passphrase(s.Keystore)
 	var begin func(context.Context, mcp.Wish) error
 	if !f.noBrowser {
-		begin = func(ctx context.Context, w mcp.Wish) error { return a.beginMCPLogin(ctx, s, w, passphrase) }
+		begin = func(ctx context.Context, w mcp.Wish) error { return a.beginMCPLogin(ctx, s, w) }
 	}
-	auth, err := a.authorization(s, keychainLimitScript, passphrase, begin)
+	auth, err := a.authorization(s, keychainLimitScript, begin)
 	if err != nil {
 		return err
 	}
@@ -224,7 +222,7 @@ func (a *app) runMCPLogin(ctx context.Context, server string, f mcpFlags) error 
 	if err != nil {
 		return err
 	}
-	auth, err := a.authorization(s, keychainLimitPerson, a.passphrase(s.Keystore), nil)
+	auth, err := a.authorization(s, keychainLimitPerson, nil)
 	if err != nil {
 		return err
 	}
@@ -312,9 +310,7 @@ func (a *app) forgetMCPClient(ctx context.Context, k known.Client, s *mcpSetup) 
 			return nil
 		}
 	}
-	store, err := openStore(k.Keystore, keystores.Options{
-		StateDir: s.StateDir, Limit: keychainLimitPerson, Passphrase: a.passphrase(k.Keystore),
-	})
+	store, err := a.openStore(k.Keystore, s.StateDir, keychainLimitPerson)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/wire"
 )
@@ -41,8 +40,8 @@ func (a *app) runMCPErrand(ctx context.Context) error {
 		return fmt.Errorf("%w: mcp authorize is for loopkey itself: run loopkey mcp login URL", errUsage)
 	}
 	a.server = e.URL
-	given := func(context.Context, bool) (string, error) { return e.Passphrase, nil }
-	auth, err := a.authorization(&e.mcpSetup, keychainLimitPerson, given, nil)
+	a.givePassphrase(e.Keystore, e.Passphrase)
+	auth, err := a.authorization(&e.mcpSetup, keychainLimitPerson, nil)
 	if err != nil {
 		return err
 	}
@@ -54,12 +53,8 @@ func (a *app) runMCPErrand(ctx context.Context) error {
 }
 
 // beginMCPLogin starts the process that makes a login, and does not wait for it.
-func (a *app) beginMCPLogin(ctx context.Context, s *mcpSetup, w mcp.Wish, passphrase keystores.Passphrase) error {
-	e := mcpErrand{mcpSetup: *s, Wish: w}
-	var err error
-	if e.Passphrase, err = passphraseFor(ctx, s.Keystore, passphrase); err != nil {
-		return err
-	}
+func (a *app) beginMCPLogin(_ context.Context, s *mcpSetup, w mcp.Wish) error {
+	e := mcpErrand{mcpSetup: *s, Wish: w, Passphrase: a.passphraseFor(s.Keystore)}
 	data, err := wire.Marshal(&e) // for a pipe to ourselves
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/session"
@@ -57,8 +56,8 @@ func (a *app) runErrand(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: renew is for loopkey itself: run loopkey token --force-refresh", errUsage)
 	}
-	given := func(context.Context, bool) (string, error) { return e.Passphrase, nil }
-	p, store, err := e.open(keychainLimitScript, given)
+	a.givePassphrase(e.Keystore, e.Passphrase)
+	p, store, err := a.openErrand(e, keychainLimitScript)
 	if err != nil {
 		return err
 	}
@@ -76,12 +75,8 @@ func (a *app) runErrand(ctx context.Context) error {
 
 // runApart starts a process that runs the errand, and returns its reply. When ctx ends runApart returns; the process
 // goes on.
-func (a *app) runApart(ctx context.Context, e errand, passphrase keystores.Passphrase, order []byte) ([]byte, error) {
-	e.Order = order
-	var err error
-	if e.Passphrase, err = passphraseFor(ctx, e.Keystore, passphrase); err != nil {
-		return nil, err
-	}
+func (a *app) runApart(ctx context.Context, e errand, order []byte) ([]byte, error) {
+	e.Order, e.Passphrase = order, a.passphraseFor(e.Keystore)
 	data, err := wire.Marshal(&e) // for a pipe to ourselves
 	if err != nil {
 		return nil, err

@@ -1,12 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 
-	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/keystore"
 )
@@ -39,35 +39,53 @@ func (a *app) ask(ctx context.Context, question string) (string, error) {
 	return text, nil
 }
 
-// passphrase returns a func that gives the passphrase of an encrypted file: LOOPKEY_PASSPHRASE, else what the person
-// types. It asks the person once for a file, however often that is opened.
-func (a *app) passphrase(store string) keystores.Passphrase {
-	if known, ok := a.passphrases[store]; ok {
-		return known
+// A passphrase is that of an encrypted file: LOOPKEY_PASSPHRASE, else what the person types. The person is asked once
+// for a file, however often that is opened.
+type passphrase struct {
+	app   *app
+	given string // "": it has to be asked for
+
+	mu    sync.Mutex
+	typed string // "": not yet
+}
+
+// passphrase returns the passphrase of a keystore.
+func (a *app) passphrase(store string) *passphrase {
+	p := a.passphrases[store]
+	if p == nil {
+		p = &passphrase{app: a, given: a.lookup("LOOPKEY_PASSPHRASE")}
+		a.passphrases[store] = p
 	}
-	var mu sync.Mutex
-	passphrase := a.lookup("LOOPKEY_PASSPHRASE")
-	a.passphrases[store] = func(ctx context.Context, confirm bool) (string, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if passphrase != "" {
-			return passphrase, nil
-		}
-		typed, err := a.ask(ctx, "Passphrase for loopkey's session file: ")
+	return p
+}
+
+// known returns the passphrase if it was given or typed, else "".
+func (p *passphrase) known() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return cmp.Or(p.given, p.typed)
+}
+
+// ask asks the person. With confirm it is a new one, which they type twice.
+func (p *passphrase) ask(ctx context.Context, confirm bool) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.typed != "" {
+		return p.typed, nil
+	}
+	typed, err := p.app.ask(ctx, "Passphrase for loopkey's session file: ")
+	if err != nil {
+		return "", err
+	}
+	if confirm {
+		again, err := p.app.ask(ctx, "The same once more: ")
 		if err != nil {
 			return "", err
 		}
-		if confirm {
-			again, err := a.ask(ctx, "The same once more: ")
-			if err != nil {
-				return "", err
-			}
-			if again != typed {
-				return "", &keystore.UnavailableError{Why: "the two passphrases differ", Reason: reasonPassphrasesDiffer}
-			}
+		if again != typed {
+			return "", &keystore.UnavailableError{Why: "the two passphrases differ", Reason: reasonPassphrasesDiffer}
 		}
-		passphrase = typed
-		return typed, nil
 	}
-	return a.passphrases[store]
+	p.typed = typed
+	return typed, nil
 }

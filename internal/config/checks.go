@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/localurl"
@@ -83,6 +84,21 @@ func checkKeystore(v value) error {
 	kind, _, ok := keystores.Find(v.text)
 	if !ok || kind.OnlyInProfile && v.from != fromProfile {
 		return errors.New("is no keystore: there are " + strings.Join(keystores.Choices(), " and "))
+	}
+	return nil
+}
+
+// How long the key of an encrypted file rests after its passphrase was given, where nothing else is configured, and at
+// the most.
+const (
+	DefaultUnlocked = 8 * time.Hour
+	MostUnlocked    = 30 * 24 * time.Hour
+)
+
+func checkUnlockFor(v value) error {
+	d, err := time.ParseDuration(v.text)
+	if err != nil || d < 0 || d > MostUnlocked || d > 0 && d < time.Second {
+		return errors.New("is no time from 0 to 720h, such as 8h or 30m")
 	}
 	return nil
 }

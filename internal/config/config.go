@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/hosts"
 	"github.com/loopkey/loopkey/internal/known"
@@ -36,11 +37,12 @@ type Input struct {
 type Config struct {
 	known.Client     // Issuer and ClientID are "" where none is configured
 	Audience, Scope  string
-	Audiences        []string   // that a login asks for beside Audience: those of the profile and of its hosts
-	Params           url.Values // further authorization parameters; none that a login sets itself
-	Hosts            hosts.List // the servers that tools may get tokens for
-	RefreshAudiences bool       // the refresh token may be used for audiences that the login did not name
-	File             string     // the path of config.toml; "": there is no place for one
+	Audiences        []string      // that a login asks for beside Audience: those of the profile and of its hosts
+	Params           url.Values    // further authorization parameters; none that a login sets itself
+	Hosts            hosts.List    // the servers that tools may get tokens for
+	RefreshAudiences bool          // the refresh token may be used for audiences that the login did not name
+	UnlockFor        time.Duration // how long the key of an encrypted file rests after its passphrase was given; 0: never
+	File             string        // the path of config.toml; "": there is no place for one
 	StateDir         string
 	CacheDir         string
 
@@ -94,6 +96,7 @@ func Load(in Input) (*Config, error) {
 		return nil, err
 	}
 	c.RefreshAudiences, c.StateDir, c.CacheDir = c.Auth0, places.State, places.Cache
+	c.UnlockFor = DefaultUnlocked
 	for i := range settings {
 		if settings[i].name == "profile" {
 			continue

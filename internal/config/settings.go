@@ -2,6 +2,7 @@ package config
 
 import (
 	"strings"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
@@ -125,6 +126,11 @@ var settings = []setting{
 		set:          func(c *Config, text string) { c.Keystore = text },
 		defaultValue: keystores.Default, check: checkKeystore,
 		remembered: func(k known.Client) string { return k.Keystore },
+	},
+	{ // never in ./.env: with it the passphrase is asked for less often
+		name: "unlock-for", variables: []string{"LOOPKEY_UNLOCK_FOR"}, key: "unlock_for",
+		set:   func(c *Config, text string) { c.UnlockFor, _ = time.ParseDuration(text) },
+		check: checkUnlockFor,
 	},
 	{
 		name: "audience-parameter", key: "audience_parameter",

@@ -11,8 +11,11 @@ import (
 	"github.com/loopkey/loopkey/keystore"
 )
 
-// Default is the keystore of a configuration that names none.
-const Default = "keychain"
+// Default is the keystore of a configuration that names none, and File is an encrypted file.
+const (
+	Default = "keychain"
+	File    = "file"
+)
 
 // A Kind is one of the keystores.
 type Kind struct {
@@ -29,8 +32,10 @@ var kinds = []Kind{
 	{Name: "keychain", open: func(_ string, o Options) keystore.Store {
 		return keystore.Keychain(keystore.KeychainOptions{Limit: o.Limit})
 	}},
-	{Name: "file", WantsPassphrase: true, open: func(_ string, o Options) keystore.Store {
-		return keystore.File(filepath.Join(o.StateDir, "sessions"), o.Passphrase)
+	{Name: File, WantsPassphrase: true, open: func(_ string, o Options) keystore.Store {
+		return keystore.File(filesIn(o.StateDir), keystore.FileOptions{
+			Passphrase: o.Passphrase, Given: o.GivenPassphrase, Rest: o.Rest,
+		})
 	}},
 	{Name: "socket", TakesPath: true, OnlyInProfile: true, open: func(path string, _ Options) keystore.Store {
 		return sharedstore.Dial(path)
@@ -41,7 +46,17 @@ var kinds = []Kind{
 type Options struct {
 	StateDir   string        // where a file lies
 	Limit      time.Duration // on each call of the OS keychain
-	Passphrase Passphrase    // of a file
+	Passphrase Passphrase    // asks for that of a file
+
+	GivenPassphrase string        // of a file, which nobody has to be asked for; "": there is none
+	Rest            time.Duration // how long the key of a file rests with the system, after the passphrase was given
+}
+
+func filesIn(stateDir string) string { return filepath.Join(stateDir, "sessions") }
+
+// Lock has the system and all processes forget the keys of encrypted files: see keystore.ForgetKeys.
+func Lock(ctx context.Context, stateDir string) error {
+	return keystore.ForgetKeys(ctx, filesIn(stateDir))
 }
 
 // A Passphrase returns the passphrase of an encrypted file. With confirm it is a new one,

@@ -146,6 +146,7 @@ func empty(t testing.TB, env []string) *House {
 	h.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + h.Dir, "USERPROFILE=" + h.Dir, "TMPDIR=" + h.Dir,
 		"LOOPKEY_CONFIG=" + filepath.Join(h.Dir, "config.toml"),
+		"LOOPKEY_UNLOCK_FOR=2m", // the kernel has room for few keys
 		"BROWSER=" + Visitor(t), "SystemRoot=" + os.Getenv("SystemRoot"), Race,
 	}, env...)
 	return h
