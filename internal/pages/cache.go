@@ -12,6 +12,7 @@ type renderedPage struct {
 	stamp   stamp
 	require requirement
 	visitor string // whose name is in the header
+	beside  string // what the contents beside it depend on
 	content []byte
 	used    uint64
 }

@@ -2,10 +2,8 @@ package pages
 
 import (
 	"bytes"
-	"cmp"
 	"html"
 	"io"
-	"io/fs"
 	"net/http"
 	"path"
 	"path/filepath"
@@ -18,20 +16,25 @@ import (
 )
 
 const (
-	maxListed  = 2000     // pages in one list
-	maxVisited = 20000    // files and folders looked at for it
-	maxStart   = 64 << 10 // bytes of a file that are read for its title
+	maxListed  = 300      // pages in one list; of a larger folder it names the folders
+	maxFolders = 500      // folders in it
+	maxFound   = 30       // pages that a search shows
+	maxStart   = 64 << 10 // bytes of a file that are read for its title, and searched
 	maxQuery   = 200      // characters of a search
 )
 
 // A listedPage is one line of the index.
 type listedPage struct {
 	Title, URL, File, Note string
+	Folder                 string  // of what a search has found
+	Excerpt                []piece // of what a search has found
+	Bad                    bool    // the note tells of a failure
 }
 
 // A listedFolder is the pages of one folder.
 type listedFolder struct {
 	Name, URL string // Name is "" for the folder that the list is of
+	Count     int    // how many pages it has, if Pages does not have them
 	Pages     []listedPage
 }
 
@@ -41,106 +44,124 @@ type index struct {
 	Crumbs  []layout.Link
 	Query   string
 	Count   int
-	Folders []listedFolder
-	More    bool // the folder holds more than is listed
+	Found   []listedPage   // what a search has found
+	Folders []listedFolder // without a search
+	More    bool           // the folder holds more than is listed
+	Reading int            // how many files were read so far, while not all of them were
+	All     string         // the URL of the list of everything
 }
 
 // index sends a list of the pages at and below a folder, by folder and title, or of those that ?q= finds. It leaves out
-// the pages that the claims do not open, because a title may say what its page holds. Each file is looked at each time,
-// and read again if it has changed, so the list is never out of date.
+// the pages that the claims do not open, because a title may say what its page holds. Each line is checked against its
+// file before it is shown, and is made anew if the file has changed.
 func (s *Site) index(w http.ResponseWriter, r *http.Request, claims provider.Claims, dir string) {
-	view := index{Heading: "Pages", Query: words.Line(r.URL.Query().Get("q"), maxQuery)}
+	view := index{
+		Heading: "All pages", Query: words.Line(r.URL.Query().Get(queryParam), maxQuery), All: Path + "?" + allParam,
+	}
 	if dir != "." {
 		view.Heading = words.Line(path.Base(dir), 200)
 		view.Crumbs = crumbs(dir)
 	}
-	sought := strings.Fields(strings.ToLower(view.Query))
-	folders := map[string][]listedPage{}
-	visited := 0
+	known := s.library.look(r.Context(), s.library.every)
+	view.More = known.more
+	if !known.whole {
+		view.Reading = max(len(known.entries), 1)
+	}
+	now := s.cfg.Now()
+	var entries []*entry
+	for i := range known.entries {
+		e := &known.entries[i]
+		if dir != "." && !strings.HasPrefix(e.name, dir+"/") {
+			continue
+		}
+		if _, ok := e.visible(claims, now); ok {
+			entries = append(entries, e)
+		}
+	}
 	look := looker{site: s}
 	defer look.close()
-	// The walk follows no link to a folder, so it ends; it lists a link to a file.
-	err := fs.WalkDir(s.root.FS(), dir, func(name string, entry fs.DirEntry, err error) error {
-		visited++
-		switch {
-		case r.Context().Err() != nil:
-			return r.Context().Err()
-		case visited > maxVisited || view.Count >= maxListed:
-			view.More = true
-			return fs.SkipAll
-		case err != nil || !isPlain(name): // a folder that can't be read hides what is in it, not the rest
-			if entry != nil && entry.IsDir() && name != dir {
-				return fs.SkipDir
-			}
-			return nil
-		case entry.IsDir():
-			return nil
+	// line returns the line of a file as the file is now, or false if it has none.
+	line := func(e *entry) (listedPage, *entry, bool) {
+		current, _, ok := s.entryOf(&look, e.name, e, maxText)
+		if !ok {
+			return listedPage{}, nil, false
 		}
-		page, ok := s.list(&look, name, claims)
-		if ok && page.matches(sought) {
-			if short, ok := strings.CutSuffix(name, ".md"); ok {
-				if _, _, err := look.find(short); err != nil { // nothing else has the shorter name
-					page.URL = pageURL(short)
-				}
-			}
-			folder := path.Dir(name)
-			folders[folder] = append(folders[folder], page)
-			view.Count++
-		}
-		return nil
-	})
-	if err != nil {
-		s.cfg.Layout.Fail(w, r, http.StatusInternalServerError, layout.Problem{Why: "The folder of pages can't be read."})
-		return
+		note, ok := current.visible(claims, now)
+		return listedPage{
+			Title: current.title, URL: current.url, File: current.file, Note: note, Bad: note == unreadable,
+		}, &current, ok
 	}
-	for name, in := range folders {
-		slices.SortFunc(in, func(a, b listedPage) int {
-			return cmp.Or(strings.Compare(strings.ToLower(a.Title), strings.ToLower(b.Title)), strings.Compare(a.File, b.File))
-		})
-		folder := listedFolder{Pages: in}
-		if name != dir {
-			folder.Name, folder.URL = words.Line(name, 200), pageURL(name)+"/"
-		}
-		view.Folders = append(view.Folders, folder)
+	if sought := soughtWords(view.Query); len(sought) > 0 {
+		view.search(s, find(entries, sought), sought, line)
+	} else {
+		view.list(entries, dir, line)
 	}
-	slices.SortFunc(view.Folders, func(a, b listedFolder) int { return strings.Compare(a.URL, b.URL) })
+	title := view.Heading
+	if view.Query != "" {
+		title = "Search"
+	}
 	s.cfg.Layout.Render(w, r, http.StatusOK, &indexTemplate,
-		layout.Page{Title: view.Heading, Section: "pages", Data: view})
+		layout.Page{Title: title, Section: "pages", Script: "live.js", Data: view})
 }
 
-// list returns the line of one file, or false if it has none.
-func (s *Site) list(look *looker, name string, claims provider.Claims) (listedPage, bool) {
-	page := listedPage{URL: pageURL(name), File: words.Line(path.Base(name), 200)}
-	page.Title = page.File
-	real, info, err := look.find(name)
-	if err != nil || !info.Mode().IsRegular() {
-		return listedPage{}, false
+// search fills the index with what was found.
+func (i *index) search(s *Site, found []*entry, sought []string, line func(*entry) (listedPage, *entry, bool)) {
+	i.Count = len(found)
+	for _, e := range found {
+		if len(i.Found) == maxFound {
+			break
+		}
+		page, current, ok := line(e)
+		if !ok {
+			i.Count--
+			continue
+		}
+		if folder := path.Dir(e.name); folder != "." {
+			page.Folder = words.Line(folder, 200)
+		}
+		page.Excerpt = s.excerpt(current, sought)
+		i.Found = append(i.Found, page)
 	}
-	switch ext := strings.ToLower(path.Ext(name)); {
-	case isMarkdown(name):
-		read := s.listing(name, real, info)
-		if read.broken {
-			page.Note = "cannot be read"
-			return page, true
+}
+
+// list fills the index with the pages at and below a folder.
+func (i *index) list(entries []*entry, dir string, line func(*entry) (listedPage, *entry, bool)) {
+	large := len(entries) > maxListed
+	listed := 0
+	at := map[string]int{} // where each folder is in i.Folders
+	for _, e := range entries {
+		in := path.Dir(e.name)
+		folder, ok := at[in]
+		if !ok {
+			if len(i.Folders) == maxFolders {
+				i.More = true
+				continue
+			}
+			f := listedFolder{}
+			if in != dir {
+				f.Name, f.URL = words.Line(in, 200), pageURL(in)+"/"
+			}
+			folder, at[in] = len(i.Folders), len(i.Folders)
+			i.Folders = append(i.Folders, f)
 		}
-		switch read.require.check(claims, s.cfg.Now()).outcome {
-		case forbidden:
-			return listedPage{}, false
-		case stepUp:
-			page.Note = "asks for another login"
+		f := &i.Folders[folder]
+		switch {
+		case large && in != dir:
+			f.Count++
+			i.Count++
+			continue
+		case listed == maxListed:
+			i.More = true
+			continue
 		}
-		page.Title = read.titleOr(page.Title)
-	case ext == ".html" || ext == ".htm":
-		read := s.listing(name, real, info)
-		if read.broken {
-			page.Note = "cannot be read"
+		if page, _, ok := line(e); ok {
+			f.Pages = append(f.Pages, page)
+			listed++
+			i.Count++
 		}
-		page.Title = read.titleOr(page.Title)
-	case ext == ".pdf" || ext == ".txt":
-	default:
-		return listedPage{}, false
 	}
-	return page, true
+	slices.SortStableFunc(i.Folders, func(a, b listedFolder) int { return strings.Compare(a.URL, b.URL) })
+	i.Folders = slices.DeleteFunc(i.Folders, func(f listedFolder) bool { return f.Pages == nil && f.Count == 0 })
 }
 
 // frontMatter returns the front matter of a Markdown file and as much of its text as a title is looked for in.
@@ -167,12 +188,6 @@ func (s *Site) start(real string) (source []byte, whole bool, err error) {
 		return source[:maxStart], false, err
 	}
 	return source, true, err
-}
-
-// matches reports whether every word is in the title or the name.
-func (l listedPage) matches(sought []string) bool {
-	text := strings.ToLower(l.Title + "\n" + l.File)
-	return !slices.ContainsFunc(sought, func(word string) bool { return !strings.Contains(text, word) })
 }
 
 // htmlTitle returns the title of an HTML document from its first bytes, or "".

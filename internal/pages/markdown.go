@@ -25,8 +25,16 @@ type document struct {
 
 // A section is a heading below the title, for the contents of the page.
 type section struct {
-	ID, Text string
-	Below    bool // another section of its level is above it: it belongs to that
+	URL, Text string
+	Below     bool // another section of its level is above it: it belongs to that
+}
+
+// contents returns the sections, if there are so many that one may look for them.
+func (d *document) contents() []section {
+	if len(d.sections) < 3 {
+		return nil
+	}
+	return d.sections
 }
 
 // renderMarkdown renders the text of a Markdown file after its front matter. at is the file's URL path, from which
@@ -228,7 +236,7 @@ func (r *renderer) heading(n *markdown.Node, entering bool) {
 		text := n.PlainText()
 		r.id = r.ids.add(text)
 		if n.Level == 2 || n.Level == 3 {
-			r.sections = append(r.sections, section{ID: r.id, Text: words.Line(text, 120), Below: n.Level == 3})
+			r.sections = append(r.sections, section{URL: "#" + r.id, Text: words.Line(text, 120), Below: n.Level == 3})
 		}
 		_, _ = fmt.Fprintf(&r.out, "<h%d id=\"%s\">", n.Level, escape(r.id))
 		return

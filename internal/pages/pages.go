@@ -50,7 +50,7 @@ type Site struct {
 	cfg      Config
 	root     *os.Root
 	rendered rendered
-	listings listings
+	library  library
 	settling time.Duration // of files; see stamp.go
 }
 
@@ -60,17 +60,23 @@ func New(cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the folder of pages: %w", err)
 	}
-	return &Site{cfg: cfg, root: root, settling: settling}, nil
+	s := &Site{cfg: cfg, root: root, settling: settling}
+	s.library = library{site: s, every: lookEvery, patience: patience}
+	return s, nil
 }
 
 // Close ends the use of the folder.
-func (s *Site) Close() error { return s.root.Close() }
+func (s *Site) Close() error {
+	s.library.close()
+	return s.root.Close()
+}
 
 //go:embed templates/*.html
 var templateFiles embed.FS
 
 var (
 	markdownTemplate = layout.Template{Files: &templateFiles, File: "templates/markdown.html"}
+	previewTemplate  = layout.Template{Files: &templateFiles, File: "templates/preview.html"}
 	indexTemplate    = layout.Template{Files: &templateFiles, File: "templates/index.html"}
 )
 
@@ -115,21 +121,32 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request, claims provider.Cla
 }
 
 // allPages is the link from an error page to the list of everything.
-func allPages() layout.Link { return layout.Link{Text: "All pages", URL: Path} }
+func allPages() layout.Link { return layout.Link{Text: "All pages", URL: Path + "?" + allParam} }
 
 func (s *Site) notFound(w http.ResponseWriter, r *http.Request) {
 	s.cfg.Layout.Fail(w, r, http.StatusNotFound, layout.Problem{Links: []layout.Link{allPages()}})
 }
 
-// folder sends the folder's own page if it has one, else a list. The list of everything is always at /pages/.
+// The parameters of a URL that lead to a list of pages, to what a search finds, and to the preview of a file.
+const (
+	allParam   = "all"
+	queryParam = "q"
+	viewParam  = "view"
+)
+
+// folder sends the folder's own page if it has one, else a list. An HTML file is no page for the whole: nothing would
+// lead on from it.
 func (s *Site) folder(w http.ResponseWriter, r *http.Request, claims provider.Claims, name string) {
 	_, info, err := s.find(name)
 	if err != nil || !info.IsDir() {
 		s.notFound(w, r)
 		return
 	}
-	if name != "." {
-		for _, index := range []string{"index.md", "index.html", "README.md"} {
+	if q := r.URL.Query(); !q.Has(allParam) && !q.Has(queryParam) {
+		for _, index := range ownPages() {
+			if name == "." && !isMarkdown(index) {
+				continue
+			}
 			index = path.Join(name, index)
 			if real, info, err := s.find(index); err == nil && info.Mode().IsRegular() {
 				s.file(w, r, claims, index, real, info)
@@ -148,7 +165,8 @@ func (s *Site) file(
 	// A link with another extension must not take off what the Markdown file behind it requires.
 	drawn := isMarkdown(name) || isMarkdown(real)
 	if drawn {
-		if page := s.rendered.get(name, real, stampOf(found)); page != nil && page.visitor == s.visitor(r) {
+		page := s.rendered.get(name, real, stampOf(found))
+		if page != nil && page.visitor == s.visitor(r) && page.beside == s.beside(r, claims) {
 			if s.admit(w, r, page.require, claims) {
 				layout.Send(w, r, http.StatusOK, page.content)
 			}
@@ -173,6 +191,10 @@ func (s *Site) file(
 	// The type has to be known by both names: a link must not give a file another type.
 	if contentType(name) == "" || contentType(real) == "" {
 		s.notFound(w, r)
+		return
+	}
+	if r.URL.RawQuery == viewParam && isDataFile(name) && isDataFile(real) {
+		s.preview(w, r, name, f)
 		return
 	}
 	confine(w.Header(), contentType(real))
@@ -216,12 +238,15 @@ func (s *Site) markdown(
 		return
 	}
 	doc, visitor := renderMarkdown(fm, body, pageURL(name)), s.visitor(r)
+	known := s.library.look(r.Context(), s.library.every+pageAge)
 	content, err := s.cfg.Layout.Draw(r, &markdownTemplate, layout.Page{
-		Title: doc.title, Section: "pages", Visitor: visitor, Data: struct {
-			Crumbs  []layout.Link
-			Heading string
-			Body    any
-		}{crumbs(name), doc.heading, doc.body},
+		Title: doc.title, Section: "pages", Script: "live.js", Visitor: visitor, Data: struct {
+			Crumbs   []layout.Link
+			Heading  string
+			Body     any
+			Sections []section
+			Contents contents
+		}{crumbs(name), doc.heading, doc.body, doc.contents(), s.contents(&known, claims, name)},
 	})
 	if err != nil {
 		layout.Undrawn(w)
@@ -232,6 +257,7 @@ func (s *Site) markdown(
 	if after, err := f.Stat(); err == nil && stampOf(after) == read && read.settled(began, s.settling) {
 		s.rendered.put(name, real, &renderedPage{
 			stamp: read, require: fm.require, visitor: visitor, content: content,
+			beside: besideOf(&known, claims, s.cfg.Now()),
 		})
 	}
 	layout.Send(w, r, http.StatusOK, content)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,6 +53,9 @@ const (
 	stepUp                   // another login could meet the requirement
 	allowed
 )
+
+// equal reports whether two requirements ask for the same.
+func (q requirement) equal(other requirement) bool { return reflect.DeepEqual(q, other) }
 
 // check compares the claims of a login with what the page asks. Where a claim is lacking it says nothing of acr and
 // max_age: another login can meet those (OpenID Connect Core 1.0, section 3.1.2.1), but gives no claim.

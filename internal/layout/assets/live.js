@@ -53,6 +53,13 @@ const left = (is) => {
   gone.textContent = app + " no longer runs here, so this page may be out of date. Start it again, and the page goes on by itself.";
   document.body.append(gone);
 };
+// What was not ready is asked for again, unless somebody types.
+const again = async () => {
+  if (!document.querySelector("[data-again]")) return;
+  if (document.activeElement?.tagName !== "INPUT") await renew();
+  setTimeout(again, 1000);
+};
+setTimeout(again, 1000);
 let events, waiting, known = false;
 const listen = () => {
   events = new EventSource("/auth/events");
