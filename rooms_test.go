@@ -17,11 +17,12 @@ const mayImport = `
 bench: internal/tenant internal/test/ready
 bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
-internal/cli: internal/agent internal/clock internal/config internal/credential internal/environ internal/granted
-	internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost internal/localurl
-	internal/login internal/mcp internal/private internal/proxy internal/setup internal/sharedstore internal/sts
-	internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback provider session
-	webui
+internal/cli: internal/agent internal/clipboard internal/clock internal/config internal/credential internal/environ
+	internal/granted internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost
+	internal/localurl internal/login internal/mcp internal/private internal/proxy internal/setup internal/sharedstore
+	internal/sts internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback
+	provider session webui
+internal/clipboard: internal/environ
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
 	internal/words provider

@@ -43,6 +43,7 @@ func (a *app) commands() []command {
 		{[]string{"unlock"}, a.unlock, false},
 		{[]string{"version"}, a.version, true},
 		{[]string{"renew"}, a.renew, false},
+		{[]string{"clear-clipboard"}, a.clearClipboard, false},
 	}
 }
 

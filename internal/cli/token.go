@@ -10,6 +10,7 @@ import (
 	"github.com/loopkey/loopkey/internal/agent"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
+	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
 
@@ -17,6 +18,7 @@ import (
 type tokenFlags struct {
 	minLifetime time.Duration
 	force       bool
+	copy        bool // into the clipboard, not to stdout
 	idToken     bool
 	output      string
 }
@@ -41,6 +43,7 @@ first, by one process at a time.`,
 	flags.DurationVar(&f.minLifetime, "min-ttl", time.Minute, "renew a token that has less left")
 	flags.BoolVar(&f.force, "force-refresh", false, "renew even a good token")
 	flags.StringVarP(&f.output, "output", "o", "raw", "raw, json or header")
+	flags.BoolVar(&f.copy, "copy", false, "put the token into the clipboard for 45 seconds, and print nothing")
 	return cmd
 }
 
@@ -55,6 +58,9 @@ func (f tokenFlags) check() error {
 func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 	if err := checkOutput(f.output, "raw", "json", "header"); err != nil {
 		return err
+	}
+	if f.copy && f.output == "json" {
+		return fmt.Errorf("%w: --copy takes -o raw or header", errUsage)
 	}
 	if err := f.check(); err != nil {
 		return err
@@ -71,13 +77,24 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 		if err != nil {
 			return err
 		}
-		return a.print(f.output, token.Reveal(), credential.JSONOfID(token, expiry))
+		return a.handOut(ctx, f, token, credential.JSONOfID(token, expiry))
 	}
 	token, err := source.AccessToken(ctx, a.request(cfg, f))
 	if err != nil {
 		return err
 	}
-	return a.print(f.output, token.Token.Reveal(), credential.JSONOf(token))
+	return a.handOut(ctx, f, token.Token, credential.JSONOf(token))
+}
+
+// handOut prints a token, or copies it.
+func (a *app) handOut(ctx context.Context, f tokenFlags, token provider.Secret, asJSON any) error {
+	switch {
+	case f.copy && f.output == "header":
+		return a.copyOut(ctx, "Authorization: Bearer "+token.Reveal())
+	case f.copy:
+		return a.copyOut(ctx, token.Reveal())
+	}
+	return a.print(f.output, token.Reveal(), asJSON)
 }
 
 // source returns what the tokens of a command come from: the agent that LOOPKEY_AGENT names, and else the session.

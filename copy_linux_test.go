@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/pty"
+)
+
+// xclip stands for the program of that name, without a display: its clipboard is a file. It notes its arguments.
+const xclip = `#!/bin/sh
+echo "$*" >>"$CLIPBOARD.args"
+case "$*" in
+*-out) cat "$CLIPBOARD" ;;
+*) cat >"$CLIPBOARD" ;;
+esac
+`
+
+// A token is copied through pipes alone, and is taken out again only where it still is.
+func TestCopy(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	h.Must("login")
+	if r := h.Run("token", "--copy"); r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "xclip") {
+		t.Errorf("without a clipboard: %+v", r)
+	}
+	bin, board := t.TempDir(), filepath.Join(t.TempDir(), "clipboard")
+	if err := os.WriteFile(filepath.Join(bin, "xclip"), []byte(xclip), 0o700); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	token := strings.TrimSpace(h.Must("token"))
+	there := h.With("PATH="+bin+":"+os.Getenv("PATH"), "DISPLAY=:9", "CLIPBOARD="+board)
+	r := there.Run("token", "--copy")
+	if r.Code != 0 || r.Stdout != "" || !strings.Contains(r.Stderr, "for 45 seconds") {
+		t.Errorf("%+v", r)
+	}
+	held := func() string { text, _ := os.ReadFile(board); return string(text) }
+	if held() != token {
+		t.Errorf("the clipboard holds %q", held())
+	}
+	clear := func() {
+		t.Helper()
+		cmd := there.Command(t.Context(), "clear-clipboard")
+		cmd.Stdin = strings.NewReader(token)
+		if r := there.Finish(cmd); r.Code != 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	clear()
+	if held() != "" {
+		t.Errorf("the clipboard still holds %q", held())
+	}
+	if err := os.WriteFile(board, []byte("something else"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clear()
+	if held() != "something else" {
+		t.Errorf("what was copied since is gone: %q", held())
+	}
+	if args, err := os.ReadFile(board + ".args"); err != nil || strings.Contains(string(args), token[:20]) {
+		t.Errorf("%v, or the token is in the arguments", err)
+	}
+
+	// Over SSH the terminal is asked, and no program of the machine that is far away.
+	remote := pty.Start(t, there.With("SSH_TTY=/dev/pts/0").Command(t.Context(), "token", "--copy"))
+	if code := remote.Exit(); code != 0 ||
+		!strings.Contains(remote.Screen(), "52;c;"+base64.StdEncoding.EncodeToString([]byte(token))) || held() != "something else" {
+		t.Errorf("over SSH: exit code %d, and the screen shows %q", code, remote.Screen())
+	}
+}

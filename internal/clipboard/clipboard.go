@@ -1,0 +1,116 @@
+// Package clipboard puts a text into the user's clipboard by the programs that systems have for that, and takes it out
+// again. The text goes through pipes: other users can see arguments.
+package clipboard
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/environ"
+)
+
+// ErrNone says that there is no program for the clipboard here.
+var ErrNone = errors.New("there is no program for the clipboard here")
+
+// A Clipboard is the user's clipboard, reached by a system's programs.
+type Clipboard struct {
+	copies, pastes []string
+	clears         []string // nil: copies, given nothing
+	env            []string
+}
+
+// limit is how long a program of the clipboard may take.
+const limit = 10 * time.Second
+
+// Find returns the clipboard of the desktop that an environment belongs to.
+func Find(env []string) (*Clipboard, error) {
+	has := func(variable string) bool { return environ.Lookup(env, variable) != "" }
+	windows := Clipboard{
+		copies: []string{"clip.exe"}, pastes: []string{"powershell.exe", "-NoProfile", "-Command", "Get-Clipboard -Raw"},
+	}
+	var choices []Clipboard
+	switch {
+	case runtime.GOOS == "windows" || environ.InWSL(env):
+		choices = append(choices, windows)
+	case runtime.GOOS == "darwin":
+		choices = append(choices, Clipboard{copies: []string{"pbcopy"}, pastes: []string{"pbpaste"}})
+	}
+	if has("WAYLAND_DISPLAY") {
+		choices = append(choices, Clipboard{
+			copies: []string{"wl-copy"}, pastes: []string{"wl-paste", "--no-newline"}, clears: []string{"wl-copy", "--clear"},
+		})
+	}
+	if has("DISPLAY") {
+		choices = append(choices, Clipboard{
+			copies: []string{"xclip", "-selection", "clipboard", "-in"},
+			pastes: []string{"xclip", "-selection", "clipboard", "-out"},
+		}, Clipboard{
+			copies: []string{"xsel", "--clipboard", "--input"}, pastes: []string{"xsel", "--clipboard", "--output"},
+			clears: []string{"xsel", "--clipboard", "--clear"},
+		})
+	}
+	for _, c := range choices {
+		if _, err := exec.LookPath(c.copies[0]); err == nil {
+			c.env = env
+			return &c, nil
+		}
+	}
+	return nil, ErrNone
+}
+
+// Name returns the name of the program that copies.
+func (c *Clipboard) Name() string { return c.copies[0] }
+
+// Copy puts a text into the clipboard.
+func (c *Clipboard) Copy(ctx context.Context, text string) error { return c.give(ctx, c.copies, text) }
+
+// Clear empties the clipboard if it still holds the text, and reports whether it did. A clipboard that can't be read is
+// left alone.
+func (c *Clipboard) Clear(ctx context.Context, text string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	cmd := c.command(ctx, c.pastes)
+	held, err := cmd.Output()
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", c.pastes[0], err)
+	}
+	if strings.TrimRight(string(held), "\r\n") != text {
+		return false, nil
+	}
+	if c.clears != nil {
+		return true, c.give(ctx, c.clears, "")
+	}
+	return true, c.give(ctx, c.copies, "")
+}
+
+// give runs a program with a text on its standard input. It has no other streams: one that stays in the background to
+// serve the clipboard would hold a pipe open.
+func (c *Clipboard) give(ctx context.Context, command []string, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	cmd := c.command(ctx, command)
+	cmd.Stdin = bytes.NewReader([]byte(text))
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", command[0], err)
+	}
+	return nil
+}
+
+func (c *Clipboard) command(ctx context.Context, command []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env, cmd.WaitDelay = c.env, time.Second
+	return cmd
+}
+
+// Sequence returns what a terminal has to be sent so that it puts a text into the clipboard of the machine at which its
+// user sits (OSC 52). Not every terminal obeys.
+func Sequence(text string) string {
+	return "\x1b]52;c;" + base64.StdEncoding.EncodeToString([]byte(text)) + "\x07"
+}
