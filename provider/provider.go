@@ -27,18 +27,17 @@
 //
 // Package loopback makes this login with the user's own browser, and package session keeps its tokens.
 //
-// Tokens that a method returns without an error have passed every check of OpenID Connect Core 1.0 (sections 3.1.3.7,
-// 3.1.3.6 and 12.2), by asymmetric signatures of the provider's own keys. Discovery is believed only if it names the
-// issuer to the letter, and endpoints only if they are https, or plain http on a loopback host where the issuer is
-// too. No redirect is followed. Discovery and keys are kept in Config.CacheDir, so a renewal costs one request.
+// Tokens that a method returns without an error have passed every check of OpenID Connect Core 1.0, by asymmetric
+// signatures of the provider's own keys. Discovery is believed only if it names the issuer to the letter, and endpoints
+// only if they are https, or plain http on a loopback host where the issuer is too. No redirect is followed. Discovery
+// and keys are kept in Config.CacheDir, so a renewal costs one request.
 //
-// Every request has a time limit and every response a size limit. A request that may have been acted on is never
-// repeated: a code or a refresh token is used once. An error says what failed and why, by errors.Is, errors.As and
-// Diagnose, and never what to do about it. No error holds a token, a code or the client secret, not even where the
-// provider repeats it, and no control character of the provider's.
+// Every request has a time limit and every response a size limit. A code or a refresh token is sent once. An error says
+// what failed and why, by errors.Is, errors.As and Diagnose, and never what to do about it. It holds no token, no code
+// and no client secret, not even where the provider repeats it, and no control character of the provider's.
 //
-// The package follows RFC 6749, 7009, 7591, 7636 (S256 only), 8414, 8628, 8707, 9126, 9207 and 9700, OpenID Connect
-// Core, Discovery, RP-Initiated Logout and Back-Channel Logout 1.0, and what Auth0 does differently.
+// The package follows RFC 6749, 7009, 7591, 7636 (S256 only), 8414, 8628, 8707, 9126, 9207, 9700, OpenID Connect Core,
+// Discovery, RP-Initiated and Back-Channel Logout 1.0, and what Auth0 does differently.
 package provider
 
 import (

@@ -9,8 +9,9 @@ import (
 // package never says what to do about it: that depends on the program, its flags and its words.
 type Reason string
 
-// Reasons of a RefusedError.
 const (
+	// Of a RefusedError.
+
 	ReasonCallbackNotAllowed   Reason = "callback_not_allowed"  // the redirect URI is not registered for the client
 	ReasonUnknownAPI           Reason = "unknown_api"           // Auth0 knows no API of the audience's name
 	ReasonOrganization         Reason = "organization"          // the organization does not fit the user or the client
@@ -31,10 +32,9 @@ const (
 	ReasonDiscoveryMoved       Reason = "discovery_moved"       // discovery redirects to another issuer, Diagnosis.Issuer
 	ReasonDiscoveryElsewhere   Reason = "discovery_elsewhere"   // discovery redirects to a page that is no document of it
 	ReasonDiscoveryUnavailable Reason = "discovery_unavailable" // there is no discovery document under the issuer
-)
 
-// Reasons of an UntrustedError.
-const (
+	// Reasons of an UntrustedError.
+
 	ReasonIssuerName          Reason = "issuer_name"           // discovery is of another issuer: Diagnosis.Issuer
 	ReasonIssuerPlain         Reason = "issuer_plain"          // discovery names an issuer or an endpoint with http
 	ReasonIssuerTemplate      Reason = "issuer_template"       // discovery names the issuer of no tenant in particular
@@ -54,17 +54,15 @@ const (
 	ReasonClockAhead          Reason = "clock_ahead"           // this computer's clock is ahead, by Diagnosis.Skew
 	ReasonClockProbablyBehind Reason = "clock_probably_behind" // the token is of the future, and the skew is not known
 	ReasonClockProbablyAhead  Reason = "clock_probably_ahead"  // the token has expired, and the skew is not known
-)
 
-// Reasons of an AudienceError. Diagnosis.Audience is the audience that was asked for.
-const (
+	// Reasons of an AudienceError. Diagnosis.Audience is the audience that was asked for.
+
 	ReasonAudienceIgnored    Reason = "audience_ignored"     // the access token of a login is for another audience
 	ReasonResourceIgnored    Reason = "resource_ignored"     // the same, where the parameter resource asked for it
 	ReasonAudienceNotRenewed Reason = "audience_not_renewed" // the access token of a refresh is for another audience
-)
 
-// Reasons of an UnreachableError.
-const (
+	// Reasons of an UnreachableError.
+
 	ReasonUnknownAuthority Reason = "unknown_authority" // no known authority signed the provider's certificate
 	ReasonProxyAddress     Reason = "proxy_address"     // HTTPS_PROXY does not parse
 	ReasonProxyScheme      Reason = "proxy_scheme"      // the proxy Diagnosis.Proxy wants NTLM or Negotiate, and no Basic
