@@ -37,6 +37,9 @@ func (s *Session) Derive(
 		if d.Failed {
 			return d.handOut(), obtainedSince(d.Obtained, asked, now)
 		}
+		if d.Obtained.After(now.Add(time.Minute)) { // by a clock that was wrong
+			return Derived{}, false
+		}
 		isOurs := obtainedSince(d.Obtained, asked, now) // however short it lives: another caller got it meanwhile
 		return d.handOut(), d.Expiry.After(now) && (isOurs || d.Expiry.After(now.Add(least)))
 	}

@@ -53,6 +53,16 @@ func TestDeriveOnce(t *testing.T) {
 	if count.Load() != 3 {
 		t.Errorf("obtained %d times", count.Load())
 	}
+
+	// What was obtained in the future was obtained nobody knows when.
+	s.ahead.Store(int64(24 * time.Hour))
+	derive("a", 0)
+	s.ahead.Store(0)
+	derive("a", 0)
+	derive("a", 0)
+	if count.Load() != 5 {
+		t.Errorf("obtained %d times, with a clock that was set back", count.Load())
+	}
 }
 
 // Callers that wait share a refusal, and a later caller asks again.

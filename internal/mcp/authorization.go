@@ -245,7 +245,7 @@ const (
 func (a *Authorization) renew(ctx context.Context, refused provider.Secret) (sessions.AccessToken, error) {
 	a.mu.Lock()
 	row, now := 0, a.cfg.Now()
-	if a.renewed.token.Reveal() == refused.Reveal() && now.Sub(a.renewed.at) < justNow {
+	if a.renewed.token.Reveal() == refused.Reveal() && clock.Within(a.renewed.at, now, justNow) {
 		row = a.renewed.row + 1
 	}
 	a.mu.Unlock()
@@ -261,7 +261,7 @@ func (a *Authorization) renew(ctx context.Context, refused provider.Secret) (ses
 		a.renewed = renewal{token.Token, now, row}
 		a.mu.Unlock()
 	case again, errors.Is(err, sessions.ErrNoRefreshToken):
-		if since := now.Sub(readState(a.cfg.StateDir, a.cfg.URL).LoggedIn); since >= 0 && since < justNow {
+		if clock.Within(readState(a.cfg.StateDir, a.cfg.URL).LoggedIn, now, justNow) {
 			return token, ErrTokenRefused
 		}
 	}

@@ -71,18 +71,31 @@ func (s state) write(stateDir string) error {
 	return private.Replace(statePath(stateDir, s.Server), append(data, '\n'))
 }
 
+// asOf returns the state without times of the future: they were noted while the clock was wrong. A minute of it is
+// none, because clocks are corrected by as much.
+func (s state) asOf(now time.Time) state {
+	for _, at := range []*time.Time{&s.Began, &s.Ended, &s.LoggedIn} {
+		if at.After(now.Add(time.Minute)) {
+			*at = time.Time{}
+		}
+	}
+	return s
+}
+
 // isPending reports whether a login may still come to its end. alive says that its process runs.
 func (s state) isPending(now time.Time, alive bool) bool {
-	return s.Began.After(s.Ended) && !s.Began.After(now) && (alive || now.Sub(s.Began) < startLimit)
+	s = s.asOf(now)
+	return s.Began.After(s.Ended) && (alive || now.Sub(s.Began) < startLimit)
 }
 
 // isQuiet reports whether nobody finished the last login, and that is not long ago.
 func (s state) isQuiet(now time.Time) bool {
+	s = s.asOf(now)
 	last := s.Began
 	if s.Ended.After(last) {
 		last = s.Ended
 	}
-	return s.LoggedIn.Before(s.Began) && now.Sub(last) < quiet && !last.After(now)
+	return s.LoggedIn.Before(s.Began) && now.Sub(last) < quiet
 }
 
 // ErrBusy says that another process is busy with the authorization of the same server for too long.
