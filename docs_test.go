@@ -30,14 +30,20 @@ func TestNamedTests(t *testing.T) {
 			name = strings.Trim(name, "`")
 			subtest := name // a case of the test that was named before
 			if parts := function.FindStringSubmatch(name); parts != nil {
-				if folder = parts[1]; folder == "" {
-					folder = "internal/test/hostile"
+				folders := []string{parts[1]}
+				if parts[1] == "" {
+					folders = []string{"internal/test/hostile", "internal/test/faults"}
 				}
-				if _, read := sources[folder]; !read {
-					sources[folder] = testSources(t, folder)
+				has := func(folder string) bool {
+					if _, read := sources[folder]; !read {
+						sources[folder] = testSources(t, folder)
+					}
+					return strings.Contains(sources[folder], "func "+parts[2]+"(")
 				}
-				if !strings.Contains(sources[folder], "func "+parts[2]+"(") {
-					t.Errorf("%s has no %s", folder, parts[2])
+				if i := slices.IndexFunc(folders, has); i >= 0 {
+					folder = folders[i]
+				} else {
+					t.Errorf("%v: no %s", folders, parts[2])
 				}
 				subtest = parts[3]
 			}

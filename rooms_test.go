@@ -70,6 +70,7 @@ webui: internal/clock internal/handoff internal/kept internal/layout internal/lo
 internal/test/axe: internal/test/chromium internal/test/npm
 internal/test/chromium: internal/test/part
 internal/test/clients: internal/test/house internal/test/part
+internal/test/faults: internal/test/house
 internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
 internal/test/house: internal/cli internal/keystores internal/known internal/sharedstore internal/tenant

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 // Where this machine's clock is wrong, loopkey says by how much, and the session survives although the renewal used up
@@ -41,9 +43,9 @@ func TestClocks(t *testing.T) {
 				}
 			}
 			off()
-			refused(t, m.run(t, "login"), 4, c.words)
+			house.Refused(t, m.run(t, "login"), 4, c.words)
 			w.unharmed(t)
-			refused(t, m.run(t, "token", "--force-refresh"), 4, c.words)
+			house.Refused(t, m.run(t, "token", "--force-refresh"), 4, c.words)
 			if now := w.stored(t); len(now.Head) == 0 || bytes.Equal(now.Body, w.was.Body) && bytes.Equal(now.Head, w.was.Head) {
 				t.Error("the new refresh token was not kept")
 			}

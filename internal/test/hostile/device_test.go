@@ -115,7 +115,7 @@ func TestDevice(t *testing.T) {
 		},
 		"sig_wrong": {lies: Lies{Sign: forge.OtherRS256().Sign}, code: 4, words: "signature", polls: 1},
 	}
-	cases = some(cases)
+	cases = house.Some(cases)
 	type run struct {
 		p *Provider
 		h *house.House
@@ -142,7 +142,7 @@ func TestDevice(t *testing.T) {
 				}
 				one.h.Must("token")
 			} else {
-				refused(t, r, c.code, c.words)
+				house.Refused(t, r, c.code, c.words)
 				if r := one.h.Run("token"); r.Code != 3 {
 					t.Errorf("somebody is logged in: exit %d", r.Code)
 				}

@@ -130,7 +130,7 @@ func TestIssuers(t *testing.T) {
 				other += "/"
 			}
 			h.Configure(other)
-			refused(t, h.Run("login"), 4, "issuer", "use --issuer "+p.Issuer())
+			house.Refused(t, h.Run("login"), 4, "issuer", "use --issuer "+p.Issuer())
 			h.Configure(p.Issuer())
 			h.Must("token")
 		})

@@ -1,3 +1,3 @@
-// Package hostile tests the real loopkey against an OpenID provider that lies, networks, disks and keychains that fail,
-// and attackers on web pages and in other accounts of the machine. docs/security.md lists the cases.
+// Package hostile tests the real loopkey against an OpenID provider that lies, and attackers on web pages and in other
+// accounts of the machine. docs/security.md lists the cases.
 package hostile

@@ -42,18 +42,18 @@ func TestDiscoveryURL(t *testing.T) {
 	metadata := elsewhere.URL + "/tenant/.well-known/openid-configuration?p=B2C_1_in"
 
 	h := house.New(t, p.Issuer())
-	refused(t, h.Run("login"), 4, "--discovery-url")
+	house.Refused(t, h.Run("login"), 4, "--discovery-url")
 	env := "LOOPKEY_DISCOVERY_URL=" + metadata + "\nDISCOVERY_URL=" + metadata + "\n"
 	if err := os.WriteFile(filepath.Join(h.Dir, ".env"), []byte(env), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	strange := h.Command(t.Context(), "login")
 	strange.Dir = h.Dir
-	refused(t, h.Finish(strange), 4, "--discovery-url")
+	house.Refused(t, h.Finish(strange), 4, "--discovery-url")
 	for _, wrong := range []string{
 		"http://login.example.com/x", "login.example.com", "https://user@login.example.com/", "https://a/#b",
 	} {
-		refused(t, h.Run("login", "--discovery-url", wrong), 2, "--discovery-url")
+		house.Refused(t, h.Run("login", "--discovery-url", wrong), 2, "--discovery-url")
 	}
 
 	h.Must("login", "--discovery-url", metadata)
@@ -78,7 +78,7 @@ func TestDiscoveryURL(t *testing.T) {
 
 	// The issuer is compared to the letter, as ever, and another issuer gets no profile's discovery URL.
 	p.Lie(Lies{Discovery: set("issuer", p.Issuer()+"/")})
-	refused(t, h.Run("login", "--discovery-url", metadata+"&again"), 4, "issuer", p.Issuer()+"/")
+	house.Refused(t, h.Run("login", "--discovery-url", metadata+"&again"), 4, "issuer", p.Issuer()+"/")
 	p.Lie(Lies{})
 	other := Start(t)
 	h.Must("login", "--issuer", other.Issuer())

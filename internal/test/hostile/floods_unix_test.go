@@ -34,7 +34,7 @@ func TestFloodsOfEachKind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := house.New(t, p.Issuer())
 			waiting := h.StartCommand(func(ctx context.Context) *exec.Cmd {
-				return inShell(h.Command(ctx, "login", "--no-browser", "--timeout", "25s"), "ulimit -n 100")
+				return house.InShell(h.Command(ctx, "login", "--no-browser", "--timeout", "25s"), "ulimit -n 100")
 			})
 			authorization := waiting.Line(t, p.Issuer())
 			say := strings.ReplaceAll(say, "@", strings.TrimPrefix(h.Base, "http://"))
@@ -54,7 +54,7 @@ func TestQuestionsBeyondTheLimit(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
 	serving := h.StartCommand(func(ctx context.Context) *exec.Cmd {
-		return inShell(h.Command(ctx, "serve", "--no-browser"), "ulimit -n 40")
+		return house.InShell(h.Command(ctx, "serve", "--no-browser"), "ulimit -n 40")
 	})
 	serving.Line(t, h.Base+"/auth/enter?")
 	var sockets []string

@@ -83,7 +83,7 @@ SSL_CERT_DIR=@dir
 GODEBUG=x509sha1=1
 GOTRACEBACK=crash
 `
-	for name, dotenv := range some(map[string]string{
+	for name, dotenv := range house.Some(map[string]string{
 		"tenant and client":  "LOOPKEY_ISSUER=http://@evil\nLOOPKEY_CLIENT_ID=@client\n",
 		"Auth0's names":      "ISSUER_BASE_URL=http://@evil\nAUTH0_CLIENT_ID=@client\nLOOPKEY_ISSUER=http://@evil\n",
 		"tenant":             "LOOPKEY_ISSUER=http://@evil\n",
@@ -221,7 +221,7 @@ func TestStrangersTenant(t *testing.T) {
 	tenant := "AUTH0_DOMAIN=" + strings.TrimSuffix(w.Issuer(), "/") + "\nAUTH0_CLIENT_ID=" + house.Client + "\n"
 	for _, args := range [][]string{{"token"}, {"token", "--force-refresh"}, {"exec", "--", "true"}} {
 		r := run(tenant+"AUTH0_AUDIENCE=https://mallory.example.com\n", args...)
-		refused(t, r, 3, "loopkey login ", "--audience https://mallory.example.com")
+		house.Refused(t, r, 3, "loopkey login ", "--audience https://mallory.example.com")
 	}
 	w.count(t, map[string]int{Token: 0})
 	w.unharmed(t)

@@ -168,7 +168,7 @@ func TestIDTokenOfConfidentialClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p.Lie(l)
 			r := h.Run("login")
-			refused(t, r, 4, "algorithm")
+			house.Refused(t, r, 4, "algorithm")
 			if strings.Contains(r.Stderr, clientSecret) {
 				t.Error("the client secret is told")
 			}

@@ -180,7 +180,7 @@ func TestKeyStorm(t *testing.T) {
 		w.Reset()
 		for i := range 8 {
 			w.Lie(Lies{Header: set("kid", "garbage-"+strconv.Itoa(i))})
-			refused(t, w.house.Run("login"), 4, "signature")
+			house.Refused(t, w.house.Run("login"), 4, "signature")
 		}
 		w.count(t, map[string]int{Keys: 1, Token: 8})
 		w.unharmed(t)
@@ -222,7 +222,7 @@ func TestKeyStorm(t *testing.T) {
 			go func() { results <- w.house.Run("token", "--force-refresh") }()
 		}
 		for range processes {
-			refused(t, <-results, 4, "signature")
+			house.Refused(t, <-results, 4, "signature")
 		}
 		// One fetch in five seconds: the keys may really have rotated.
 		if keys, most := w.Requests(Keys), 1+int(time.Since(began)/(5*time.Second)); keys < 1 || keys > most {

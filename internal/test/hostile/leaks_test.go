@@ -56,7 +56,7 @@ func TestLeaks(t *testing.T) {
 	}...) {
 		run(args...)
 	}
-	for name, lie := range some(map[string]func(){
+	for name, lie := range house.Some(map[string]func(){
 		"a forged ID token": func() { p.Lie(Lies{Sign: forge.OtherRS256().Sign}) },
 		"a wrong issuer":    func() { p.Lie(Lies{Claims: set("iss", "https://mallory.example.com")}) },
 		"a wrong nonce":     func() { p.Lie(Lies{Claims: set("nonce", "another")}) },

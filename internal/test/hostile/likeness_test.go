@@ -577,7 +577,7 @@ func (k likeness) work(t *testing.T) {
 			r.lie(&p.lies)
 			p.mu.Unlock()
 		}
-		refused(t, h.Run(append([]string{"login"}, flags(r.settings)...)...), 4, r.words...)
+		house.Refused(t, h.Run(append([]string{"login"}, flags(r.settings)...)...), 4, r.words...)
 		p.Confess()
 		k.imitate(p)
 	}

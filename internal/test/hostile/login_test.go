@@ -19,7 +19,7 @@ func TestPastedWithoutEnd(t *testing.T) {
 	cmd := h.Command(ctx, "login", "--no-browser", "--timeout", "2s")
 	cmd.Stdin = strings.NewReader(strings.Repeat("y\n", 1<<20))
 	r := h.Finish(cmd)
-	refused(t, r, 1, "timeout")
+	house.Refused(t, r, 1, "timeout")
 	got, ends := strings.Count(r.Stderr, "Not that one"), strings.Count(r.Stderr, "says no more about wrong lines")
 	if got != 9 || ends != 1 || len(r.Stderr) > 4096 {
 		t.Errorf("%d times \"Not that one\", %d bytes: %.4096s", got, len(r.Stderr), r.Stderr)

@@ -29,7 +29,7 @@ func (w *world) gone(t testing.TB) {
 func TestLogout(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)
-	for name, c := range some(map[string]trial{
+	for name, c := range house.Some(map[string]trial{
 		"good":             {words: "refresh token revoked", requests: map[string]int{Revoke: 1, EndSession: 1}},
 		"revoked_html_200": {more: responds(Revoke, 200, html, "<p>done"), words: "refresh token revoked"},
 		"revoked_204":      {more: responds(Revoke, 204, "", ""), words: "refresh token revoked"},
@@ -337,7 +337,7 @@ func TestBackChannel(t *testing.T) {
 			t.Errorf("the response is %d", status)
 		}
 		w.gone(t)
-		refused(t, w.house.Run("status"), 3, "nobody is logged in")
+		house.Refused(t, w.house.Run("status"), 3, "nobody is logged in")
 		w.house.Must("login")
 		if status := w.backChannel(t, token); status != http.StatusBadRequest {
 			t.Errorf("the second time the response is %d", status)

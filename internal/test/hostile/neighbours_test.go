@@ -159,7 +159,7 @@ func TestCrossSite(t *testing.T) {
 			t.Parallel()
 			h, cookie, authorization := open(t, Start(t), what)
 			host := strings.TrimPrefix(h.Base, "http://")
-			for _, from := range few([]string{
+			for _, from := range house.Few([]string{
 				"Origin: https://mallory.example.com\r\n" +
 					"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty",
 				"Origin: http://localhost:5173\r\nSec-Fetch-Site: same-site\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty",
@@ -224,7 +224,7 @@ func TestFloods(t *testing.T) {
 		// and no reading of the answers
 		strings.Repeat("GET /nowhere HTTP/1.1\r\nHost: "+host+"\r\n\r\n", 4000),
 	}
-	for i := range shorter(600) { // slow ones, that stay
+	for i := range house.Shorter(600) { // slow ones, that stay
 		conn := dial(t, h.Base)
 		defer conn.Close()
 		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // what the server takes is enough
@@ -235,7 +235,7 @@ func TestFloods(t *testing.T) {
 	defer client.CloseIdleConnections()
 	for worker := range 8 {
 		flooding.Go(func() {
-			for i := range shorter(500) {
+			for i := range house.Shorter(500) {
 				query := []string{
 					"code=x&state=" + strings.Repeat("A", 43), "state=&error=access_denied", "error=access_denied",
 					"code=x&state=" + state[:42] + "~",

@@ -3,6 +3,8 @@ package hostile
 import (
 	"strings"
 	"testing"
+
+	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 // A login for an Auth0 organization must be of that organization. Otherwise the members of every organization of the
@@ -49,7 +51,7 @@ func TestOrganizationRenewed(t *testing.T) {
 	w.house.Must("login", "--domain", domain)
 	w.was = w.stored(t)
 	w.Lie(Lies{Claims: set("org_id", "org_2")})
-	refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
+	house.Refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
 	w.unharmedButRotated(t)
 	w.Lie(Lies{Claims: set("org_id", "org_1")})
 	w.house.Must("token", "--domain", domain, "--force-refresh")
@@ -57,6 +59,6 @@ func TestOrganizationRenewed(t *testing.T) {
 	w.house.Must("token", "--domain", domain, "--force-refresh")
 	w.was = w.stored(t)
 	w.Lie(Lies{Claims: set("org_id", "org_2")})
-	refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
+	house.Refused(t, w.house.Run("token", "--domain", domain, "--force-refresh"), 4, "another organization")
 	w.unharmedButRotated(t)
 }

@@ -255,7 +255,7 @@ func TestOtherUserAsUpstream(t *testing.T) {
 	p := Start(t)
 	v := newVillage(t, p.Issuer())
 	v.must("login")
-	for name, c := range some(map[string]struct {
+	for name, c := range house.Some(map[string]struct {
 		four, six uint32 // the user who listens there; root: nobody does
 		target    string
 		want      string // "": none gets the request

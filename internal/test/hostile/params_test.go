@@ -76,24 +76,24 @@ func TestParamsRefused(t *testing.T) {
 		"audience", "resource", "response_mode", "request", "request_uri", "Redirect_URI", "client_secret",
 	} {
 		r := h.Run("login", "--param", name+"=hunter2")
-		refused(t, r, 2, "--param", name)
+		house.Refused(t, r, 2, "--param", name)
 		if strings.Contains(r.Stderr, "hunter2") {
 			t.Errorf("the value is shown: %s", r.Stderr)
 		}
 	}
-	refused(t, h.Run("login", "--param", "hd"), 2, "NAME=VALUE")
-	refused(t, h.Run("login", "--param", "=x"), 2, "name")
-	refused(t, h.Run("login", "--param", "hd=a", "--param", "hd=b"), 2, "hd", "second time")
-	refused(t, h.Run("login", "--param", "max_age=soon"), 2, "max_age")
-	refused(t, h.Run("login", "--param", "prompt=none", "--prompt", "consent"), 2, "--prompt")
-	refused(t, h.Run("login", "--param", "hd=a", "--device"), 2, "--device can't carry --param")
-	refused(t, h.Run("serve", "--param", "state=a"), 2, "state")
+	house.Refused(t, h.Run("login", "--param", "hd"), 2, "NAME=VALUE")
+	house.Refused(t, h.Run("login", "--param", "=x"), 2, "name")
+	house.Refused(t, h.Run("login", "--param", "hd=a", "--param", "hd=b"), 2, "hd", "second time")
+	house.Refused(t, h.Run("login", "--param", "max_age=soon"), 2, "max_age")
+	house.Refused(t, h.Run("login", "--param", "prompt=none", "--prompt", "consent"), 2, "--prompt")
+	house.Refused(t, h.Run("login", "--param", "hd=a", "--device"), 2, "--device can't carry --param")
+	house.Refused(t, h.Run("serve", "--param", "state=a"), 2, "state")
 	h.Configure(p.Issuer(), "[profile.default.params]", `nonce = "x"`)
-	refused(t, h.Run("login"), 2, "params.nonce", "config.toml")
+	house.Refused(t, h.Run("login"), 2, "params.nonce", "config.toml")
 	h.Configure(p.Issuer(), "[profile.default.params]", `max_age = 7`)
-	refused(t, h.Run("login"), 2, "params.max_age", "text in quotes")
+	house.Refused(t, h.Run("login"), 2, "params.max_age", "text in quotes")
 	h.Configure(p.Issuer(), `params = "hd=x"`)
-	refused(t, h.Run("login"), 2, "params", "table")
+	house.Refused(t, h.Run("login"), 2, "params", "table")
 	if n := p.Requests(Authorize); n != 0 {
 		t.Errorf("%d authorization requests were made", n)
 	}

@@ -3,6 +3,8 @@ package hostile
 import (
 	"net/url"
 	"testing"
+
+	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 // Pushed authorization requests (RFC 9126), where the provider requires them.
@@ -80,7 +82,7 @@ func TestPushOfThisClient(t *testing.T) {
 		}
 	}})
 	w.Reset()
-	refused(t, w.house.Run("login"), 4, "run loopkey login again, which does")
+	house.Refused(t, w.house.Run("login"), 4, "run loopkey login again, which does")
 	w.unharmed(t)
 	for n := range 2 {
 		w.house.Must("login")

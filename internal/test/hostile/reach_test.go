@@ -30,7 +30,7 @@ import (
 func (m *machine) unreachable(t *testing.T, words string) {
 	t.Helper()
 	for _, args := range [][]string{{"login"}, {"token", "--force-refresh"}} {
-		refused(t, m.run(t, args...), 1, "can't be reached", words)
+		house.Refused(t, m.run(t, args...), 1, "can't be reached", words)
 		m.unharmed(t)
 	}
 }
@@ -125,7 +125,7 @@ func TestNobodyThere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := house.New(t, c.issuer)
-			refused(t, h.Run("login"), 1, "can't be reached", c.words)
+			house.Refused(t, h.Run("login"), 1, "can't be reached", c.words)
 			if r := h.Run("token"); r.Code != 3 {
 				t.Errorf("token exits %d: %s", r.Code, r.Stderr)
 			}

@@ -117,7 +117,7 @@ func TestRenewalAfterARenewal(t *testing.T) {
 			}
 			w.was = w.stored(t)
 			w.Lie(Lies{Claims: c.change})
-			refused(t, m.run(t, "token", "--force-refresh"), 4, c.words)
+			house.Refused(t, m.run(t, "token", "--force-refresh"), 4, c.words)
 			w.unharmedButRotated(t)
 		})
 	}
@@ -127,7 +127,7 @@ func TestRenewalAfterARenewal(t *testing.T) {
 func TestRenewalAccepted(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)
-	for name, l := range some(map[string]Lies{
+	for name, l := range house.Some(map[string]Lies{
 		"no_new_refresh_token": {Token: without("refresh_token")},
 		"no_id_token":          {Token: without("id_token")},
 		"no_scope":             {Token: without("scope")},
@@ -174,7 +174,7 @@ func TestRenewalAccepted(t *testing.T) {
 func TestRenewalRefused(t *testing.T) {
 	t.Parallel()
 	all := newWorlds(t)
-	for name, c := range some(map[string]struct {
+	for name, c := range house.Some(map[string]struct {
 		status int
 		body   string
 	}{
@@ -190,9 +190,9 @@ func TestRenewalRefused(t *testing.T) {
 			m := w.machine(t)
 			good := m.run(t, "token").Stdout
 			w.Respond(Token, c.status, asJSON, c.body)
-			refused(t, m.run(t, "token", "--force-refresh"), 3, "no longer accepts its refresh token", "run loopkey login")
+			house.Refused(t, m.run(t, "token", "--force-refresh"), 3, "no longer accepts its refresh token", "run loopkey login")
 			w.Confess()
-			refused(t, m.run(t, "token", "--force-refresh"), 3, "no longer accepts its refresh token")
+			house.Refused(t, m.run(t, "token", "--force-refresh"), 3, "no longer accepts its refresh token")
 			w.count(t, map[string]int{Token: 1})
 			if r := m.run(t, "token"); r.Code != 0 || r.Stdout != good {
 				t.Errorf("the access token that still lives is not handed out: exit %d: %s", r.Code, r.Stderr)
@@ -213,7 +213,7 @@ func TestScopeNotGranted(t *testing.T) {
 	w := newWorld(t)
 	good := w.house.Must("token")
 	w.Lie(Lies{Token: set("scope", "openid profile")})
-	refused(t, w.house.Run("token", "--scope", "openid admin"), 4, `did not grant scope "admin"`)
+	house.Refused(t, w.house.Run("token", "--scope", "openid admin"), 4, `did not grant scope "admin"`)
 	w.Lie(Lies{})
 	if w.house.Must("token") != good {
 		t.Error("the token of the login is not handed out any more")
@@ -240,12 +240,12 @@ func TestTokenForAnotherAPI(t *testing.T) {
 	} {
 		t.Run("login_"+name, func(t *testing.T) {
 			w.Lie(accessFor(audience))
-			refused(t, w.house.Run("login"), 4, "audience", "not for "+api)
+			house.Refused(t, w.house.Run("login"), 4, "audience", "not for "+api)
 			w.unharmed(t)
 		})
 		t.Run("renewal_"+name, func(t *testing.T) {
 			w.Lie(accessFor(audience))
-			refused(t, w.house.Run("token", "--force-refresh"), 4, "audience", "not for "+api)
+			house.Refused(t, w.house.Run("token", "--force-refresh"), 4, "audience", "not for "+api)
 			if w.house.Must("token") != good {
 				t.Error("the token from before is not handed out")
 			}

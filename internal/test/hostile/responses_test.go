@@ -133,7 +133,7 @@ func TestTokenResponseAccepted(t *testing.T) {
 	// minutes.
 	hour := func(left time.Duration) bool { return left > 58*time.Minute && left <= time.Hour }
 	unknown := func(left time.Duration) bool { return left == 0 }
-	for name, c := range some(map[string]struct {
+	for name, c := range house.Some(map[string]struct {
 		lie  func(map[string]any)
 		good func(left time.Duration) bool
 	}{

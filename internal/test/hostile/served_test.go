@@ -17,7 +17,7 @@ func TestLoginThroughServe(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.house.Serve()
-	for name, c := range some(map[string]trial{
+	for name, c := range house.Some(map[string]trial{
 		"nonce_wrong": {lies: Lies{Claims: set("nonce", "another")}, words: "nonce"},
 		"sig_wrong":   {lies: Lies{Sign: forge.OtherRS256().Sign}, words: "signature"},
 		"iss_wrong": {
@@ -39,7 +39,7 @@ func TestLoginThroughServe(t *testing.T) {
 			if c.code == 0 {
 				c.code = 4
 			}
-			refused(t, w.house.Run("login"), c.code, c.words)
+			house.Refused(t, w.house.Run("login"), c.code, c.words)
 			w.unharmed(t)
 		})
 	}

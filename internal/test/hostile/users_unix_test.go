@@ -113,7 +113,7 @@ func TestProfilesOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, command := range []string{"token", "status", "exec -- true"} {
-			refused(t, v.run(strings.Fields(command)...), c.code, c.words)
+			house.Refused(t, v.run(strings.Fields(command)...), c.code, c.words)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func TestRootInTheUsersHome(t *testing.T) {
 		defer cancel()
 		return v.Finish(v.as(ctx, root, "loopkey", args...))
 	}
-	refused(t, asRoot("login", "--keystore", "file"), 1, "belongs to another user", "without sudo")
+	house.Refused(t, asRoot("login", "--keystore", "file"), 1, "belongs to another user", "without sudo")
 	asRoot("token")
 	asRoot("status")
 	asRoot("logout", "--no-browser")

@@ -53,7 +53,7 @@ func TestWordsOnTheTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range some(map[string]struct {
+	for name, c := range house.Some(map[string]struct {
 		lies  Lies
 		more  func(p *Provider)
 		args  []string

@@ -45,7 +45,7 @@ type worlds chan *world
 
 func newWorlds(t testing.TB) worlds {
 	t.Helper()
-	all := make(worlds, shorter(2)) // one with -short
+	all := make(worlds, house.Shorter(2)) // one with -short
 	for range cap(all) {
 		all <- newWorld(t)
 	}
@@ -152,27 +152,6 @@ func (m *machine) discreet(t testing.TB, r house.Result) {
 	}
 }
 
-// refused checks that a run exited with this code, printed nothing on stdout, and these words in the last line of
-// stderr.
-func refused(t testing.TB, r house.Result, code int, words ...string) {
-	t.Helper()
-	if r.Code != code {
-		t.Errorf("exit %d, not %d: %s", r.Code, code, r.Stderr)
-	}
-	if r.Stdout != "" {
-		t.Errorf("stdout holds %q", r.Stdout)
-	}
-	last := r.Stderr[strings.LastIndex(strings.TrimSuffix(r.Stderr, "\n"), "\n")+1:]
-	for _, word := range words {
-		if !strings.Contains(last, word) {
-			t.Errorf("%q does not say %q", last, word)
-		}
-	}
-	if strings.Contains(r.Stderr, "Logged in") {
-		t.Errorf("a login is told of that was none: %s", r.Stderr)
-	}
-}
-
 // A trial is a lie of the provider, and the result that it must have.
 type trial struct {
 	lies  Lies
@@ -189,7 +168,7 @@ type trial struct {
 // replaced, and the next honest renewal on the same machine must work, so that no lie is in a cache.
 func (all worlds) refuse(t *testing.T, trials map[string]trial) {
 	t.Helper()
-	for name, c := range some(trials) {
+	for name, c := range house.Some(trials) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := all.borrow(t)
@@ -204,7 +183,7 @@ func (all worlds) refuse(t *testing.T, trials map[string]trial) {
 			if c.code == 0 {
 				c.code = 4
 			}
-			refused(t, m.run(t, c.args...), c.code, c.words)
+			house.Refused(t, m.run(t, c.args...), c.code, c.words)
 			w.count(t, c.requests)
 			if c.after != nil {
 				c.after(t, w)
@@ -225,7 +204,7 @@ func (all worlds) refuse(t *testing.T, trials map[string]trial) {
 // accept runs logins that must succeed although the provider is unusual. Nobody is logged in before.
 func (all worlds) accept(t *testing.T, trials map[string]trial) {
 	t.Helper()
-	for name, c := range some(trials) {
+	for name, c := range house.Some(trials) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := all.borrow(t)

@@ -258,6 +258,27 @@ func (h *House) Must(args ...string) string {
 	return r.Stdout
 }
 
+// Refused checks that a run exited with this code, printed nothing on stdout, and these words in the last line of
+// stderr.
+func Refused(t testing.TB, r Result, code int, words ...string) {
+	t.Helper()
+	if r.Code != code {
+		t.Errorf("exit %d, not %d: %s", r.Code, code, r.Stderr)
+	}
+	if r.Stdout != "" {
+		t.Errorf("stdout holds %q", r.Stdout)
+	}
+	last := r.Stderr[strings.LastIndex(strings.TrimSuffix(r.Stderr, "\n"), "\n")+1:]
+	for _, word := range words {
+		if !strings.Contains(last, word) {
+			t.Errorf("%q does not say %q", last, word)
+		}
+	}
+	if strings.Contains(r.Stderr, "Logged in") {
+		t.Errorf("a login is told of that was none: %s", r.Stderr)
+	}
+}
+
 // With returns the same house for processes with further variables in their environment.
 func (h *House) With(env ...string) *House {
 	other := *h
@@ -331,6 +352,20 @@ func (h *House) StartCommand(command func(context.Context) *exec.Cmd) *Running {
 		cancel()
 		_ = cmd.Wait()
 	})
+	return &Running{Cmd: cmd, Stderr: bufio.NewReader(stderr)}
+}
+
+// Watch starts a command that the test ends itself.
+func Watch(t testing.TB, cmd *exec.Cmd) *Running {
+	t.Helper()
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	return &Running{Cmd: cmd, Stderr: bufio.NewReader(stderr)}
 }
 

@@ -1,4 +1,4 @@
-package hostile
+package faults
 
 import (
 	"maps"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/hostile"
 	"github.com/loopkey/loopkey/internal/test/house"
 	"github.com/loopkey/loopkey/internal/test/secretservice"
 )
@@ -54,7 +55,7 @@ func TestKeychainAway(t *testing.T) {
 				go func() {
 					defer func() { done <- struct{}{} }()
 					r := h.Run(strings.Fields(command)...)
-					refused(t, r, 5, "the keychain can't be used: "+c.words, "--keystore file")
+					house.Refused(t, r, 5, "the keychain can't be used: "+c.words, "--keystore file")
 					if strings.Contains(r.Stderr, "Opening your browser") {
 						t.Errorf("%s sent the person to a browser: %s", command, r.Stderr)
 					}
@@ -84,7 +85,7 @@ func TestKeychainAway(t *testing.T) {
 // reports nothing that did not happen, and leaves the session as it was.
 func TestKeychainRefuses(t *testing.T) {
 	t.Parallel()
-	for name, c := range some(map[string]struct {
+	for name, c := range house.Some(map[string]struct {
 		method, how string
 		commands    []string // those that must fail; the others must work
 		words       string
@@ -116,7 +117,7 @@ func TestKeychainRefuses(t *testing.T) {
 			h.Tenant.Reset()
 			v.Refuse(c.method, c.how, 0)
 			for _, command := range c.commands {
-				refused(t, h.Run(strings.Fields(command)...), 5, c.words)
+				house.Refused(t, h.Run(strings.Fields(command)...), 5, c.words)
 			}
 			if got := h.Tenant.Requests("token") + h.Tenant.Requests("authorize"); got != 0 {
 				t.Errorf("%d requests", got)
@@ -147,7 +148,7 @@ func TestKeychainKeepsNothing(t *testing.T) {
 	v := newVault(t)
 	h := house.WithTenant(t, append(v.Keychain.Env(), "LOOPKEY_KEYSTORE=keychain")...)
 	v.Refuse("CreateItem", dismissed, 0)
-	refused(t, h.Run("login"), 5, "did not keep what was written")
+	house.Refused(t, h.Run("login"), 5, "did not keep what was written")
 	if got := h.Tenant.Requests("authorize"); got != 0 {
 		t.Errorf("%d people were sent to the provider", got)
 	}
@@ -159,7 +160,7 @@ func TestKeychainKeepsNothing(t *testing.T) {
 	was := v.Entries()
 	v.Refuse("CreateItem", dismissed, 0)
 	for _, command := range []string{"login", "token --force-refresh"} {
-		refused(t, h.Run(strings.Fields(command)...), 5, "did not keep what was written")
+		house.Refused(t, h.Run(strings.Fields(command)...), 5, "did not keep what was written")
 	}
 	h.Must("token")
 	v.Refuse("CreateItem", "", 0)
@@ -187,14 +188,14 @@ func TestKeychainChangesItsMind(t *testing.T) {
 
 	t.Log("one that stays so is told soon, and asked again by a process that goes on")
 	v.Refuse("CreateItem", noSpace, 1)
-	refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device")
+	house.Refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device")
 	v.Refuse("CreateItem", "", 0)
 	h.Must("token", "--force-refresh")
 
 	t.Log("one that never changes its mind again costs the answer, and it is said what that means")
 	v.Refuse("CreateItem", noSpace, 1)
-	refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device")
-	refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device") // waits for the renewing process
+	house.Refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device")
+	house.Refused(t, h.Run("token", "--force-refresh"), 5, "No space left on device") // waits for the renewing process
 	v.Refuse("CreateItem", "", 0)
 	if r := h.Run("status"); r.Code != 0 || len(v.Entries()) != before {
 		t.Errorf("status exits %d: %s", r.Code, r.Stderr)
@@ -209,21 +210,21 @@ func TestKeychainChangesItsMind(t *testing.T) {
 // The user deletes the entry with the keychain's own program.
 func TestKeychainDeletedWhileInUse(t *testing.T) {
 	t.Parallel()
-	v, p := newVault(t), Start(t)
+	v, p := newVault(t), hostile.Start(t)
 	h := house.New(t, p.Issuer(), append(v.Keychain.Env(), "LOOPKEY_KEYSTORE=keychain")...)
 	h.Must("login")
 	nothing := func(string) string { return "" }
-	p.On(Token, func(http.ResponseWriter, *http.Request) bool {
+	p.On(hostile.Token, func(http.ResponseWriter, *http.Request) bool {
 		v.Change(nothing)
 		return false
 	})
 	h.Must("token", "--force-refresh") // the new tokens are stored
-	p.On(Token, nil)
+	p.On(hostile.Token, nil)
 	h.Must("token", "--force-refresh")
 
 	v.Change(nothing)
 	for _, command := range []string{"token", "token --force-refresh", "status", "exec -- true"} {
-		refused(t, h.Run(strings.Fields(command)...), 3, "loopkey login")
+		house.Refused(t, h.Run(strings.Fields(command)...), 3, "loopkey login")
 	}
 	h.Must("logout", "--local")
 	h.Must("login")
@@ -247,7 +248,7 @@ func TestKeychainOfAnotherVersion(t *testing.T) {
 		was := v.Entries()
 		for _, command := range []string{"token", "token --force-refresh", "status", "exec -- true"} {
 			r := h.Run(strings.Fields(command)...)
-			refused(t, r, 1, "can't be read", "loopkey login", "loopkey logout")
+			house.Refused(t, r, 1, "can't be read", "loopkey login", "loopkey logout")
 		}
 		if now := v.Entries(); !maps.Equal(now, was) {
 			t.Errorf("%s: it was touched", name)

@@ -1,12 +1,10 @@
 //go:build unix
 
-package hostile
+package faults
 
 import (
 	"context"
-	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,28 +20,7 @@ func full(h *house.House, args ...string) house.Result {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := h.Command(ctx, args...)
-	return h.Finish(inShell(cmd, "ulimit -f 0"))
-}
-
-// inShell makes a command run shell commands first, in the same process.
-func inShell(cmd *exec.Cmd, words string) *exec.Cmd {
-	// The shell sets argv[0] to the path, by which the test binary knows which program it is.
-	dir, err := os.MkdirTemp(variable(cmd.Env, "HOME"), "bin")
-	link := filepath.Join(dir, "loopkey")
-	sh, lookErr := exec.LookPath("sh")
-	cmd.Err = errors.Join(err, lookErr, os.Symlink(cmd.Path, link))
-	cmd.Path, cmd.Args = sh, append([]string{"sh", "-c", words + `; exec "$0" "$@"`, link}, cmd.Args[1:]...)
-	return cmd
-}
-
-func variable(environ []string, name string) string {
-	value := ""
-	for _, v := range environ {
-		if rest, ok := strings.CutPrefix(v, name+"="); ok {
-			value = rest
-		}
-	}
-	return value
+	return h.Finish(house.InShell(cmd, "ulimit -f 0"))
 }
 
 // Where the disk is full, loopkey works without its caches and notes.
@@ -120,7 +97,7 @@ func TestNoFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	nowhere := filepath.Join(file, "nowhere")
-	for name, c := range some(map[string]struct {
+	for name, c := range house.Some(map[string]struct {
 		variable string
 		args     string
 		code     int
@@ -166,7 +143,7 @@ func TestFewFiles(t *testing.T) {
 	for limit := 8; limit <= 40; limit++ {
 		before := h.Tenant.Requests("token")
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-		r := h.Finish(inShell(h.Command(ctx, "token", "--force-refresh"), "ulimit -n "+strconv.Itoa(limit)))
+		r := h.Finish(house.InShell(h.Command(ctx, "token", "--force-refresh"), "ulimit -n "+strconv.Itoa(limit)))
 		cancel()
 		switch asked := h.Tenant.Requests("token") > before; {
 		case r.Code == 0:

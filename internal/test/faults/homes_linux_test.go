@@ -1,4 +1,4 @@
-package hostile
+package faults
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/hostile"
 	"github.com/loopkey/loopkey/internal/test/house"
 	"github.com/loopkey/loopkey/internal/test/secretservice"
 )
@@ -36,7 +37,7 @@ func TestHomesRenewAtOnce(t *testing.T) {
 	h := house.WithTenant(t, append(k.Env(), "LOOPKEY_KEYSTORE=keychain")...)
 	a, b := homes(t, h)
 	a.Must("login")
-	for round := range fewer(8) {
+	for round := range house.Often(8) {
 		b.Expire()
 		var running sync.WaitGroup
 		tokens := make([]string, 4)
@@ -61,20 +62,20 @@ func TestHomesRenewAtOnce(t *testing.T) {
 		t.Errorf("%d families were revoked", got)
 	}
 	b.Must("logout", "--no-browser")
-	refused(t, a.Run("status"), 3, "loopkey login")
+	house.Refused(t, a.Run("status"), 3, "loopkey login")
 }
 
 // A renewal is killed while a process of another home waits for it. That goes on at once, and warns that the refresh
 // token may have been used.
 func TestHomeWhoseRenewalIsKilled(t *testing.T) {
 	t.Parallel()
-	k, p := secretservice.Start(t), Start(t)
+	k, p := secretservice.Start(t), hostile.Start(t)
 	h := house.New(t, p.Issuer(), append(k.Env(), "LOOPKEY_KEYSTORE=keychain")...)
 	a, b := homes(t, h)
 	a.Must("login")
 	asked, goOn := make(chan struct{}), make(chan struct{})
 	var first atomic.Bool
-	p.On(Token, func(http.ResponseWriter, *http.Request) bool {
+	p.On(hostile.Token, func(http.ResponseWriter, *http.Request) bool {
 		if first.CompareAndSwap(false, true) {
 			close(asked)
 			<-goOn
@@ -169,7 +170,7 @@ func children(t *testing.T, parent int) []int {
 // times and writes it twice.
 func TestLeaseInTheKeychain(t *testing.T) {
 	t.Parallel()
-	v, p := newVault(t), Start(t)
+	v, p := newVault(t), hostile.Start(t)
 	h := house.New(t, p.Issuer(), append(v.Keychain.Env(), "LOOPKEY_KEYSTORE=keychain")...)
 	h.Must("login")
 	reads, writes := v.Calls("GetSecret"), v.Calls("CreateItem")
@@ -178,7 +179,7 @@ func TestLeaseInTheKeychain(t *testing.T) {
 	if reads > 6 || writes > 2 {
 		t.Errorf("a renewal makes %d reads and %d writes", reads, writes)
 	}
-	p.Respond(Token, http.StatusBadGateway, "", "")
+	p.Respond(hostile.Token, http.StatusBadGateway, "", "")
 	for range 2 {
 		if r := h.Run("token", "--force-refresh"); r.Code != 1 {
 			t.Errorf("exit %d: %s", r.Code, r.Stderr)
@@ -205,14 +206,14 @@ func TestLeaseInTheKeychain(t *testing.T) {
 				t.Errorf("the note holds a secret: %q", note)
 			}
 		}
-		p.On(Token, func(w http.ResponseWriter, _ *http.Request) bool { // the response is lost
+		p.On(hostile.Token, func(w http.ResponseWriter, _ *http.Request) bool { // the response is lost
 			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 				_ = conn.Close()
 			}
 			return true
 		})
 	}
-	p.On(Token, nil)
+	p.On(hostile.Token, nil)
 	if r := h.Run("token", "--force-refresh"); r.Code != 0 || !strings.Contains(r.Stderr, "renewal was lost") {
 		t.Errorf("exit %d: %s", r.Code, r.Stderr)
 	}

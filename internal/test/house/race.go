@@ -1,5 +1,5 @@
 //go:build race
 
-package hostile
+package house
 
 const underRace = true

@@ -1,4 +1,4 @@
-package hostile
+package faults
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/test/hostile"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -28,7 +29,7 @@ func TestProcessTable(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it reads the process table all the time")
 	}
-	p := Start(t)
+	p := hostile.Start(t)
 	p.Demand(tableSecret)
 	notes := filepath.Join(t.TempDir(), "notes")
 	h := house.New(t, p.Issuer(),
@@ -175,7 +176,7 @@ func TestCoreDumps(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	r := h.Finish(
-		inShell(
+		house.InShell(
 			h.Command(
 				ctx, "exec", "--", "sh", "-c", `ulimit -c; until grep "core file size  *1 " /proc/$PPID/limits; do :; done`,
 			),

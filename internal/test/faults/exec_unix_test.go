@@ -1,6 +1,6 @@
 //go:build unix
 
-package hostile
+package faults
 
 import (
 	"context"
@@ -99,7 +99,7 @@ func TestExecPlaces(t *testing.T) {
 		h, []string{"XDG_RUNTIME_DIR=" + theirs, "TMPDIR=" + folder(0o777), "XDG_STATE_HOME=/dev/null/none"}, "exec", "--",
 		"true",
 	)
-	refused(t, r, 1, "a place for the token file", "belongs to another user", "can be written in by others")
+	house.Refused(t, r, 1, "a place for the token file", "belongs to another user", "can be written in by others")
 }
 
 // Where another folder took the place of exec's own, no token is written into it.
@@ -136,7 +136,7 @@ func TestExecKilled(t *testing.T) {
 		cmd := h.Command(t.Context(), "exec", "--", "sh", "-c", `echo ready >&2; exec sleep 60`)
 		cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+runtimeDir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		watch(t, cmd).Line(t, "ready")
+		house.Watch(t, cmd).Line(t, "ready")
 		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +209,7 @@ func TestTerminalIsClosed(t *testing.T) {
 			}
 			h := house.WithTenant(t, env...)
 			cmd := h.Command(t.Context(), strings.Fields(c.args)...)
-			running := watch(t, cmd)
+			running := house.Watch(t, cmd)
 			running.Line(t, c.line)
 			if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 				t.Fatal(err)
@@ -241,7 +241,7 @@ func TestExecHangsUp(t *testing.T) {
 		{first: `trap "" HUP`, want: "still here", code: 0, waits: 10},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		r := h.Finish(inShell(h.Command(ctx, "exec", "--", "sh", "-c", fmt.Sprintf(`
+		r := h.Finish(house.InShell(h.Command(ctx, "exec", "--", "sh", "-c", fmt.Sprintf(`
 			trap 'echo hung up; exit 7' HUP
 			kill -HUP $PPID
 			i=0; while [ $i -lt %d ]; do i=$((i+1)); sleep 0.1; done

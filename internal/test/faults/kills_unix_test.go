@@ -1,6 +1,6 @@
 //go:build unix
 
-package hostile
+package faults
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 // whole, the old one or the new one, and no refresh token is ever used twice.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
-	for _, killed := range few([]struct {
+	for _, killed := range house.Few([]struct {
 		keystore, command string
 		instants          int
 	}{
@@ -39,7 +39,7 @@ func TestKilledAnywhere(t *testing.T) {
 			case "file":
 				env = []string{"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE=correct horse battery staple"}
 			}
-			killOften(t, house.WithTenant(t, env...), fewer(killed.instants), strings.Fields(killed.command)...)
+			killOften(t, house.WithTenant(t, env...), house.Often(killed.instants), strings.Fields(killed.command)...)
 		})
 	}
 }
@@ -103,11 +103,11 @@ func kill(t *testing.T, h *house.House, after time.Duration, group bool, args ..
 	timer.Stop()
 }
 
-// A hundred tools at once ask for a token that has expired, in twenty rounds, and every tenth is killed. Refresh tokens
+// A hundred tools at once ask for a token that has expired, in several rounds, and every tenth is killed. Refresh tokens
 // rotate, and the tenant detects reuse.
-func TestTwentyRounds(t *testing.T) {
+func TestManyRounds(t *testing.T) {
 	t.Parallel()
-	tools, rounds := 100, fewer(20)
+	tools, rounds := 100, house.Often(20)
 	if testing.Short() {
 		tools = 20
 	}

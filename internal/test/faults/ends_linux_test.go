@@ -1,4 +1,4 @@
-package hostile
+package faults
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func TestInterruptedBesideHangingKeychain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	login := h.Command(ctx, "login", "--no-browser")
-	waiting := watch(t, login)
+	waiting := house.Watch(t, login)
 	waiting.Line(t, h.Tenant.Issuer())
 	k.Stop(t)
 	if err := login.Process.Signal(os.Interrupt); err != nil {
@@ -32,7 +32,7 @@ func TestInterruptedBesideHangingKeychain(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	k.Continue(t)
-	refused(t, h.Run("status"), 3, "loopkey login")
+	house.Refused(t, h.Run("status"), 3, "loopkey login")
 	h.Must("login")
 	h.Must("token")
 }
@@ -42,7 +42,7 @@ func TestQuestionsBesideLogout(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)
 	h := house.WithTenant(t, append(k.Env(), "LOOPKEY_KEYSTORE=keychain")...)
-	for range fewer(10) {
+	for range house.Often(10) {
 		h.Must("login")
 		var running sync.WaitGroup
 		for i := range 16 {

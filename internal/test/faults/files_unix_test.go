@@ -1,6 +1,6 @@
 //go:build unix
 
-package hostile
+package faults
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 func under(h *house.House, umask string, args ...string) house.Result {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	return h.Finish(inShell(h.Command(ctx, args...), "umask "+umask))
+	return h.Finish(house.InShell(h.Command(ctx, args...), "umask "+umask))
 }
 
 // No other user can read or write a file of loopkey's, under any umask.
@@ -40,7 +40,7 @@ func TestModes(t *testing.T) {
 			}
 			// The server's socket and exec's token file. The browser's file lies elsewhere: see TestBrowserFile.
 			serving := h.StartCommand(
-				func(ctx context.Context) *exec.Cmd { return inShell(h.Command(ctx, "serve"), "umask "+umask) },
+				func(ctx context.Context) *exec.Cmd { return house.InShell(h.Command(ctx, "serve"), "umask "+umask) },
 			)
 			serving.Line(t, h.Base+"/auth/enter?")
 			if r := under(h, umask, "serve"); r.Code != 0 || !strings.Contains(r.Stderr, "is running already") {
@@ -90,7 +90,7 @@ func TestStrangeFiles(t *testing.T) {
 		"a folder":           func(path, _ string) error { return os.Mkdir(path, 0o700) },
 		"a link to a device": func(path, _ string) error { return os.Symlink("/dev/zero", path) },
 	}
-	for name, put := range some(strange) {
+	for name, put := range house.Some(strange) {
 		for _, keystore := range []string{"socket", "file"} {
 			t.Run(name+"/"+keystore, func(t *testing.T) {
 				t.Parallel()
@@ -167,7 +167,7 @@ func TestStrangeFiles(t *testing.T) {
 // none waits for it or reads it without an end.
 func TestLoginReplacesAnything(t *testing.T) {
 	t.Parallel()
-	for name, put := range some(map[string]func(path string) error{
+	for name, put := range house.Some(map[string]func(path string) error{
 		"a pipe":                    func(path string) error { return syscall.Mkfifo(path, 0o600) },
 		"a folder":                  func(path string) error { return os.Mkdir(path, 0o700) },
 		"a folder that holds files": func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) },
@@ -211,7 +211,7 @@ func sparse(path string, size int64) error {
 func TestFoldersOfOthers(t *testing.T) {
 	t.Parallel()
 	commands := []string{"token --force-refresh", "login", "logout", "serve --no-browser"}
-	for name, c := range some(map[string]struct {
+	for name, c := range house.Some(map[string]struct {
 		change func(path string) error
 		words  string // "": it works
 	}{
@@ -245,7 +245,7 @@ func TestFoldersOfOthers(t *testing.T) {
 				return
 			}
 			for _, command := range commands {
-				refused(t, h.Run(strings.Fields(command)...), 1, state, c.words)
+				house.Refused(t, h.Run(strings.Fields(command)...), 1, state, c.words)
 			}
 			if got := h.Tenant.Requests("token") + h.Tenant.Requests("revoke"); got != 0 {
 				t.Errorf("%d requests", got)
@@ -255,43 +255,13 @@ func TestFoldersOfOthers(t *testing.T) {
 	}
 }
 
-// Keys in a cache that others could write are not believed.
-func TestForeignCache(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	m := w.machine(t)
-	if r := m.run(t, "token", "--force-refresh"); r.Code != 0 {
-		t.Fatal(r.Stderr)
-	}
-	cache := filepath.Join(variable(m.env, "HOME"), ".cache/loopkey")
-	entries, err := os.ReadDir(cache)
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("the cache holds %v, %v", entries, err)
-	}
-	path := filepath.Join(cache, entries[0].Name())
-	for _, change := range []func() error{
-		func() error { return os.Chmod(path, 0o666) },
-		func() error { return os.Chown(path, 12345, 12345) },
-	} {
-		w.Reset()
-		if err := change(); err != nil {
-			t.Logf("not tried: %v", err)
-			continue
-		}
-		if r := m.run(t, "token", "--force-refresh"); r.Code != 0 {
-			t.Fatal(r.Stderr)
-		}
-		w.count(t, map[string]int{Discovery: 1})
-	}
-}
-
 // A profile's name becomes part of a file name, so only plain names are accepted.
 func TestProfileNames(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t)
 	h.Must("login")
 	before := tree(t, h.Dir)
-	for _, name := range few([]string{
+	for _, name := range house.Few([]string{
 		"../x", "..", ".", "a/b", `a\b`, "/etc/passwd", "a\nb", "a\x1b[2Jb", " ", "a b", "-x", "~", "$HOME", "%s", "*", "a:b",
 		"|id", "\xff", "ａ", "\u202ex", strings.Repeat("a", 65), strings.Repeat("a", 300), "NUL", "con.work", "lpt1",
 	}) {
