@@ -17,8 +17,8 @@ const mayImport = `
 bench: internal/tenant internal/test/ready
 bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
-internal/cli: internal/agent internal/clipboard internal/clock internal/config internal/credential internal/environ
-	internal/granted internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost
+internal/cli: internal/agent internal/clipboard internal/clock internal/config internal/credential internal/doctor
+	internal/environ internal/granted internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost
 	internal/localurl internal/login internal/mcp internal/private internal/proxy internal/setup internal/sharedstore
 	internal/sts internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback
 	provider session webui
@@ -27,6 +27,8 @@ internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
 	internal/words provider
 internal/credential: internal/hosts internal/sts internal/words provider session
+internal/doctor: internal/config internal/keystores internal/localhost internal/localurl internal/words keystore provider
+	session
 internal/environ:
 internal/granted: internal/clock
 internal/handoff: internal/clock internal/localhost internal/localurl internal/login internal/private internal/wire

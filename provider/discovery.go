@@ -35,6 +35,7 @@ type metadata struct {
 	TokenEndpointAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
 	RegistrationEndpoint     string   `json:"registration_endpoint"`
 	CodeChallengeMethods     []string `json:"code_challenge_methods_supported"`
+	GrantTypes               []string `json:"grant_types_supported"`
 }
 
 // asymmetric are the algorithms that a signature may be made with: not none, and no HMAC, whose secret could be a

@@ -13,5 +13,12 @@ func (p *Provider) compareClocks(h http.Header) {
 	}
 }
 
+// Skew returns how far the provider's clock is ahead of this computer's, by its last response. ok is false if no
+// response has told that.
+func (p *Provider) Skew() (ahead time.Duration, ok bool) {
+	ahead = p.skew()
+	return ahead, ahead != 0
+}
+
 // skew returns how far the provider's clock is ahead of this computer's, or 0 if no response has told that.
 func (p *Provider) skew() time.Duration { return time.Duration(p.ahead.Load()) }

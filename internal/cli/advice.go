@@ -12,6 +12,7 @@ import (
 	"github.com/loopkey/loopkey/internal/agent"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
+	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/localhost"
@@ -57,7 +58,7 @@ const (
 
 // advices returns the table. It is the one place that names flags, commands and settings to change.
 func advices() []advice {
-	return slices.Concat(providerAdvice(), keystoreAdvice(), loginAdvice(), serverAdvice(), toolAdvice(),
+	return slices.Concat(providerAdvice(), keystoreAdvice(), loginAdvice(), serverAdvice(), doctorAdvice(), toolAdvice(),
 		configurationAdvice(), generalAdvice())
 }
 
@@ -308,6 +309,22 @@ func serverAdvice() []advice {
 	}
 }
 
+func doctorAdvice() []advice {
+	return []advice{
+		{about: section("What loopkey doctor finds")},
+		{doctor.ReasonConfiguration, "correct it there, or leave it out", ""},
+		{doctor.ReasonIncomplete, "{not logged in}", ""},
+		{doctor.ReasonDotEnv, "correct it, or leave it out; what loopkey passes over there it also does without", ""},
+		{doctor.ReasonUnknownName, "check --issuer (or --domain), and that this computer is in the right network (VPN)", ""},
+		{doctor.ReasonNoResolver, "check the network connection, then run {doctor} again", ""},
+		{
+			doctor.ReasonIntercepted, "ask whoever runs the network, or the virus scanner, to leave {issuer host} alone", "",
+		},
+		{doctor.ReasonExpiring, "whoever runs the provider has to renew it", ""},
+		{doctor.ReasonPlainPKCE, "switch on PKCE with S256 at the provider", ""},
+	}
+}
+
 func toolAdvice() []advice {
 	return []advice{
 		{about: section("Tools, agents and MCP servers")},
@@ -481,7 +498,7 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(subject), "{setting}", words.Printable(subject),
 			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
-			"{token}", at.line("token"),
+			"{token}", at.line("token"), "{doctor}", at.line("doctor"), "{issuer host}", at.issuerHost(),
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),
@@ -528,6 +545,15 @@ func (at situation) profile() string {
 // issuer returns the configured issuer.
 func (at situation) issuer() string {
 	return at.configured("the issuer", func(c *config.Config) string { return c.Issuer })
+}
+
+// issuerHost returns the host of the configured issuer.
+func (at situation) issuerHost() string {
+	u, err := url.Parse(at.issuer())
+	if err != nil || u.Host == "" {
+		return "the provider"
+	}
+	return words.Printable(u.Host)
 }
 
 // client returns the client ID.

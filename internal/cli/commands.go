@@ -41,6 +41,7 @@ func (a *app) commands() []command {
 		{[]string{"demo"}, a.demo, false},
 		{[]string{"lock"}, a.lock, false},
 		{[]string{"unlock"}, a.unlock, false},
+		{[]string{"doctor"}, a.doctor, false},
 		{[]string{"version"}, a.version, true},
 		{[]string{"renew"}, a.renew, false},
 		{[]string{"clear-clipboard"}, a.clearClipboard, false},

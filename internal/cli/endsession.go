@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
@@ -148,7 +149,7 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 // machine, as plainURL.
 func (a *app) leaving(target, plainURL string) {
 	a.say("Ending the provider's session in your browser. If nothing opens, go to:\n%s", target)
-	if a.overSSH() {
+	if environ.OverSSH(a.env) {
 		a.say("This is an SSH session. If your browser is on your own machine, open there and end this with Ctrl-C:\n%s",
 			plainURL)
 	}

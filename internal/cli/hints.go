@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
@@ -14,10 +15,10 @@ import (
 func (a *app) sayHowToReach(baseURL string, ways []string) bool {
 	port := localurl.BasePort(baseURL)
 	switch {
-	case a.overSSH():
+	case environ.OverSSH(a.env):
 		a.say("This is an SSH session. If your browser is on your own machine, run there first:\n"+
 			"  ssh -L %d:localhost:%d %s%s", port, port, a.sshTarget(), orElse("\nor ", ways))
-	case a.inContainer():
+	case environ.InContainer(a.env):
 		a.say("This is a container. Forward port %d of it to your machine (dev containers: forwardPorts)%s",
 			port, orElse(",\nor ", ways))
 	default:
@@ -38,9 +39,6 @@ func orElse(or string, ways []string) string {
 	}
 	return or + strings.Join(ways, ", or ") + "."
 }
-
-// overSSH reports whether the person is at another machine.
-func (a *app) overSSH() bool { return a.lookup("SSH_CONNECTION") != "" || a.lookup("SSH_TTY") != "" }
 
 // sayTLSHello tells a person whose browser changed http to https how it gets here all the same.
 func (a *app) sayTLSHello(acc *account) {
@@ -64,19 +62,4 @@ func (a *app) sshTarget() string {
 		host = user + "@" + host
 	}
 	return words.Printable(host + port)
-}
-
-// inContainer reports whether loopkey runs in a container, as far as its tools tell.
-func (a *app) inContainer() bool {
-	for _, name := range []string{"REMOTE_CONTAINERS", "CODESPACES", "container"} {
-		if a.lookup(name) != "" {
-			return true
-		}
-	}
-	for _, file := range []string{"/.dockerenv", "/run/.containerenv"} {
-		if _, err := os.Stat(file); err == nil {
-			return true
-		}
-	}
-	return false
 }

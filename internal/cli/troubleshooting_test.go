@@ -83,6 +83,7 @@ func troubleshooting(t *testing.T) string {
 	var page strings.Builder
 	page.WriteString("# Troubleshooting\n\nWhat failed, and what to do next, as loopkey says it after the colon. " +
 		"loopkey fills in what it knows: the line to run has\nthe flags that you gave. " +
+		"`loopkey doctor` looks for all of it at once. " +
 		"A test writes this page from the table in `internal/cli/advice.go`.\n")
 	for _, row := range advices() {
 		if title, ok := row.about.(section); ok {
@@ -157,7 +158,7 @@ func reasonComments(t *testing.T) map[string]string {
 	comments := map[string]string{}
 	for _, folder := range []string{
 		"provider", "keystore", "session", "internal/agent", "internal/sharedstore", "internal/login", "internal/config",
-		"internal/cli",
+		"internal/cli", "internal/doctor",
 	} {
 		files, err := filepath.Glob(filepath.Join("../..", folder, "*.go"))
 		if err != nil {

@@ -51,7 +51,8 @@ type Config struct {
 	values map[string]value       // by the name of the setting; those that a source set
 	faults map[string]error       // by the name of the setting; values that can't be used, for who needs them
 	unread error                  // why a .env can't be read
-	notes  []string
+	notes  []string               // what of a .env is passed over, and why
+	unused []string               // what of a .env loopkey has no use for
 }
 
 // Load reads the configuration. Its errors wrap ErrInvalid. A missing issuer or client ID is no error of Load: Complete
@@ -76,7 +77,7 @@ func Load(in Input) (*Config, error) {
 		return nil, err
 	}
 	file := readDotEnv(in.Dir)
-	c.notes, c.unread = file.notes, file.unread
+	c.notes, c.unused, c.unread = file.notes, file.unused, file.unread
 	profile, listed, err := configFile.profile(c.Profile)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ func Load(in Input) (*Config, error) {
 	layers := []layer{flags, variables, file.layer, profile}
 	if c.ProfileNamed() { // what the person names beats what the folder brings
 		if foreign(file.layer, flags, variables, profile) {
-			file, c.notes, c.unread = dotEnv{}, nil, nil
+			file, c.notes, c.unused, c.unread = dotEnv{}, nil, nil, nil
 		}
 		layers = []layer{flags, variables, profile, file.layer}
 	}
@@ -342,4 +343,7 @@ func (c *Config) FromDotEnv(name string) bool { return c.values[name].from == fr
 func (c *Config) CompletedByDotEnv() bool { return c.FromDotEnv("issuer") || c.FromDotEnv("client-id") }
 
 // Notes returns sentences that a command should show the person once.
-func (c *Config) Notes() []string { return c.notes }
+func (c *Config) Notes() []string { return slices.Concat(c.notes, c.unused) }
+
+// Flaws returns those of Notes that say what of a .env can't be used.
+func (c *Config) Flaws() []string { return c.notes }

@@ -33,7 +33,8 @@ type dotEnv struct {
 	layer  layer
 	faults map[string]error // by the name of the setting: why the line that sets it can't be read
 	unread error            // why a file can't be read
-	notes  []string
+	notes  []string         // what is passed over, and why
+	unused []string         // what loopkey has no use for
 }
 
 // readDotEnv reads ./.env.local, and ./.env below it.
@@ -61,7 +62,7 @@ func readDotEnv(dir string) dotEnv {
 		d.add(file, samples)
 	}
 	if slices.ContainsFunc(files, func(f dotEnvFile) bool { return f.values[sessionSecret].text != "" }) {
-		d.notes = append(d.notes, "SESSION_SECRET in ./.env is not needed here: loopkey signs no cookies.")
+		d.unused = append(d.unused, "SESSION_SECRET in ./.env is not needed here: loopkey signs no cookies.")
 	}
 	return d
 }

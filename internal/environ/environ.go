@@ -2,6 +2,7 @@
 package environ
 
 import (
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -61,6 +62,26 @@ func Without(environ []string, names ...string) []string {
 func InWSL(environ []string) bool {
 	return runtime.GOOS == "linux" &&
 		(Lookup(environ, "WSL_DISTRO_NAME") != "" || Lookup(environ, "WSL_INTEROP") != "")
+}
+
+// OverSSH reports whether the person is at another machine.
+func OverSSH(environ []string) bool {
+	return Lookup(environ, "SSH_CONNECTION") != "" || Lookup(environ, "SSH_TTY") != ""
+}
+
+// InContainer reports whether this is a container, as far as its tools tell.
+func InContainer(environ []string) bool {
+	for _, name := range []string{"REMOTE_CONTAINERS", "CODESPACES", "container"} {
+		if Lookup(environ, name) != "" {
+			return true
+		}
+	}
+	for _, file := range []string{"/.dockerenv", "/run/.containerenv"} {
+		if _, err := os.Stat(file); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // longestLaunched is how long a URL may be that Windows is to open: its launchers cut off what is beyond 2,048

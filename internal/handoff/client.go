@@ -119,6 +119,20 @@ type talk struct {
 
 func newTalk(conn net.Conn) *talk { return &talk{conn, wire.NewReader(conn, replyLimit)} }
 
+// There reports whether a server is at the socket. It asks it for nothing.
+func (c Client) There(ctx context.Context) bool {
+	if private.Socket(c.Socket) != nil {
+		return false
+	}
+	dialer := net.Dialer{Timeout: soon}
+	conn, err := dialer.DialContext(ctx, "unix", c.Socket)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
 // ask connects and asks. The caller closes the connection.
 func (c Client) ask(ctx context.Context, q question) (*talk, error) {
 	if private.Socket(c.Socket) != nil {

@@ -1,0 +1,21 @@
+package doctor
+
+// A Reason says why a finding is a warning or worse, where no error of a library says it. This package never says what
+// to do about it.
+type Reason string
+
+// Reasons of the configuration.
+const (
+	ReasonConfiguration Reason = "configuration" // a value of the configuration can't be used
+	ReasonIncomplete    Reason = "incomplete"    // no issuer or no client ID is configured
+	ReasonDotEnv        Reason = "dot_env"       // a line or a value of a .env can't be used
+)
+
+// Reasons of the way to the provider, and of the provider.
+const (
+	ReasonUnknownName Reason = "unknown_name" // the name of the provider's host is not known
+	ReasonNoResolver  Reason = "no_resolver"  // no name server answers
+	ReasonIntercepted Reason = "intercepted"  // the certificate of a public provider is of a private authority
+	ReasonExpiring    Reason = "expiring"     // the provider's certificate expires within a week
+	ReasonPlainPKCE   Reason = "plain_pkce"   // the provider's metadata lists PKCE methods, and S256 is not among them
+)
