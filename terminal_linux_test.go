@@ -16,8 +16,10 @@ func TestLoginAtTerminal(t *testing.T) {
 	t.Parallel()
 	const asked, again = "Passphrase for loopkey's session file: ", "The same once more: "
 	for keystore, env := range map[string]func(t *testing.T) []string{
-		"memory":   func(*testing.T) []string { return nil },
-		"file":     func(*testing.T) []string { return []string{"LOOPKEY_KEYSTORE=file"} },
+		"memory": func(*testing.T) []string { return nil },
+		"file": func(*testing.T) []string {
+			return []string{"LOOPKEY_KEYSTORE=file", "LOOPKEY_UNLOCK_FOR=0"}
+		},
 		"keychain": func(t *testing.T) []string { return append(secretservice.Session(t), "LOOPKEY_KEYSTORE=keychain") },
 	} {
 		for _, flow := range []string{"browser", "pasted", "device"} {
