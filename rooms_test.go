@@ -80,6 +80,7 @@ internal/test/house: internal/cli internal/keystores internal/known internal/sha
 internal/test/markup:
 internal/test/mcpsdk: internal/test/npm
 internal/test/npm: internal/test/part
+internal/test/packages:
 internal/test/panva: internal/test/npm
 internal/test/part:
 internal/test/pty:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -14,7 +15,8 @@ func (a *app) version() *cobra.Command {
 		Short: "Print the version",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.stdout, "loopkey %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+			_, err := fmt.Fprintf(a.stdout, "loopkey %s %s/%s %s%s\n",
+				version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), commit())
 			return err
 		},
 	}
@@ -27,4 +29,28 @@ func version() string {
 		return "(devel)"
 	}
 	return info.Main.Version
+}
+
+// commit returns which commit of the repository the binary was built from, and whether with other changes too; "" where
+// the Go toolchain did not see the repository.
+func commit() string {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return ""
+	}
+	setting := func(key string) string {
+		i := slices.IndexFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == key })
+		if i < 0 {
+			return ""
+		}
+		return info.Settings[i].Value
+	}
+	revision := setting("vcs.revision")
+	if revision == "" {
+		return ""
+	}
+	if setting("vcs.modified") == "true" {
+		return " commit " + revision[:min(12, len(revision))] + " with changes"
+	}
+	return " commit " + revision[:min(12, len(revision))]
 }

@@ -1,0 +1,127 @@
+package packages
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/loopkey/loopkey/internal/test/part"
+)
+
+// The Debian package installs into an empty system, runs there, and leaves nothing behind when it is removed.
+func TestDebianPackage(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds a package")
+	}
+	for _, program := range []string{"nfpm", "dpkg"} {
+		if _, err := exec.LookPath(program); err != nil {
+			part.Missing(t, "%s is not installed", program)
+		}
+	}
+	if os.Getuid() != 0 {
+		part.Missing(t, "only root can install a package")
+	}
+	deb := debianPackage(t)
+
+	system := t.TempDir()
+	admin := filepath.Join(system, "var/lib/dpkg")
+	for _, folder := range []string{"updates", "info"} {
+		if err := os.MkdirAll(filepath.Join(admin, folder), 0o755); err != nil { //nolint:gosec // as dpkg has it
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"status", "available"} {
+		if err := os.WriteFile(filepath.Join(admin, file), nil, 0o644); err != nil { //nolint:gosec // as dpkg has it
+			t.Fatal(err)
+		}
+	}
+	dpkg := func(args ...string) string {
+		args = append([]string{"--root=" + system, "--force-script-chrootless", "--log=/dev/null"}, args...)
+		return run(t, exec.CommandContext(t.Context(), "dpkg", args...)) //nolint:gosec // this test's own arguments
+	}
+	before := files(t, system)
+	dpkg("--install", deb)
+	installed := exec.CommandContext(t.Context(), filepath.Join(system, "usr/bin/loopkey"), "version") //nolint:gosec // ours
+	if out := run(t, installed); !strings.HasPrefix(out, "loopkey ") {
+		t.Errorf("the installed program says %q", out)
+	}
+	for _, path := range []string{
+		"usr/share/man/man1/loopkey-login.1", "usr/share/man/man7/loopkey-headless.7",
+		"usr/share/bash-completion/completions/loopkey", "usr/share/zsh/vendor-completions/_loopkey",
+		"usr/share/fish/vendor_completions.d/loopkey.fish", "usr/share/doc/loopkey/copyright",
+	} {
+		if info, err := os.Stat(filepath.Join(system, path)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	dpkg("--purge", "loopkey")
+	for path := range files(t, system) {
+		if !before[path] && !strings.HasPrefix(path, "var/lib/dpkg/") {
+			t.Errorf("%s is left behind", path)
+		}
+	}
+}
+
+// debianPackage builds the package as a release does, and returns its path.
+func debianPackage(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"LICENSE", "NOTICE", "THIRD_PARTY_LICENCES"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o644) //nolint:gosec // it becomes a public file
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	manual := exec.CommandContext(t.Context(), "go", "run", "./internal/manual", filepath.Join(dir, "dist-manual"))
+	manual.Dir = root
+	run(t, manual)
+	r := readRelease(t)
+	if err := os.WriteFile(filepath.Join(dir, "loopkey"), r.build(t, root), 0o755); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	// What GoReleaser adds to its part of the file.
+	config := r.NFPMs[0]
+	config["name"], config["version"], config["arch"], config["platform"] = "loopkey", "0.0.1", runtime.GOARCH, "linux"
+	config["contents"] = append(config["contents"].([]any), map[string]any{
+		"src": "loopkey", "dst": config["bindir"].(string) + "/loopkey", "file_info": map[string]any{"mode": 0o755},
+	})
+	for _, key := range []string{"id", "package_name", "file_name_template", "formats", "bindir", "mtime"} {
+		delete(config, key)
+	}
+	text, err := yaml.Marshal(config)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "nfpm.yaml"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	deb := filepath.Join(dir, "loopkey.deb")
+	cmd := exec.CommandContext(t.Context(), "nfpm", "package", "--packager", "deb", "--target", deb)
+	cmd.Dir = dir
+	run(t, cmd)
+	return deb
+}
+
+// files returns the paths of all that is under dir, folders too.
+func files(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, _ fs.DirEntry, err error) error {
+		all[path] = true
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
