@@ -72,7 +72,9 @@ func (p *Provider) sendOnce(ctx context.Context, req *http.Request) (*response, 
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
 	req = req.WithContext(ctx)
-	req.Header.Set("Accept", "application/json")
+	if req.Header.Get("Accept") == "" {
+		req.Header.Set("Accept", "application/json")
+	}
 	req.Header.Set("User-Agent", p.userAgent())
 	_, traced := p.http.Transport.(*http.Transport) // another RoundTripper need not report its connections
 	resp, err := p.http.Do(req)

@@ -35,7 +35,7 @@ func (p *Provider) Support(ctx context.Context) (Support, error) {
 	}, nil
 }
 
-// CheckKeys fetches the provider's keys unless fresh ones are cached, and reports why no ID token could be verified with
+// CheckKeys fetches the provider's keys unless fresh ones are cached. It reports why no ID token could be verified with
 // any of them.
 func (p *Provider) CheckKeys(ctx context.Context) error {
 	m, err := p.metadata(ctx, forLogin)

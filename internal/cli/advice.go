@@ -322,6 +322,22 @@ func doctorAdvice() []advice {
 		},
 		{doctor.ReasonExpiring, "whoever runs the provider has to renew it", ""},
 		{doctor.ReasonPlainPKCE, "switch on PKCE with S256 at the provider", ""},
+		{
+			doctor.ReasonUnknownClient, "check --client-id, and that it is of an application at {configured issuer}", "",
+		},
+		{
+			doctor.ReasonLoginPage,
+			"check --client-id, and that {callback} is among the application's callback URLs ({settings})", "",
+		},
+		{doctor.ReasonAnyCode, "do not log in there: check --issuer, and tell whoever runs the provider", ""},
+		{
+			doctor.ReasonNeedlessSecret, "leave the client secret out, or make the application a confidential client " +
+				"({settings})", "",
+		},
+		{
+			doctor.ReasonEndSessionHidden, "switch on RP-Initiated Logout End Session Endpoint Discovery (Dashboard → Settings → " +
+				"Advanced)", "",
+		},
 	}
 }
 

@@ -74,6 +74,10 @@ func Checks() []Check {
 		{"keys", keys},
 		{"provider", offers},
 		{"clock", clockOf},
+		{"callback", callback},
+		{"client", client},
+		{"confirmation", confirmation},
+		{"logout", logout},
 		{"port", port},
 		{"keychain", keychain},
 	}
@@ -85,6 +89,7 @@ type examination struct {
 	provider *provider.Provider // without a client secret and a cache; nil: the configuration names none
 	way      *way               // of the provider's requests
 	discover func() (provider.Support, error)
+	probed   func() probed // what the authorization endpoint thinks of a login; only for where askable lets it be asked
 }
 
 // Run makes checks at the same time, and calls found with what they find, in the order of the checks. It returns the
@@ -140,6 +145,11 @@ func (s Subject) examine(ctx context.Context) *examination {
 		limited, cancel := context.WithTimeout(ctx, checkLimit)
 		defer cancel()
 		return p.Support(limited)
+	})
+	x.probed = sync.OnceValue(func() probed {
+		limited, cancel := context.WithTimeout(ctx, checkLimit)
+		defer cancel()
+		return x.probe(limited)
 	})
 	return x
 }

@@ -19,3 +19,12 @@ const (
 	ReasonExpiring    Reason = "expiring"     // the provider's certificate expires within a week
 	ReasonPlainPKCE   Reason = "plain_pkce"   // the provider's metadata lists PKCE methods, and S256 is not among them
 )
+
+// Reasons of what the provider thinks of the client.
+const (
+	ReasonUnknownClient    Reason = "unknown_client"     // the provider does not know the client ID
+	ReasonLoginPage        Reason = "login_page"         // in place of its login page, the provider shows an error page
+	ReasonAnyCode          Reason = "any_code"           // the provider gives tokens for a code that it never granted
+	ReasonNeedlessSecret   Reason = "needless_secret"    // a client secret is configured, and the provider asks for none
+	ReasonEndSessionHidden Reason = "end_session_hidden" // the Auth0 tenant does not name its end_session_endpoint
+)
