@@ -21,6 +21,7 @@ import (
 // A gate holds what comes to it until the test opens it.
 type gate struct {
 	armed         atomic.Bool
+	reads         atomic.Bool // of a keystore: it holds reads, too
 	arrived, open chan struct{}
 }
 
@@ -45,7 +46,7 @@ func (g *gate) release() {
 	}
 }
 
-// A heldStore is a keystore in memory whose writes a gate holds.
+// A heldStore is a keystore in memory whose writes a gate holds, and its reads if the gate says so.
 type heldStore struct {
 	keystore.Store
 	gate *gate
@@ -54,6 +55,13 @@ type heldStore struct {
 func (s heldStore) Save(ctx context.Context, name string, r keystore.Record) error {
 	s.gate.pass()
 	return s.Store.Save(ctx, name, r)
+}
+
+func (s heldStore) Head(ctx context.Context, name string) (keystore.Record, error) {
+	if s.gate.reads.Load() {
+		s.gate.pass()
+	}
+	return s.Store.Head(ctx, name)
 }
 
 // heldHouse returns a house with a gate at its keystore and one at the tenant's token endpoint.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/localhost"
@@ -112,6 +114,34 @@ func TestInterrupted(t *testing.T) {
 			t.Fatalf("%s: the port is not free: %v", c.command, err)
 		}
 		_ = listener.Close()
+	}
+}
+
+// A token that has nothing to finish ends by the signal itself, as any program does: to a shell that is 130 after
+// Ctrl-C, and 143 after SIGTERM.
+func TestInterruptedToken(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such signals")
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		h, store, _ := heldHouse(t)
+		h.Must("login")
+		store.reads.Store(true)
+		store.armed.Store(true)
+		waiting := h.Start("token")
+		<-store.arrived
+		if err := waiting.Cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(waiting.Stderr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = waiting.Cmd.Wait()
+		if how := waiting.Cmd.ProcessState.String(); how != "signal: "+signal.String() || len(said) > 0 {
+			t.Errorf("token ends by %s, and says %q", how, said)
+		}
 	}
 }
 
