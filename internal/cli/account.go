@@ -27,6 +27,7 @@ type account struct {
 
 	elsewhere      string // the keystore of the last login, where the command was told another one
 	withoutOffline bool   // the login leaves out offline_access, which the provider does not know
+	oneAudience    bool   // the login asks for one audience, as the person wants it
 }
 
 // configure reads the configuration.
@@ -179,7 +180,7 @@ func (acc *account) wanted(params url.Values) login.Wanted {
 // furtherAudiences returns what a login of the account asks for beside the one audience, where the provider takes
 // several.
 func (acc *account) furtherAudiences() []string {
-	if !acc.provider.TakesAudiences() {
+	if acc.oneAudience || !acc.provider.TakesAudiences() {
 		return nil
 	}
 	return acc.config.Audiences

@@ -48,6 +48,7 @@ type reason string
 const (
 	reasonNoRefreshToken reason = "no_refresh_token" // a login asked for a refresh token and got none
 	reasonMaybeCallback  reason = "maybe_callback"   // nobody came back from the provider, which may have refused the URL
+	reasonMaybeAudiences reason = "maybe_audiences"  // nobody came back, and the login asked for several audiences at once
 	reasonPortReserved   reason = "port_reserved"    // Windows keeps the port for itself
 	reasonPortDenied     reason = "port_denied"      // the port is for administrators
 	reasonUnlistedScope  reason = "unlisted_scope"   // nobody came back, and discovery does not name all scopes
@@ -249,6 +250,10 @@ func loginAdvice() []advice {
 		{
 			reasonMaybeCallback,
 			"if it showed a callback URL mismatch, add {callback} to Allowed Callback URLs: {settings}", "",
+		},
+		{
+			reasonMaybeAudiences,
+			"if the provider showed an error, it may not grant several audiences at once: run {one audience}", "",
 		},
 		{
 			reasonUnlistedScope,
@@ -515,6 +520,7 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(subject), "{setting}", words.Printable(subject),
 			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
 			"{token}", at.line("token"), "{doctor}", at.line("doctor"), "{issuer host}", at.issuerHost(),
+			"{one audience}", at.oneAudience(),
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),

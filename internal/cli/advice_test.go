@@ -323,16 +323,19 @@ func TestTimedOut(t *testing.T) {
 	for _, c := range []struct {
 		saw      login.Hindrance
 		unlisted []string
+		several  bool
 		words    string
 	}{
-		{"", nil, "add http://localhost:3000/auth/callback to Allowed Callback URLs"},
-		{"", []string{"read:all", "write:all"}, "try --scope without read:all write:all"},
-		{"", []string{"read:all"}, "add http://localhost:3000/auth/callback to Allowed Callback URLs"},
-		{login.TLSHello, []string{"read:all"}, "put http://127.0.0.1:3000 in place of https://localhost:3000"},
-		{login.OtherUser, nil, "a browser of your own user"},
-		{login.OtherLogin, nil, "the tab that was opened last"},
+		{"", nil, false, "add http://localhost:3000/auth/callback to Allowed Callback URLs"},
+		{"", []string{"read:all", "write:all"}, false, "try --scope without read:all write:all"},
+		{"", []string{"read:all"}, false, "add http://localhost:3000/auth/callback to Allowed Callback URLs"},
+		{login.TLSHello, []string{"read:all"}, true, "put http://127.0.0.1:3000 in place of https://localhost:3000"},
+		{login.OtherUser, nil, false, "a browser of your own user"},
+		{login.OtherLogin, nil, true, "the tab that was opened last"},
+		{"", nil, true, "several audiences at once: run loopkey login --one-audience; if it showed"},
+		{"", []string{"read:all"}, true, "try --scope without read:all"},
 	} {
-		text := at.timedOut(c.saw, c.unlisted)
+		text := at.timedOut(c.saw, c.unlisted, c.several)
 		if !strings.Contains(text, c.words) || strings.Contains(text, "{") {
 			t.Errorf("%q, %v: %s", c.saw, c.unlisted, text)
 		}

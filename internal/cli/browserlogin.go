@@ -130,15 +130,18 @@ func (b *browserLogin) timedOut(ctx context.Context, err error) error {
 		ctx = context.WithoutCancel(ctx)
 		unlisted, _ = b.account.provider.UnlistedScopes(ctx, b.wanted.Scope) // from memory, by now
 	}
-	return fmt.Errorf("%w (%s)", err, b.situation(b.account).timedOut(timeout.Saw, unlisted))
+	several := len(b.wanted.Audiences) > 1 || b.wanted.Audience != "" && len(b.wanted.Audiences) > 0
+	return fmt.Errorf("%w (%s)", err, b.situation(b.account).timedOut(timeout.Saw, unlisted, several))
 }
 
 // timedOut returns what a person can do whose login had no response. saw is what came in its place. unlisted are the
-// scopes that the login asked for and the provider does not name.
-func (at situation) timedOut(saw login.Hindrance, unlisted []string) string {
+// scopes that the login asked for and the provider does not name. several says that it asked for several audiences.
+func (at situation) timedOut(saw login.Hindrance, unlisted []string, several bool) string {
 	switch {
 	case saw != "":
 		return at.sentence(saw)
+	case several:
+		return at.sentence(reasonMaybeAudiences) + "; " + at.timedOut(saw, unlisted, false)
 	case len(unlisted) > 0:
 		scopes := words.Printable(strings.Join(unlisted, " "))
 		return strings.ReplaceAll(at.sentence(reasonUnlistedScope), "{scopes}", scopes) +

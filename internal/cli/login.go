@@ -22,6 +22,7 @@ import (
 
 type loginFlags struct {
 	noBrowser, device bool
+	oneAudience       bool // the login asks for no further audiences
 	timeout           time.Duration
 	params            url.Values
 	gate              *toolGate // of a login that a tool began; nil: the person did
@@ -62,6 +63,9 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 			for _, param := range a.params {
 				a.loginFlags = append(a.loginFlags, "--param", quote(param))
 			}
+			if f.oneAudience {
+				a.loginFlags = append(a.loginFlags, "--one-audience")
+			}
 			return a.runLogin(cmd.Context(), f)
 		},
 	}
@@ -69,6 +73,7 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "print the URL instead of opening it")
 	flags.BoolVar(&f.device, "device", false, "log in on another device with a code (RFC 8628)")
 	flags.DurationVar(&f.timeout, "timeout", 3*time.Minute, "how long to wait for you")
+	flags.BoolVar(&f.oneAudience, "one-audience", false, "ask for no other audiences that the profile and its hosts name")
 	a.paramFlag(flags)
 	for _, p := range loginParams {
 		flags.String(p.flag, "", p.usage)
@@ -145,6 +150,7 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	for _, note := range cfg.Notes() {
 		a.say("%s", note)
 	}
+	acc.oneAudience = f.oneAudience
 	return a.logIn(ctx, acc, f)
 }
 

@@ -80,6 +80,16 @@ func (at situation) line(command string, set ...string) string {
 	return strings.Join(line, " ")
 }
 
+// oneAudience returns the line of a login that asks for one audience: the configured one, or else the first of those
+// that the hosts of the profile name.
+func (at situation) oneAudience() string {
+	var set []string
+	if c := at.config; c != nil && c.Audience == "" && len(c.Audiences) > 0 {
+		set = []string{"audience", c.Audiences[0]}
+	}
+	return at.line("login", set...) + " --one-audience"
+}
+
 // addLastLogin adds what only the last login says: a command finds it again, and a new login does not look for it.
 func (at situation) addLastLogin(flags map[string]string) {
 	c := at.config
