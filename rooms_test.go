@@ -18,10 +18,11 @@ bench: internal/tenant internal/test/ready
 bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
 internal/cli: internal/agent internal/clipboard internal/clock internal/config internal/credential internal/doctor
-	internal/environ internal/granted internal/handoff internal/hosts internal/kept internal/keystores internal/known internal/localhost
-	internal/localurl internal/login internal/mcp internal/private internal/proxy internal/setup internal/sharedstore
-	internal/sts internal/tenant internal/terminal internal/upstream internal/wire internal/words keystore loopback
-	provider session webui
+	internal/environ internal/granted internal/handoff internal/hosts internal/journal internal/kept internal/keystores
+	internal/known internal/localhost internal/localurl internal/login internal/mcp internal/private internal/proxy
+	internal/setup internal/sharedstore internal/sts internal/tenant internal/terminal internal/upstream internal/wire
+	internal/words keystore loopback provider session webui
+	keystore loopback provider session webui
 internal/clipboard: internal/environ
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
@@ -34,6 +35,7 @@ internal/granted: internal/clock
 internal/handoff: internal/clock internal/localhost internal/localurl internal/login internal/private internal/wire
 	internal/wire/kinds
 internal/hosts: internal/words
+internal/journal: internal/private
 internal/kept: internal/clock provider session
 internal/keystores: internal/sharedstore keystore
 internal/known: internal/private

@@ -102,7 +102,7 @@ func TestFilesOpened(t *testing.T) {
 	h.Must("login")
 	for command, want := range map[string][]string{
 		"version": nil,
-		"token":   {"config.toml", "known.json", "expiry"},
+		"token":   {"config.toml", "known.json", "expiry", "comm", "log.jsonl"},
 	} {
 		log := filepath.Join(t.TempDir(), "strace")
 		cmd := h.Command(t.Context(), command)

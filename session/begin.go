@@ -139,6 +139,7 @@ func (s *Session) replace(
 		forget()
 		return replaced, err
 	}
+	s.cfg.Record(Event{EventLogin, t.Audience})
 	if replaced.Reveal() == t.RefreshToken.Reveal() {
 		replaced = provider.Secret{}
 	}

@@ -81,6 +81,9 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	s.lock.forgetExpiries()
 	s.forgetAbout()
 	ended.NoteError = known.Forget(s.cfg.StateDir, s.name, s.cfg.Known.Keystore)
+	if ended.WasLoggedIn {
+		s.cfg.Record(Event{Kind: EventLogout})
+	}
 	return ended, nil
 }
 

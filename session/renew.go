@@ -246,6 +246,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 		return err
 	}
 	s.forgetAttempt()
+	s.cfg.Record(Event{EventRenewed, tokens.Audience})
 	return ungranted
 }
 
@@ -339,5 +340,6 @@ func (s *Session) refused(ctx context.Context, asked *state) error {
 	if err := s.save(ctx, st); err != nil {
 		return err
 	}
+	s.cfg.Record(Event{Kind: EventRefused})
 	return s.named(ErrRefreshRefused)
 }

@@ -53,9 +53,28 @@ type Config struct {
 	// so that the end of this one loses no response of the provider. Apart returns ErrNotApart where no process could be
 	// started. Without Apart this process makes its renewals.
 	Apart  func(ctx context.Context, order []byte) (reply []byte, err error)
-	Notice func(error)      // called with ErrReplyLost or ErrNotNoted, which end nothing; may be nil
+	Notice func(error) // called with ErrReplyLost or ErrNotNoted, which end nothing; may be nil
+	// Record is called with what became of the session, after that is stored; may be nil.
+	Record func(Event)
 	Now    func() time.Time // nil: the clock on the wall
 }
+
+// An Event is what became of a session.
+type Event struct {
+	Kind     EventKind
+	Audience string // of the access token that came; "": the provider's default, or none came
+}
+
+// An EventKind is a word for what became of a session, fit for a log.
+type EventKind string
+
+// What may become of a session.
+const (
+	EventLogin   EventKind = "login"
+	EventRenewed EventKind = "renewed"
+	EventRefused EventKind = "refused" // the provider accepts the refresh token no more
+	EventLogout  EventKind = "logout"
+)
 
 // A Session is one user's login at one provider for one client under one profile. It is safe for concurrent use, also
 // by other processes.
@@ -72,6 +91,9 @@ func New(cfg Config) *Session {
 	}
 	if cfg.Notice == nil {
 		cfg.Notice = func(error) {}
+	}
+	if cfg.Record == nil {
+		cfg.Record = func(Event) {}
 	}
 	name := known.Client{
 		Profile: cfg.Profile, Issuer: cfg.Provider.Issuer(), ClientID: cfg.Provider.ClientID(), Resource: cfg.Resource,

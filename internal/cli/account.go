@@ -80,7 +80,10 @@ func (a *app) openWith(cfg *config.Config, secret string, keychainLimit time.Dur
 			elsewhere = k.Keystore
 		}
 	}
-	e := errand{Client: cfg.Client, ClientSecret: secret, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir}
+	e := errand{
+		Client: cfg.Client, ClientSecret: secret, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir,
+		NoLog: !cfg.Log,
+	}
 	acc, err := a.accountOf(e, cfg.RefreshAudiences, keychainLimit)
 	if err != nil {
 		return nil, err
@@ -119,7 +122,7 @@ func (a *app) accountOf(e errand, mayAskAudiences bool, keychainLimit time.Durat
 		Apart: func(ctx context.Context, order []byte) ([]byte, error) {
 			return a.runApart(ctx, e, order)
 		},
-		Notice: a.notice,
+		Notice: a.notice, Record: e.record(),
 	})}, nil
 }
 

@@ -79,7 +79,7 @@ func (a *app) runAgent(ctx context.Context, f agentFlags) error {
 	a.say("Handing out tokens of profile %q. Programs find this agent by LOOPKEY_AGENT=%s",
 		words.Printable(acc.config.Profile), words.Printable(quote(path)))
 	return listener.Serve(ctx, agent.New(agent.Config{
-		Source:  kept.New(acc.session, clock.Now),
+		Source:  recorded{kept.New(acc.session, clock.Now), a.recorder(acc.config, "agent", "")},
 		Profile: acc.config.Profile, Audience: acc.config.Audience,
 		Audiences: append(acc.config.Hosts.Audiences("agent"), f.allowed...), IDTokens: f.idToken,
 		Explain: func(err error) string { sentence, _ := a.explain(err); return sentence },

@@ -27,6 +27,7 @@ func (a *app) commands() []command {
 		{[]string{"status", "whoami"}, a.status, false},
 		{[]string{"sessions"}, a.sessions, false},
 		{[]string{"switch"}, a.switchProfile, false},
+		{[]string{"log"}, a.log, false},
 		{[]string{"config"}, a.configuration, false},
 		{[]string{"token"}, a.token, true},
 		{[]string{"exec"}, a.exec, false},

@@ -36,7 +36,7 @@ func (a *app) offer(root *cobra.Command) {
 		case "login":
 			offerValues(cmd, "prompt", fixed("login", "consent", "select_account", "none"))
 			offerValues(cmd, "screen-hint", fixed("signup", "login"))
-		case "status", "sessions":
+		case "status", "sessions", "log":
 			offerValues(cmd, "output", fixed("text", "json"))
 		case "token":
 			offerValues(cmd, "output", fixed("raw", "json", "header"))

@@ -170,7 +170,7 @@ func (a *app) call(t toolCall) (credential.Call, error) {
 	cfg, err := t.configure()
 	call := credential.Call{
 		Args: t.args, Lookup: a.lookup, Stdin: a.stdin, Stdout: a.stdout, Version: version(),
-		Tokens:      func() (credential.Tokens, error) { return a.tokensOf(cfg) },
+		Tokens:      func() (credential.Tokens, error) { return a.tokensOf(cfg, "credential "+t.tool) },
 		MinLifetime: t.minLifetime,
 		Now:         clock.Now,
 		Explain:     func(err error) string { sentence, _ := a.explain(err); return sentence },
@@ -208,7 +208,7 @@ func (a *app) callWith(t toolCall, args []string) (credential.Call, error) {
 }
 
 // tokensOf opens the session that tools get tokens of, or the way to the agent that has it.
-func (a *app) tokensOf(cfg *config.Config) (credential.Tokens, error) {
+func (a *app) tokensOf(cfg *config.Config, tool string) (credential.Tokens, error) {
 	source, cfg, err := a.sourceOf(cfg)
 	if err != nil {
 		return nil, err
@@ -216,5 +216,6 @@ func (a *app) tokensOf(cfg *config.Config) (credential.Tokens, error) {
 	if err := cfg.Needs("audience"); err != nil {
 		return nil, err
 	}
+	source = recorded{source, a.recorder(cfg, tool, "")}
 	return credential.Session{Source: source, Audience: cfg.Audience}, nil
 }

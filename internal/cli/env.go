@@ -98,6 +98,7 @@ func (a *app) runEnv(ctx context.Context, f envFlags) error {
 	if err != nil {
 		return err
 	}
+	a.recorder(cfg, "env", "").note(accessToken, token.Audience, token.Token)
 	lines, err := words.Assign(shell, f.name, token.Token.Reveal())
 	if err != nil {
 		return fmt.Errorf("the access token: %w", err)

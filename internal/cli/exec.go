@@ -100,7 +100,7 @@ func (g *granting) add(
 }
 
 // grant returns what the flags say that a command gets. The caller calls end.
-func (a *app) grant(ctx context.Context, f execFlags) (*granting, error) {
+func (a *app) grant(ctx context.Context, f execFlags, command string) (*granting, error) {
 	g := &granting{environ: environ.WithoutSecrets(a.env)}
 	source, cfg, err := a.source()
 	if err == nil {
@@ -109,6 +109,7 @@ func (a *app) grant(ctx context.Context, f execFlags) (*granting, error) {
 	if err != nil {
 		return g, err
 	}
+	source = recorded{source, a.recorder(cfg, "exec", command)}
 	request := a.request(cfg, f.tokenFlags)
 	token, err := source.AccessToken(ctx, request)
 	if err != nil {
@@ -149,7 +150,7 @@ func (a *app) runExec(ctx context.Context, f execFlags, command []string) error 
 	if err := f.check(); err != nil {
 		return err
 	}
-	granted, err := a.grant(ctx, f)
+	granted, err := a.grant(ctx, f, command[0])
 	defer granted.end()
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/journal"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
@@ -109,6 +110,7 @@ type mcpSetup struct {
 	Keystore     string      `json:"keystore"`
 	StateDir     string      `json:"state_dir"`
 	CacheDir     string      `json:"cache_dir"`
+	NoLog        bool        `json:"no_log,omitempty"`
 }
 
 // mcpSetup returns the setup for a server by the configuration and the flags. What the folder's .env says does not
@@ -128,7 +130,7 @@ func (a *app) mcpSetup(server string, f mcpFlags) (*mcpSetup, *config.Config, er
 	}
 	s := &mcpSetup{
 		URL: server, Scope: a.flags["scope"], Header: header, BaseURL: cfg.BaseURL, Keystore: cfg.Keystore,
-		StateDir: cfg.StateDir, CacheDir: cfg.CacheDir,
+		StateDir: cfg.StateDir, CacheDir: cfg.CacheDir, NoLog: !cfg.Log,
 	}
 	issuerGiven := a.flags["issuer"] != "" || a.flags["domain"] != ""
 	switch {
@@ -160,7 +162,10 @@ func (a *app) authorization(
 		Scope: s.Scope, Header: s.Header, RedirectURIs: redirectURIs, NoBrowser: begin == nil,
 		Store: store, Keystore: s.Keystore, StateDir: s.StateDir, CacheDir: s.CacheDir, Begin: begin,
 		Session: func(c known.Client, secret provider.Secret) (*session.Session, error) {
-			e := errand{Client: c, ClientSecret: secret.Reveal(), CacheDir: s.CacheDir, StateDir: s.StateDir}
+			e := errand{
+				Client: c, ClientSecret: secret.Reveal(), CacheDir: s.CacheDir, StateDir: s.StateDir,
+				NoLog: s.NoLog,
+			}
 			acc, err := a.accountOf(e, false, limit)
 			if err != nil {
 				return nil, err
@@ -171,10 +176,12 @@ func (a *app) authorization(
 }
 
 func (a *app) runMCP(ctx context.Context, server string, f mcpFlags) error {
-	s, _, err := a.mcpSetup(server, f)
+	s, cfg, err := a.mcpSetup(server, f)
 	if err != nil {
 		return err
 	}
+	noted := a.recorder(cfg, "mcp", "")
+	noted.entry = journal.Entry{Event: tokenEvent, Tool: "mcp", Server: s.URL}
 	var begin func(context.Context, mcp.Wish) error
 	if !f.noBrowser {
 		begin = func(ctx context.Context, w mcp.Wish) error { return a.beginMCPLogin(ctx, s, w) }
@@ -184,7 +191,7 @@ func (a *app) runMCP(ctx context.Context, server string, f mcpFlags) error {
 		return err
 	}
 	return mcp.Run(ctx, mcp.Config{
-		URL: s.URL, Header: s.Header, Authorizer: advised{auth, a},
+		URL: s.URL, Header: s.Header, Authorizer: advised{auth, a, noted},
 		In: a.stdin, Out: a.stdout, Log: func(line string) { a.say("%s", line) },
 	})
 }
@@ -192,12 +199,16 @@ func (a *app) runMCP(ctx context.Context, server string, f mcpFlags) error {
 // An advised is an authorizer whose errors say what to do: the host shows them to the person.
 type advised struct {
 	mcp.Authorizer
-	app *app
+	app      *app
+	recorder *recorder
 }
 
 // Token returns the token of the authorizer.
 func (d advised) Token(ctx context.Context) (provider.Secret, error) {
 	token, err := d.Authorizer.Token(ctx)
+	if err == nil && !token.IsZero() {
+		d.recorder.note(accessToken, "", token)
+	}
 	return token, d.advise(ctx, err)
 }
 

@@ -145,6 +145,7 @@ func (a *app) keptTokens(cfg *config.Config) (credential.Tokens, error) {
 	if a.lookup(agentVariable) == "" {
 		source = kept.New(a.opened.session, clock.Now)
 	}
+	source = recorded{source, a.recorder(cfg, "proxy", "")}
 	return credential.Session{Source: source, Audience: cfg.Audience}, nil
 }
 

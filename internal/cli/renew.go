@@ -25,6 +25,7 @@ type errand struct {
 	Passphrase   string `json:"passphrase,omitempty"`
 	CacheDir     string `json:"cache_dir"`
 	StateDir     string `json:"state_dir"`
+	NoLog        bool   `json:"no_log,omitempty"`
 	Order        []byte `json:"order"`
 }
 
@@ -63,6 +64,7 @@ func (a *app) runErrand(ctx context.Context) error {
 	}
 	s := session.New(session.Config{
 		Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir, Resource: e.Resource,
+		Record: e.record(),
 	})
 	s.Renew(ctx, e.Order, func(reply []byte) {
 		_, err = a.stdout.Write(reply)

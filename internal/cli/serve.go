@@ -73,6 +73,9 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.passToken { // which token it is changes with each renewal
+		a.recorder(cfg, "serve --pass-access-token", f.upstream).noteUse()
+	}
 	var opening sync.WaitGroup
 	defer opening.Wait()
 	return a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {

@@ -77,13 +77,23 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 		if err != nil {
 			return err
 		}
+		a.recorder(cfg, f.tool(), "").note(idToken, "", token)
 		return a.handOut(ctx, f, token, credential.JSONOfID(token, expiry))
 	}
 	token, err := source.AccessToken(ctx, a.request(cfg, f))
 	if err != nil {
 		return err
 	}
+	a.recorder(cfg, f.tool(), "").note(accessToken, token.Audience, token.Token)
 	return a.handOut(ctx, f, token.Token, credential.JSONOf(token))
+}
+
+// tool is the name of the command in the journal.
+func (f tokenFlags) tool() string {
+	if f.copy {
+		return "token --copy"
+	}
+	return "token"
 }
 
 // handOut prints a token, or copies it.

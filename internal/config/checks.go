@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,6 +117,13 @@ func resolveKeystore(p places, text string) (string, error) {
 func checkAudienceParameter(v value) error {
 	if v.text != "audience" && v.text != "resource" {
 		return errors.New("must be audience or resource")
+	}
+	return nil
+}
+
+func checkLog(v value) error {
+	if !slices.Contains([]string{"on", "off", "true", "false"}, v.text) {
+		return errors.New("must be on or off")
 	}
 	return nil
 }

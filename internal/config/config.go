@@ -45,6 +45,7 @@ type Config struct {
 	File             string        // the path of config.toml; "": there is no place for one
 	StateDir         string
 	CacheDir         string
+	Log              bool // what becomes of the sessions is recorded, for loopkey log
 
 	noted  *known.Client          // what Noted has read; nil: nothing
 	secret func() (string, error) // nil: none; a func, because fmt would print an unexported string
@@ -86,12 +87,12 @@ func Load(in Input) (*Config, error) {
 	if c.Params, err = paramsOf(in.Params, profile); err != nil {
 		return nil, err
 	}
-	layers := []layer{flags, variables, file.layer, profile}
+	layers := []layer{flags, variables, file.layer, profile, above}
 	if c.ProfileNamed() { // what the person names beats what the folder brings
 		if foreign(file.layer, flags, variables, profile) {
 			file, c.notes, c.unused, c.unread = dotEnv{}, nil, nil, nil
 		}
-		layers = []layer{flags, variables, profile, file.layer}
+		layers = []layer{flags, variables, profile, file.layer, above}
 	}
 	if err := c.issuer(layers); err != nil {
 		return nil, err

@@ -222,6 +222,7 @@ func parseFile(content []byte) (configFile, error) {
 		Profiles map[string]map[string]any `toml:"profiles"`
 
 		DefaultProfile any `toml:"default_profile"`
+		Log            any `toml:"log"`
 	}
 	err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&file)
 	if strict := new(toml.StrictMissingError); errors.As(err, &strict) && len(strict.Errors) > 0 {
@@ -246,8 +247,10 @@ func parseFile(content []byte) (configFile, error) {
 		}
 	}
 	above := map[string]any{}
-	if file.DefaultProfile != nil {
-		above[profileKey] = file.DefaultProfile
+	for key, written := range map[string]any{profileKey: file.DefaultProfile, "log": file.Log} {
+		if written != nil {
+			above[key] = written
+		}
 	}
 	return configFile{profiles: profiles, above: above}, nil
 }

@@ -142,6 +142,11 @@ var settings = []setting{
 		set: func(c *Config, text string) { c.RefreshAudiences = text == "true" },
 	},
 	{
+		name: "log", variables: []string{"LOOPKEY_LOG"}, above: "log", isBool: true,
+		set:          func(c *Config, text string) { c.Log = text != "off" && text != "false" },
+		defaultValue: "true", check: checkLog,
+	},
+	{
 		name: "state-dir", key: "state_dir", resolve: places.resolve,
 		set: func(c *Config, text string) { c.StateDir = text },
 	},
