@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,69 @@ func TestWhoIsTheBrowser(t *testing.T) {
 			t.Fatalf("two minutes after the logout the browser still gets %d", status)
 		}
 	}
+}
+
+// The start page has the sessions of all profiles, and what is done there is done to the session that terminals use.
+func TestSessionsOnThePage(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	file := filepath.Join(h.Dir, "config.toml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, profile := range []string{"work", "play"} {
+		text = append(text, strings.Replace(string(text[:strings.Index(string(text)+"\n[profile.work]", "\n[profile.work]")]),
+			"[profile.default]", "[profile."+profile+"]", 1)...)
+	}
+	text = append(text, "[[profile.default.hosts]]\nhost = \"git.acme.example\"\ntools = [\"git\"]\n"...)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.Must("login")
+	h.Must("login", "-p", "work")
+	known := newClient(t, true)
+	_, body, _ := get(t, known, h.Serve(), "text/html")
+	for _, want := range []string{
+		`aria-label="default"`, `aria-label="work"`, `aria-label="play"`, "loopkey login -p play", "loopkey token",
+		"git, for git.acme.example", "loopkey setup git --write",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s in %s", want, body)
+		}
+	}
+	_, card, _ := strings.Cut(body, `aria-label="work"`)
+	form := url.Values{}
+	for _, name := range []string{"session", "login"} {
+		_, value, _ := strings.Cut(card, `name="`+name+`" value="`)
+		value, _, _ = strings.Cut(value, `"`)
+		form.Set(name, value)
+	}
+	before := h.Must("token", "-p", "work")
+	post := func(path string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.Base+path, strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+		resp, err := known.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	post("/auth/renew")
+	if h.Must("token", "-p", "work") == before {
+		t.Error("the session of work was not renewed")
+	}
+	form.Set("here", "yes")
+	post("/auth/logout")
+	if r := h.Run("status", "-p", "work"); r.Code != 3 {
+		t.Errorf("after the logout status exits %d: %s", r.Code, r.Stdout)
+	}
+	h.Must("status")
 }
 
 // A login that a page begins is bound to the browser that began it.

@@ -40,6 +40,7 @@ type digest [sha256.Size]byte
 type mark struct {
 	at      time.Time
 	subject string        // who logged in with the browser, or anySubject
+	whole   bool          // the browser surely is that of the user at the terminal
 	other   digest        // of the other form of a one-time URL
 	own     bool          // the form that works for this user's connections alone
 	used    chan struct{} // closed when a one-time URL was used
@@ -65,14 +66,15 @@ func secret() (string, digest) {
 }
 
 // recognise gives the browser that sent r a cookie with which it sees the sessions of that subject. The cookie that the
-// browser had before opens nothing any more.
-func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject string) {
+// browser had before opens nothing any more. whole says that the browser surely is the user's, whoever logged in
+// with it.
+func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject string, whole bool) {
 	text, hash := secret()
 	b.mu.Lock()
 	for old := range b.shown(r) {
 		delete(b.known, old)
 	}
-	keep(b.known, hash, mark{at: b.now(), subject: subject})
+	keep(b.known, hash, mark{at: b.now(), subject: subject, whole: whole})
 	keep(b.awaited, hash, mark{at: b.now()})
 	b.mu.Unlock()
 	setCookie(w, b.cookie, text, "/", 0)
@@ -80,6 +82,17 @@ func (b *browsers) recognise(w http.ResponseWriter, r *http.Request, subject str
 
 // knows returns for which subject the browser that sent r was recognised.
 func (b *browsers) knows(r *http.Request) (subject string, ok bool) {
+	m, ok := b.markOf(r)
+	return m.subject, ok
+}
+
+// isWhole reports whether the browser that sent r was recognised and surely is the user's.
+func (b *browsers) isWhole(r *http.Request) bool {
+	m, ok := b.markOf(r)
+	return ok && m.whole
+}
+
+func (b *browsers) markOf(r *http.Request) (m mark, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var found digest
@@ -90,12 +103,12 @@ func (b *browsers) knows(r *http.Request) (subject string, ok bool) {
 		}
 	}
 	if known != 1 { // of two, another server may have set one to its own
-		return "", false
+		return mark{}, false
 	}
-	m := b.known[found]
+	m = b.known[found]
 	m.at = b.now()
 	b.known[found] = m
-	return m.subject, true
+	return m, true
 }
 
 // arrives reports whether r is the first request of a browser since it was recognised.

@@ -40,6 +40,6 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	s.browsers.recognise(w, r, anySubject)
+	s.browsers.recognise(w, r, anySubject, true)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

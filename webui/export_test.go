@@ -27,3 +27,13 @@ func AwaitStreams(s *Server, most int) {
 
 // Methods says in words how a user logged in.
 var Methods = methods
+
+// Doubt has the server no longer take any browser for surely the user's.
+func Doubt(s *Server) {
+	s.browsers.mu.Lock()
+	defer s.browsers.mu.Unlock()
+	for hash, m := range s.browsers.known {
+		m.whole = false
+		s.browsers.known[hash] = m
+	}
+}

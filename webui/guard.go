@@ -46,10 +46,23 @@ func (s *Server) guard(next http.Handler) http.Handler {
 
 // show is guard for a page that is sent at once. It gets what is known of the session, of which the user of r is.
 func (s *Server) show(page func(http.ResponseWriter, *http.Request, view)) http.Handler {
+	return s.admit(page, s.refuseStranger)
+}
+
+// act is show for a form of the start page. One that a stranger sends, or that was on a page about a session that has
+// ended, does nothing and leads there.
+func (s *Server) act(do func(http.ResponseWriter, *http.Request, view)) http.Handler {
+	return s.admit(do, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, s.layout.Home, http.StatusSeeOther)
+	})
+}
+
+// admit passes a request of the user's browser to page, and that of a stranger to refuse.
+func (s *Server) admit(page func(http.ResponseWriter, *http.Request, view), refuse http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		before := s.watch.view(r.Context())
 		if !s.recognised(r, before) {
-			s.refuseStranger(w, r)
+			refuse(w, r)
 			return
 		}
 		v := s.watch.fresh(r.Context())
@@ -57,7 +70,7 @@ func (s *Server) show(page func(http.ResponseWriter, *http.Request, view)) http.
 		case v.err != nil:
 			s.cannotTell(w, r, v.err)
 		case v.number != before.number && !s.recognised(r, v) || !v.loggedIn:
-			s.refuseStranger(w, r)
+			refuse(w, r)
 		case isForeign(r):
 			s.refuseForeign(w, r)
 		default:

@@ -21,6 +21,10 @@ type homeData struct {
 	Name, Initials string
 	Email, Issuer  string
 	Picture, Pages bool
+	Notice         string // what has just happened; "": nothing that one has to be told
+	Sessions       []sessionCard
+	More           int // sessions that are not shown
+	Commands       []Commands
 	Hint           []span
 }
 
@@ -79,14 +83,25 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 		}})
 		return
 	}
-	page, err := s.homePage.of(v, nil, func() ([]byte, error) {
+	now := s.cfg.Now()
+	others := s.othersFor(r)
+	draw := func(notice string) ([]byte, error) {
 		claims, name := v.info.Claims, words.Name(v.info.Claims)
 		return s.layout.Draw(r, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Visitor: name, Data: homeData{
 			Known: true, Hint: spans(s.cfg.Hint), Pages: s.pages != nil,
 			Name: name, Initials: words.Initials(name),
 			Email: words.Line(claims.Text("email"), mostEmail), Issuer: s.provider.Issuer(),
-			Picture: claims.Text("picture") != "",
+			Picture: claims.Text("picture") != "", Notice: notice, Commands: s.cfg.Commands,
+			Sessions: append([]sessionCard{s.ownCard(v.info, now)}, others.cards(now)...), More: others.more,
 		}})
+	}
+	if back { // of another session's logout
+		page, err := draw("You are logged out of the other session, here and at its provider.")
+		send(w, r, page, err)
+		return
+	}
+	page, err := s.homePage.of(v, append(secondsLeft(v.info, now), others.left(now)...), func() ([]byte, error) {
+		return draw("")
 	})
 	send(w, r, page, err)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/layout"
+	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/provider"
@@ -105,9 +106,10 @@ func (otherUserError) Unwrap() error { return login.ErrForbidden }
 // loggedIn is called when a login is verified and stored. The browser that made it is recognised and goes back to
 // where it came from. It reports whether it has replied.
 func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request, p *login.Pending, t *provider.Tokens) bool {
+	whole := s.browsers.isWhole(r) || localhost.Own(r)
 	// First, because it forgets the browsers of the session before.
 	s.watch.refresh(context.WithoutCancel(r.Context()), true)
-	s.browsers.recognise(w, r, t.Claims.Subject())
+	s.browsers.recognise(w, r, t.Claims.Subject(), whole)
 	if p.CLI { // the page of a terminal's login says that it worked
 		return false
 	}

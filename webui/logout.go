@@ -36,15 +36,49 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, s.layout.Home, http.StatusSeeOther)
 		return
 	}
-	state := rand.Text()
-	ctx := context.WithoutCancel(r.Context()) // a closed tab does not stop a logout half-way
-	ended, err := s.cfg.Session.End(ctx, session.EndOptions{PostLogoutRedirectURI: s.cfg.BaseURL, State: state})
-	s.watch.refresh(ctx, true)
-	if err != nil {
-		s.failed(w, r, err)
+	if r.Method == http.MethodPost && r.PostFormValue("session") != "" {
+		s.act(s.logoutOf).ServeHTTP(w, r)
 		return
 	}
-	http.Redirect(w, r, endedPath(s.logouts.add(state, departure{Ended: ended})), http.StatusSeeOther)
+	s.end(w, r, chosen{session: s.cfg.Session, baseURL: s.cfg.BaseURL}, session.EndOptions{})
+}
+
+// logoutOf ends the session that a form of the start page is about, if that is still the login that its page showed.
+func (s *Server) logoutOf(w http.ResponseWriter, r *http.Request, v view) {
+	c, ok := s.chosen(w, r, v)
+	if !ok {
+		http.Redirect(w, r, s.layout.Home, http.StatusSeeOther)
+		return
+	}
+	s.end(w, r, c, session.EndOptions{
+		Local: r.PostFormValue("here") != "",
+		Only:  func(info session.Info) bool { return info.LoggedInAt.Equal(c.info.LoggedInAt) },
+	})
+}
+
+// end ends a session, and leads the browser on to its provider's logout.
+func (s *Server) end(w http.ResponseWriter, r *http.Request, c chosen, o session.EndOptions) {
+	state := ""
+	if c.baseURL == s.cfg.BaseURL { // else the browser does not come back here
+		state = rand.Text()
+	}
+	o.PostLogoutRedirectURI, o.State = c.baseURL, state
+	ctx := context.WithoutCancel(r.Context()) // a closed tab does not stop a logout half-way
+	ended, err := c.session.End(ctx, o)
+	s.forgetOthers()
+	s.watch.refresh(ctx, true)
+	switch {
+	case err != nil:
+		s.failed(w, r, err)
+		return
+	case o.Only != nil && !ended.WasLoggedIn: // it was ended, or is another login by now
+		http.Redirect(w, r, s.layout.Home, http.StatusSeeOther)
+		return
+	case o.Local:
+		state = ""
+	}
+	d := departure{Ended: ended, of: c.title, local: o.Local}
+	http.Redirect(w, r, endedPath(s.logouts.add(state, d)), http.StatusSeeOther)
 }
 
 // endedPath returns the path that leads a browser to the provider's logout, once.
@@ -72,7 +106,11 @@ func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
 	if d.EndSessionURL != "" {
 		w.Header().Set("Refresh", "0; url="+d.EndSessionURL)
 	}
-	s.layout.Render(w, r, http.StatusOK, &endedTemplate, layout.Page{Title: "Logged out", Data: d.Ended})
+	s.layout.Render(w, r, http.StatusOK, &endedTemplate, layout.Page{Title: "Logged out", Data: struct {
+		session.Ended
+		Of    string
+		Local bool
+	}{d.Ended, d.of, d.local}})
 }
 
 // returning returns the state of the logout from which a browser comes back that sent r, or "". A browser that we led

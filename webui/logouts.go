@@ -28,6 +28,8 @@ type logouts struct {
 type departure struct {
 	session.Ended
 	terminal *terminal // that logged out; nil: one of our pages did
+	of       string    // the session that ended, if it is another than that of the pages
+	local    bool      // the provider was not told
 	state    string    // with which the browser is expected back; "": it is not
 }
 

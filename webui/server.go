@@ -52,7 +52,13 @@ type Config struct {
 	// Advice returns what the user can do about an error that a page shows, or ""; nil: pages give no advice. It is
 	// asked about errors of provider, session and keystore, and about ErrUnknownBrowser and ErrLinkUsed.
 	Advice func(error) string
-	Hint   string // says on the start page what else the user can do; text in backquotes is code
+	// Others returns the user's sessions beside Session, which the start page shows to a browser that surely is the
+	// user's: one that opened a one-time URL, or that the system says runs as this user. Its sessions are renewed and ended
+	// by what that browser sends. Its calls do not overlap. nil: there are none.
+	Others func(ctx context.Context) []Other
+	// Commands are what the start page offers to copy.
+	Commands []Commands
+	Hint     string // says on the start page what else the user can do; text in backquotes is code
 
 	Pages               string // a folder that logged-in users see under /pages/; "": none
 	Upstream            string // the URL of a local app to put behind the guard; it has / then; "": none
@@ -76,6 +82,7 @@ type Server struct {
 	logouts   *logouts
 	seen      *seenTokens
 	portraits portraits
+	others    others
 	streams   streams
 
 	homePage, profilePage, protectedPage, protectedJSON drawn
@@ -169,6 +176,7 @@ func (s *Server) Handler() http.Handler {
 	// log out.
 	mux.HandleFunc("GET /auth/logout", s.askLogout)
 	mux.HandleFunc("POST /auth/logout", s.logout)
+	mux.Handle("POST /auth/renew", s.act(s.renew))
 
 	// For every browser of this user of the machine. What happens once is for navigations alone, what lasts for no HEAD.
 	mux.HandleFunc("GET "+layout.LoginPath, localhost.OnlyNavigation(s.cfg.AppName, s.ownUser(s.login)))

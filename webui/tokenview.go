@@ -19,10 +19,13 @@ type tokenView struct {
 	Then, ThenLife string // State and Life once it has expired
 }
 
+// accessToken is what pages call one.
+const accessToken = "Access token"
+
 func tokenViews(info session.Info, now time.Time) []tokenView {
 	var views []tokenView
 	for _, t := range info.AccessTokens {
-		views = append(views, viewToken("Access token", t.Audience, t.Scope, t.Obtained, t.Expiry, now, info.Renewable))
+		views = append(views, viewToken(accessToken, t.Audience, t.Scope, t.Obtained, t.Expiry, now, info.Renewable))
 	}
 	if !info.IDTokenExpiry.IsZero() {
 		issued := info.Claims.Time("iat")

@@ -84,6 +84,10 @@ func (d *demo) play(ctx context.Context) error {
 	logins := make(chan *provider.Tokens, 1) // the first one is greeted
 	ui := a.webUI(acc)
 	ui.Pages = pages
+	line, program := d.export()
+	ui.Others, ui.Commands = nil, webCommands(acc, program)
+	ui.Commands[0].Lines = append([]webui.Command{{What: "First, so that loopkey knows of the demo", Code: line}},
+		ui.Commands[0].Lines...)
 	store := ui.Store
 	ui.Store = func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 		err := store(ctx, t, mayReplace)

@@ -19,13 +19,10 @@ import (
 	"github.com/loopkey/loopkey/webui"
 )
 
-// webHint is a sentence on the web UI's start page.
-const webHint = "In a terminal, `loopkey token` gives your tools a fresh access token, " +
-	"and `loopkey logout` ends this session everywhere."
-
 // webUI returns what the web UI of an account needs.
 func (a *app) webUI(acc *account) webui.Config {
 	return webui.Config{
+		Others: a.otherSessions(acc), Commands: webCommands(acc, "loopkey"),
 		Session: acc.session,
 		BaseURL: acc.config.BaseURL,
 		Scope:   acc.chosenScope(), Audience: acc.config.Audience, Audiences: acc.furtherAudiences(),
@@ -33,7 +30,7 @@ func (a *app) webUI(acc *account) webui.Config {
 		Store: func(ctx context.Context, t *provider.Tokens, mayReplace func(string) bool) error {
 			return a.keep(ctx, acc, t, mayReplace)
 		},
-		Advice: func(err error) string { return a.situation(acc).advice(err) }, Hint: webHint,
+		Advice: func(err error) string { return a.situation(acc).advice(err) },
 	}
 }
 

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/keystores"
+	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/setup"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/webui"
+)
+
+// otherSessions returns what tells the web UI of an account of the user's other sessions, and of the profiles in which
+// nobody is logged in. Its calls must not overlap. Nothing that it does asks for a passphrase: a server has nobody to
+// ask.
+func (a *app) otherSessions(acc *account) func(context.Context) []webui.Other {
+	own := *a // what is opened here is not what advice is about
+	own.passphrases = maps.Clone(a.passphrases)
+	opened := map[string]webui.Other{} // by the whole note
+	return func(ctx context.Context) []webui.Other {
+		var all []webui.Other
+		noted, _ := known.All(acc.config.StateDir) // a folder that can't be read has no notes
+		loggedIn := map[string]bool{acc.config.Profile: true}
+		for _, k := range noted {
+			if k.Resource == "" {
+				loggedIn[k.Profile] = true
+			}
+			if k.Name() == acc.config.Name() {
+				continue
+			}
+			key := fmt.Sprintf("%#v", k)
+			other, ok := opened[key]
+			if !ok {
+				other = own.otherOf(ctx, k, acc)
+				opened[key] = other
+			}
+			all = append(all, other)
+		}
+		profiles, _ := config.Profiles(a.input())
+		for _, name := range profiles {
+			if !loggedIn[name] {
+				all = append(all, webui.Other{
+					Title: name, Command: "loopkey login -p " + shell(name),
+					Note: "Nobody is logged in. Where the profile has the port of this server, end the server first, with Ctrl-C:",
+				})
+			}
+		}
+		return all
+	}
+}
+
+// otherOf returns the session of a client that is noted.
+func (a *app) otherOf(ctx context.Context, k known.Client, acc *account) webui.Other {
+	other := webui.Other{Title: sessionOf(k), Command: "loopkey status -p " + shell(k.Profile)}
+	kind, _, _ := keystores.Find(k.Keystore)
+	if kind.WantsPassphrase && k.Keystore != acc.config.Keystore {
+		other.Note = "The session is in an encrypted file, for which a passphrase may be asked in a terminal:"
+		return other
+	}
+	cfg, err := a.configOf(k, acc.config)
+	var opened *account
+	if err == nil {
+		opened, err = a.openKnown(ctx, cfg, keychainLimitScript)
+	}
+	if err != nil {
+		other.Note = words.Whole(words.Printable(err.Error()))
+		return other
+	}
+	return webui.Other{Session: opened.session, Title: other.Title, BaseURL: cfg.BaseURL}
+}
+
+// webCommands returns the lines that the start page of an account offers to copy: for the terminal, and for the tools
+// that its profile lists servers for. program is what loopkey is called there.
+func webCommands(acc *account, program string) []webui.Commands {
+	run := program
+	if acc.config.ProfileNamed() {
+		run += " -p " + shell(acc.config.Profile)
+	}
+	request := `curl -H "$(` + run + ` token -o header)" ` + exampleAPI(acc.config.Audience)
+	terminal := webui.Commands{Title: "In your terminal", Lines: []webui.Command{
+		{What: "A fresh access token", Code: run + " token"},
+		{What: "A program with the token in its environment", Code: run + " exec -- ./program"},
+		{What: "A request with the token", Code: request},
+		{What: "Who is logged in, and until when", Code: run + " status"},
+	}}
+	all := []webui.Commands{terminal}
+	var tools []webui.Command
+	for _, name := range setup.Names() {
+		tool := setup.Find(name)
+		if slices.ContainsFunc(tool.Needs, func(need string) bool { return need != "hosts" }) {
+			continue
+		}
+		var servers []string
+		for i := range acc.config.Hosts {
+			if h := &acc.config.Hosts[i]; h.IsFor(name) {
+				servers = append(servers, h.String())
+			}
+		}
+		if servers != nil {
+			tools = append(tools, webui.Command{
+				What: name + ", for " + words.Line(strings.Join(servers, ", "), 200), Code: run + " setup " + name + " --write",
+			})
+		}
+	}
+	if tools != nil {
+		all = append(all, webui.Commands{Title: "In your tools", Lines: tools})
+	}
+	return all
+}
+
+// exampleAPI returns a URL for a request with a token for an audience.
+func exampleAPI(audience string) string {
+	if strings.HasPrefix(audience, "https://") {
+		return shell(audience)
+	}
+	return "https://api.example.com/"
+}
