@@ -19,10 +19,9 @@ bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
 internal/cli: internal/agent internal/clipboard internal/clock internal/config internal/credential internal/doctor
 	internal/environ internal/granted internal/handoff internal/hosts internal/journal internal/kept internal/keystores
-	internal/known internal/localhost internal/localurl internal/login internal/mcp internal/private internal/proxy
-	internal/setup internal/sharedstore internal/sts internal/tenant internal/terminal internal/upstream internal/wire
-	internal/words keystore loopback provider session webui
-	keystore loopback provider session webui
+	internal/known internal/localhost internal/localurl internal/login internal/mcp internal/newprofile internal/private
+	internal/proxy internal/setup internal/sharedstore internal/sts internal/tenant internal/terminal internal/upstream
+	internal/wire internal/words keystore loopback provider session webui
 internal/clipboard: internal/environ
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
@@ -48,6 +47,7 @@ internal/manual: internal/cli
 internal/markdown:
 internal/mcp: internal/clock internal/granted internal/known internal/localurl internal/private internal/words keystore
 	loopback provider session
+internal/newprofile: internal/config internal/hosts internal/localurl internal/private internal/words provider
 internal/pages: internal/layout internal/markdown internal/private internal/template internal/words provider
 internal/private:
 internal/setup: internal/private internal/words
