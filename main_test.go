@@ -171,7 +171,7 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 	started, err := tenant.Start(context.Background(), tenant.Config{
 		Auth0: has("auth0"), Rotate: has("rotate"), RequireConsentForOffline: has("consent"), RequirePAR: has("par"),
 		NoRevocation: has("no-revocation"), HideEndSession: has("no-end-session"),
-		OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
+		OAuth: has("oauth"), OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
 		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass)},
 		Users:   []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
 	})

@@ -86,6 +86,7 @@ func (p *Provider) ListsScope(ctx context.Context, scope string) (bool, error) {
 type Registration struct {
 	Name         string
 	RedirectURIs []string
+	LogoutURIs   []string // of RP-Initiated Logout 1.0, section 3.1
 }
 
 // A RegisteredClient is, for callers of Register, the client that the server made.
@@ -109,11 +110,15 @@ func Register(ctx context.Context, cfg Config, r Registration) (*RegisteredClien
 	if m.RegistrationEndpoint == "" {
 		return nil, ErrNoEndpoint
 	}
-	body, err := json.Marshal(map[string]any{
+	metadata := map[string]any{
 		"client_name": r.Name, "redirect_uris": r.RedirectURIs, "application_type": "native",
 		"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"},
 		"token_endpoint_auth_method": "none",
-	})
+	}
+	if len(r.LogoutURIs) > 0 {
+		metadata["post_logout_redirect_uris"] = r.LogoutURIs
+	}
+	body, err := json.Marshal(metadata)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/mcp"
+	"github.com/loopkey/loopkey/internal/newprofile"
 	"github.com/loopkey/loopkey/internal/sts"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
@@ -48,6 +49,7 @@ func outcomes() []outcome {
 		{agent.ErrNotAllowed, exitUsage},
 		{agent.ErrOtherProfile, exitUsage},
 		{sts.ErrRequest, exitUsage},
+		{newprofile.ErrTeam, exitUsage},
 		{provider.ErrConfig, exitUsage},
 		{mcp.ErrURL, exitUsage},
 		{mcp.ErrHeader, exitUsage},

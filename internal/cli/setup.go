@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/environ"
@@ -25,28 +26,48 @@ type setupFlags struct {
 	write, undo   bool
 	file          string
 	name, roleARN string
+
+	from    string // without a tool, as all that follows
+	profile profileFlags
 }
 
 func (a *app) setup() *cobra.Command {
 	var f setupFlags
 	cmd := &cobra.Command{
-		Use:   "setup TOOL [HOST]...",
-		Short: "Configure a tool to ask loopkey for credentials",
-		Long: `Prints the lines that belong into the tool's own configuration, and makes the
+		Use:   "setup [TOOL [HOST]...]",
+		Short: "Set up a profile, or a tool to ask loopkey for credentials",
+		Long: `Without TOOL it sets up a profile: it asks for the domain or issuer and the client
+ID, checks them, says which URLs belong where at the provider (or adds them there
+with the auth0 program, or registers an application), writes the profile, and logs
+in. Flags give all of it where no terminal is.
+
+With TOOL it prints the lines that belong into the tool's own configuration, and makes the
 link by which the tool finds loopkey. With --write it edits that configuration,
 after showing what changes; a copy of the file as it was stays beside it. HOST is
 a server that gets tokens: without one, those that the profile lists for the tool.`,
-		Example: `  loopkey setup git git.example.com
+		Example: `  loopkey setup
+  loopkey setup --domain acme.eu.auth0.com --client-id s6BhdRkqt3 --no-login
+  loopkey setup git git.example.com
   loopkey setup docker registry.example.com -p work --write
   loopkey setup docker --undo`,
 		ValidArgs: setup.Names(),
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 || setup.Find(args[0]) == nil {
+			if len(args) > 0 && setup.Find(args[0]) == nil {
 				return noTool("setup", args, setup.Names())
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := setupFlagsFit(cmd.Flags(), len(args) > 0); err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				f.profile.name = f.name
+				if f.from != "" {
+					return a.setUpFrom(cmd.Context(), f.from, f.profile)
+				}
+				return a.setUpProfile(cmd.Context(), f.profile)
+			}
 			return a.runSetup(cmd.Context(), setup.Find(args[0]), f, args[1:])
 		},
 	}
@@ -54,9 +75,30 @@ a server that gets tokens: without one, those that the profile lists for the too
 	flags.BoolVar(&f.write, "write", false, "edit the tool's configuration")
 	flags.BoolVar(&f.undo, "undo", false, "take loopkey out of the tool's configuration again")
 	flags.StringVar(&f.file, "file", "", "the tool's configuration, where it is not in its usual place")
-	flags.StringVar(&f.name, "name", "", "what the entry is called: aws's profile, kubectl's user, an MCP server")
+	flags.StringVar(&f.name, "name", "", "what the entry is called: aws's profile, kubectl's user, an MCP server, "+
+		"the application at the provider")
 	flags.StringVar(&f.roleARN, "role-arn", "", "the role at AWS")
+	flags.StringVar(&f.from, "from", "", "a team's loopkey.toml, as a file or an https URL: shown before it is trusted")
+	flags.BoolVar(&f.profile.register, "register", false, "make the application at the provider, or add the URLs to it")
+	flags.BoolVar(&f.profile.yes, "yes", false, "ask nothing that a yes would do for")
+	flags.BoolVar(&f.profile.noLogin, "no-login", false, "do not log in")
+	flags.BoolVar(&f.profile.login.noBrowser, "no-browser", false, "print the URL of the login instead of opening it")
+	flags.BoolVar(&f.profile.login.device, "device", false, "log in on another device with a code (RFC 8628)")
 	return cmd
+}
+
+// setupFlagsFit refuses flags of a tool's setup without a tool, and those of a profile's with one.
+func setupFlagsFit(flags *pflag.FlagSet, tool bool) error {
+	wrong, what := []string{"write", "undo", "file", "role-arn"}, "is for a tool: name it"
+	if tool {
+		wrong, what = []string{"from", "register", "yes", "no-login", "no-browser", "device"}, "is for setup without a tool"
+	}
+	for _, name := range wrong {
+		if flags.Changed(name) {
+			return fmt.Errorf("%w: --%s %s", errUsage, name, what)
+		}
+	}
+	return nil
 }
 
 func (a *app) runSetup(ctx context.Context, t *setup.Tool, f setupFlags, args []string) error {

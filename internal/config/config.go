@@ -340,6 +340,12 @@ func (c *Config) Origin(name string) string {
 // FromDotEnv reports whether the value of a setting came from a .env, which is trusted less than the other sources.
 func (c *Config) FromDotEnv(name string) bool { return c.values[name].from == fromDotEnv }
 
+// Given reports whether a flag or the environment sets a value.
+func (c *Config) Given(name string) bool {
+	from := c.values[name].from
+	return from == fromFlag || from == fromEnvironment
+}
+
 // CompletedByDotEnv reports whether the issuer or the client ID came from a .env.
 func (c *Config) CompletedByDotEnv() bool { return c.FromDotEnv("issuer") || c.FromDotEnv("client-id") }
 

@@ -20,8 +20,8 @@ const (
 	mostRedirects = 5
 )
 
-// ReadTeam reads a team's file from a path or an https URL, and returns where it was in the end. A redirect may not lead
-// to another origin. Its errors quote no query: that may hold a token.
+// ReadTeam reads a team's file from a path or an https URL, and returns its place without a query. A redirect may not
+// lead to another origin. Its errors quote no query: that may hold a token.
 func ReadTeam(ctx context.Context, source string) (content []byte, from string, err error) {
 	return readTeam(ctx, source, provider.NewHTTPClient())
 }

@@ -13,6 +13,7 @@ import (
 func (t *Tenant) register(w http.ResponseWriter, r *http.Request) {
 	var asked struct {
 		RedirectURIs    []string `json:"redirect_uris"`
+		LogoutURIs      []string `json:"post_logout_redirect_uris"`
 		GrantTypes      []string `json:"grant_types"`
 		AuthMethod      string   `json:"token_endpoint_auth_method"`
 		ApplicationType string   `json:"application_type"`
@@ -30,7 +31,10 @@ func (t *Tenant) register(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "invalid_client_metadata", "only public native clients register here")
 		return
 	}
-	c := &Client{ID: "registered-" + rand.Text(), RedirectURIs: asked.RedirectURIs, Audiences: t.cfg.Resources}
+	c := &Client{
+		ID: "registered-" + rand.Text(), RedirectURIs: asked.RedirectURIs, PostLogoutRedirectURIs: asked.LogoutURIs,
+		Audiences: t.cfg.Resources,
+	}
 	t.registering.Lock()
 	t.registered[c.ID] = c
 	t.registering.Unlock()

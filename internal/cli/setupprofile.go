@@ -1,0 +1,465 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/login"
+	"github.com/loopkey/loopkey/internal/newprofile"
+	"github.com/loopkey/loopkey/internal/setup"
+	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// profileFlags are the flags of setup without a tool.
+type profileFlags struct {
+	yes, noLogin, register bool
+	name                   string
+	login                  loginFlags
+}
+
+// A wizard sets up a profile.
+type wizard struct {
+	*app
+	flags   profileFlags
+	asks    bool           // the person is asked for what no flag gives
+	config  *config.Config // of the flags, the environment and the profile as it is
+	profile string
+	values  []config.Assignment // what the profile is to have
+
+	team             *newprofile.Team // of --from; nil: the person gives the values
+	issuer, clientID string
+}
+
+// open reads what the flags and the environment give.
+func (w *wizard) open() (err error) {
+	w.isolated = true // a profile is for all folders
+	if err := w.correctAddress(); err != nil {
+		return err
+	}
+	if w.config, err = w.configure(); err != nil {
+		return err
+	}
+	if w.config.File == "" {
+		return fmt.Errorf("%w: there is no place for config.toml: set LOOPKEY_CONFIG to its path", errUsage)
+	}
+	w.profile = w.config.Profile
+	return nil
+}
+
+// correctAddress puts the issuer that a flag's address means in place of the address.
+func (w *wizard) correctAddress() error {
+	for _, name := range []string{"domain", "issuer"} {
+		typed := w.app.flags[name]
+		if typed == "" {
+			continue
+		}
+		address, err := newprofile.ReadAddress(typed)
+		if err != nil {
+			return fmt.Errorf("%w: --%s: %w", errUsage, name, err)
+		}
+		issuer := address.Issuers[0]
+		w.sayMeaning(address, issuer)
+		if name == "issuer" && strings.TrimSuffix(issuer, "/") == strings.TrimSuffix(typed, "/") {
+			continue // to the letter
+		}
+		w.app.flags[name] = issuer
+		if w.app.flags["client-id"] == "" && address.ClientID != "" {
+			w.app.flags["client-id"] = address.ClientID
+		}
+	}
+	return nil
+}
+
+// sayMeaning says what an address was taken for.
+func (w *wizard) sayMeaning(address newprofile.Address, issuer string) {
+	if address.Why != "" {
+		w.say("That is %s: the issuer is %s.", address.Why, words.Printable(issuer))
+	}
+}
+
+// setUpProfile makes a profile, or changes one, and logs in with it.
+func (a *app) setUpProfile(ctx context.Context, f profileFlags) error {
+	w := &wizard{app: a, flags: f, asks: a.terminal.Interactive()}
+	if err := w.open(); err != nil {
+		return err
+	}
+	return w.run(ctx)
+}
+
+// run goes through the steps: the provider, the application, the profile, the login.
+func (w *wizard) run(ctx context.Context) error {
+	given := w.config.Given("issuer") && (w.config.Given("client-id") || w.flags.register)
+	if !w.asks && !given {
+		return fmt.Errorf("%w: there is no terminal to ask on: give --domain (or --issuer) and --client-id, or --register "+
+			"in place of that", errUsage)
+	}
+	if w.asks && !given {
+		w.say("This sets up a profile: the provider that you log in to, and the application there.\n")
+	}
+	p, err := w.chooseProvider(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := w.chooseApplication(ctx, p)
+	if err != nil {
+		return err
+	}
+	if w.asks && !given {
+		if err := w.askRest(ctx, p); err != nil {
+			return err
+		}
+	}
+	if err := w.assign(p, client); err != nil {
+		return err
+	}
+	if err := w.writeProfile(ctx); err != nil {
+		return err
+	}
+	return w.finish(ctx)
+}
+
+// A chosenProvider is the provider that a profile is for.
+type chosenProvider struct {
+	issuer    string
+	auth0     bool
+	places    newprofile.Places
+	registers bool   // applications, by itself (RFC 7591)
+	named     string // a client ID that a pasted URL named
+}
+
+// domain returns what an Auth0 tenant's profile has in place of the issuer.
+func (c *chosenProvider) domain() string {
+	return strings.TrimSuffix(strings.TrimPrefix(c.issuer, "https://"), "/") // a tenant of the tests has http:// before it
+}
+
+// client returns the configuration by which the provider is asked.
+func (w *wizard) client(issuer string) provider.Config {
+	return provider.Config{
+		Issuer: issuer, DiscoveryURL: w.config.DiscoveryURL, ClientID: cmp.Or(w.config.ClientID, "unregistered"),
+		Auth0: w.config.Auth0 && w.config.Issuer == issuer, CacheDir: w.config.CacheDir, AppName: appName,
+	}
+}
+
+// chooseProvider finds out the issuer, and checks it by discovery.
+func (w *wizard) chooseProvider(ctx context.Context) (*chosenProvider, error) {
+	if w.config.Given("issuer") {
+		p, err := w.check(ctx, newprofile.Address{Issuers: []string{w.config.Issuer}})
+		if err == nil || !w.asks {
+			return p, err
+		}
+		w.sayFailure(err)
+	}
+	for {
+		const question = "Auth0 domain, or issuer of any OpenID provider (such as acme.eu.auth0.com)"
+		typed, err := w.ask(ctx, question, w.config.Issuer)
+		if err != nil {
+			return nil, err
+		}
+		address, err := newprofile.ReadAddress(typed)
+		if err == nil {
+			var p *chosenProvider
+			if p, err = w.check(ctx, address); err == nil {
+				return p, w.askAuth0(ctx, p)
+			}
+			if ctx.Err() != nil {
+				return nil, err
+			}
+		}
+		w.sayFailure(err)
+	}
+}
+
+// sayFailure says why an address is none that can be used, and what to do.
+func (w *wizard) sayFailure(err error) {
+	sentence, _ := w.explain(err)
+	w.say("%s.", words.Sentence(strings.TrimPrefix(sentence, errUsage.Error()+": ")))
+}
+
+// check asks the issuers of an address for their metadata. Where that names another issuer, the one that differs by its
+// last slash is taken, and the person is asked about any other.
+func (w *wizard) check(ctx context.Context, address newprofile.Address) (*chosenProvider, error) {
+	var first error
+	for _, issuer := range address.Issuers {
+		p, err := w.discover(ctx, issuer)
+		if err != nil {
+			first = cmp.Or(first, err)
+			continue
+		}
+		if w.sayMeaning(address, p.issuer); address.Why == "" && p.issuer != issuer {
+			w.say("The provider writes its issuer as %s.", words.Printable(p.issuer))
+		}
+		p.named = address.ClientID
+		w.say("Found %s, and its metadata is in order.", words.Printable(p.issuer))
+		return p, nil
+	}
+	return nil, first
+}
+
+// askAuth0 asks whether an issuer is an Auth0 tenant under a domain of its owner's, where it may be: those end in a
+// slash and have no path.
+func (w *wizard) askAuth0(ctx context.Context, p *chosenProvider) (err error) {
+	if u, parsing := url.Parse(p.issuer); p.auth0 || parsing != nil || u.Path != "/" || u.Scheme != "https" {
+		return nil
+	}
+	if p.auth0, err = w.confirm(ctx, "Is that an Auth0 tenant's own domain?", false); p.auth0 {
+		p.places = newprofile.PlacesOf(p.issuer, true)
+	}
+	return err
+}
+
+// discover fetches the metadata of an issuer.
+func (w *wizard) discover(ctx context.Context, issuer string) (*chosenProvider, error) {
+	cfg := w.client(issuer)
+	asked, err := provider.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	support, err := asked.Support(ctx)
+	if err == nil {
+		return &chosenProvider{
+			issuer: issuer, auth0: asked.Auth0(), places: newprofile.PlacesOf(issuer, asked.Auth0()),
+			registers: support.Registration,
+		}, nil
+	}
+	told := provider.Diagnose(err).Issuer
+	switch {
+	case told == "" || told == issuer:
+		return nil, err
+	case strings.TrimSuffix(told, "/") == strings.TrimSuffix(issuer, "/"):
+		return w.discover(ctx, told)
+	case !w.asks:
+		return nil, err
+	}
+	w.say("The provider there calls itself %s.", words.Printable(told))
+	if yes, asking := w.confirm(ctx, "Is that the one that you mean?", false); asking != nil || !yes {
+		return nil, cmp.Or(asking, err)
+	}
+	return w.discover(ctx, told)
+}
+
+// askRest asks for what a login need not have.
+func (w *wizard) askRest(ctx context.Context, p *chosenProvider) error {
+	if p.auth0 && !w.config.Given("audience") {
+		audience, err := w.ask(ctx, "Identifier of the API that you want tokens for (Enter: none)", w.config.Audience)
+		if err != nil {
+			return err
+		}
+		w.config.Audience = audience
+	}
+	for !w.config.ProfileNamed() {
+		name, err := w.ask(ctx, "Name of the profile", w.profile)
+		if err != nil {
+			return err
+		}
+		if _, err = config.Edit(nil, name); err == nil {
+			w.profile = name
+			break
+		}
+		w.sayFailure(err)
+	}
+	if p.places.HasSecret && !w.config.Given("client-secret") && w.app.flags["client-secret-file"] == "" {
+		const question = "Client secret (it is not shown, and goes into a file of its own; Enter: none): "
+		secret, err := w.terminal.Password(ctx, question)
+		if err != nil {
+			return err
+		}
+		if err := w.keepSecret(strings.TrimSpace(secret)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// assign notes what the profile is to have.
+func (w *wizard) assign(p *chosenProvider, client string) error {
+	w.issuer, w.clientID = p.issuer, client
+	set := func(key, value string) { w.values = append(w.values, config.Assignment{Key: key, Value: value}) }
+	before, _, err := config.OfProfile(w.input(), w.profile)
+	if err != nil {
+		return err
+	}
+	if p.auth0 {
+		set("domain", p.domain())
+		set("issuer", "")
+	} else {
+		set("issuer", p.issuer)
+		set("domain", "")
+	}
+	set("client_id", client)
+	if w.team != nil && w.team.Value("audience_parameter") != "" {
+		set("audience_parameter", w.team.Value("audience_parameter"))
+	}
+	if w.config.Given("audience") || w.config.Audience != "" {
+		set("audience", w.config.Audience)
+	}
+	if w.config.Given("scope") {
+		set("scope", w.config.Scope)
+	}
+	if w.config.BaseURL != localurl.Default || before["base_url"] != "" {
+		set("base_url", w.config.BaseURL)
+	}
+	if keystore := w.app.flags["keystore"]; keystore != "" {
+		set("keystore", keystore)
+	}
+	moved := before["client_id"] != "" && (before["client_id"] != client || !sameIssuer(before, p))
+	switch file := w.app.flags["client-secret-file"]; {
+	case file != "":
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return fmt.Errorf("%w: --client-secret-file: %w", errUsage, err)
+		}
+		set("client_secret_file", path)
+		set("client_secret", "")
+	case moved: // it is another client's
+		set("client_secret_file", "")
+		set("client_secret", "")
+	}
+	switch {
+	case w.config.Given("discovery-url"):
+		set("discovery_url", w.config.DiscoveryURL)
+	case moved:
+		set("discovery_url", "")
+	}
+	return nil
+}
+
+// sameIssuer reports whether a profile is for the issuer of p already.
+func sameIssuer(before map[string]string, p *chosenProvider) bool {
+	if before["issuer"] != "" {
+		return before["issuer"] == p.issuer
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(before["domain"]), "https://"), "/") == p.domain()
+}
+
+// writeProfile writes the profile into config.toml, after it has shown what changes. Where there is such a profile
+// already, and it says otherwise, the person is asked.
+func (w *wizard) writeProfile(ctx context.Context) error {
+	before, exists, err := config.OfProfile(w.input(), w.profile)
+	if err != nil {
+		return err
+	}
+	listed := w.hostsText()
+	change, err := setup.PlanText(w.config.File, func(content string) (string, error) {
+		after, err := config.Edit([]byte(content), w.profile, w.values...)
+		if err != nil || listed == "" {
+			return string(after), err //nolint:wrapcheck // PlanText names the file
+		}
+		text := strings.TrimSuffix(string(after), "\n") + "\n\n" + listed
+		return text, config.CheckHosts([]byte(text), w.profile) //nolint:wrapcheck // likewise
+	})
+	if err != nil {
+		return fmt.Errorf("%w: add these lines by hand:\n%s%s", err,
+			strings.Join(w.lines(map[string]string{}), "\n"), listed)
+	}
+	if change.IsEmpty() {
+		w.say("The profile %s in %s is as it should be.", w.profile, words.Printable(change.Path))
+		return nil
+	}
+	w.say("In %s:", words.Printable(change.Path))
+	w.say("  [profile.%s]", w.profile)
+	for _, line := range w.lines(before) {
+		w.say("%s", words.Printable(line))
+	}
+	for line := range strings.Lines(listed) {
+		w.say("+ %s", words.Printable(strings.TrimSuffix(line, "\n")))
+	}
+	if exists && len(before) > 0 {
+		question := "Change the profile " + w.profile + " so?"
+		if yes, err := w.confirm(ctx, question, false); err != nil {
+			return err
+		} else if !yes && !w.asks {
+			return fmt.Errorf("%w: there is a profile %s already, and it says otherwise: --yes changes it, --profile names "+
+				"another", errUsage, w.profile)
+		} else if !yes {
+			return fmt.Errorf("%w: the profile %s stays as it is: --profile names another", errUsage, w.profile)
+		}
+	}
+	backup, err := change.Write()
+	if err != nil {
+		return err //nolint:wrapcheck // it names the file
+	}
+	if backup != "" {
+		w.say("Written. The file as it was is %s.", words.Printable(backup))
+	} else {
+		w.say("Written.")
+	}
+	return nil
+}
+
+// lines returns what changes of a profile's values. A secret is not shown.
+func (w *wizard) lines(before map[string]string) []string {
+	var lines []string
+	for _, v := range w.values {
+		old := before[v.Key]
+		if old == v.Value {
+			continue
+		}
+		if old != "" {
+			lines = append(lines, fmt.Sprintf("- %s = %q", v.Key, old))
+		}
+		if v.Value != "" {
+			lines = append(lines, fmt.Sprintf("+ %s = %q", v.Key, v.Value))
+		}
+	}
+	return lines
+}
+
+// finish logs in with the profile, and says what to do with it.
+func (w *wizard) finish(ctx context.Context) error {
+	a, of := w.app, ""
+	a.flags = map[string]string{}
+	cfg, err := a.configure()
+	if err == nil && cfg.Profile != w.profile {
+		a.flags["profile"], of = w.profile, " -p "+w.profile
+		cfg, err = a.configure()
+	}
+	if err != nil {
+		return err
+	}
+	for _, beaten := range []struct{ name, is, wanted string }{
+		{"issuer", cfg.Issuer, w.issuer}, {"client-id", cfg.ClientID, w.clientID},
+		{"audience", cfg.Audience, cmp.Or(w.config.Audience, cfg.Audience)},
+	} {
+		if beaten.is != beaten.wanted {
+			w.say("%s is used in place of the profile's: unset it.", words.Sentence(cfg.Origin(beaten.name)))
+			a.flags[beaten.name] = beaten.wanted
+		}
+	}
+	if !w.flags.noLogin {
+		w.say("\nNow the first login.")
+		w.flags.login.timeout = cmp.Or(w.flags.login.timeout, 3*time.Minute)
+		if err := a.runLogin(ctx, w.flags.login); err != nil {
+			return err
+		}
+	}
+	first := [2]string{"token", "a fresh access token"}
+	if w.flags.noLogin {
+		first = [2]string{"login", "log in"}
+	}
+	w.say("\nDone. From now on:")
+	for _, line := range [][2]string{
+		first, {"exec%s -- COMMAND", "a command with the token in ACCESS_TOKEN"}, {"logout", "ends the session everywhere"},
+	} {
+		command := "loopkey " + line[0] + of
+		if strings.Contains(line[0], "%s") {
+			command = "loopkey " + fmt.Sprintf(line[0], of)
+		}
+		w.say("  %-*s  # %s", len("loopkey exec -- COMMAND")+len(of), command, line[1])
+	}
+	return nil
+}
+
+// urls returns what an application has to allow.
+func (w *wizard) urls() newprofile.URLs {
+	return newprofile.URLs{
+		Callback: localurl.At(w.config.BaseURL, login.CallbackPath), Logout: cmp.Or(w.config.BaseURL, localurl.Default),
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/pty"
+)
+
+// A newcomer at a terminal gets from a pasted URL to a login: what is wrong is said and asked again.
+func TestSetupAtTerminal(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t, "TERM=xterm", "LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE=correct horse")
+	h.Env = append(h.Env, "APP_BASE_URL="+h.Base)
+	config := filepath.Join(h.Dir, "config.toml")
+	if err := os.WriteFile(config, []byte("# mine\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := pty.Start(t, h.Command(t.Context(), "setup"))
+	answer := func(question, keys string) {
+		p.Expect(question)
+		p.Type(keys + "\r")
+	}
+	answer("acme.eu.auth0.com): ", "https://portal.azure.com/#home")
+	p.Expect("Directory (tenant) ID")
+	answer("acme.eu.auth0.com): ", h.Tenant.Issuer()+"/nowhere")
+	p.Expect("discovery")
+	answer("acme.eu.auth0.com): ", h.Tenant.Issuer()+"/.well-known/openid-configuration")
+	p.Expect("the issuer is " + h.Tenant.Issuer())
+	answer("there is none yet): ", "two words")
+	answer("there is none yet): ", house.Client)
+	p.Expect(h.Base + "/auth/callback")
+	answer("when that is done: ", "")
+	answer("Name of the profile [default]: ", "../etc")
+	answer("Name of the profile [default]: ", "work")
+	p.Expect("[profile.work]")
+	p.Expect("Written.")
+	p.Expect("Now the first login.")
+	p.Expect("Logged in as Ada Lovelace")
+	p.Expect("loopkey token -p work")
+	if code := p.Exit(); code != 0 || !p.Echoes() {
+		t.Errorf("setup exits %d; the terminal echoes: %v", code, p.Echoes())
+	}
+	written, err := os.ReadFile(config)
+	if err != nil || !strings.HasPrefix(string(written), "# mine\n\n[profile.work]\n") {
+		t.Errorf("config.toml is %q, %v", written, err)
+	}
+	if token := h.Must("token", "-p", "work"); token == "" {
+		t.Error("the profile has no token")
+	}
+
+	// What the profile has is proposed, and it does not change without a yes.
+	p = pty.Start(t, h.Command(t.Context(), "setup", "-p", "work", "--no-login"))
+	answer("["+h.Tenant.Issuer()+"]: ", "")
+	answer("["+house.Client+"]: ", "another-client")
+	answer("when that is done: ", "")
+	p.Expect("+ client_id = \"another-client\"")
+	answer("Change the profile work so? [y/N]: ", "n")
+	p.Expect("the profile work stays as it is")
+	if now, err := os.ReadFile(config); p.Exit() != 2 || string(now) != string(written) {
+		t.Errorf("after a no, config.toml is %q, %v", now, err)
+	}
+	p = pty.Start(t, h.Command(t.Context(), "setup"))
+	p.Expect("acme.eu.auth0.com): ")
+	p.Type("\x04")
+	if code := p.Exit(); code != 130 {
+		t.Errorf("the end of the input exits %d", code)
+	}
+}
