@@ -261,7 +261,7 @@ func (a *app) applySetup(ctx context.Context, t *setup.Tool, o setup.Options, f 
 		if err := a.show(path, t.Lines(o)); err != nil {
 			return err
 		}
-		if t.Note != "" && t.Command(o, false) == nil {
+		if t.Note != "" {
 			a.say("%s", t.Note)
 		}
 		return nil
@@ -274,7 +274,7 @@ func (a *app) applySetup(ctx context.Context, t *setup.Tool, o setup.Options, f 
 		if err := a.runSetupCommand(ctx, command, path); err != nil {
 			return err
 		}
-		a.say("%s", t.Note)
+		a.say("%s", t.After)
 		return nil
 	}
 	change, err := t.Plan(o, path, false)
@@ -284,7 +284,13 @@ func (a *app) applySetup(ctx context.Context, t *setup.Tool, o setup.Options, f 
 	if err != nil {
 		return err //nolint:wrapcheck // it names the file
 	}
-	return a.write(change)
+	if err := a.write(change); err != nil {
+		return err
+	}
+	if t.After != "" {
+		a.say("%s", t.After)
+	}
+	return nil
 }
 
 // write shows a change and makes it.

@@ -53,6 +53,65 @@ func dockerUndo(content string, o Options) string {
 	return undone
 }
 
+// googleSource returns the part of a credential configuration that runs loopkey. No shell runs it: it is split at spaces.
+func googleSource(o Options) string {
+	return fmt.Sprintf(`{"executable": {"command": %s, "timeout_millis": 30000}}`,
+		text(strings.Join(o.words("credential", "google"), " ")))
+}
+
+// googleEdit makes loopkey the source of an external account that has none. Any other file stays as it is: it may hold
+// a key.
+func googleEdit(content string, o Options) (string, error) {
+	if strings.TrimSpace(content) == "" {
+		return googleLines(o), nil
+	}
+	var is struct {
+		Type   string          `json:"type"`
+		Source json.RawMessage `json:"credential_source"`
+	}
+	switch err := json.Unmarshal([]byte(content), &is); {
+	case err != nil:
+		return "", fmt.Errorf("%w: it is not JSON", ErrCannotEdit)
+	case is.Type != "external_account":
+		return "", fmt.Errorf("%w: its type is not external_account", ErrCannotEdit)
+	case isSame(string(is.Source), googleSource(o)):
+		return content, nil
+	case len(is.Source) > 0:
+		return "", fmt.Errorf("%w: it has another credential_source", ErrCannotEdit)
+	}
+	return editMember(content, "credential_source", func(source object) error {
+		return json.Unmarshal([]byte(googleSource(o)), &source)
+	})
+}
+
+// googleUndo takes loopkey out of a credential configuration. Of one that is loopkey's own nothing is left.
+func googleUndo(content string, o Options) string {
+	if isSame(content, googleLines(o)) {
+		return ""
+	}
+	var is struct {
+		Source json.RawMessage `json:"credential_source"`
+	}
+	if json.Unmarshal([]byte(content), &is) != nil || !isSame(string(is.Source), googleSource(o)) {
+		return content
+	}
+	undone, err := editMember(content, "credential_source", func(source object) error {
+		clear(source)
+		return nil
+	})
+	if err != nil {
+		return content
+	}
+	return undone
+}
+
+// isSame reports whether two texts are the same JSON, however it is spaced.
+func isSame(a, b string) bool {
+	var first, second bytes.Buffer
+	return json.Compact(&first, []byte(a)) == nil && json.Compact(&second, []byte(b)) == nil &&
+		bytes.Equal(first.Bytes(), second.Bytes())
+}
+
 func mcpServer(o Options) string {
 	return fmt.Sprintf(`{"command": %s, "args": %s}`, text(o.Program), list(o.words("mcp", o.URL)[1:]))
 }

@@ -32,8 +32,8 @@ type Tool struct {
 	Link string
 	// Needs are the options that have to be given: hosts, role-arn or url.
 	Needs []string
-	// Note is a sentence about what else there is to do; "": nothing.
-	Note string
+	// Note is what else there is to do for who pastes the lines, and After for whom they were written; "": nothing.
+	Note, After string
 
 	links func(o Options) string                          // the folder of the link; nil: that of the others
 	file  func(o Options) string                          // the tool's own configuration; nil: a person pastes the lines
@@ -70,13 +70,16 @@ func tools() []Tool {
 		{Name: "git", Needs: []string{"hosts"}, lines: gitLines, file: gitFile},
 		{Name: "go", lines: goLines, edit: goEdit, undo: goUndo, file: goFile},
 		{
-			Name: "google", lines: googleLines,
-			Note: "Save this as a file, name it in GOOGLE_APPLICATION_CREDENTIALS, and set " +
+			Name: "google", lines: googleLines, edit: googleEdit, undo: googleUndo,
+			file: func(o Options) string { return o.Lookup(googleVariable) },
+			Note: "Save this as a file, name it in " + googleVariable + ", and set " +
 				"GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1. POOL and PROVIDER are yours at Google.",
+			After: "Name the file in " + googleVariable + ", and set GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1. " +
+				"Where it says POOL and PROVIDER, put yours at Google.",
 		},
 		{
 			Name: "kubernetes", lines: kubernetesLines, run: kubernetesRun, file: kubernetesFile,
-			Note: "A context uses it with `kubectl config set-context --current --user=` and its name.",
+			After: "A context uses it with `kubectl config set-context --current --user=` and its name.",
 		},
 		{
 			Name: "mcp", Needs: []string{"url"}, lines: mcpLines, edit: mcpEdit, undo: mcpUndo,
@@ -84,10 +87,9 @@ func tools() []Tool {
 				"edits it.",
 		},
 		{
-			Name: "python", Link: "keyring", lines: pythonLines,
+			Name: "python", Link: "keyring", lines: pythonLines, run: pythonRun, file: pythonFile,
 			links: func(o Options) string { return o.home(".loopkey-bin") }, // other programs may want the real keyring
-			Note: "Put ~/.loopkey-bin before the others in PATH. The index URL must carry the user: " +
-				"https://oauth2@HOST/simple/.",
+			Note:  pythonNote, After: pythonNote,
 		},
 		{
 			Name: "terraform", Link: "terraform-credentials-loopkey", links: terraformPlugins, lines: terraformLines,

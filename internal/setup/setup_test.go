@@ -31,6 +31,7 @@ func TestThereAndBack(t *testing.T) {
 		"terraform": {"", "plugin_cache_dir = \"x\"\n"},
 		"cargo":     {"", "[build]\njobs = 4\n", "[registry]\ndefault = \"acme\"\n\n[build]\njobs = 4\n"},
 		"go":        {"", "GOFLAGS=-mod=mod\n", "GOAUTH=git /home/ada\nGOFLAGS=-mod=mod\n"},
+		"google":    {"", "{\n  \"audience\": \"//iam\",\n  \"type\": \"external_account\"\n}\n"},
 		"docker": {
 			"", "{\n\t\"auths\": {\n\t\t\"https://index.docker.io/v1/\": {}\n\t},\n\t\"detachKeys\": \"ctrl-e,e\"\n}\n",
 			"{\n  \"credHelpers\": {\n    \"ghcr.io\": \"gh\"\n  }\n}\n",
@@ -95,7 +96,7 @@ func TestCannotEdit(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
 		"docker": "{ // comment\n}", "cargo": "[registry]\nglobal-credential-providers = [\"cargo:libsecret\"]\n",
-		"mcp": `{"mcpServers": []}`,
+		"mcp": `{"mcpServers": []}`, "google": `{"type": "service_account", "private_key": "x"}`,
 	} {
 		o := options(t)
 		path := filepath.Join(o.Home, "configuration")

@@ -72,10 +72,13 @@ func googleLines(o Options) string {
   "audience": "//iam.googleapis.com/locations/global/workforcePools/POOL/providers/PROVIDER",
   "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
   "token_url": "https://sts.googleapis.com/v1/token",
-  "credential_source": {"executable": {"command": %s, "timeout_millis": 30000}}
+  "credential_source": %s
 }
-`, text(strings.Join(o.words("credential", "google"), " "))) // no shell runs it: it is split at spaces
+`, googleSource(o))
 }
+
+// googleVariable names the credential configuration that Google's libraries read.
+const googleVariable = "GOOGLE_APPLICATION_CREDENTIALS"
 
 func kubernetesLines(o Options) string {
 	command := kubernetesRun(o, false)
@@ -120,7 +123,36 @@ func kubernetesFile(o Options) string {
 	return o.home(".kube", "config")
 }
 
+const pythonNote = "Put ~/.loopkey-bin before the others in PATH. The index URL must carry the user: " +
+	"https://oauth2@HOST/simple/."
+
 func pythonLines(Options) string { return "pip config set global.keyring-provider subprocess\n" }
+
+// pythonRun returns pip's command that makes it ask the keyring, or not any more.
+func pythonRun(_ Options, undo bool) []string {
+	if undo {
+		return []string{"pip", "config", "unset", "--user", "global.keyring-provider"}
+	}
+	return []string{"pip", "config", "set", "--user", "global.keyring-provider", "subprocess"}
+}
+
+// pythonFile returns the file that pip changes: the user's, of which there is an old place, too.
+func pythonFile(o Options) string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(o.Lookup("APPDATA"), "pip", "pip.ini")
+	}
+	usual := filepath.Join(cmp.Or(o.Lookup("XDG_CONFIG_HOME"), o.home(".config")), "pip", "pip.conf")
+	places := []string{o.home(".pip", "pip.conf")}
+	if runtime.GOOS == "darwin" {
+		places = append(places, o.home("Library", "Application Support", "pip", "pip.conf"))
+	}
+	for _, place := range places {
+		if _, err := os.Stat(place); err == nil {
+			return place
+		}
+	}
+	return usual
+}
 
 func terraformLines(o Options) string {
 	args := o.words()[1:]

@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/test/clients"
+	"github.com/loopkey/loopkey/internal/test/house"
 )
 
 // pip downloads a package from an index that wants a token, with the line of docs/tools/python.md.
@@ -49,6 +52,34 @@ func TestPip(t *testing.T) {
 	}
 	if r := h.Run("credential", "python", "set", "https://"+server.Host, "oauth2"); r.Code != 1 || r.Stderr == "" {
 		t.Errorf("set: %d %s", r.Code, r.Stderr)
+	}
+}
+
+// setup has pip ask the keyring, and not any more.
+func TestSetupPython(t *testing.T) {
+	t.Parallel()
+	pip := clients.Need(t, "pip", false)
+	if out, err := exec.Command(pip, "--version").CombinedOutput(); err != nil { //nolint:noctx // it ends by itself
+		t.Skipf("pip does not run: %s", out) // Also with LOOPKEY_TEST_REAL: CI does not install it.
+	}
+	h := clients.LoggedIn(t)
+	h = h.With("PATH="+house.Programs(t)+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"XDG_CONFIG_HOME="+filepath.Join(h.Dir, ".config"))
+	provider := func() string {
+		out, _ := finish(h, pip, "config", "get", "global.keyring-provider") // it fails where nothing is set
+		return strings.TrimSpace(out)
+	}
+	r := h.Run("setup", "python", "--write")
+	if r.Code != 0 || !strings.Contains(r.Stderr, "Put ~/.loopkey-bin before") || provider() != "subprocess" {
+		t.Errorf("setup exits %d, and pip asks %q: %s", r.Code, provider(), r.Stderr)
+	}
+	link := filepath.Join(h.Dir, ".loopkey-bin", "keyring")
+	if _, err := os.Lstat(link); err != nil {
+		t.Error(err)
+	}
+	h.Must("setup", "python", "--undo")
+	if _, err := os.Lstat(link); err == nil || provider() == "subprocess" {
+		t.Errorf("after --undo pip asks %q, and the link: %v", provider(), err)
 	}
 }
 
