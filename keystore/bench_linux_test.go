@@ -18,6 +18,19 @@ func BenchmarkKeychain(b *testing.B) {
 	b.Run("split", func(b *testing.B) {
 		benchmark(b, func() Store { return Keychain(KeychainOptions{MaxEntry: 2400}) })
 	})
+	for name, size := range map[string]int{"small": 4 << 10, "grown": 1 << 20} { // a session of 200 audiences, say
+		b.Run(name, func(b *testing.B) {
+			s := Keychain(KeychainOptions{})
+			if err := s.Save(b.Context(), name, sized("x", size)); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := s.Head(b.Context(), name); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 	b.Run("lease", func(b *testing.B) { // what a renewal pays to be the only one
 		store := Keychain(KeychainOptions{}).(Leaser)
 		for b.Loop() {

@@ -22,6 +22,8 @@ type leases struct{}
 
 func (*leases) forget(string) {}
 
+func (*leases) last(string) (value string, ok bool) { return "", false }
+
 // readBack has changes read back on macOS, where /usr/bin/security may be left waiting for a dialog.
 const readBack = runtime.GOOS == "darwin"
 

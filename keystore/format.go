@@ -42,6 +42,9 @@ type index struct {
 	inline     string // the content, or as much as fits
 }
 
+// alone reports whether the index says that no other entries are left of the record.
+func (h index) alone() bool { return h.generation > 0 && h.parts == 0 && h.oldest == h.generation }
+
 func hash(s string, n int) string {
 	sum := sha256.Sum256([]byte(s))
 	return base64.RawURLEncoding.EncodeToString(sum[:n])

@@ -33,6 +33,10 @@ func Keychain(opts KeychainOptions) Store {
 	return k
 }
 
+// wholeEntry is how large a record is kept as one entry where entries may have any size. Reading so much costs little
+// more than reading a few bytes.
+const wholeEntry = 16 << 10
+
 type keychain struct {
 	entries osEntries
 	limit   time.Duration
@@ -92,7 +96,7 @@ func (k *keychain) do(ctx context.Context, name string, operation func(context.C
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, noAnswer(k.limit))
 	defer cancel()
-	return operation(ctx, split{k.entries, k.max, readBack, encoded})
+	return operation(ctx, split{k.entries, k.max, wholeEntry, readBack, encoded})
 }
 
 func noAnswer(limit time.Duration) error {

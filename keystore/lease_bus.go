@@ -33,6 +33,14 @@ func (l *leases) of(entry string) *talkedLease {
 	return l.all[record]
 }
 
+// last returns the own entry of a leased record as it was last read or written.
+func (l *leases) last(entry string) (value string, ok bool) {
+	if lease := l.of(entry); lease != nil {
+		return lease.last(entry)
+	}
+	return "", false
+}
+
 // forget says that somebody else writes an entry.
 func (l *leases) forget(entry string) {
 	if lease := l.of(entry); lease != nil {
@@ -66,6 +74,17 @@ type talkedLease struct {
 
 	mu   sync.Mutex
 	held map[string]*string // what was read together with another entry, by name; nil: there is none
+	seen *string            // the record's own entry, as it was last read or written; nil: not yet
+}
+
+// last returns the record's own entry as it was last read or written: only the holder of the lease changes it.
+func (l *talkedLease) last(name string) (value string, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if name != l.record || l.seen == nil {
+		return "", false
+	}
+	return *l.seen, true
 }
 
 // read returns an entry. The record and its note are read together when one of them is wanted first: only the holder of
@@ -95,6 +114,9 @@ func (l *talkedLease) read(ctx context.Context, name string) (string, error) {
 			}
 		}
 	}
+	if name == l.record {
+		l.seen = value
+	}
 	if value == nil {
 		return "", ErrNotFound
 	}
@@ -106,8 +128,14 @@ func (l *talkedLease) write(ctx context.Context, name, value string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.held, name)
+	if name == l.record {
+		l.seen = nil
+	}
 	if err := l.talk.Write(ctx, name, value); err != nil {
 		return err
+	}
+	if name == l.record {
+		l.seen = &value
 	}
 	if l.held == nil {
 		l.held = map[string]*string{}
@@ -120,6 +148,9 @@ func (l *talkedLease) forget(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.held, name)
+	if name == l.record {
+		l.seen = nil
+	}
 	l.talk.Forget(name)
 }
 

@@ -27,6 +27,9 @@ func (o osEntries) get(ctx context.Context, name string) (string, error) {
 	})
 }
 
+// last implements entries for a record whose lease this process has.
+func (o osEntries) last(name string) (value string, ok bool) { return o.leases.last(name) }
+
 func (o osEntries) set(ctx context.Context, name, value string) error {
 	if o.tell(ctx, name, value) == nil {
 		return nil

@@ -16,7 +16,19 @@ type entries interface {
 	remove(ctx context.Context, name string) error
 }
 
+// leased are entries of which this process may be the only one that changes some.
+type leased interface {
+	// last returns such an entry as it was last read or written.
+	last(name string) (value string, ok bool)
+}
+
 // split keeps records in entries of at most max bytes (0: of any size).
+//
+// Where entries may have any size, a record whose content has at most whole bytes is one entry, and is replaced by one
+// write. What is larger has its head in the index and the rest in one part, so that the head is read as fast as that of
+// a small record. An index without parts whose oldest generation is its own says that there are no other entries; that
+// is what lets one write be enough. So before the first part is written beside such an index, it is replaced by one
+// that does not say so.
 //
 // A record is an index, NAME, and as many parts, NAME/GENERATION.I, as its content needs. save writes the parts of the
 // next generation, then the index, which is the one step that replaces the old record, then it removes the parts of
@@ -32,6 +44,7 @@ type entries interface {
 type split struct {
 	entries entries
 	max     int
+	whole   int // bytes; 0: a record of any size is one entry, if max allows it
 	// readBack has each change read back, because these entries may say that it was made when it was not.
 	readBack bool
 	// encoded stores base64 alone, because these entries may be rewritten by what stores them.
@@ -100,33 +113,48 @@ func (s split) join(ctx context.Context, name string, h index) (string, error) {
 }
 
 func (s split) save(ctx context.Context, name string, r Record) error {
-	if s.max == 0 {
-		entry, err := one(r, s.encoded)
-		if err != nil {
-			return err
-		}
-		return s.set(ctx, name, entry)
-	}
 	content, coding, headLen, err := encodeContent(r, s.encoded)
 	if err != nil {
 		return err
+	}
+	h := index{generation: 1, oldest: 1, coding: coding, headLen: headLen, contentLen: len(content)}
+	if s.max == 0 && s.whole == 0 {
+		h.inline = content
+		return s.set(ctx, name, h.encode())
 	}
 	old, err := s.current(ctx, name)
 	if err != nil {
 		return err
 	}
-	if old.generation == lastGeneration { // so many were never saved: the index is damaged
+	if old.generation >= lastGeneration-1 { // so many were never saved: the index is damaged
 		old = index{}
 	}
-	h := index{generation: old.generation + 1, coding: coding, headLen: headLen, contentLen: len(content)}
+	inline, most := s.max-headerRoom, s.max
+	if s.max == 0 {
+		inline, most = s.whole, maxContent
+		if len(content) > s.whole {
+			inline = max(headLen, minEntry)
+		}
+	}
 	var rest string
-	h.inline, rest = cut(content, s.max-headerRoom)
+	h.inline, rest = cut(content, inline)
+	if s.max == 0 && old.alone() {
+		if rest == "" {
+			h.generation, h.oldest = old.generation, old.oldest
+			return s.set(ctx, name, h.encode())
+		}
+		old.generation++
+		if err := s.set(ctx, name, old.encode()); err != nil {
+			return err
+		}
+	}
+	h.generation = old.generation + 1
 	if rest != "" {
 		h.sum = hash(rest, sha256.Size)
 	}
 	for rest != "" {
 		var p string
-		p, rest = cut(rest, s.max)
+		p, rest = cut(rest, most)
 		if err := s.set(ctx, part(name, h.generation, h.parts), p); err != nil {
 			return err
 		}
@@ -134,7 +162,11 @@ func (s split) save(ctx context.Context, name string, r Record) error {
 	}
 	// What can't be swept now is swept at the next write: it is no reason to lose a session.
 	_ = s.sweep(ctx, name, h.generation, h.parts, h.parts)
-	h.oldest, _ = s.sweepBefore(ctx, name, old)
+	h.oldest, err = s.sweepBefore(ctx, name, old)
+	if s.max == 0 && old.parts+h.parts == 0 && err == nil && h.oldest == old.generation &&
+		s.sweep(ctx, name, old.generation, 0, 0) == nil {
+		h.oldest = h.generation
+	}
 	if err := s.set(ctx, name, h.encode()); err != nil {
 		return err
 	}
@@ -155,7 +187,7 @@ func (s split) removeRecord(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if s.max == 0 && h.parts == 0 && h.oldest == h.generation { // the record never had parts
+	if s.max == 0 && (s.whole == 0 && h.parts == 0 && h.oldest == h.generation || h.alone()) {
 		return s.gone(ctx, name)
 	}
 	if h.generation > 0 { // from here on a reader sees nothing
@@ -240,6 +272,12 @@ func unchanged(what string) error {
 // current returns the record's index, or the zero index if there is none. If the index can't be read, it returns at
 // least the generations to sweep.
 func (s split) current(ctx context.Context, name string) (index, error) {
+	if known, ok := s.entries.(leased); ok {
+		if entry, ok := known.last(name); ok {
+			h, _ := decodeIndex(entry)
+			return h, nil
+		}
+	}
 	entry, err := s.entries.get(ctx, name)
 	if errors.Is(err, ErrNotFound) {
 		return index{}, nil
