@@ -35,10 +35,26 @@ func TestPages(t *testing.T) {
 			browser := chromium.Start(t)
 			h := house.WithTenant(t)
 			folder := t.TempDir()
+			for name, text := range map[string]string{
+				"index.md": "# Handbook\n\nWhat we agreed on, for everybody who is on call.[^1]\n\n## Where to begin\n\n" +
+					"The [runbook](on-call/runbook.md) comes first.\n\n## Who is on call\n\n" +
+					"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n" +
+					"## How to deploy\n\n```sh\nloopkey exec -- ./deploy.sh\n```\n\n[^1]: In the meeting of May.\n",
+				"team.csv":           "name,role,since\nAda,lead,1833\nCharles,builder,1822\n",
+				"on-call/network.md": "# The network\n\nHow packets travel while the pager is silent.\n",
+			} {
+				name = filepath.Join(folder, filepath.FromSlash(name))
+				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
 			page := "# Runbook\n\nWhat to do when the pager rings.\n\n- [x] breathe\n- [ ] look at the dashboard\n\n" +
 				"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n" +
 				"```sh\nloopkey exec -- ./rollback.sh\n```\n"
-			if err := os.WriteFile(filepath.Join(folder, "runbook.md"), []byte(page), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(folder, "on-call", "runbook.md"), []byte(page), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			browser.Do(t, prefer(scheme), chromedp.EmulateViewport(1000, 720))
@@ -74,7 +90,8 @@ func TestPages(t *testing.T) {
 			browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(css("header .who")))
 			check("home")
 			for _, page := range []struct{ path, name string }{
-				{"/profile", "profile"}, {"/protected", "protected"}, {"/pages/", "pages"}, {"/pages/runbook", "page"},
+				{"/profile", "profile"}, {"/protected", "protected"}, {"/pages/", "pages"},
+				{"/pages/on-call/runbook", "page"}, {"/pages/?q=pager", "search"}, {"/pages/team.csv?view", "preview"},
 				{"/auth/logout", "logout"}, {"/nowhere", "not-found"},
 			} {
 				browser.Do(t, chromedp.Navigate(h.Base+page.path), chromedp.WaitVisible(css("main")))

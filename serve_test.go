@@ -128,7 +128,7 @@ func TestSessionsOnThePage(t *testing.T) {
 	_, body, _ := get(t, known, h.Serve(), "text/html")
 	for _, want := range []string{
 		`aria-label="default"`, `aria-label="work"`, `aria-label="play"`, "loopkey login -p play", "loopkey token",
-		"git, for git.acme.example", "loopkey setup git --write",
+		"git, for git.acme.example", "loopkey setup git --write", "Logged in at",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in %s", want, body)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -221,8 +222,11 @@ func (e *ending) returned(w http.ResponseWriter, r *http.Request) {
 	e.setCookie(w, "", -time.Second)
 	page, result := localhost.Page{
 		Status: http.StatusOK, App: e.AppName, Good: true, Title: "You are logged out",
-		Text: "You are logged out, here and at the provider.", Next: "You can close this tab.",
+		Text: "You are logged out, here and at the provider.",
 	}, error(nil)
+	if u, err := url.Parse(e.URL); err == nil {
+		page.Where = u.Host
+	}
 	if e.withoutState(r) {
 		page.Text, result = "You are logged out here, and your browser is back from the provider.", ErrNoState
 	}

@@ -24,6 +24,7 @@ type homeData struct {
 	Notice         string // what has just happened; "": nothing that one has to be told
 	Sessions       []sessionCard
 	More           int // sessions that are not shown
+	Events         []eventView
 	Commands       []Commands
 	Hint           []span
 }
@@ -93,6 +94,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 			Email: words.Line(claims.Text("email"), mostEmail), Issuer: s.provider.Issuer(),
 			Picture: claims.Text("picture") != "", Notice: notice, Commands: s.cfg.Commands,
 			Sessions: append([]sessionCard{s.ownCard(v.info, now)}, others.cards(now)...), More: others.more,
+			Events: eventViews(others.events),
 		}})
 	}
 	if back { // of another session's logout
@@ -113,4 +115,18 @@ func send(w http.ResponseWriter, r *http.Request, page []byte, err error) {
 		return
 	}
 	layout.Send(w, r, http.StatusOK, page)
+}
+
+// An eventView is an Event as a page shows it.
+type eventView struct {
+	At   moment
+	Text string
+}
+
+func eventViews(events []Event) []eventView {
+	views := make([]eventView, 0, len(events))
+	for _, e := range events {
+		views = append(views, eventView{momentOf(e.Time), words.Line(e.Text, 300)})
+	}
+	return views
 }

@@ -30,6 +30,12 @@ type Other struct {
 	Command string           // what to run for it in a terminal; "": nothing
 }
 
+// An Event is something that happened to a session, such as that a tool got a token.
+type Event struct {
+	Time time.Time
+	Text string
+}
+
 // Commands are lines for a terminal, under a title.
 type Commands struct {
 	Title string
@@ -49,6 +55,7 @@ type others struct {
 // otherSessions is what is known of them at one time. Nothing in it changes.
 type otherSessions struct {
 	list   []otherSession
+	events []Event
 	number int64 // another one where something of it is another
 	more   int   // sessions that are not in the list
 }
@@ -64,7 +71,7 @@ type otherSession struct {
 
 // othersFor returns the other sessions, if r comes from a browser that may see them.
 func (s *Server) othersFor(r *http.Request) otherSessions {
-	if s.cfg.Others == nil || !s.browsers.isWhole(r) {
+	if s.cfg.Others == nil && s.cfg.Events == nil || !s.browsers.isWhole(r) {
 		return otherSessions{}
 	}
 	o := &s.others
@@ -92,7 +99,14 @@ func (s *Server) lookAtOthers(ctx context.Context, before otherSessions) otherSe
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), othersLimit)
 	defer cancel()
 	var next otherSessions
-	for _, other := range s.cfg.Others(ctx) {
+	if s.cfg.Events != nil {
+		next.events = s.cfg.Events(ctx)
+	}
+	var found []Other
+	if s.cfg.Others != nil {
+		found = s.cfg.Others(ctx)
+	}
+	for _, other := range found {
 		o := otherSession{Other: other, id: other.Title}
 		if other.Session != nil {
 			o.id, o.changed = other.Session.Name(), other.Session.Changed()
@@ -119,7 +133,8 @@ func (s *Server) lookAtOthers(ctx context.Context, before otherSessions) otherSe
 		next.list = append(next.list, o)
 	}
 	next.number = before.number
-	if next.more != before.more || !slices.EqualFunc(next.list, before.list, otherSession.equal) {
+	if next.more != before.more || !slices.Equal(next.events, before.events) ||
+		!slices.EqualFunc(next.list, before.list, otherSession.equal) {
 		next.number++
 	}
 	return next

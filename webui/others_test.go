@@ -45,6 +45,9 @@ func newPair(t *testing.T, baseURL string) *pair {
 				{Title: "play<i>", Note: "Nobody is logged in.", Command: "acme login play"},
 			}
 		}
+		c.Events = func(context.Context) []webui.Event {
+			return []webui.Event{{Time: s.now(), Text: "A token to <git>\u202e"}}
+		}
 		c.Commands = []webui.Commands{{Title: "In a terminal", Lines: []webui.Command{{What: "A token", Code: "acme token"}}}}
 	})
 	p.login(t, "/")
@@ -110,7 +113,7 @@ func TestHomeShowsSessions(t *testing.T) {
 	body := p.home(t)
 	for _, want := range []string{
 		`aria-label="default"`, `aria-label="work"`, `aria-label="play&lt;i&gt;"`, "acme login play", "Nobody is logged in.",
-		"<code>acme token</code>", "Renew now", "Log out here", "Log out everywhere", "<progress",
+		"<code>acme token</code>", "A token to &lt;git&gt;</bdi>", "Renew now", "Log out here", "Log out everywhere", "<progress",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in %s", want, body)
@@ -124,6 +127,7 @@ func TestHomeShowsSessions(t *testing.T) {
 	}
 	webui.Doubt(p.server)
 	if body := p.home(t); strings.Contains(body, "work") || strings.Contains(body, "play") ||
+		strings.Contains(body, "A token to") ||
 		!strings.Contains(body, `aria-label="default"`) {
 		t.Errorf("a browser that may be another's sees %s", body)
 	}

@@ -56,6 +56,8 @@ type Config struct {
 	// user's: one that opened a one-time URL, or that the system says runs as this user. Its sessions are renewed and ended
 	// by what that browser sends. Its calls do not overlap. nil: there are none.
 	Others func(ctx context.Context) []Other
+	// Events returns what happened last to the sessions, the newest first, for the same browsers. nil: nothing is shown.
+	Events func(ctx context.Context) []Event
 	// Commands are what the start page offers to copy.
 	Commands []Commands
 	Hint     string // says on the start page what else the user can do; text in backquotes is code

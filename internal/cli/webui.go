@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/journal"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/setup"
@@ -72,6 +73,21 @@ func (a *app) otherOf(ctx context.Context, k known.Client, acc *account) webui.O
 		return other
 	}
 	return webui.Other{Session: opened.session, Title: other.Title, BaseURL: cfg.BaseURL}
+}
+
+// shownEvents is how many entries of the log the start page shows.
+const shownEvents = 8
+
+// lastEvents returns what reads the last entries of the log for the web UI of an account, the newest first.
+func (a *app) lastEvents(acc *account) func(context.Context) []webui.Event {
+	return func(context.Context) []webui.Event {
+		entries, _ := journal.Read(acc.config.StateDir, shownEvents) // what can't be read has nothing to tell
+		var events []webui.Event
+		for _, e := range slices.Backward(entries) {
+			events = append(events, webui.Event{Time: e.Time, Text: words.Sentence(sentenceOf(e))})
+		}
+		return events
+	}
 }
 
 // webCommands returns the lines that the start page of an account offers to copy: for the terminal, and for the tools

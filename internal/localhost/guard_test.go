@@ -172,6 +172,20 @@ func TestPage(t *testing.T) {
 	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, hash) {
 		t.Errorf("the policy %q is for another style", policy)
 	}
+	for name, p := range map[string]Page{
+		"with a link":       {Status: 400, Title: "x", Links: []Link{{Text: "Home", URL: "/"}}},
+		"with an advice":    {Status: 400, Title: "x", Next: "Do that."},
+		"with nothing else": {Status: 400, Title: "x"},
+	} {
+		body := send(t, p, http.MethodGet, "/").Body.String()
+		if n := strings.Count(body, `class="button"`) + strings.Count(body, `class="next"`); n != 1 {
+			t.Errorf("%s: %d ways on: %s", name, n, body)
+		}
+	}
+	told := send(t, Page{Status: 200, Who: "<Ada>", Where: "<acme>", Good: true}, http.MethodGet, "/").Body.String()
+	if !strings.Contains(told, "<bdi>&lt;Ada&gt;</bdi> · <bdi>&lt;acme&gt;</bdi>") {
+		t.Errorf("who and where is not told: %s", told)
+	}
 	plain := send(t, Page{Status: 200, Title: "Hello"}, http.MethodGet, "/").Body.String()
 	if !strings.Contains(plain, "<title>Hello</title>") {
 		t.Errorf("without a program: %s", plain)

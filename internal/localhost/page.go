@@ -23,8 +23,9 @@ type Page struct {
 	Status            int
 	App               string // the program, after the title of the tab; "" leaves it out
 	Title, Text, Next string // Text says what happened, Next what to do about it
+	Who, Where        string // whom it is about, as far as that is known, and at which provider; "": it is left out
 	Good              bool   // in the color of a success
-	Links             []Link // ways on
+	Links             []Link // ways on, the first one in front
 }
 
 // A Link is a way on from a page.
@@ -44,6 +45,9 @@ func (p Page) ServeHTTP(w http.ResponseWriter, _ *http.Request) { p.Write(w) }
 
 // Write sends the page as the whole response.
 func (p Page) Write(w http.ResponseWriter) {
+	if p.Next == "" && p.Links == nil {
+		p.Next = "You can close this tab."
+	}
 	var page []byte
 	t, err := pageTemplate()
 	if err == nil {

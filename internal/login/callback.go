@@ -72,7 +72,8 @@ func (f *Flow) respond(w http.ResponseWriter, r *http.Request) {
 	res := result{login: l, err: err}
 	if err == nil {
 		if !tokens.IDToken.IsZero() {
-			res.name = words.Name(tokens.Claims.With(tokens.UserInfo))
+			claims := tokens.Claims.With(tokens.UserInfo)
+			res.name, res.who = words.Name(claims), words.NameAndEmail(claims)
 		}
 		if f.cfg.Done != nil && f.cfg.Done(w, r, l.part(f, false), tokens) {
 			l.finish(tokens, nil)

@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/words"
@@ -13,6 +14,7 @@ import (
 type result struct {
 	login *login
 	name  string // of the user; "": there is no ID token to say it
+	who   string // name, with the email address where there is one
 	err   error
 }
 
@@ -51,7 +53,7 @@ func (f *Flow) showResult(w http.ResponseWriter, r *http.Request) {
 			text = "You are logged in as " + res.name + "."
 		}
 		f.page(localhost.Page{
-			Status: http.StatusOK, Good: true, Title: "You are logged in", Text: text,
+			Status: http.StatusOK, Good: true, Title: "You are logged in", Text: text, Who: res.who,
 			Next: "You can close this tab and go back to your terminal.",
 		}).Write(w)
 	}
@@ -64,7 +66,10 @@ func (f *Flow) home() localhost.Link {
 }
 
 func (f *Flow) page(p localhost.Page) localhost.Page {
-	p.App = f.cfg.App
+	p.App, p.Where = f.cfg.App, f.cfg.Provider.Issuer()
+	if u, err := url.Parse(p.Where); err == nil {
+		p.Where = u.Host
+	}
 	return p
 }
 
