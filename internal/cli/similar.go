@@ -7,12 +7,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// similar returns the name among names that may have been meant by word, or "".
+// similar returns the name among names that may have been meant by word, or "". Of two that are as near, it is the
+// longer one: a letter is left out more often than it is typed without need.
 func similar(word string, names []string) string {
 	best, found := len(word)/3+1, ""
 	for _, name := range names {
-		if d := distance(strings.ToLower(word), strings.ToLower(name)); d > 0 && d <= best && d < len(name) {
-			best, found = d-1, name
+		d := distance(strings.ToLower(word), strings.ToLower(name))
+		if d > 0 && d < len(name) && (d < best || d == best && len(name) > len(found)) {
+			best, found = d, name
 		}
 	}
 	return found
