@@ -385,7 +385,7 @@ func toolAdvice() []advice {
 
 func configurationAdvice() []advice {
 	const give = "as a flag, in the environment, in ./.env or in a profile of config.toml, " +
-		"such as loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3"
+		"such as loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3; loopkey setup asks for it"
 	return []advice{
 		{about: section("The configuration")},
 		{config.ReasonNoIssuer, "give --domain or --issuer " + give, ""},

@@ -103,7 +103,8 @@ func TestAdviceOfCommands(t *testing.T) {
 		{situation{auth0: true}, reasonNoRefreshToken, "switch on Allow Offline Access (Dashboard → Applications → APIs → " +
 			"your API → Settings), and Refresh Token among the application's grant types"},
 		{situation{}, session.ErrNotLoggedIn, "run loopkey login"},
-		{at, session.ErrNotLoggedIn, "run loopkey login with --domain (or --issuer) and --client-id"},
+		{at, session.ErrNotLoggedIn, "run loopkey setup, or loopkey login with --domain (or " +
+			"--issuer) and --client-id"},
 		{at, provider.Reason(""), ""},
 		{at, reason("of nothing"), ""},
 	} {

@@ -81,7 +81,8 @@ func (a *app) root() *cobra.Command {
 		Long: `loopkey logs you in to Auth0 (or any OpenID Connect provider) through your own
 browser, keeps the session in the OS keychain, and gives local tools a fresh
 token whenever they ask.`,
-		Example: `  loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3
+		Example: `  loopkey setup
+  loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3
   curl -H "$(loopkey token -o header)" https://api.example.com/
   loopkey demo`,
 		SilenceErrors:              true,

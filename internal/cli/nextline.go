@@ -149,7 +149,7 @@ func (at situation) unnamed() string {
 		return "choose one of the profiles " + words.Printable(strings.Join(at.names(), ", ")) + ": run " +
 			at.again("profile", at.names()[0])
 	}
-	return "run " + at.line("login") + " with --domain (or --issuer) and --client-id"
+	return "run " + at.line("setup") + ", or " + at.line("login") + " with --domain (or --issuer) and --client-id"
 }
 
 // names returns the profiles that there are, but for the current one.

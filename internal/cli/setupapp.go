@@ -96,6 +96,8 @@ func (w *wizard) makeByItself(ctx context.Context, p *chosenProvider) (id string
 		app, err := w.runAuth0(ctx, command, p.domain())
 		if err == nil {
 			w.say("Made the application %q: its client ID is %s.", words.Printable(app.Name), words.Printable(app.ClientID))
+			w.say("What is left to do by hand: switch on Settings → Refresh Token Rotation%s.",
+				atPage(newprofile.DashboardURL(p.domain(), app.ClientID)))
 		}
 		return app.ClientID, w.orByHand(err)
 	case !p.auth0 && p.registers:
@@ -114,6 +116,14 @@ func (w *wizard) makeByItself(ctx context.Context, p *chosenProvider) (id string
 		return client.ID, w.keepSecret(client.Secret.Reveal())
 	}
 	return "", nil
+}
+
+// atPage returns where something is, as the end of a sentence; "" where no page is known.
+func atPage(page string) string {
+	if page == "" {
+		return ""
+	}
+	return " at " + words.Printable(page)
 }
 
 // orByHand says what went wrong, so that the person can go on by hand. Where nobody can, it returns the error.
@@ -246,8 +256,8 @@ func (w *wizard) sayPlaces(p *chosenProvider, id string) {
 	if len(p.places.Also) > 0 {
 		w.say("and have these switched on:\n  %s", strings.Join(p.places.Also, "\n  "))
 	}
-	if page := newprofile.DashboardURL(p.domain(), id); p.auth0 && page != "" {
-		w.say("That is at %s", words.Printable(page))
+	if at := atPage(newprofile.DashboardURL(p.domain(), id)); p.auth0 && at != "" {
+		w.say("All of that is%s", at)
 	}
 	if p.places.Provider == newprofile.Other {
 		w.say("What other providers want is in docs/providers.md.")
