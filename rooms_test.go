@@ -27,8 +27,8 @@ internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
 	internal/words provider
 internal/credential: internal/hosts internal/sts internal/words provider session
-internal/doctor: internal/config internal/keystores internal/localhost internal/localurl internal/login internal/words
-	keystore provider session
+internal/doctor: internal/config internal/environ internal/keystores internal/localhost internal/localurl internal/login
+	internal/words keystore loopback provider session
 internal/environ:
 internal/granted: internal/clock
 internal/handoff: internal/clock internal/localhost internal/localurl internal/login internal/private internal/wire

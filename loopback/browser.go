@@ -52,6 +52,29 @@ func OpenBrowser(ctx context.Context, target string) error {
 	return openByPlatform(ctx, target)
 }
 
+// BrowserName returns the command by which OpenBrowser would open a page, and opens none. Its errors wrap ErrNoBrowser
+// where there is no such command.
+func BrowserName() (string, error) {
+	const target = "http://localhost/"
+	if value := os.Getenv("BROWSER"); value != "" {
+		commands, err := browserCommands(value, target)
+		if err != nil {
+			return "", fmt.Errorf("BROWSER: %w", err)
+		}
+		for _, args := range commands {
+			var path string
+			if path, err = exec.LookPath(args[0]); err == nil {
+				return path, nil
+			}
+		}
+		return "", fmt.Errorf("%w: none of the commands in BROWSER is found: %w", ErrNoBrowser, bare(err))
+	}
+	if args := wslCommand(target); args != nil {
+		return args[0], nil
+	}
+	return platformBrowser()
+}
+
 // inWSL reports whether this is Linux inside of Windows.
 func inWSL() bool { return environ.InWSL(os.Environ()) }
 

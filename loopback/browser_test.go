@@ -63,7 +63,10 @@ func TestOpenBrowser(t *testing.T) {
 	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("BROWSER", script+" --tab")
+	t.Setenv("BROWSER", "no-such-browser-anywhere:"+script+" --tab")
+	if name, err := BrowserName(); name != script {
+		t.Errorf("it would be opened by %q: %v", name, err)
+	}
 	const target = "https://x.example.com/?a=b&c=d"
 	if err := OpenBrowser(t.Context(), target); err != nil {
 		t.Fatal(err)
@@ -130,6 +133,9 @@ func TestNoBrowser(t *testing.T) {
 				t.Setenv(name, env[name])
 			}
 			t.Setenv("PATH", empty)
+			if name, err := BrowserName(); err == nil || name != "" {
+				t.Errorf("it would be opened by %q", name)
+			}
 			err := OpenBrowser(t.Context(), "https://x.example.com/?secret")
 			if err == nil || strings.Contains(err.Error(), "secret") {
 				t.Errorf("got %v", err)
@@ -177,6 +183,9 @@ func TestLaunchers(t *testing.T) {
 				t.Setenv(name, c.env[name])
 			}
 			t.Setenv("PATH", dir)
+			if name, err := BrowserName(); name != filepath.Join(dir, c.program) {
+				t.Errorf("it would be opened by %q: %v", name, err)
+			}
 			opened := target
 			if c.target != "" {
 				opened = c.target

@@ -14,21 +14,30 @@ import (
 // openByPlatform runs the system's launcher. Some launchers become the browser (xdg-open does so without a desktop), so
 // nobody waits for their end.
 func openByPlatform(ctx context.Context, target string) error {
+	launcher, err := platformBrowser()
+	if err != nil {
+		return err
+	}
+	return launch(ctx, []string{launcher, target})
+}
+
+// platformBrowser returns the path of the system's launcher.
+func platformBrowser() (string, error) {
 	if runtime.GOOS == "darwin" {
 		if os.Getenv("SSH_CONNECTION") != "" { // it would open on a screen that the user does not see
-			return fmt.Errorf("%w: this is a session over SSH", ErrNoBrowser)
+			return "", fmt.Errorf("%w: this is a session over SSH", ErrNoBrowser)
 		}
-		return launch(ctx, []string{"/usr/bin/open", target})
+		return "/usr/bin/open", nil
 	}
 	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		return fmt.Errorf("%w: there is no display", ErrNoBrowser)
+		return "", fmt.Errorf("%w: there is no display", ErrNoBrowser)
 	}
 	for _, name := range []string{"xdg-open", "x-www-browser", "www-browser"} {
 		if path, err := exec.LookPath(name); err == nil {
-			return launch(ctx, []string{path, target})
+			return path, nil
 		}
 	}
-	return fmt.Errorf("%w: xdg-open is not installed", ErrNoBrowser)
+	return "", fmt.Errorf("%w: xdg-open is not installed", ErrNoBrowser)
 }
 
 // apart puts a command into a process group of its own, so that Ctrl-C on our terminal does not reach it.

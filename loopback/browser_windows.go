@@ -17,6 +17,9 @@ func openByPlatform(_ context.Context, target string) error {
 	return nil
 }
 
+// platformBrowser names what opens a URL.
+func platformBrowser() (string, error) { return "the default browser of Windows", nil }
+
 // apart puts a command into a process group of its own, so that Ctrl-C in our console does not reach it.
 func apart() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}

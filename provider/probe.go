@@ -27,8 +27,8 @@ const (
 const mostHops = 4
 
 // Probe sends an authorization request as a browser does that nobody is logged in with, and returns where the browser
-// would end up. It follows redirects within the origins of the issuer and of the authorization endpoint alone, and never
-// to the redirect URI. A code that the provider grants all the same is dropped.
+// would end up. It follows redirects within the origins of the issuer and of the authorization endpoint alone, and
+// never to the redirect URI. A code that the provider grants all the same is dropped.
 //
 // At LandsAtCallback the error is what the response to the client says, nil for a code. At LandsAtError it is a
 // *RefusedError, with a reason where the page gives one. Any other error comes without a landing.

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/provider"
@@ -17,6 +18,7 @@ type Info struct {
 	Scope                     string // as granted at login
 	LoggedInAt, RenewedAt     time.Time
 	Renewable                 bool      // there is a refresh token, and the provider has not refused it
+	Rotates                   bool      // the last renewal replaced the refresh token
 	RefreshExpiry             time.Time // zero: the provider did not say
 	SessionExpiry             time.Time // zero: the provider did not say
 	IDTokenExpiry             time.Time // zero: there is no ID token
@@ -46,6 +48,7 @@ func (i Info) UnusableAt(now time.Time) error {
 // TokenInfo describes an access token.
 type TokenInfo struct {
 	Audience, Scope string
+	Opaque          bool // to everybody but the provider; else it is a JWT
 	Obtained        time.Time
 	Expiry          time.Time // zero: the provider did not say
 }
@@ -68,6 +71,7 @@ func (s *Session) info(st *state) Info {
 		Profile: s.cfg.Profile, Issuer: st.Issuer, ClientID: st.ClientID, Resource: st.Resource, Subject: st.Subject,
 		Claims: st.claims(), Scope: st.Scope, LoggedInAt: st.LoggedIn, RenewedAt: st.Renewed,
 		Renewable:     st.renewable(now) == nil,
+		Rotates:       st.Rotates,
 		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.SessionExpiry, IDTokenExpiry: st.IDTokenExpiry,
 		Unusable: st.unusable(now), Audiences: st.Granted, AccessTokens: st.tokenInfos(),
 	}
@@ -78,7 +82,14 @@ func (s *Session) info(st *state) Info {
 func (st *state) tokenInfos() []TokenInfo {
 	var infos []TokenInfo
 	for _, t := range st.tokens() {
-		infos = append(infos, TokenInfo{Audience: t.Audience, Scope: t.Scope, Obtained: t.Obtained, Expiry: t.Expiry})
+		infos = append(infos, TokenInfo{
+			Audience: t.Audience, Scope: t.Scope, Opaque: !isJWT(t.Token), Obtained: t.Obtained, Expiry: t.Expiry,
+		})
 	}
 	return infos
+}
+
+// isJWT reports whether a token has the form of a signed JWT (RFC 7515, section 7.1), whose header begins with a brace.
+func isJWT(token string) bool {
+	return strings.HasPrefix(token, "eyJ") && strings.Count(token, ".") == 2
 }

@@ -236,7 +236,9 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 		tokens.Scope = st.scopeOf(r)
 	}
 	obtained := s.cfg.Now()
+	used := st.RefreshToken
 	st.apply(tokens, r, obtained)
+	st.Rotates = st.RefreshToken != used
 	st.Renewed, st.Attempt = obtained, attempt.ID
 	if asksOpenID(r.Scope) || !tokens.IDToken.IsZero() { // a renewal without openid says nothing about one with it
 		st.RenewsNoIDToken = tokens.IDToken.IsZero()

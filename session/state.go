@@ -57,6 +57,7 @@ type body struct {
 	Granted            []string      `json:"granted_audiences,omitempty"` // what the refresh token may be used for
 	Others             []storedToken `json:"access_tokens,omitempty"`
 	RevocationCascades bool          `json:"revocation_cascades,omitempty"` // revoking a replaced token ended the grant
+	Rotates            bool          `json:"rotates,omitempty"`             // the last renewal replaced the refresh token
 	// What a renewal did not bring, so that none is made for it again. It counts until the next login.
 	RenewsNoIDToken bool        `json:"renews_no_id_token,omitempty"`
 	Ungranted       []ungranted `json:"ungranted,omitempty"`

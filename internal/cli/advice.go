@@ -46,7 +46,6 @@ type section string
 type reason string
 
 const (
-	reasonNoRefreshToken reason = "no_refresh_token" // a login asked for a refresh token and got none
 	reasonMaybeCallback  reason = "maybe_callback"   // nobody came back from the provider, which may have refused the URL
 	reasonMaybeAudiences reason = "maybe_audiences"  // nobody came back, and the login asked for several audiences at once
 	reasonPortReserved   reason = "port_reserved"    // Windows keeps the port for itself
@@ -243,7 +242,7 @@ func loginAdvice() []advice {
 	return []advice{
 		{about: section("Logging in and out")},
 		{
-			reasonNoRefreshToken, "try {login} --prompt consent",
+			doctor.ReasonNoRefreshToken, "try {login} --prompt consent",
 			"switch on Allow Offline Access (Dashboard → Applications → APIs → your API → Settings), " +
 				"and Refresh Token among the application's grant types",
 		},
@@ -326,6 +325,14 @@ func doctorAdvice() []advice {
 			doctor.ReasonIntercepted, "ask whoever runs the network, or the virus scanner, to leave {issuer host} alone", "",
 		},
 		{doctor.ReasonExpiring, "whoever runs the provider has to renew it", ""},
+		{
+			doctor.ReasonNoBrowser,
+			"run {login} --device, or {login} --no-browser and open the URL yourself", "",
+		},
+		{
+			doctor.ReasonNoAudience, "if tokens are for an API, run {login} --audience API-IDENTIFIER", "",
+		},
+		{doctor.ReasonNoOffline, `add it to the scope: run {login} --scope "openid profile email offline_access"`, ""},
 		{doctor.ReasonPlainPKCE, "switch on PKCE with S256 at the provider", ""},
 		{
 			doctor.ReasonUnknownClient, "check --client-id, and that it is of an application at {configured issuer}", "",

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -31,7 +32,7 @@ func (a *app) sayNoRefresh(acc *account) {
 			words.Sentence(a.situation(acc).sentence(reasonNoOffline)))
 	case slices.Contains(strings.Fields(acc.config.Scope), "offline_access"):
 		a.say("No refresh token came, though offline_access was asked for, so you will have to log in again then: %s.",
-			a.situation(acc).sentence(reasonNoRefreshToken))
+			a.situation(acc).sentence(doctor.ReasonNoRefreshToken))
 	}
 }
 

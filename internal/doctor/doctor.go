@@ -80,6 +80,10 @@ func Checks() []Check {
 		{"logout", logout},
 		{"port", port},
 		{"keychain", keychain},
+		{"browser", browser},
+		{"session", loggedIn},
+		{"access token", accessToken},
+		{"refresh token", refreshToken},
 	}
 }
 
@@ -89,6 +93,7 @@ type examination struct {
 	provider *provider.Provider // without a client secret and a cache; nil: the configuration names none
 	way      *way               // of the provider's requests
 	discover func() (provider.Support, error)
+	info     func() (session.Info, error)
 	probed   func() probed // what the authorization endpoint thinks of a login; only for where askable lets it be asked
 }
 
@@ -126,6 +131,11 @@ func Run(ctx context.Context, s Subject, checks []Check, found func(Finding)) St
 // examine prepares the checks.
 func (s Subject) examine(ctx context.Context) *examination {
 	x := &examination{Subject: s}
+	x.info = sync.OnceValues(func() (session.Info, error) {
+		limited, cancel := context.WithTimeout(ctx, checkLimit)
+		defer cancel()
+		return s.Session.Info(limited)
+	})
 	if s.Config == nil || s.Config.Complete() != nil {
 		return x
 	}

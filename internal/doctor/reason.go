@@ -28,3 +28,11 @@ const (
 	ReasonNeedlessSecret   Reason = "needless_secret"    // a client secret is configured, and the provider asks for none
 	ReasonEndSessionHidden Reason = "end_session_hidden" // the Auth0 tenant does not name its end_session_endpoint
 )
+
+// Reasons of this machine, and of the session.
+const (
+	ReasonNoBrowser      Reason = "no_browser"       // no browser can be opened here
+	ReasonNoAudience     Reason = "no_audience"      // no audience is configured, so that Auth0's access tokens are opaque
+	ReasonNoOffline      Reason = "no_offline"       // the scope of logins lacks offline_access
+	ReasonNoRefreshToken Reason = "no_refresh_token" // a login asked for a refresh token and got none
+)
