@@ -58,11 +58,9 @@ func (s *Server) logoutOf(w http.ResponseWriter, r *http.Request, v view) {
 
 // end ends a session, and leads the browser on to its provider's logout.
 func (s *Server) end(w http.ResponseWriter, r *http.Request, c chosen, o session.EndOptions) {
-	state := ""
-	if c.baseURL == s.cfg.BaseURL { // else the browser does not come back here
-		state = rand.Text()
+	if c.baseURL == s.cfg.BaseURL { // else nobody may be there when the browser comes back
+		o.PostLogoutRedirectURI, o.State = c.baseURL, rand.Text()
 	}
-	o.PostLogoutRedirectURI, o.State = c.baseURL, state
 	ctx := context.WithoutCancel(r.Context()) // a closed tab does not stop a logout half-way
 	ended, err := c.session.End(ctx, o)
 	s.forgetOthers()
@@ -75,10 +73,10 @@ func (s *Server) end(w http.ResponseWriter, r *http.Request, c chosen, o session
 		http.Redirect(w, r, s.layout.Home, http.StatusSeeOther)
 		return
 	case o.Local:
-		state = ""
+		o.State = ""
 	}
 	d := departure{Ended: ended, of: c.title, local: o.Local}
-	http.Redirect(w, r, endedPath(s.logouts.add(state, d)), http.StatusSeeOther)
+	http.Redirect(w, r, endedPath(s.logouts.add(o.State, d)), http.StatusSeeOther)
 }
 
 // endedPath returns the path that leads a browser to the provider's logout, once.

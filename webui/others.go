@@ -25,7 +25,7 @@ const (
 type Other struct {
 	Session *session.Session // nil: it can't be shown here, or nobody is logged in
 	Title   string           // what the user calls it, such as a profile
-	BaseURL string           // where the provider's logout sends the browser
+	BaseURL string           // of its own server; if it is that of the pages, the provider's logout leads back to them
 	Note    string           // why Session is nil, as a sentence; "": nothing that one has to be told
 	Command string           // what to run for it in a terminal; "": nothing
 }

@@ -218,7 +218,9 @@ func TestLogoutOfSessions(t *testing.T) {
 			}
 			_, target, _ := strings.Cut(header.Get("Refresh"), "url=")
 			u, err := url.Parse(target)
-			if err != nil || (target == "") != c.here || u.Query().Has("state") != (target != "" && c.baseURL == "") {
+			if err != nil || (target == "") != c.here ||
+				u.Query().Has("state") != (target != "" && c.baseURL == "") ||
+				u.Query().Has("state") != u.Query().Has("post_logout_redirect_uri") {
 				t.Errorf("the browser goes on to %q", target)
 			}
 			if c.title == "work" && c.baseURL == "" && !c.here { // and comes back
