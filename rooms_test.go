@@ -89,6 +89,7 @@ internal/test/pty:
 internal/test/ready:
 internal/test/secretservice: internal/test/part internal/test/ready
 internal/test/vite: internal/test/npm
+internal/test/wine:
 `
 
 // arrows returns mayImport by room.

@@ -2,8 +2,8 @@
 //
 //	go run ./internal/manual DIR
 //
-// It writes man1/ (a page for each command), man7/ (a page for each topic of loopkey help) and completions/ under DIR. The
-// files of one commit are always the same bytes: their date is $SOURCE_DATE_EPOCH, or that of time zero.
+// It writes man1/ (a page for each command), man7/ (a page for each topic of loopkey help) and completions/ under DIR.
+// The files of one commit are always the same bytes: their date is $SOURCE_DATE_EPOCH, or that of time zero.
 package main
 
 import (
@@ -46,7 +46,8 @@ func write(dir string) error {
 		}
 	}
 	root := cli.Commands()
-	if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Date: &date, Source: "loopkey", Manual: "loopkey"}, man1); err != nil {
+	header := &doc.GenManHeader{Section: "1", Date: &date, Source: "loopkey", Manual: "loopkey"}
+	if err := doc.GenManTree(root, header, man1); err != nil {
 		return err
 	}
 	for _, topic := range cli.Topics() {
@@ -61,8 +62,9 @@ func write(dir string) error {
 func page(topic cli.Topic, date time.Time) []byte {
 	name := "loopkey-" + topic.Name
 	_, text, _ := strings.Cut(topic.Text, "\n")
-	return md2man.Render(fmt.Appendf(nil, "%% %q %q %q %q %q\n# NAME\n%s - %s\n\n# DESCRIPTION\n%s\n# SEE ALSO\n**loopkey(1)**\n",
-		strings.ToUpper(name), "7", date.Format("Jan 2006"), "loopkey", "loopkey", name, topic.Title, text))
+	heading := fmt.Sprintf("%% %q %q %q %q %q\n", strings.ToUpper(name), "7", date.Format("Jan 2006"), "loopkey", "loopkey")
+	body := fmt.Sprintf("# NAME\n%s - %s\n\n# DESCRIPTION\n%s\n# SEE ALSO\n**loopkey(1)**\n", name, topic.Title, text)
+	return md2man.Render([]byte(heading + body))
 }
 
 // complete writes a script for each shell, under the name by which the shell looks for it.

@@ -33,22 +33,22 @@ func TestDebianPackage(t *testing.T) {
 	system := t.TempDir()
 	admin := filepath.Join(system, "var/lib/dpkg")
 	for _, folder := range []string{"updates", "info"} {
-		if err := os.MkdirAll(filepath.Join(admin, folder), 0o755); err != nil { //nolint:gosec // as dpkg has it
+		if err := os.MkdirAll(filepath.Join(admin, folder), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, file := range []string{"status", "available"} {
-		if err := os.WriteFile(filepath.Join(admin, file), nil, 0o644); err != nil { //nolint:gosec // as dpkg has it
+		if err := os.WriteFile(filepath.Join(admin, file), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	dpkg := func(args ...string) string {
+	dpkg := func(args ...string) {
 		args = append([]string{"--root=" + system, "--force-script-chrootless", "--log=/dev/null"}, args...)
-		return run(t, exec.CommandContext(t.Context(), "dpkg", args...)) //nolint:gosec // this test's own arguments
+		run(t, exec.CommandContext(t.Context(), "dpkg", args...))
 	}
 	before := files(t, system)
 	dpkg("--install", deb)
-	installed := exec.CommandContext(t.Context(), filepath.Join(system, "usr/bin/loopkey"), "version") //nolint:gosec // ours
+	installed := exec.CommandContext(t.Context(), filepath.Join(system, "usr/bin/loopkey"), "version")
 	if out := run(t, installed); !strings.HasPrefix(out, "loopkey ") {
 		t.Errorf("the installed program says %q", out)
 	}
@@ -76,7 +76,7 @@ func debianPackage(t *testing.T) string {
 	for _, name := range []string{"LICENSE", "NOTICE", "THIRD_PARTY_LICENCES"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o644) //nolint:gosec // it becomes a public file
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +86,7 @@ func debianPackage(t *testing.T) string {
 	manual.Dir = root
 	run(t, manual)
 	r := readRelease(t)
-	if err := os.WriteFile(filepath.Join(dir, "loopkey"), r.build(t, root), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "loopkey"), r.build(t, root), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	// What GoReleaser adds to its part of the file.
