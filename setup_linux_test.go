@@ -63,6 +63,21 @@ func TestSetupAtTerminal(t *testing.T) {
 	if now, err := os.ReadFile(config); p.Exit() != 2 || string(now) != string(written) {
 		t.Errorf("after a no, config.toml is %q, %v", now, err)
 	}
+	// Of a team's file nothing is taken without a yes, and a yes may be typed.
+	team := filepath.Join(h.Dir, "loopkey.toml")
+	content := "profile = \"team\"\nissuer = \"" + h.Tenant.Issuer() + "\"\nclient_id = \"" + house.Client + "\"\n"
+	if err := os.WriteFile(team, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for reply, code := range map[string]int{"": 2, "n": 2, "Yes": 0} {
+		p = pty.Start(t, h.Command(t.Context(), "setup", "--no-login", "--from", team))
+		p.Expect("client_id = \"" + house.Client + "\"")
+		answer("Trust this? [y/N]: ", reply)
+		if got := p.Exit(); got != code {
+			t.Errorf("after %q setup --from exits %d", reply, got)
+		}
+	}
+
 	p = pty.Start(t, h.Command(t.Context(), "setup"))
 	p.Expect("acme.eu.auth0.com): ")
 	p.Type("\x04")

@@ -34,7 +34,8 @@ type wizard struct {
 	profile string
 	values  []config.Assignment // what the profile is to have
 
-	team             *newprofile.Team // of --from; nil: the person gives the values
+	team             *newprofile.Team   // of --from; nil: the person gives the values
+	address          newprofile.Address // of a flag, where that may mean several issuers
 	issuer, clientID string
 }
 
@@ -71,6 +72,9 @@ func (w *wizard) correctAddress() error {
 			continue // to the letter
 		}
 		w.app.flags[name] = issuer
+		if len(address.Issuers) > 1 {
+			w.address = address
+		}
 		if w.app.flags["client-id"] == "" && address.ClientID != "" {
 			w.app.flags["client-id"] = address.ClientID
 		}
@@ -151,7 +155,11 @@ func (w *wizard) client(issuer string) provider.Config {
 // chooseProvider finds out the issuer, and checks it by discovery.
 func (w *wizard) chooseProvider(ctx context.Context) (*chosenProvider, error) {
 	if w.config.Given("issuer") {
-		p, err := w.check(ctx, newprofile.Address{Issuers: []string{w.config.Issuer}})
+		address := newprofile.Address{Issuers: []string{w.config.Issuer}}
+		if len(w.address.Issuers) > 0 {
+			address.Issuers = w.address.Issuers
+		}
+		p, err := w.check(ctx, address)
 		if err == nil || !w.asks {
 			return p, err
 		}
@@ -286,10 +294,12 @@ func (w *wizard) assign(p *chosenProvider, client string) error {
 	if err != nil {
 		return err
 	}
-	if p.auth0 {
+	switch byHost := (provider.Config{Issuer: p.issuer}).IsAuth0(); {
+	case sameIssuer(before, p) && (before["issuer"] == "" || !p.auth0 || byHost): // it stays as it is written
+	case p.auth0:
 		set("domain", p.domain())
 		set("issuer", "")
-	} else {
+	default:
 		set("issuer", p.issuer)
 		set("domain", "")
 	}
@@ -453,6 +463,9 @@ func (w *wizard) finish(ctx context.Context) error {
 			command = "loopkey " + fmt.Sprintf(line[0], of)
 		}
 		w.say("  %-*s  # %s", len("loopkey exec -- COMMAND")+len(of), command, line[1])
+	}
+	if of != "" {
+		w.say("`loopkey switch %s` makes this the profile of commands without -p.", w.profile)
 	}
 	return nil
 }
