@@ -5,9 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // The topic environment names every variable of loopkey's own that the code reads.
@@ -52,24 +55,69 @@ func TestExitCodesTopic(t *testing.T) {
 	}
 }
 
-// A command that a topic names exists, with the flags that stand there.
-func TestTopicsNameCommands(t *testing.T) {
+// A command line of loopkey's that a topic, the README or a document shows has a command and flags that there are.
+func TestShownCommands(t *testing.T) {
 	t.Parallel()
-	line := regexp.MustCompile("(?m)(?:`|^ {4}|=work )loopkey ([a-z]+)((?: --?[a-z-]+)*)")
-	root := Commands()
+	texts := map[string]string{}
 	for _, topic := range Topics() {
-		for _, found := range line.FindAllStringSubmatch(topic.Text, -1) {
-			cmd, rest, err := root.Find([]string{found[1]})
-			if err != nil || len(rest) > 0 {
-				t.Errorf("%s names loopkey %s, which there is not", topic.Name, found[1])
-				continue
+		texts["topic "+topic.Name] = topic.Text
+	}
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/tools/*.md"} {
+		files, err := filepath.Glob(filepath.Join("../..", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
 			}
-			for flag := range strings.FieldsSeq(found[2]) {
-				name := strings.TrimLeft(flag, "-")
-				if cmd.Flag(name) == nil && root.PersistentFlags().ShorthandLookup(name) == nil {
-					t.Errorf("%s: loopkey %s has no flag %s", topic.Name, found[1], flag)
-				}
+			texts[file] = string(text)
+		}
+	}
+	// In backticks, or on an indented line, also after a variable.
+	shown := regexp.MustCompile("(?m)(?:`|^ {4}(?:[A-Z_]+=\\S* )?|\\$\\()loopkey ((?:[a-z-]|-o|--[a-z-]+)[^`\n#|)]*)")
+	root := Commands()
+	lines := 0
+	for name, text := range texts {
+		for _, found := range shown.FindAllStringSubmatch(text, -1) {
+			if problem := wrong(root, strings.Fields(found[1])); problem != "" {
+				t.Errorf("%s shows loopkey %s: %s", name, found[1], problem)
+			}
+			lines++
+		}
+	}
+	if lines < 150 {
+		t.Errorf("only %d lines were found", lines)
+	}
+}
+
+// wrong says what is wrong with a command line, "" where nothing is. What follows -- or a placeholder is not looked at.
+func wrong(root *cobra.Command, words []string) string {
+	cmd := root
+	for i, word := range words {
+		word, _, _ = strings.Cut(strings.TrimRight(word, ".,;:"), "=")
+		switch {
+		case word == "--":
+			return ""
+		case strings.HasPrefix(word, "--"):
+			if cmd.Flags().Lookup(word[2:]) == nil && cmd.InheritedFlags().Lookup(word[2:]) == nil {
+				return "there is no flag " + word
+			}
+		case strings.HasPrefix(word, "-") && len(word) == 2:
+			if cmd.Flags().ShorthandLookup(word[1:]) == nil && cmd.InheritedFlags().ShorthandLookup(word[1:]) == nil {
+				return "there is no flag " + word
+			}
+		default:
+			next := slices.IndexFunc(cmd.Commands(), func(c *cobra.Command) bool {
+				return c.Name() == word || c.HasAlias(word)
+			})
+			if next >= 0 {
+				cmd = cmd.Commands()[next]
+			} else if i == 0 {
+				return "there is no such command"
 			}
 		}
 	}
+	return ""
 }
