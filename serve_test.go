@@ -142,7 +142,7 @@ func TestSessionsOnThePage(t *testing.T) {
 		form.Set(name, value)
 	}
 	before := h.Must("token", "-p", "work")
-	post := func(path string) {
+	post := func(path string) string {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.Base+path, strings.NewReader(form.Encode()))
 		if err != nil {
@@ -154,11 +154,20 @@ func TestSessionsOnThePage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
+		content, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
 	}
 	post("/auth/renew")
 	if h.Must("token", "-p", "work") == before {
 		t.Error("the session of work was not renewed")
+	}
+	if found := post("/auth/checks"); !strings.Contains(found, `<strong>port</strong>`) ||
+		!strings.Contains(found, "<h1>") {
+		t.Errorf("the checks find %s", found)
 	}
 	form.Set("here", "yes")
 	post("/auth/logout")

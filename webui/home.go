@@ -25,6 +25,7 @@ type homeData struct {
 	Sessions       []sessionCard
 	More           int // sessions that are not shown
 	Events         []eventView
+	Checks         bool // the user may have checks made
 	Commands       []Commands
 	Hint           []span
 }
@@ -86,6 +87,10 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	}
 	now := s.cfg.Now()
 	others := s.othersFor(r)
+	left, checks := append(secondsLeft(v.info, now), others.left(now)...), s.cfg.Checks != nil && s.browsers.isWhole(r)
+	if checks {
+		left = append(left, -1)
+	}
 	draw := func(notice string) ([]byte, error) {
 		claims, name := v.info.Claims, words.Name(v.info.Claims)
 		return s.layout.Draw(r, &homeTemplate, layout.Page{Section: "home", Script: "live.js", Visitor: name, Data: homeData{
@@ -94,7 +99,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 			Email: words.Line(claims.Text("email"), mostEmail), Issuer: s.provider.Issuer(),
 			Picture: claims.Text("picture") != "", Notice: notice, Commands: s.cfg.Commands,
 			Sessions: append([]sessionCard{s.ownCard(v.info, now)}, others.cards(now)...), More: others.more,
-			Events: eventViews(others.events),
+			Events: eventViews(others.events), Checks: checks,
 		}})
 	}
 	if back { // of another session's logout
@@ -102,7 +107,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 		send(w, r, page, err)
 		return
 	}
-	page, err := s.homePage.of(v, append(secondsLeft(v.info, now), others.left(now)...), func() ([]byte, error) {
+	page, err := s.homePage.of(v, left, func() ([]byte, error) {
 		return draw("")
 	})
 	send(w, r, page, err)

@@ -18,8 +18,9 @@ import (
 // A pair is a scene with another session of the user, of the profile "work", and a browser that surely is theirs.
 type pair struct {
 	*scene
-	other  *session.Session
-	client *http.Client
+	other   *session.Session
+	client  *http.Client
+	checked int // how often checks were made
 }
 
 // newPair logs both in. The page of the other session's provider leads the browser back to baseURL; "": to the scene.
@@ -44,6 +45,10 @@ func newPair(t *testing.T, baseURL string) *pair {
 				{Session: p.other, Title: "work", BaseURL: baseURL},
 				{Title: "play<i>", Note: "Nobody is logged in.", Command: "acme login play"},
 			}
+		}
+		c.Checks = func(context.Context) []webui.Finding {
+			p.checked++
+			return []webui.Finding{{Name: "port", State: "broken", Message: "held by <b>\u202e", Fix: "Free it."}}
 		}
 		c.Events = func(context.Context) []webui.Event {
 			return []webui.Event{{Time: s.now(), Text: "A token to <git>\u202e"}}
@@ -241,6 +246,7 @@ func TestFormsRefuse(t *testing.T) {
 	page := fetched("same-origin", "navigate", "document")
 	forms := map[string]url.Values{
 		"renew own": p.form(t, "default", "/auth/renew", false), "renew other": p.form(t, "work", "/auth/renew", false),
+		"checks":     {},
 		"logout own": p.form(t, "default", "/auth/logout", true), "logout other": p.form(t, "work", "/auth/logout", false),
 	}
 	refuse := func(who string, client *http.Client, want int, headers ...string) {
@@ -254,6 +260,9 @@ func TestFormsRefuse(t *testing.T) {
 			}
 			p.info(t, p.session)
 			p.info(t, p.other)
+			if p.checked > 0 {
+				t.Errorf("%s has checks made", who)
+			}
 		}
 	}
 	refuse("another site", p.client, 403, fetched("cross-site", "navigate", "document")...)
@@ -265,4 +274,22 @@ func TestFormsRefuse(t *testing.T) {
 	delete(forms, "renew own")
 	delete(forms, "logout own")
 	refuse("a browser that may be another's", p.client, 303, page...)
+}
+
+// The checks are made when the user asks, and what they find is shown.
+func TestChecksOnThePage(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "")
+	if body := p.home(t); !strings.Contains(body, "Run the checks") || p.checked != 0 {
+		t.Errorf("%d checks for %s", p.checked, body)
+	}
+	status, body, _ := p.post(t, "/auth/checks", url.Values{})
+	if status != http.StatusOK || !strings.Contains(body, "Something is broken") || !strings.Contains(body, "Free it.") ||
+		!strings.Contains(body, "held by &lt;b&gt;</bdi>") || p.checked != 1 {
+		t.Errorf("%d %s", status, body)
+	}
+	webui.Doubt(p.server)
+	if body := p.home(t); strings.Contains(body, "Run the checks") {
+		t.Errorf("a browser that may be another's is offered checks: %s", body)
+	}
 }

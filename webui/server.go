@@ -21,6 +21,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
@@ -58,6 +59,9 @@ type Config struct {
 	Others func(ctx context.Context) []Other
 	// Events returns what happened last to the sessions, the newest first, for the same browsers. nil: nothing is shown.
 	Events func(ctx context.Context) []Event
+	// Checks finds what is wrong with the setup, for the same browsers, when the user asks for it. It returns when ctx
+	// ends. Its calls do not overlap. nil: the start page offers no checks.
+	Checks func(ctx context.Context) []Finding
 	// Commands are what the start page offers to copy.
 	Commands []Commands
 	Hint     string // says on the start page what else the user can do; text in backquotes is code
@@ -85,6 +89,7 @@ type Server struct {
 	seen      *seenTokens
 	portraits portraits
 	others    others
+	checking  sync.Mutex // held while checks are made
 	streams   streams
 
 	homePage, profilePage, protectedPage, protectedJSON drawn
@@ -179,6 +184,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /auth/logout", s.askLogout)
 	mux.HandleFunc("POST /auth/logout", s.logout)
 	mux.Handle("POST /auth/renew", s.act(s.renew))
+	mux.Handle("POST "+checksPath, s.act(s.checks))
 
 	// For every browser of this user of the machine. What happens once is for navigations alone, what lasts for no HEAD.
 	mux.HandleFunc("GET "+layout.LoginPath, localhost.OnlyNavigation(s.cfg.AppName, s.ownUser(s.login)))

@@ -85,7 +85,7 @@ func (d *demo) play(ctx context.Context) error {
 	ui := a.webUI(acc)
 	ui.Pages = pages
 	line, program := d.export()
-	ui.Others, ui.Commands = nil, webCommands(acc, program)
+	ui.Others, ui.Checks, ui.Commands = nil, nil, webCommands(acc, program)
 	ui.Commands[0].Lines = append([]webui.Command{{What: "First, so that loopkey knows of the demo", Code: line}},
 		ui.Commands[0].Lines...)
 	store := ui.Store

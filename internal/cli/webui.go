@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/journal"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
@@ -88,6 +89,24 @@ func (a *app) lastEvents(acc *account) func(context.Context) []webui.Event {
 		}
 		return events
 	}
+}
+
+// checksOnPage makes the checks of doctor for the web UI. What would ask for a passphrase is left to a terminal.
+func (a *app) checksOnPage(ctx context.Context) []webui.Finding {
+	own := *a // what is opened here is not what advice elsewhere is about
+	own.passphrases = maps.Clone(a.passphrases)
+	subject := own.subject()
+	if own.mayAsk(subject.Config) {
+		return []webui.Finding{{
+			Name: "Keychain", State: string(doctor.Skipped), Message: "the encrypted file asks for its passphrase in a terminal",
+			Fix: "Run loopkey doctor.",
+		}}
+	}
+	var all []webui.Finding
+	doctor.Run(ctx, subject, doctor.Checks(), func(f doctor.Finding) {
+		all = append(all, webui.Finding{Name: f.Name, State: string(f.State), Message: f.Message, Fix: own.fix(f)})
+	})
+	return all
 }
 
 // webCommands returns the lines that the start page of an account offers to copy: for the terminal, and for the tools
