@@ -29,7 +29,7 @@ func TestCopy(t *testing.T) {
 		t.Errorf("without a clipboard: %+v", r)
 	}
 	bin, board := t.TempDir(), filepath.Join(t.TempDir(), "clipboard")
-	if err := os.WriteFile(filepath.Join(bin, "xclip"), []byte(xclip), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(filepath.Join(bin, "xclip"), []byte(xclip), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	token := strings.TrimSpace(h.Must("token"))
@@ -67,8 +67,8 @@ func TestCopy(t *testing.T) {
 
 	// Over SSH the terminal is asked, and no program of the machine that is far away.
 	remote := pty.Start(t, there.With("SSH_TTY=/dev/pts/0").Command(t.Context(), "token", "--copy"))
-	if code := remote.Exit(); code != 0 ||
-		!strings.Contains(remote.Screen(), "52;c;"+base64.StdEncoding.EncodeToString([]byte(token))) || held() != "something else" {
+	sent := "52;c;" + base64.StdEncoding.EncodeToString([]byte(token))
+	if code := remote.Exit(); code != 0 || !strings.Contains(remote.Screen(), sent) || held() != "something else" {
 		t.Errorf("over SSH: exit code %d, and the screen shows %q", code, remote.Screen())
 	}
 }

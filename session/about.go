@@ -13,9 +13,9 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// A file beside the lock describes the session as a process of this machine stored it last, for a shell's prompt and for
-// lists of sessions, which must not ask a keychain. It is a hint: it decides what is shown, and never what is handed out.
-// It holds no token.
+// A file beside the lock describes the session as a process of this machine stored it last, for a shell's prompt and
+// for lists of sessions, which must not ask a keychain. It is a hint: it decides what is shown, and never what is handed
+// out. It holds no token.
 
 // An about is what that file holds.
 type about struct {
@@ -92,8 +92,8 @@ func (s *Session) readAbout() (*state, bool) {
 	return st, true
 }
 
-// Noted describes the session as this machine stored it last, without asking its keystore: it may be gone by now. Of the
-// claims it has those that say who the user is. ok is false where nothing is noted.
+// Noted describes the session as this machine stored it last, without asking its keystore: it may be gone by now. It
+// has those claims that say who the user is. ok is false where nothing is noted.
 func (s *Session) Noted() (info Info, ok bool) {
 	st, ok := s.readAbout()
 	if !ok {

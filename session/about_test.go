@@ -87,7 +87,8 @@ func TestNoted(t *testing.T) {
 	}
 
 	// Another home has renewed the session: this one's note is of before.
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), `"Obtained":"2`, `"Obtained":"1`)), 0o600); err != nil {
+	before := strings.ReplaceAll(string(text), `"Obtained":"2`, `"Obtained":"1`)
+	if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	whole.Store(0)

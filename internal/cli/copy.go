@@ -27,7 +27,8 @@ func (a *app) copyOut(ctx context.Context, text string) error {
 	switch {
 	case atTerminal && (isRemote || err != nil): // the terminal is at the machine where the person sits
 		_, _ = fmt.Fprint(a.stderr, clipboard.Sequence(text))
-		a.say("The terminal was asked to put the token into its clipboard (OSC 52). It stays there until you copy something else.")
+		a.say("The terminal was asked to put the token into its clipboard (OSC 52). " +
+			"It stays there until you copy something else.")
 		return nil
 	case err != nil:
 		return fmt.Errorf("%w: install wl-clipboard, xclip or xsel, or leave --copy out", err)

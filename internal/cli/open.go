@@ -2,8 +2,8 @@ package cli
 
 import "github.com/spf13/cobra"
 
-// openPages is the command open. It is loopkey serve without a wish of its own: whatever a loopkey serve that is running
-// shows is what it opens.
+// openPages returns the command open. It is loopkey serve without a wish of its own: it opens whatever a loopkey serve
+// shows that is running.
 func (a *app) openPages() *cobra.Command {
 	var noBrowser bool
 	cmd := &cobra.Command{

@@ -14,7 +14,8 @@ func checkOutput(output string, forms ...string) error {
 		return nil
 	}
 	last := len(forms) - 1
-	return fmt.Errorf("%w: --output is %q: it is %s or %s", errUsage, output, strings.Join(forms[:last], ", "), forms[last])
+	return fmt.Errorf("%w: --output is %q: it is %s or %s",
+		errUsage, output, strings.Join(forms[:last], ", "), forms[last])
 }
 
 // print prints a token, or what asJSON holds, in the form that --output names. Nothing else goes to stdout.

@@ -75,12 +75,11 @@ func (a *app) sayWhoIsIn() {
 	acc, info, ok, err := a.noted()
 	switch {
 	case err == nil && ok && info.UnusableAt(time.Now()) == nil:
-		_, _ = fmt.Fprintf(a.stdout, "Logged in as %s at %s (profile %s): %s.\n\n", words.NameAndEmail(info.Claims),
-			words.Printable(acc.config.Issuer), acc.config.Profile, until(info, time.Now()))
+		_, _ = fmt.Fprintf(a.stdout, "Logged in as %s (profile %s): %s.\n\n",
+			whose(acc, info), acc.config.Profile, until(info, time.Now()))
 	case err == nil && ok:
-		_, _ = fmt.Fprintf(a.stdout, "The session of %s at %s (profile %s) has ended: run %s.\n\n",
-			words.NameAndEmail(info.Claims), words.Printable(acc.config.Issuer), acc.config.Profile,
-			a.situation(acc).line("login"))
+		_, _ = fmt.Fprintf(a.stdout, "The session of %s (profile %s) has ended: run %s.\n\n",
+			whose(acc, info), acc.config.Profile, a.situation(acc).line("login"))
 	case errors.Is(err, session.ErrNotLoggedIn):
 		_, _ = fmt.Fprint(a.stdout, "Nobody is logged in.\n\n")
 	}

@@ -19,16 +19,20 @@ func TestLifeInFewWords(t *testing.T) {
 		expiry       time.Time
 		short, until string
 	}{
-		"renewable":                   {session.Info{Renewable: true}, soon, "ada@x until 13:00", "13:00, renewed when needed"},
-		"renewable, and expired":      {session.Info{Renewable: true}, past, "ada@x renewable", "renewed when needed"},
-		"not renewable":               {session.Info{}, soon, "ada@x until 13:00", "13:00"},
-		"neither":                     {session.Info{}, past, "ada@x expired", "-"},
-		"no expiry":                   {session.Info{Renewable: true}, time.Time{}, "ada@x renewable", "renewed when needed"},
-		"no expiry, nor renewable":    {session.Info{}, time.Time{}, "ada@x", "no expiry given"},
-		"until tomorrow":              {session.Info{}, tomorrow, "ada@x until 2026-05-07 12:00", "2026-05-07 12:00"},
-		"unusable":                    {session.Info{Unusable: session.ErrExpired}, soon, "ada@x expired", "-"},
-		"the session ends before":     {session.Info{SessionExpiry: soon}, tomorrow, "ada@x until 13:00", "13:00"},
-		"the refresh token ends":      {session.Info{Renewable: true, RefreshExpiry: soon}, past, "ada@x renewable", "renewed until 13:00"},
+		"renewable": {
+			session.Info{Renewable: true}, soon, "ada@x until 13:00", "13:00, renewed when needed",
+		},
+		"renewable, and expired":   {session.Info{Renewable: true}, past, "ada@x renewable", "renewed when needed"},
+		"not renewable":            {session.Info{}, soon, "ada@x until 13:00", "13:00"},
+		"neither":                  {session.Info{}, past, "ada@x expired", "-"},
+		"no expiry":                {session.Info{Renewable: true}, time.Time{}, "ada@x renewable", "renewed when needed"},
+		"no expiry, nor renewable": {session.Info{}, time.Time{}, "ada@x", "no expiry given"},
+		"until tomorrow":           {session.Info{}, tomorrow, "ada@x until 2026-05-07 12:00", "2026-05-07 12:00"},
+		"unusable":                 {session.Info{Unusable: session.ErrExpired}, soon, "ada@x expired", "-"},
+		"the session ends before":  {session.Info{SessionExpiry: soon}, tomorrow, "ada@x until 13:00", "13:00"},
+		"the refresh token ends": {
+			session.Info{Renewable: true, RefreshExpiry: soon}, past, "ada@x renewable", "renewed until 13:00",
+		},
 		"the refresh token has ended": {session.Info{Renewable: true, RefreshExpiry: past}, past, "ada@x expired", "-"},
 	} {
 		c.info.Claims = provider.Claims{"email": "ada@x", "name": "Ada"}

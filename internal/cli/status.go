@@ -73,8 +73,9 @@ func (a *app) runStatus(ctx context.Context, output string) error {
 	return nil
 }
 
-// statusAll shows every session. It reads each whole, where sessions reads no more than a line needs. One that can't be read is said, and has no part in what is printed. The exit code is
-// that of the first such error, or 3 where nobody is logged in at all.
+// statusAll shows every session. It reads each whole, where sessions reads no more than a line needs. One that can't be
+// read is said, and has no part in what is printed. The exit code is that of the first such error, or 3 where nobody is
+// logged in at all.
 func (a *app) statusAll(ctx context.Context, output string) error {
 	cfg, err := a.configure()
 	if err != nil {

@@ -88,9 +88,14 @@ func (a *app) notedOf(profile string) string {
 	case !ok:
 		return "logged in at " + words.Printable(acc.config.Issuer)
 	case info.UnusableAt(time.Now()) != nil:
-		return "the session of " + words.NameAndEmail(info.Claims) + " at " + words.Printable(acc.config.Issuer) + " has ended"
+		return "the session of " + whose(acc, info) + " has ended"
 	}
-	return words.NameAndEmail(info.Claims) + " at " + words.Printable(acc.config.Issuer) + ", " + until(info, time.Now())
+	return whose(acc, info) + ", " + until(info, time.Now())
+}
+
+// whose says who is logged in, and where.
+func whose(acc *account, info session.Info) string {
+	return words.NameAndEmail(info.Claims) + " at " + words.Printable(acc.config.Issuer)
 }
 
 func (a *app) runSwitch(to string) error {

@@ -104,7 +104,7 @@ func (c *Clipboard) give(ctx context.Context, command []string, text string) err
 }
 
 func (c *Clipboard) command(ctx context.Context, command []string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // one of the table
 	cmd.Env, cmd.WaitDelay = c.env, time.Second
 	return cmd
 }

@@ -11,15 +11,19 @@ func TestEditAbove(t *testing.T) {
 	t.Parallel()
 	const table = "[profile.work]\nclient_id = \"c\" # mine\n"
 	for name, c := range map[string]struct{ before, value, after string }{
-		"no file":              {"", "work", "default_profile = \"work\"\n"},
-		"only a mark":          {"\ufeff", "work", "\ufeffdefault_profile = \"work\"\n"},
-		"a profile":            {table, "work", "default_profile = \"work\"\n\n" + table},
-		"a heading":            {"# of Ada\n#\n\n" + table, "work", "# of Ada\n#\n\ndefault_profile = \"work\"\n\n" + table},
-		"a profile's comment":  {"# the job\n" + table, "work", "default_profile = \"work\"\n\n# the job\n" + table},
-		"only a comment":       {"# of Ada", "work", "# of Ada\ndefault_profile = \"work\"\n"},
-		"an empty line first":  {"\n" + table, "work", "default_profile = \"work\"\n\n\n" + table},
-		"another value":        {"default_profile = 'x' # now\n" + table, "work", "default_profile = \"work\" # now\n" + table},
-		"Windows's lines":      {"default_profile = \"x\"\r\n\r\n# end\r\n", "work", "default_profile = \"work\"\r\n\r\n# end\r\n"},
+		"no file":             {"", "work", "default_profile = \"work\"\n"},
+		"only a mark":         {"\ufeff", "work", "\ufeffdefault_profile = \"work\"\n"},
+		"a profile":           {table, "work", "default_profile = \"work\"\n\n" + table},
+		"a heading":           {"# of Ada\n#\n\n" + table, "work", "# of Ada\n#\n\ndefault_profile = \"work\"\n\n" + table},
+		"a profile's comment": {"# the job\n" + table, "work", "default_profile = \"work\"\n\n# the job\n" + table},
+		"only a comment":      {"# of Ada", "work", "# of Ada\ndefault_profile = \"work\"\n"},
+		"an empty line first": {"\n" + table, "work", "default_profile = \"work\"\n\n\n" + table},
+		"another value": {
+			"default_profile = 'x' # now\n" + table, "work", "default_profile = \"work\" # now\n" + table,
+		},
+		"Windows's lines": {
+			"default_profile = \"x\"\r\n\r\n# end\r\n", "work", "default_profile = \"work\"\r\n\r\n# end\r\n",
+		},
 		"taken out":            {"# a\ndefault_profile = \"x\" # now\n" + table, "", "# a\n" + table},
 		"over several lines":   {"default_profile = \"\"\"x\ny\"\"\"\n# end\n", "", "# end\n"},
 		"not there, taken out": {table, "", table},
@@ -51,11 +55,15 @@ func TestDefaultProfile(t *testing.T) {
 		profile, client, origin string
 		named                   bool
 	}{
-		"alone":           {world{toml: file}, "work", "w", "default_profile in ", false},
-		"a flag":          {world{toml: file, flags: map[string]string{"profile": "home"}}, "home", "h", "flag --profile", true},
-		"the environment": {world{toml: file, env: []string{"LOOPKEY_PROFILE=home"}}, "home", "h", "LOOPKEY_PROFILE in", true},
-		"a .env":          {world{toml: file, dotEnv: "LOOPKEY_CLIENT_ID=e\n"}, "work", "e", "default_profile in ", false},
-		"none":            {world{toml: file[strings.Index(file, "["):]}, "default", "", "default", false},
+		"alone": {world{toml: file}, "work", "w", "default_profile in ", false},
+		"a flag": {
+			world{toml: file, flags: map[string]string{"profile": "home"}}, "home", "h", "flag --profile", true,
+		},
+		"the environment": {
+			world{toml: file, env: []string{"LOOPKEY_PROFILE=home"}}, "home", "h", "LOOPKEY_PROFILE in", true,
+		},
+		"a .env": {world{toml: file, dotEnv: "LOOPKEY_CLIENT_ID=e\n"}, "work", "e", "default_profile in ", false},
+		"none":   {world{toml: file[strings.Index(file, "["):]}, "default", "", "default", false},
 	} {
 		got := load(t, c.world)
 		if got.Profile != c.profile || got.ClientID != c.client || got.ProfileNamed() != c.named ||

@@ -47,7 +47,8 @@ func TestAssign(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := line + `; printf %s "$T"; ` + words.Unassign("sh", "T") + `; printf %s "$T"`
-	if out, err := exec.CommandContext(t.Context(), sh, "-c", script).CombinedOutput(); err != nil || string(out) != hostile {
+	out, err := exec.CommandContext(t.Context(), sh, "-c", script).CombinedOutput()
+	if err != nil || string(out) != hostile {
 		t.Errorf("sh reads %q, %v", out, err)
 	}
 }
