@@ -24,6 +24,8 @@ type about struct {
 	LoggedIn      time.Time       `json:"logged_in"`
 	Renewed       time.Time       `json:"renewed,omitzero"`
 	Renewable     bool            `json:"renewable"` // as long as the two limits below have not passed
+	Refused       bool            `json:"refresh_refused,omitempty"`
+	Rotates       bool            `json:"rotates,omitempty"`
 	RefreshExpiry time.Time       `json:"refresh_expiry,omitzero"`
 	SessionExpiry time.Time       `json:"session_expiry,omitzero"`
 	IDTokenExpiry time.Time       `json:"id_token_expiry,omitzero"`
@@ -42,7 +44,7 @@ func (s *Session) noteAbout(st *state) {
 	}
 	a := about{
 		Claims: provider.Claims{}, Scope: st.Scope, LoggedIn: st.LoggedIn, Renewed: st.Renewed,
-		Renewable:     st.RefreshToken != "" && !st.RefreshRefused,
+		Renewable: st.RefreshToken != "" && !st.RefreshRefused, Refused: st.RefreshRefused, Rotates: st.Rotates,
 		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.SessionExpiry, IDTokenExpiry: st.IDTokenExpiry,
 		Tokens: st.tokenInfos(),
 	}
@@ -75,7 +77,8 @@ func (s *Session) readAbout() (*state, bool) {
 		},
 		body: body{
 			Subject: a.Claims.Subject(), Scope: a.Scope, IDClaims: a.Claims, IDTokenExpiry: a.IDTokenExpiry,
-			RefreshExpiry: a.RefreshExpiry, RefreshRefused: !a.Renewable, LoggedIn: a.LoggedIn, Renewed: a.Renewed,
+			RefreshExpiry: a.RefreshExpiry, RefreshRefused: a.Refused, LoggedIn: a.LoggedIn, Renewed: a.Renewed,
+			Rotates: a.Rotates,
 		},
 	}
 	if a.Renewable {
@@ -83,6 +86,9 @@ func (s *Session) readAbout() (*state, bool) {
 	}
 	for i, t := range a.Tokens {
 		token := storedToken{Expiry: t.Expiry, Obtained: t.Obtained, Scope: t.Scope, Audience: t.Audience}
+		if !t.Opaque {
+			token.Token = "eyJ.somewhere.else" // its form is all that info asks
+		}
 		if i == 0 {
 			st.Current = token
 		} else {
