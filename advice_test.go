@@ -1,14 +1,19 @@
 package main
 
 import (
+	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
@@ -167,5 +172,113 @@ func TestDidYouMean(t *testing.T) {
 		if r.Code != 2 || !strings.Contains(r.Stderr, want) {
 			t.Errorf("%s: exit %d: %s", args, r.Code, r.Stderr)
 		}
+	}
+}
+
+// What doctor says to run makes well what it found.
+func TestDoctorAdviceIsRun(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("the environment is that of Linux without a desktop")
+	}
+	for name, c := range map[string]struct {
+		env     []string
+		prepare func(h *house.House)
+		name    string // of the finding
+		well    string // in what is found then
+		device  bool   // the line logs in with a code
+	}{
+		"nobody is logged in": {name: "session", well: "Ada Lovelace"},
+		"the session was ended": {
+			prepare: func(h *house.House) {
+				h.Must("login")
+				h.Tenant.RevokeAll("ada")
+				h.Run("token", "--force-refresh")
+			},
+			name: "refresh token", well: "there is one",
+		},
+		"no refresh token is asked for": {
+			env: []string{"LOOPKEY_SCOPE=openid"}, name: "refresh token", well: "there is one",
+		},
+		"no keychain": {
+			env: []string{
+				"LOOPKEY_KEYSTORE=keychain", "DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR=", "LOOPKEY_PASSPHRASE=correct horse",
+			},
+			name: "keychain", well: "file: written in",
+		},
+		"no browser": {
+			env: []string{"BROWSER=", "DISPLAY=", "WAYLAND_DISPLAY=", "WSL_DISTRO_NAME=", "WSL_INTEROP="}, name: "browser",
+			device: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := house.WithTenant(t, c.env...)
+			if c.prepare != nil {
+				c.prepare(h)
+			}
+			f := examined(t, h)[c.name]
+			if f.State != "warning" && f.State != "broken" {
+				t.Fatalf("%+v", f)
+			}
+			var entered sync.WaitGroup
+			if c.device {
+				entered.Go(func() { enterNextCode(t, h) })
+			}
+			h.Must(advisedLine(t, f.Fix)...)
+			entered.Wait()
+			if f := examined(t, h)[c.name]; c.well != "" && (f.State != "ok" || !strings.Contains(f.Message, c.well)) {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+// enterNextCode logs the user in with the code of the next login by another device.
+func enterNextCode(t *testing.T, h *house.House) {
+	t.Helper()
+	code, err := h.Tenant.NextUserCode(t.Context())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	person := tenant.Person{Email: house.Email, Password: house.Password}
+	if _, err := person.Visit(t.Context(), h.Tenant.Issuer()+"/device?user_code="+code); err != nil {
+		t.Error(err)
+	}
+}
+
+// examined returns what doctor finds, by name.
+func examined(t *testing.T, h *house.House) map[string]struct{ State, Message, Fix string } {
+	t.Helper()
+	var all []struct{ Name, State, Message, Fix string }
+	if err := json.Unmarshal([]byte(h.Run("doctor", "-o", "json").Stdout), &all); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]struct{ State, Message, Fix string }{}
+	for _, f := range all {
+		found[f.Name] = struct{ State, Message, Fix string }{f.State, f.Message, f.Fix}
+	}
+	return found
+}
+
+// A port that another program has is named with that program, and one that loopkey serve of the same user has is well.
+func TestDoctorAboutPorts(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", strings.Replace(strings.TrimPrefix(h.Base, "http://"),
+		"localhost", "127.0.0.1", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := examined(t, h)["port"]
+	if f.State != "broken" || !strings.Contains(f.Message, "is taken by") || !strings.Contains(f.Fix, "--base-url") ||
+		runtime.GOOS == "linux" && !strings.Contains(f.Message, "process "+strconv.Itoa(os.Getpid())) {
+		t.Errorf("%+v", f)
+	}
+	_ = taken.Close()
+	h.Serve()
+	if f := examined(t, h)["port"]; f.State != "ok" || !strings.Contains(f.Message, "a loopkey of yours") {
+		t.Errorf("%+v", f)
 	}
 }

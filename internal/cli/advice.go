@@ -333,6 +333,7 @@ func doctorAdvice() []advice {
 			doctor.ReasonNoAudience, "if tokens are for an API, run {login} --audience API-IDENTIFIER", "",
 		},
 		{doctor.ReasonNoOffline, `add it to the scope: run {login} --scope "openid profile email offline_access"`, ""},
+		{doctor.ReasonClock, "set this computer's clock, or let the system set it (network time)", ""},
 		{doctor.ReasonPlainPKCE, "switch on PKCE with S256 at the provider", ""},
 		{
 			doctor.ReasonUnknownClient, "check --client-id, and that it is of an application at {configured issuer}", "",
@@ -347,8 +348,8 @@ func doctorAdvice() []advice {
 				"({settings})", "",
 		},
 		{
-			doctor.ReasonEndSessionHidden, "switch on RP-Initiated Logout End Session Endpoint Discovery (Dashboard → Settings → " +
-				"Advanced)", "",
+			doctor.ReasonEndSessionHidden,
+			"switch on RP-Initiated Logout End Session Endpoint Discovery (Dashboard → Settings → Advanced)", "",
 		},
 	}
 }

@@ -100,8 +100,8 @@ func TestAdviceOfCommands(t *testing.T) {
 		{at, reasonMaybeCallback, "if it showed a callback URL mismatch, add http://localhost:3000/auth/callback to " +
 			"Allowed Callback URLs: the application's settings at the provider"},
 		{at, doctor.ReasonNoRefreshToken, "try loopkey login --prompt consent"},
-		{situation{auth0: true}, doctor.ReasonNoRefreshToken, "switch on Allow Offline Access (Dashboard → Applications → APIs → " +
-			"your API → Settings), and Refresh Token among the application's grant types"},
+		{situation{auth0: true}, doctor.ReasonNoRefreshToken, "switch on Allow Offline Access (Dashboard → " +
+			"Applications → APIs → your API → Settings), and Refresh Token among the application's grant types"},
 		{situation{}, session.ErrNotLoggedIn, "run loopkey login"},
 		{at, session.ErrNotLoggedIn, "run loopkey setup, or loopkey login with --domain (or " +
 			"--issuer) and --client-id"},

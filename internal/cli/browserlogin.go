@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/login"
@@ -211,6 +212,9 @@ func (b *browserLogin) show(ctx context.Context, authorizationURL string) {
 	b.ways = b.otherWays(ctx)
 	if b.sayHowToReach(b.account.config.BaseURL, b.ways) {
 		b.ways = nil // said
+	}
+	for _, f := range doctor.BeforeLogin(ctx, b.account.provider) { // from memory, too
+		b.say("%s: %s.", words.Sentence(f.Message), b.fix(f))
 	}
 	b.stopWaiting = b.terminal.Wait("Waiting for you in the browser", b.flags.timeout)
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A clock that is ahead takes good tokens for expired, and one that is behind takes new ones for future: the first needs
-// more to break a login.
+// A clock that is ahead takes good tokens for expired, and one that is behind takes new ones for future: the first
+// needs more to break a login.
 func TestSkewed(t *testing.T) {
 	t.Parallel()
 	for ahead, want := range map[time.Duration]State{
@@ -34,7 +34,8 @@ func TestSandbox(t *testing.T) {
 	root, home := t.TempDir(), t.TempDir()
 	folders := desktopFolders(root, home)
 	for _, file := range []string{
-		filepath.Join(folders[0].path, "firefox_firefox.desktop"), filepath.Join(folders[1].path, "org.mozilla.firefox.desktop"),
+		filepath.Join(folders[0].path, "firefox_firefox.desktop"),
+		filepath.Join(folders[1].path, "org.mozilla.firefox.desktop"),
 		filepath.Join(folders[2].path, "com.brave.Browser.desktop"), filepath.Join(root, "flatpak", "bin", "browser"),
 		filepath.Join(root, "usr", "bin", "snap"), filepath.Join(root, "usr", "bin", "firefox"),
 	} {

@@ -53,6 +53,11 @@ func offers(_ context.Context, x *examination) []Finding {
 	if err != nil {
 		return one(Skipped, noDiscovery)
 	}
+	return []Finding{offered(support)}
+}
+
+// offered judges what a provider offers.
+func offered(support provider.Support) Finding {
 	has, lacks := features(support)
 	message := "offers " + strings.Join(has, ", ")
 	if len(has) == 0 {
@@ -62,9 +67,9 @@ func offers(_ context.Context, x *examination) []Finding {
 		message += "; does not list " + strings.Join(lacks, ", ")
 	}
 	if support.ChallengeMethods != nil && !slices.Contains(support.ChallengeMethods, "S256") {
-		return because(Broken, ReasonPlainPKCE, message)
+		return Finding{State: Broken, Reason: ReasonPlainPKCE, Message: message}
 	}
-	return one(OK, message)
+	return Finding{State: OK, Message: message}
 }
 
 // features returns what a provider lists, and what it does not.
@@ -113,19 +118,14 @@ func clockOf(_ context.Context, x *examination) []Finding {
 // skewed judges how far the provider's clock is ahead of this computer's.
 func skewed(ahead time.Duration) Finding {
 	by := words.Short(ahead.Abs())
+	f := Finding{State: Broken, Reason: ReasonClock, About: provider.Diagnosis{Skew: ahead}}
 	switch {
 	case ahead > clockForgiven:
-		return Finding{
-			State: Broken, About: provider.Diagnosis{Reason: provider.ReasonClockBehind, Skew: ahead},
-			Message: "this computer's clock is " + by + " behind the provider's",
-		}
+		f.Message = "this computer's clock is " + by + " behind the provider's"
+		return f
 	case ahead < -clockForgiven:
-		f := Finding{
-			State: Warning, About: provider.Diagnosis{Reason: provider.ReasonClockAhead, Skew: ahead},
-			Message: "this computer's clock is " + by + " ahead of the provider's",
-		}
-		if ahead < -clockAhead {
-			f.State = Broken
+		if f.Message = "this computer's clock is " + by + " ahead of the provider's"; ahead >= -clockAhead {
+			f.State = Warning
 		}
 		return f
 	}
@@ -137,4 +137,17 @@ func milliseconds(d time.Duration) string {
 		return max(d, time.Millisecond).Round(time.Millisecond).String()
 	}
 	return d.Round(10 * time.Millisecond).String()
+}
+
+// BeforeLogin returns what a login that is about to open a browser will fail for, or will miss, as far as the provider's
+// metadata and its last reply tell. It makes no request if the metadata were just fetched.
+func BeforeLogin(ctx context.Context, p *provider.Provider) []Finding {
+	var all []Finding
+	if ahead, ok := p.Skew(); ok {
+		all = append(all, skewed(ahead))
+	}
+	if support, err := p.Support(ctx); err == nil {
+		all = append(all, offered(support))
+	}
+	return slices.DeleteFunc(all, func(f Finding) bool { return f.State == OK })
 }

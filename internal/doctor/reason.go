@@ -17,6 +17,7 @@ const (
 	ReasonNoResolver  Reason = "no_resolver"  // no name server answers
 	ReasonIntercepted Reason = "intercepted"  // the certificate of a public provider is of a private authority
 	ReasonExpiring    Reason = "expiring"     // the provider's certificate expires within a week
+	ReasonClock       Reason = "clock"        // this computer's clock and the provider's differ by more than a minute
 	ReasonPlainPKCE   Reason = "plain_pkce"   // the provider's metadata lists PKCE methods, and S256 is not among them
 )
 

@@ -59,7 +59,7 @@ func accessToken(_ context.Context, x *examination) []Finding {
 	noAudience := x.provider.Auth0() && x.Config.Audience == "" && len(x.Config.Audiences) == 0
 	info, _, ok := x.stored()
 	if !ok && noAudience {
-		return because(Warning, ReasonNoAudience, "no audience is configured: Auth0 will give an opaque access token, "+opaque)
+		return because(Warning, ReasonNoAudience, "no audience is configured: Auth0 gives an opaque access token, "+opaque)
 	}
 	if !ok || len(info.AccessTokens) == 0 {
 		return one(Skipped, "there is none yet")
@@ -104,9 +104,14 @@ func refreshToken(ctx context.Context, x *examination) []Finding {
 	case !renewable && wanted && x.leavesOutOffline(ctx):
 		return one(OK, "the provider does not list the scope offline_access, so a login does not ask for one")
 	case !renewable && !wanted:
-		return because(Warning, ReasonNoOffline, "the scope lacks offline_access, so a login lasts as long as its access token")
+		return because(Warning, ReasonNoOffline, "the scope lacks offline_access, so a login lasts no longer than its token")
 	case !ok:
 		return one(Skipped, "there is none yet")
+	case info.RefreshRefused && info.Unusable == nil:
+		return []Finding{{
+			State: Warning, Message: "the provider no longer accepts it, so the session ends with its access token",
+			Err: session.ErrRefreshRefused,
+		}}
 	case !info.Renewable && info.Unusable == nil:
 		return because(Warning, ReasonNoRefreshToken, "the login asked for offline_access, and no refresh token came")
 	case !info.Renewable:

@@ -107,11 +107,11 @@ func TestDoctorFindsLies(t *testing.T) {
 		},
 		"a clock that is ahead": {
 			hook: map[string]Hook{Discovery: dated(10 * time.Minute), Keys: dated(10 * time.Minute)}, name: "clock",
-			state: "broken", words: []string{"behind the provider's", "10m behind the provider's: set it"},
+			state: "broken", words: []string{"behind the provider's", "10m", "set this computer's clock"},
 		},
 		"a clock that is behind": {
 			hook: map[string]Hook{Discovery: dated(-2 * time.Minute), Keys: dated(-2 * time.Minute)}, name: "clock",
-			state: "warning", words: []string{"ahead of the provider's", "2m ahead of the provider's: set it"},
+			state: "warning", words: []string{"ahead of the provider's", "2m", "set this computer's clock"},
 		},
 		"an error page": {
 			hook: map[string]Hook{Authorize: responding(400, html, steering)}, name: "callback", state: "broken",
