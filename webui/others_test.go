@@ -118,7 +118,8 @@ func TestHomeShowsSessions(t *testing.T) {
 	body := p.home(t)
 	for _, want := range []string{
 		`aria-label="default"`, `aria-label="work"`, `aria-label="play&lt;i&gt;"`, "acme login play", "Nobody is logged in.",
-		"<code>acme token</code>", "A token to &lt;git&gt;</bdi>", "Renew now", "Log out here", "Log out everywhere", "<progress",
+		"<code>acme token</code>", "A token to &lt;git&gt;</bdi>", "Renew now", "Log out here", "Log out everywhere",
+		"<progress",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in %s", want, body)

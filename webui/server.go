@@ -54,8 +54,8 @@ type Config struct {
 	// asked about errors of provider, session and keystore, and about ErrUnknownBrowser and ErrLinkUsed.
 	Advice func(error) string
 	// Others returns the user's sessions beside Session, which the start page shows to a browser that surely is the
-	// user's: one that opened a one-time URL, or that the system says runs as this user. Its sessions are renewed and ended
-	// by what that browser sends. Its calls do not overlap. nil: there are none.
+	// user's: one that opened a one-time URL, or that the system says runs as this user. Its sessions are renewed and
+	// ended by what that browser sends. Its calls do not overlap. nil: there are none.
 	Others func(ctx context.Context) []Other
 	// Events returns what happened last to the sessions, the newest first, for the same browsers. nil: nothing is shown.
 	Events func(ctx context.Context) []Event

@@ -117,7 +117,7 @@ func TestAssets(t *testing.T) {
 			t.Errorf("%s: %d", url, res.StatusCode)
 		}
 	}
-	if size := len(all["style.css"].plain); size > 12<<10 {
+	if size := len(all["style.css"].plain); size > 14<<10 {
 		t.Errorf("the style sheet has grown to %d bytes", size)
 	}
 	if css := string(all["style.css"].plain); strings.Contains(css, "url(") || strings.Contains(css, "@import") {
