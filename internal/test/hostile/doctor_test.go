@@ -291,3 +291,30 @@ func TestDoctorKeepsSecrets(t *testing.T) {
 		}
 	}
 }
+
+// A login says before the browser opens what it will fail for, and asks the provider for no more than it always does.
+func TestLoginSaysWhatDoctorWould(t *testing.T) {
+	t.Parallel()
+	p := Start(t)
+	p.On(Discovery, dated(10*time.Minute))
+	p.Lie(Lies{Discovery: set("code_challenge_methods_supported", []string{"plain"})})
+	h := house.New(t, p.Issuer())
+	r := h.Run("login")
+	for _, words := range []string{
+		"This computer's clock is 10m behind the provider's: set this computer's clock", "PKCE with S256",
+	} {
+		said, logged := strings.Index(r.Stderr, words), strings.Index(r.Stderr, "Logged in as")
+		if r.Code != 0 || said < 0 || logged < said {
+			t.Errorf("%q: login exits %d: %s", words, r.Code, r.Stderr)
+		}
+	}
+	for endpoint, want := range map[string]int{Discovery: 1, Keys: 1, Authorize: 1, Token: 1} {
+		if got := p.Requests(endpoint); got != want {
+			t.Errorf("%d requests to %s", got, endpoint)
+		}
+	}
+	p.Confess()
+	if r := h.Run("login"); r.Code != 0 || strings.Contains(r.Stderr, "clock") {
+		t.Errorf("login exits %d: %s", r.Code, r.Stderr)
+	}
+}
