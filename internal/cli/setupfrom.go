@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -65,7 +66,8 @@ func (a *app) setUpFrom(ctx context.Context, source string, f profileFlags) erro
 
 // sayTeam shows everything that a team's file would have loopkey trust.
 func (w *wizard) sayTeam(team newprofile.Team, from string) {
-	w.say("%s proposes this profile:", words.Printable(from))
+	w.say("%s proposes this profile, which would be %s:", words.Printable(from),
+		words.Printable(cmp.Or(w.app.flags["profile"], team.Profile, "your default one")))
 	for _, v := range team.Values {
 		w.say("  %s", words.Printable(fmt.Sprintf("%s = %q", v.Key, v.Value)))
 	}
