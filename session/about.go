@@ -45,7 +45,7 @@ func (s *Session) noteAbout(st *state) {
 	a := about{
 		Claims: provider.Claims{}, Scope: st.Scope, LoggedIn: st.LoggedIn, Renewed: st.Renewed,
 		Renewable: st.RefreshToken != "" && !st.RefreshRefused, Refused: st.RefreshRefused, Rotates: st.Rotates,
-		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.SessionExpiry, IDTokenExpiry: st.IDTokenExpiry,
+		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.end(), IDTokenExpiry: st.IDTokenExpiry,
 		Tokens: st.tokenInfos(),
 	}
 	claims := st.claims()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/granted"
@@ -129,6 +130,9 @@ func (s *Session) replace(
 	if old != nil {
 		st.RevocationCascades = old.RevocationCascades
 	}
+	if s.cfg.Limits != (Limits{}) {
+		st.Limits = limits{now, s.cfg.Limits.MaxAge, s.cfg.Limits.Idle}
+	}
 	st.apply(t, Request{}, now)
 	st.Granted = append([]string{t.Audience}, t.Audiences...)
 	if err := s.forgetDerived(ctx); err != nil {
@@ -139,6 +143,7 @@ func (s *Session) replace(
 		forget()
 		return replaced, err
 	}
+	_ = os.Remove(s.usedFile()) // it was about the session before
 	s.cfg.Record(Event{EventLogin, t.Audience})
 	if replaced.Reveal() == t.RefreshToken.Reveal() {
 		replaced = provider.Secret{}

@@ -67,8 +67,8 @@ func (s *Session) Derive(
 	if err != nil {
 		return Derived{}, err
 	}
-	if err := st.alive(asked); err != nil {
-		return Derived{}, s.named(err)
+	if err := s.spare(st, asked); err != nil {
+		return Derived{}, err
 	}
 	d, err := obtain(ctx)
 	if err != nil {
@@ -146,7 +146,7 @@ func (s *Session) keepDerived(ctx context.Context, of *state, key string, d Deri
 	}
 	now := s.cfg.Now()
 	until := d.Expiry
-	if end := st.SessionExpiry; !end.IsZero() && end.Before(until) {
+	if end := st.end(); !end.IsZero() && end.Before(until) {
 		until = end
 	}
 	all.keep(key, storedDerived{Value: d.Value.Reveal(), Expiry: until, Obtained: now, Failed: d.Failed}, now)

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/known"
@@ -80,6 +81,7 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	s.lock.touch()
 	s.lock.forgetExpiries()
 	s.forgetAbout()
+	_ = os.Remove(s.usedFile())
 	ended.NoteError = known.Forget(s.cfg.StateDir, s.name, s.cfg.Known.Keystore)
 	if ended.WasLoggedIn {
 		s.cfg.Record(Event{Kind: EventLogout})

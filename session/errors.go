@@ -12,8 +12,8 @@ import (
 var (
 	// ErrNotLoggedIn says that there is no session. It is never said because the keystore could not be asked.
 	ErrNotLoggedIn = errors.New("nobody is logged in")
-	// ErrCannotRenew says that there is a session, and that only a new login gets another token. The four errors below
-	// wrap it, as AudienceError does.
+	// ErrCannotRenew says that there is a session, and that only a new login gets another token. The errors that follow
+	// up to ErrNoIDToken wrap it, as AudienceError does.
 	ErrCannotRenew = errors.New("the session can't be renewed")
 	// ErrRefreshRefused says that the provider refused the refresh token: it is expired, revoked, or was used twice.
 	ErrRefreshRefused error = notRenewableError("the provider no longer accepts its refresh token")
@@ -21,6 +21,12 @@ var (
 	ErrNoRefreshToken error = notRenewableError("the login brought no refresh token (offline_access was not granted)")
 	// ErrExpired says that the session reached the end that the provider set for it.
 	ErrExpired error = notRenewableError("it reached the end that the provider set for it")
+	// ErrTooOld and ErrIdle say that the session reached a limit of its own (Limits).
+	ErrTooOld error = notRenewableError("it reached the age that was set for it at the login")
+	ErrIdle   error = notRenewableError("it was not used for as long as was set for it at the login")
+	// ErrClockBefore says that a session with limits was made or used at a time which, by this machine's clock, is yet to
+	// come. So nobody can tell whether it reached one of them.
+	ErrClockBefore error = notRenewableError("by this computer's clock it was used in the future")
 	// ErrNoIDToken says that the ID token has expired and the provider sends none on renewal.
 	ErrNoIDToken error = notRenewableError("its ID token has expired and the provider sends none on renewal")
 	// ErrKeystore is keystore.ErrUnavailable, for callers that know no keystores. A *keystore.UnavailableError says why.

@@ -21,7 +21,8 @@ type Info struct {
 	RefreshRefused            bool      // the provider no longer accepts the refresh token
 	Rotates                   bool      // the last renewal replaced the refresh token
 	RefreshExpiry             time.Time // zero: the provider did not say
-	SessionExpiry             time.Time // zero: the provider did not say
+	SessionExpiry             time.Time // by the provider or by Limits.MaxAge; zero: neither says
+	IdleExpiry                time.Time // by Limits.Idle, if no token is handed out until then; zero: never
 	IDTokenExpiry             time.Time // zero: there is no ID token
 	AccessTokens              []TokenInfo
 	Audiences                 []string // that the provider granted, "" for its default; a token for each can be had
@@ -36,6 +37,8 @@ func (i Info) UnusableAt(now time.Time) error {
 		return i.Unusable
 	case isOver(i.SessionExpiry):
 		return ErrExpired
+	case isOver(i.IdleExpiry):
+		return ErrIdle
 	case slices.ContainsFunc(i.AccessTokens, func(t TokenInfo) bool { return !t.ExpiredAt(now) }):
 		return nil
 	case !i.Renewable:
@@ -73,8 +76,14 @@ func (s *Session) info(st *state) Info {
 		Claims: st.claims(), Scope: st.Scope, LoggedInAt: st.LoggedIn, RenewedAt: st.Renewed,
 		Renewable: st.renewable(now) == nil,
 		Rotates:   st.Rotates, RefreshRefused: st.RefreshRefused,
-		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.SessionExpiry, IDTokenExpiry: st.IDTokenExpiry,
+		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.end(), IDTokenExpiry: st.IDTokenExpiry,
 		Unusable: st.unusable(now), Audiences: st.Granted, AccessTokens: st.tokenInfos(),
+	}
+	if err := s.inLimits(st, now); err != nil {
+		info.Unusable, info.Renewable = err, false
+	}
+	if st.Limits.Idle > 0 {
+		info.IdleExpiry = s.lastUsed(st.Limits, st.Current.Obtained).Add(st.Limits.Idle)
 	}
 	return info
 }

@@ -23,6 +23,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
@@ -53,6 +54,7 @@ type Config struct {
 	// so that the end of this one loses no response of the provider. Apart returns ErrNotApart where no process could be
 	// started. Without Apart this process makes its renewals.
 	Apart  func(ctx context.Context, order []byte) (reply []byte, err error)
+	Limits Limits      // of the next login
 	Notice func(error) // called with ErrReplyLost or ErrNotNoted, which end nothing; may be nil
 	// Record is called with what became of the session, after that is stored; may be nil.
 	Record func(Event)
@@ -82,6 +84,9 @@ type Session struct {
 	cfg  Config
 	name string
 	lock fileLock
+
+	limits  atomic.Pointer[limits]    // as the session was last read; nil: not yet
+	renewed atomic.Pointer[time.Time] // when its own access token was obtained
 }
 
 // New returns the session of the parts in cfg. It makes no request and reads no file.

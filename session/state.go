@@ -28,6 +28,7 @@ type head struct {
 	Resource        string      `json:"resource,omitempty"` // of a session without an ID token; "": it has one
 	DefaultAudience string      `json:"audience,omitempty"`
 	SessionExpiry   time.Time   `json:"session_expiry,omitzero"`
+	Limits          limits      `json:"limits,omitzero"`
 	Current         storedToken `json:"access_token"`
 }
 
@@ -146,6 +147,14 @@ func (st *state) alive(now time.Time) error {
 		return ErrExpired
 	}
 	return nil
+}
+
+// end returns when the session ends at the latest: by the provider, or by its age; zero: nobody has said.
+func (st *state) end() time.Time {
+	if own := st.Limits.maxAgeEnd(); st.SessionExpiry.IsZero() || !own.IsZero() && own.Before(st.SessionExpiry) {
+		return own
+	}
+	return st.SessionExpiry
 }
 
 // renewable returns why the session can't be renewed, or nil.

@@ -13,7 +13,7 @@ func (s *Session) StoredToken(ctx context.Context, r Request) (AccessToken, bool
 	now := s.cfg.Now()
 	st, err := s.readFor(ctx, r)
 	if err == nil {
-		err = st.alive(now)
+		err = s.spare(st, now)
 	}
 	if err != nil {
 		return AccessToken{}, false, err
@@ -32,7 +32,7 @@ func (s *Session) StoredIDToken(
 	now := s.cfg.Now()
 	st, err := s.load(ctx)
 	if err == nil {
-		err = st.alive(now)
+		err = s.spare(st, now)
 	}
 	if err != nil {
 		return provider.Secret{}, time.Time{}, false, err

@@ -40,10 +40,12 @@ func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, erro
 	if err != nil {
 		return out, err
 	}
-	if turn != nil {
-		defer turn.release()
-	}
-	if err := st.alive(asked); err != nil {
+	defer func() {
+		if turn != nil {
+			turn.release()
+		}
+	}()
+	if err := s.admitInTurn(ctx, st, asked, &turn); err != nil {
 		return out, err
 	}
 	var living storedToken // to hand out where a renewal is kept away
@@ -122,7 +124,7 @@ func (s *Session) IDToken(
 	if err != nil {
 		return provider.Secret{}, time.Time{}, err
 	}
-	if err := st.alive(asked); err != nil {
+	if err := s.admit(ctx, st, asked); err != nil {
 		return provider.Secret{}, time.Time{}, err
 	}
 	left := func() time.Duration {

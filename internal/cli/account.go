@@ -84,7 +84,8 @@ func (a *app) openWith(cfg *config.Config, secret string, keychainLimit time.Dur
 		Client: cfg.Client, ClientSecret: secret, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir,
 		NoLog: !cfg.Log,
 	}
-	acc, err := a.accountOf(e, cfg.RefreshAudiences, keychainLimit)
+	limits := session.Limits{MaxAge: cfg.SessionMaxAge, Idle: cfg.SessionIdle}
+	acc, err := a.accountOf(e, cfg.RefreshAudiences, limits, keychainLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +112,9 @@ func (a *app) openKnown(ctx context.Context, cfg *config.Config, keychainLimit t
 }
 
 // accountOf opens the account of an errand, without a configuration.
-func (a *app) accountOf(e errand, mayAskAudiences bool, keychainLimit time.Duration) (*account, error) {
+func (a *app) accountOf(
+	e errand, mayAskAudiences bool, limits session.Limits, keychainLimit time.Duration,
+) (*account, error) {
 	p, store, err := a.openErrand(e, keychainLimit)
 	if err != nil {
 		return nil, err
@@ -122,7 +125,7 @@ func (a *app) accountOf(e errand, mayAskAudiences bool, keychainLimit time.Durat
 		Apart: func(ctx context.Context, order []byte) ([]byte, error) {
 			return a.runApart(ctx, e, order)
 		},
-		Notice: a.notice, Record: e.record(),
+		Limits: limits, Notice: a.notice, Record: e.record(),
 	})}, nil
 }
 

@@ -426,6 +426,7 @@ func generalAdvice() []advice {
 		{session.ErrLocked, "try again when it is done", ""},
 		{session.ErrUnfinished, "run it again", ""},
 		{session.ErrStale, "is this clock right?", ""},
+		{session.ErrClockBefore, "set the clock, or run {login}", ""},
 		{session.ErrTooFewFiles, "raise the limit (ulimit -n), and try again; the session is kept", ""},
 		{session.ErrNoLocks, "choose a folder on another file system: set " + private.StateVariable(), ""},
 		{session.ErrLockInTheWay, "move it away", ""},

@@ -25,7 +25,8 @@ type loginFlags struct {
 	oneAudience       bool // the login asks for no further audiences
 	timeout           time.Duration
 	params            url.Values
-	gate              *toolGate // of a login that a tool began; nil: the person did
+	limits            map[string]*time.Duration // of the session, by flag; nil: the flag was not given
+	gate              *toolGate                 // of a login that a tool began; nil: the person did
 }
 
 // loginParams are the flags that become parameters of the authorization request.
@@ -41,8 +42,14 @@ var loginParams = []struct{ flag, param, usage string }{
 	{"ui-locales", "ui_locales", "languages for the provider's pages"},
 }
 
+// sessionLimits are the flags that set the session limits of its own.
+var sessionLimits = []struct{ flag, usage string }{
+	{"session-max-age", "end the session when it is so old, such as 12h"},
+	{"session-idle", "end the session when no token was used for so long, such as 1h"},
+}
+
 func (a *app) login() *cobra.Command {
-	f := loginFlags{params: url.Values{}}
+	f := loginFlags{params: url.Values{}, limits: map[string]*time.Duration{}}
 	cmd := &cobra.Command{
 		Use:   "login",
 		Short: "Log in through your browser",
@@ -53,6 +60,9 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.readParams(cmd.Flags()); err != nil {
+				return err
+			}
+			if err := f.readLimits(cmd.Flags()); err != nil {
 				return err
 			}
 			for _, p := range loginParams { // --prompt none may be what failed
@@ -74,6 +84,9 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 	flags.BoolVar(&f.device, "device", false, "log in on another device with a code (RFC 8628)")
 	flags.DurationVar(&f.timeout, "timeout", 3*time.Minute, "how long to wait for you")
 	flags.BoolVar(&f.oneAudience, "one-audience", false, "ask for no other audiences that the profile and its hosts name")
+	for _, l := range sessionLimits {
+		flags.Duration(l.flag, 0, l.usage)
+	}
 	a.paramFlag(flags)
 	for _, p := range loginParams {
 		flags.String(p.flag, "", p.usage)
@@ -100,6 +113,31 @@ func (f *loginFlags) readParams(flags *pflag.FlagSet) error {
 		}
 	}
 	return nil
+}
+
+// readLimits takes the limits of the session from the flags.
+func (f *loginFlags) readLimits(flags *pflag.FlagSet) error {
+	for _, l := range sessionLimits {
+		if !flags.Changed(l.flag) {
+			continue
+		}
+		limit, _ := flags.GetDuration(l.flag)
+		if limit < 0 || limit > 0 && limit < time.Second {
+			return fmt.Errorf("%w: --%s is %s: it is a second or more, or 0 for no limit", errUsage, l.flag, limit)
+		}
+		f.limits[l.flag] = &limit
+	}
+	return nil
+}
+
+// limit sets the limits that were given in the configuration.
+func (f *loginFlags) limit(cfg *config.Config) {
+	if l := f.limits["session-max-age"]; l != nil {
+		cfg.SessionMaxAge = *l
+	}
+	if l := f.limits["session-idle"]; l != nil {
+		cfg.SessionIdle = *l
+	}
 }
 
 // deviceCannot returns the error about a flag for which a login with a code has no parameter.
@@ -143,6 +181,7 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	if err := f.mergeParams(cfg, a.params); err != nil {
 		return err
 	}
+	f.limit(cfg)
 	acc, err := a.open(cfg, keychainLimitPerson)
 	if err != nil {
 		return err
@@ -172,6 +211,12 @@ func (a *app) logIn(ctx context.Context, acc *account, f loginFlags) error {
 	}
 	defer a.sayAudiences(ctx, acc)
 	if tokens == nil { // another process has them
+		limits := session.Limits{MaxAge: acc.config.SessionMaxAge, Idle: acc.config.SessionIdle}
+		if limits != (session.Limits{}) {
+			if err := acc.session.Limit(ctx, limits); err != nil {
+				return err
+			}
+		}
 		info, err := acc.session.Info(ctx)
 		if err != nil {
 			return err

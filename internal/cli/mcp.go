@@ -166,7 +166,7 @@ func (a *app) authorization(
 				Client: c, ClientSecret: secret.Reveal(), CacheDir: s.CacheDir, StateDir: s.StateDir,
 				NoLog: s.NoLog,
 			}
-			acc, err := a.accountOf(e, false, limit)
+			acc, err := a.accountOf(e, false, session.Limits{}, limit)
 			if err != nil {
 				return nil, err
 			}

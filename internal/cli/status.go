@@ -161,6 +161,7 @@ type statusDocument struct {
 	Renewable      bool                `json:"renewable"`
 	RefreshExpires *time.Time          `json:"refresh_expires_at,omitempty"`
 	SessionExpires *time.Time          `json:"session_expires_at,omitempty"`
+	IdleExpires    *time.Time          `json:"idle_expires_at,omitempty"`
 	IDToken        *statusToken        `json:"id_token"`
 	AccessTokens   []statusAccessToken `json:"access_tokens"`
 	Claims         provider.Claims     `json:"claims"`
@@ -182,6 +183,7 @@ func statusJSON(info session.Info) statusDocument {
 		Subject: info.Subject, Name: info.Claims.Text("name"), Email: info.Claims.Text("email"),
 		LoggedInAt: words.UTC(info.LoggedInAt), RenewedAt: words.UTC(info.RenewedAt), Renewable: info.Renewable,
 		RefreshExpires: words.UTC(info.RefreshExpiry), SessionExpires: words.UTC(info.SessionExpiry),
+		IdleExpires:  words.UTC(info.IdleExpiry),
 		AccessTokens: []statusAccessToken{}, Claims: info.Claims,
 	}
 	if !info.IDTokenExpiry.IsZero() {
@@ -236,6 +238,9 @@ func (a *app) printStatus(info session.Info, server string) error {
 	}
 	if !info.SessionExpiry.IsZero() {
 		row("Session ends", words.Moment(info.SessionExpiry, now))
+	}
+	if !info.IdleExpiry.IsZero() {
+		row("  if not used", words.Moment(info.IdleExpiry, now))
 	}
 	return w.Flush()
 }

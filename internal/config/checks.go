@@ -96,6 +96,14 @@ const (
 	MostUnlocked    = 30 * 24 * time.Hour
 )
 
+func checkSessionLimit(v value) error {
+	d, err := time.ParseDuration(v.text)
+	if err != nil || d != 0 && d < time.Second {
+		return errors.New("is no time such as 12h or 30m, nor 0 for no limit")
+	}
+	return nil
+}
+
 func checkUnlockFor(v value) error {
 	d, err := time.ParseDuration(v.text)
 	if err != nil || d < 0 || d > MostUnlocked || d > 0 && d < time.Second {

@@ -41,6 +41,8 @@ type Config struct {
 	Params           url.Values    // further authorization parameters; none that a login sets itself
 	Hosts            hosts.List    // the servers that tools may get tokens for
 	RefreshAudiences bool          // the refresh token may be used for audiences that the login did not name
+	SessionMaxAge    time.Duration // of the next login, since then; 0: none
+	SessionIdle      time.Duration // of the next login, since a token was last handed out; 0: none
 	UnlockFor        time.Duration // how long the key of an encrypted file rests after its passphrase was given; 0: never
 	File             string        // the path of config.toml; "": there is no place for one
 	StateDir         string

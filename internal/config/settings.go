@@ -127,6 +127,14 @@ var settings = []setting{
 		defaultValue: keystores.Default, check: checkKeystore,
 		remembered: func(k known.Client) string { return k.Keystore },
 	},
+	{
+		name: "session-max-age", key: "session_max_age",
+		set: func(c *Config, text string) { c.SessionMaxAge, _ = time.ParseDuration(text) }, check: checkSessionLimit,
+	},
+	{
+		name: "session-idle", key: "session_idle",
+		set: func(c *Config, text string) { c.SessionIdle, _ = time.ParseDuration(text) }, check: checkSessionLimit,
+	},
 	{ // never in ./.env: with it the passphrase is asked for less often
 		name: "unlock-for", variables: []string{"LOOPKEY_UNLOCK_FOR"}, key: "unlock_for",
 		set:   func(c *Config, text string) { c.UnlockFor, _ = time.ParseDuration(text) },

@@ -133,7 +133,7 @@ func (t *Tokens) find(k key, state time.Time) (session.AccessToken, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e, ok := t.kept[k]
-	ok = ok && !t.state.IsZero() && t.state.Equal(state) && clock.Within(e.read, t.now(), e.life)
+	ok = ok && t.session.InLimits() && !t.state.IsZero() && t.state.Equal(state) && clock.Within(e.read, t.now(), e.life)
 	return e.token, ok
 }
 
