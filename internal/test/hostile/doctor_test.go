@@ -2,10 +2,13 @@ package hostile
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -316,5 +319,39 @@ func TestLoginSaysWhatDoctorWould(t *testing.T) {
 	p.Confess()
 	if r := h.Run("login"); r.Code != 0 || strings.Contains(r.Stderr, "clock") {
 		t.Errorf("login exits %d: %s", r.Code, r.Stderr)
+	}
+}
+
+// A certificate that nobody here trusts is named with who signed it, and one that is trusted with its last day.
+func TestDoctorAboutCertificates(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	shown := certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour))
+	trusted := filepath.Join(t.TempDir(), "authorities.pem")
+	if err := os.WriteFile(trusted, authorities(shown), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := StartTLS(t, "", func() *tls.Certificate { return shown })
+	h := house.New(t, p.Issuer(), "SSL_CERT_DIR="+t.TempDir())
+	byName, r := examine(t, h)
+	if f := byName["TLS"]; r.Code != 1 || f.State != "broken" || !strings.Contains(f.Message, "does not trust") ||
+		!strings.Contains(f.Fix, "SSL_CERT_FILE") {
+		t.Errorf("doctor exits %d: %+v", r.Code, f)
+	}
+	byName, r = examine(t, h.With("SSL_CERT_FILE="+trusted))
+	if f := byName["TLS"]; r.Code != 0 || f.State != "warning" || !strings.Contains(f.Message, "TLS 1.3, signed by") {
+		t.Errorf("doctor exits %d: %+v", r.Code, f)
+	}
+	elsewhere := []string{"--issuer", "https://x.example.com"}
+	byName, _ = examine(t, h.With("HTTPS_PROXY=http://ada:pa/ss@127.0.0.1:1", "NO_PROXY="), elsewhere...)
+	if f := byName["proxy"]; f.State != "broken" || !strings.Contains(f.Fix, "%2F") || strings.Contains(f.Message, "pa/ss") {
+		t.Errorf("%+v", f)
+	}
+	byName, _ = examine(t, h.With("HTTPS_PROXY=http://ada:pass@127.0.0.1:1", "NO_PROXY="), elsewhere...)
+	if f := byName["proxy"]; f.State != "ok" || !strings.HasPrefix(f.Message, "http://127.0.0.1:1 on the way") {
+		t.Errorf("%+v", f)
+	}
+	if f := byName["DNS"]; f.State != "skipped" || !strings.Contains(f.Message, "the proxy looks up") {
+		t.Errorf("%+v", f)
 	}
 }
