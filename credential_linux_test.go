@@ -198,7 +198,7 @@ func TestKubeloginTerminal(t *testing.T) {
 // Logins with a code can't be shared: they are made one after the other, and one is enough.
 func TestKubeloginCodes(t *testing.T) {
 	t.Parallel()
-	h := house.WithTenant(t)
+	h := house.WithTenant(t, "NO_COLOR=1")
 	args := kubelogin(h, "--grant-type=device-code")
 	first := kubernetes(t, h, args...)
 	first.Expect("enter the code:\r\n")

@@ -28,7 +28,7 @@ func TestLongURL(t *testing.T) {
 			t.Errorf("exit %d: %s", r.Code, r.Stderr)
 		}
 		target, err := os.ReadFile(opened)
-		if err != nil || len(target) > 100 || !strings.HasPrefix(string(target), h.Base+"/auth/open/") {
+		if err != nil || len(target) > 100 || !strings.HasPrefix(string(target), h.Base+"/go/") {
 			t.Errorf("the browser is given %s, %v", target, err)
 		}
 	}

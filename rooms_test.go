@@ -57,7 +57,7 @@ internal/sharedstore: internal/localhost internal/private internal/wire internal
 internal/sts: internal/hosts internal/words provider
 internal/template:
 internal/tenant: internal/template
-internal/terminal: internal/clock internal/words
+internal/terminal: internal/clock internal/environ internal/words
 internal/upstream: internal/localhost internal/localurl internal/words provider session
 internal/wire: internal/words
 internal/wire/kinds: internal/wire keystore provider

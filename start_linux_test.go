@@ -19,7 +19,7 @@ var linkedModules = []string{
 	"filippo.io/age", "filippo.io/hpke", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4",
 	"github.com/godbus/dbus/v5", "github.com/gofrs/flock", "github.com/pelletier/go-toml/v2", "github.com/pkg/browser",
 	"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/zalando/go-keyring", "golang.org/x/crypto",
-	"golang.org/x/oauth2", "golang.org/x/sys", "golang.org/x/term",
+	"golang.org/x/oauth2", "golang.org/x/sys", "golang.org/x/term", "rsc.io/qr",
 }
 
 // These packages of the standard library cost a run more than what they would be used for.

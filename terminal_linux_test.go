@@ -82,8 +82,12 @@ func finish(t *testing.T, h *house.House, p *pty.Terminal, flow string) {
 		}
 		p.Type(end.URL + "\r")
 	case "device":
-		p.Expect("enter the code:\r\n")
-		enterCode(t, h, strings.TrimSpace(p.Expect("\r\n")))
+		p.Expect("enter the code:\r\n\x1b[1m")
+		code := strings.TrimSpace(strings.TrimSuffix(p.Expect("\x1b[22m\r\n"), "\x1b[22m\r\n"))
+		if drawn := p.Expect("point a camera at this."); strings.Count(drawn, "▀") < 50 {
+			t.Errorf("no QR code, but %q", drawn)
+		}
+		enterCode(t, h, code)
 	}
 }
 

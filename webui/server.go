@@ -173,7 +173,15 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle("/", app)
 		mux.HandleFunc("GET /{$}", s.beforeApp(app))
 		mux.HandleFunc("GET "+ownHome+"{$}", s.home)
+		mux.HandleFunc("GET "+login.ShortPath, func(w http.ResponseWriter, r *http.Request) {
+			if s.flow.Leads(r) {
+				s.flow.Short(w, r)
+			} else { // the app's own
+				app.ServeHTTP(w, r)
+			}
+		})
 	} else {
+		mux.HandleFunc("GET "+login.ShortPath, s.flow.Short)
 		mux.HandleFunc("/", s.nothing)
 		mux.HandleFunc("GET /{$}", s.home)
 		mux.Handle("GET "+ownHome+"{$}", http.RedirectHandler("/", http.StatusSeeOther))
@@ -195,7 +203,6 @@ func (s *Server) Handler() http.Handler {
 	// For a browser or a provider that shows what no other has: the state of a login, or a signed token.
 	mux.HandleFunc("GET "+login.CallbackPath, s.flow.Callback)
 	mux.HandleFunc("GET "+login.ResultPath, s.flow.Result)
-	mux.HandleFunc("GET "+login.ShortPath, s.flow.Short)
 	mux.HandleFunc("POST /auth/backchannel-logout", s.backchannelLogout)
 
 	mux.HandleFunc("GET "+layout.AssetsPath, layout.ServeAsset)

@@ -41,6 +41,7 @@ func TestAppHasTheRoot(t *testing.T) {
 		"the app":                   {known, "GET", "/", "text/html", 200, "the app at /", ""},
 		"its query":                 {known, "GET", "/?token=x&state=y", "", 200, "the app at /?token=x&state=y", ""},
 		"its form":                  {known, "POST", "/", "", 200, "the app at /", ""},
+		"its short addresses":       {known, "GET", "/go/ABCD2345", "", 200, "the app at /go/ABCD2345", ""},
 		"the start page":            {known, "GET", "/auth/", "text/html", 200, `<a class="button" href="/">`, ""},
 		"a stranger's browser":      {stranger, "GET", "/", "text/html", 303, "", "/auth/"},
 		"a stranger's client":       {stranger, "GET", "/?token=x", "", 401, "unauthorized", ""},

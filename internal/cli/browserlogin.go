@@ -24,9 +24,11 @@ type browserLogin struct {
 	flags       loginFlags
 	wanted      login.Wanted
 	pasted      <-chan string
-	stopWaiting func() // removes the waiting line
-	rejected    int    // lines that were pasted and are not the URL
-	shared      bool   // another terminal opened the browser
+	stopWaiting func()      // removes the waiting line
+	rejected    int         // lines that were pasted and are not the URL
+	shared      bool        // another terminal opened the browser
+	flow        *login.Flow // of a login that this process makes
+	hidden      string      // the URL for which a short one was shown
 	ways        []string
 }
 
@@ -101,7 +103,7 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 		Provider: acc.provider, Scope: b.wanted.Scope, Audience: b.wanted.Audience, Audiences: b.wanted.Audiences,
 		Params:  b.wanted.Params,
 		BaseURL: acc.config.BaseURL, Timeout: limit,
-		ShowURL:     func(authorizationURL string) { b.show(ctx, authorizationURL) },
+		ShowURL:     func(authorizationURL string) { b.show(ctx, authorizationURL, b.flow.ShortOf(authorizationURL)) },
 		OpenBrowser: b.open, Opened: b.browserOpened,
 		Pasted: b.pasted, Rejected: b.reject,
 		TLSHello: func() { b.sayTLSHello(acc) },
@@ -113,6 +115,7 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 			if err := b.flags.gate.admit(ctx); err != nil {
 				return nil, err
 			}
+			b.flow = flow
 			return b.share(ctx, flow), nil
 		},
 		Advice: func(err error) string { return b.situation(acc).advice(err) },
@@ -183,7 +186,7 @@ func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error 
 				giveUp(err)
 				return
 			}
-			b.show(ctx, begun.URL)
+			b.show(ctx, begun.URL, begun.Short)
 			if !b.shared {
 				b.browserOpened(b.open(ctx, toOpen(b.env, begun)))
 			}
@@ -193,8 +196,8 @@ func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error 
 	return b.timedOut(ctx, err)
 }
 
-// show shows the URL to log in at.
-func (b *browserLogin) show(ctx context.Context, authorizationURL string) {
+// show shows the URL to log in at: a short one, that leads there, where a person on this machine reads it.
+func (b *browserLogin) show(ctx context.Context, authorizationURL, short string) {
 	if !b.shared {
 		b.flags.gate.begin()
 	}
@@ -208,7 +211,13 @@ func (b *browserLogin) show(ctx context.Context, authorizationURL string) {
 	default:
 		b.say("Opening your browser. If nothing opens, go to:")
 	}
-	b.say("%s", authorizationURL)
+	elsewhere := environ.OverSSH(b.env) || environ.InContainer(b.env)
+	if short != "" && b.terminal.Live() && !b.flags.noBrowser && !elsewhere {
+		b.hidden = authorizationURL
+		b.say("%s", short)
+	} else {
+		b.say("%s", authorizationURL)
+	}
 	b.ways = b.otherWays(ctx)
 	if b.sayHowToReach(b.account.config.BaseURL, b.ways) {
 		b.ways = nil // said
@@ -251,8 +260,12 @@ func toOpen(env []string, begun handoff.Begun) string {
 
 // browserOpened says that no browser was opened, where err says so.
 func (b *browserLogin) browserOpened(err error) {
-	if err != nil {
-		b.sayUnopened(err, ": open the URL above yourself"+strings.TrimSuffix(orElse(", or ", b.ways), ".")+".")
+	if err == nil {
+		return
+	}
+	b.sayUnopened(err, ": open the URL above yourself"+strings.TrimSuffix(orElse(", or ", b.ways), ".")+".")
+	if b.hidden != "" {
+		b.say("On another machine the short URL leads nowhere. The whole one is:\n%s", b.hidden)
 	}
 }
 

@@ -57,7 +57,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 		flags: map[string]string{}, passphrases: map[string]*passphrase{}, allowCores: forbidCores(),
 	}
 	a.catchSignals = sync.OnceFunc(func() { catchSignals(ctx, cancel) })
-	a.terminal = terminal.New(stdin, stderr, a.lookup("TERM"))
+	a.terminal = terminal.New(stdin, stderr, a.env, a.showsUnicode)
 	err := a.root().ExecuteContext(ctx)
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
 		err = errInterrupted

@@ -33,7 +33,10 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	}
 	f.gate.begin()
 	a.say("On any device, go to:\n%s\nand enter the code:\n%s",
-		words.Printable(code.VerificationURI), words.Printable(code.UserCode))
+		words.Printable(code.VerificationURI), a.terminal.Bold(words.Printable(code.UserCode)))
+	if code.VerificationURIComplete != "" && a.terminal.ShowQR(code.VerificationURIComplete) {
+		a.say("or point a camera at this.")
+	}
 	defer a.terminal.Wait("Waiting for you on the other device", min(f.timeout, time.Until(code.Expiry)))()
 	tokens, err := acc.provider.WaitDevice(ctx, code)
 	if err != nil {

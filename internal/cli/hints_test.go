@@ -39,7 +39,7 @@ func TestHowToReach(t *testing.T) {
 		"a container of CODESPACES": {[]string{"CODESPACES=true"}, "http://localhost:3000", ""},
 	} {
 		var said strings.Builder
-		a := &app{env: test.env, terminal: terminal.New(nil, &said, "")}
+		a := &app{env: test.env, terminal: terminal.New(nil, &said, nil, nil)}
 		a.sayHowToReach(test.baseURL, []string{"paste here the URL that the browser ends up at"})
 		got := said.String()
 		if !strings.Contains(got, test.want) || !strings.Contains(got, "paste here the URL") ||

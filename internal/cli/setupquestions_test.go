@@ -15,7 +15,7 @@ import (
 func TestKeepSecret(t *testing.T) {
 	t.Parallel()
 	var said strings.Builder
-	a := &app{terminal: terminal.New(strings.NewReader(""), &said, "dumb"), flags: map[string]string{}}
+	a := &app{terminal: terminal.New(strings.NewReader(""), &said, nil, nil), flags: map[string]string{}}
 	folder := filepath.Join(t.TempDir(), "loopkey")
 	w := &wizard{app: a, config: &config.Config{File: filepath.Join(folder, "config.toml")}, profile: "work"}
 	if err := w.keepSecret("hush"); err != nil {

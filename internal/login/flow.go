@@ -105,7 +105,7 @@ func New(cfg Config) *Flow {
 		cfg.App, localhost.RefuseOtherUsers(f.waits, http.HandlerFunc(f.refuseOtherUser), f.respond))
 	f.result = localhost.OnlyNavigation(cfg.App, f.showResult)
 	f.short = localhost.OnlyNavigation(cfg.App, localhost.RefuseOtherUsers(
-		func(r *http.Request) bool { return f.shortFor(r) != "" }, http.HandlerFunc(f.noShort), f.lead))
+		f.Leads, http.HandlerFunc(f.noShort), f.lead))
 	return f
 }
 
@@ -223,7 +223,7 @@ func (f *Flow) joinLocked(l *login) *Pending {
 func (f *Flow) prepare(ctx context.Context, l *login) error {
 	verifier := oauth2.GenerateVerifier()
 	l.state, l.nonce, l.verifier, l.begun = random(), random(), provider.NewSecret(verifier), f.cfg.Now()
-	l.began, l.short = f.seen.Now(), cmp.Or(l.short, random())
+	l.began, l.short = f.seen.Now(), cmp.Or(l.short, shortName())
 	var err error
 	if l.scope, err = f.cfg.Provider.LoginScope(ctx, l.wanted.Scope); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"crypto/rand"
 	"crypto/subtle"
 	"net/http"
 	"net/url"
@@ -10,12 +11,16 @@ import (
 )
 
 // ShortPath is under which Flow.Short is served.
-const ShortPath = "/auth/open/"
+const ShortPath = "/go/"
+
+// shortName returns a name that nobody guesses while a login waits (40 bits), and that can be typed.
+func shortName() string { return rand.Text()[:8] }
 
 // Short leads this user's browser from Pending.Short to the provider, as long as the login waits.
 func (f *Flow) Short(w http.ResponseWriter, r *http.Request) { f.short(w, r) }
 
-// Short returns a URL of the local server that leads to URL: some launchers of browsers cut long ones.
+// Short returns a URL of the local server that leads to URL: it fits on a line of a terminal, and some launchers of
+// browsers cut long ones.
 func (p *Pending) Short() string {
 	u, err := url.Parse(p.flow.cfg.RedirectURI)
 	if err != nil {
@@ -23,6 +28,21 @@ func (p *Pending) Short() string {
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: ShortPath + p.login.short}).String()
 }
+
+// ShortOf returns the short URL of the login that waits with this URL, or "".
+func (f *Flow) ShortOf(authorizationURL string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.waiting {
+		if l.url == authorizationURL {
+			return l.part(f, false).Short()
+		}
+	}
+	return ""
+}
+
+// Leads reports whether Short leads r to the provider.
+func (f *Flow) Leads(r *http.Request) bool { return f.shortFor(r) != "" }
 
 // shortFor returns the URL that r is led to, or "".
 func (f *Flow) shortFor(r *http.Request) string {

@@ -13,12 +13,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	env "github.com/loopkey/loopkey/internal/environ"
 )
 
 // Terminal is the one owner of a terminal. It is safe for concurrent use.
@@ -26,6 +28,8 @@ type Terminal struct {
 	out  io.Writer
 	in   *os.File // nil: standard input is no terminal
 	live bool     // out is a terminal that can redraw a line
+
+	styled, unicode bool // out draws bold text and colours; and more characters than those of ASCII
 
 	mu      sync.Mutex
 	waiting *waiting // nil: nothing is awaited
@@ -36,15 +40,19 @@ type Terminal struct {
 	asking  chan struct{}
 }
 
-// New returns the owner of the terminal behind in and out. termName is the value
-// of TERM: nothing is redrawn on a dumb terminal. Where in or out is no terminal,
-// a Terminal prints to it all the same, and reads nothing.
-func New(in io.Reader, out io.Writer, termName string) *Terminal {
+// New returns the owner of the terminal behind in and out. environ says what that
+// can draw: nothing is redrawn on a dumb one (TERM), nothing is styled under
+// NO_COLOR. unicode says that it shows more than ASCII. Where in or out is no
+// terminal, a Terminal prints to it all the same, and reads nothing.
+func New(in io.Reader, out io.Writer, environ []string, unicode func() bool) *Terminal {
 	t := &Terminal{out: out, asking: make(chan struct{}, 1)}
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		t.in = f
 	}
-	t.live = Is(out) && termName != "dumb"
+	name := env.Lookup(environ, "TERM") // Windows has none
+	t.live = Is(out) && name != "dumb"
+	t.styled = t.live && env.Lookup(environ, "NO_COLOR") == "" && (name != "" || runtime.GOOS == "windows")
+	t.unicode = t.styled && unicode()
 	return t
 }
 
@@ -53,6 +61,9 @@ func Is(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// Live reports whether a person reads what is printed, on a terminal that can redraw a line.
+func (t *Terminal) Live() bool { return t.live }
 
 // Interactive reports whether the person can type: standard input is a terminal.
 func (t *Terminal) Interactive() bool { return t.in != nil }

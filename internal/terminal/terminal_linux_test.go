@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 func play(part string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	t := New(os.Stdin, os.Stderr, os.Getenv("TERM"))
+	t := New(os.Stdin, os.Stderr, os.Environ(), func() bool { return true })
 	switch part {
 	case "login": // a passphrase before, one in between, entries meanwhile
 		endWait := t.Wait("Waiting for you in the browser", time.Minute)
@@ -233,7 +233,7 @@ func TestNoTerminal(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	terminal := New(r, w, "xterm")
+	terminal := New(r, w, []string{"TERM=xterm"}, func() bool { return true })
 	if entries, stop := terminal.Pasted(); entries != nil {
 		stop()
 		t.Error("a pipe is read")
