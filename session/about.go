@@ -14,8 +14,8 @@ import (
 )
 
 // A file beside the lock describes the session as a process of this machine stored it last, for a shell's prompt and
-// for lists of sessions, which must not ask a keychain. It is a hint: it decides what is shown, and never what is handed
-// out. It holds no token.
+// for lists of sessions, which must not ask a keychain. It is a hint: it decides what is shown, and never what is
+// handed out. It holds no token.
 
 // An about is what that file holds.
 type about struct {
