@@ -10,8 +10,8 @@ import (
 	"github.com/loopkey/loopkey/internal/test/secretservice"
 )
 
-// In a real keychain doctor leaves nothing behind and the session as it is. A keychain that is locked is told apart from
-// one that is not there.
+// In a real keychain doctor leaves nothing behind and the session as it is. A keychain that is locked is told apart
+// from one that is not there.
 func TestDoctorInTheKeychain(t *testing.T) {
 	t.Parallel()
 	k := secretservice.Start(t)

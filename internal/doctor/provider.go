@@ -139,8 +139,8 @@ func milliseconds(d time.Duration) string {
 	return d.Round(10 * time.Millisecond).String()
 }
 
-// BeforeLogin returns what a login that is about to open a browser will fail for, or will miss, as far as the provider's
-// metadata and its last reply tell. It makes no request if the metadata were just fetched.
+// BeforeLogin returns what a login that is about to open a browser will fail for, or will miss, as far as the
+// provider's metadata and its last reply tell. It makes no request if the metadata were just fetched.
 func BeforeLogin(ctx context.Context, p *provider.Provider) []Finding {
 	var all []Finding
 	if ahead, ok := p.Skew(); ok {

@@ -344,7 +344,8 @@ func TestDoctorAboutCertificates(t *testing.T) {
 	}
 	elsewhere := []string{"--issuer", "https://x.example.com"}
 	byName, _ = examine(t, h.With("HTTPS_PROXY=http://ada:pa/ss@127.0.0.1:1", "NO_PROXY="), elsewhere...)
-	if f := byName["proxy"]; f.State != "broken" || !strings.Contains(f.Fix, "%2F") || strings.Contains(f.Message, "pa/ss") {
+	if f := byName["proxy"]; f.State != "broken" || !strings.Contains(f.Fix, "%2F") ||
+		strings.Contains(f.Message, "pa/ss") {
 		t.Errorf("%+v", f)
 	}
 	byName, _ = examine(t, h.With("HTTPS_PROXY=http://ada:pass@127.0.0.1:1", "NO_PROXY="), elsewhere...)
