@@ -122,3 +122,13 @@ func (r recorded) StoredIDToken(
 	}
 	return t, expiry, ok, err
 }
+
+// Derive keeps what a helper obtained with the session. An agent keeps nothing.
+func (r recorded) Derive(
+	ctx context.Context, key string, least time.Duration, obtain func(context.Context) (session.Derived, error),
+) (session.Derived, error) {
+	if own, ok := r.Source.(*session.Session); ok {
+		return own.Derive(ctx, key, least, obtain) //nolint:wrapcheck // the words are the session's
+	}
+	return obtain(ctx)
+}

@@ -222,8 +222,8 @@ func refusedBefore(words provider.Secret) error {
 func (s Session) Derive(
 	ctx context.Context, key string, least time.Duration, obtain func(context.Context) (session.Derived, error),
 ) (session.Derived, error) {
-	if own, ok := s.Source.(*session.Session); ok {
-		return own.Derive(ctx, key, least, obtain) //nolint:wrapcheck // the words are the session's
+	if keeper, ok := s.Source.(Keeper); ok {
+		return keeper.Derive(ctx, key, least, obtain) //nolint:wrapcheck // the words are the session's
 	}
 	return obtain(ctx)
 }
