@@ -13,8 +13,8 @@ import (
 )
 
 // A test that is skipped where it should run proves nothing, and nobody sees it. So a test skips only under -short, on
-// another system, or by internal/test/part, which fails it where LOOPKEY_TEST_REAL=1 promises all parts. What is skipped
-// even there says why, in a comment on its line that begins with stillSkipped.
+// another system, or by internal/test/part, which fails it where LOOPKEY_TEST_REAL=1 promises all parts. What is
+// skipped even there says why, in a comment on its line that begins with stillSkipped.
 func TestSkips(t *testing.T) {
 	t.Parallel()
 	const stillSkipped = "// Also with LOOPKEY_TEST_REAL: "

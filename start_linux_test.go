@@ -47,7 +47,7 @@ func startBinary(tb testing.TB) string {
 	tb.Helper()
 	binary := os.Getenv("LOOPKEY_TEST_BINARY")
 	if binary == "" {
-		tb.Skip("LOOPKEY_TEST_BINARY names no loopkey that was built as it is released") // Also with LOOPKEY_TEST_REAL: .ci/run has a step for it.
+		tb.Skip("LOOPKEY_TEST_BINARY names no loopkey") // Also with LOOPKEY_TEST_REAL: .ci/run has a step for it.
 	}
 	return binary
 }

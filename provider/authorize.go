@@ -52,9 +52,9 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	return u.String(), nil
 }
 
-// authorizationForm returns the parameters of an authorization request. oauth2 makes them for an endpoint without a URL:
-// it would append them to a query that the provider's endpoint has already, where a parameter could then stand twice, it
-// knows one value for each, and a request that is pushed needs a form.
+// authorizationForm returns the parameters of an authorization request. oauth2 makes them for an endpoint without a
+// URL: it would append them to a query that the provider's endpoint has already, where a parameter could then stand
+// twice, it knows one value for each, and a request that is pushed needs a form.
 func (p *Provider) authorizationForm(r AuthorizationRequest) (url.Values, error) {
 	request := oauth2.Config{ClientID: p.cfg.ClientID, RedirectURL: r.RedirectURI}
 	if r.Scope != "" {

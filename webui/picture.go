@@ -81,11 +81,11 @@ func (s *Server) fetchPicture(ctx context.Context, from string) (content []byte,
 	}
 	// The picture outlives the request: a tab that is closed must not leave the user without one.
 	ctx = context.WithoutCancel(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil) //nolint:gosec // the dialer goes where it may
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return nil, ""
 	}
-	resp, err := client.Do(req) //nolint:gosec // the dialer goes where it may
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, ""
 	}

@@ -22,7 +22,8 @@ import (
 // webUI returns what the web UI of an account needs.
 func (a *app) webUI(acc *account) webui.Config {
 	return webui.Config{
-		Others: a.otherSessions(acc), Commands: webCommands(acc, "loopkey"), Events: a.lastEvents(acc), Checks: a.checksOnPage,
+		Others: a.otherSessions(acc), Commands: webCommands(acc, "loopkey"), Events: a.lastEvents(acc),
+		Checks:  a.checksOnPage,
 		Session: acc.session,
 		BaseURL: acc.config.BaseURL,
 		Scope:   acc.chosenScope(), Audience: acc.config.Audience, Audiences: acc.furtherAudiences(),

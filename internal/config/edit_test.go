@@ -43,10 +43,12 @@ func TestEdit(t *testing.T) {
 		"a new value, its comment": {
 			"[profile.work] # mine\n  client_id = 'x'  # of the team\n\n[profile.b]\nclient_id = \"x\"\n", "",
 			[]Assignment{set("client_id", "c"), set("audience", `a"b\c`)},
-			"[profile.work] # mine\n  client_id = \"c\"  # of the team\n  audience = \"a\\\"b\\\\c\"\n\n[profile.b]\nclient_id = \"x\"\n",
+			"[profile.work] # mine\n  client_id = \"c\"  # of the team\n  audience = \"a\\\"b\\\\c\"\n\n" +
+				"[profile.b]\nclient_id = \"x\"\n",
 		},
 		"Windows's lines": {
-			"[profile.work]\r\nclient_id = \"x\"\r\n\r\n# end\r\n", "", []Assignment{set("client_id", "c"), set("audience", "a")},
+			"[profile.work]\r\nclient_id = \"x\"\r\n\r\n# end\r\n", "",
+			[]Assignment{set("client_id", "c"), set("audience", "a")},
 			"[profile.work]\r\nclient_id = \"c\"\r\naudience = \"a\"\r\n\r\n# end\r\n",
 		},
 		"a key is taken out": {

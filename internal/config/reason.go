@@ -15,7 +15,7 @@ const (
 	ReasonOwnParameter Reason = "own_parameter" // --param sets what a flag sets
 	ReasonNoParameter  Reason = "no_parameter"  // --param sets what a login alone sets
 	ReasonGivenTwice   Reason = "given_twice"   // two values of one source disagree
-	ReasonUnclaimed    Reason = "unclaimed"     // the client secret is not sent to an issuer or as a client that ./.env names
+	ReasonUnclaimed    Reason = "unclaimed"     // the client secret is for no issuer and no client that ./.env names
 )
 
 // A ReasonedError says that a configuration can't be used, for a reason that a person can do something about.

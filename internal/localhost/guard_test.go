@@ -16,10 +16,10 @@ import (
 	"testing"
 )
 
-func send(t *testing.T, handler http.Handler, method, target string) *httptest.ResponseRecorder {
+func send(t *testing.T, handler http.Handler, method string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, target, nil))
+	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, "/", nil))
 	return w
 }
 
@@ -142,7 +142,7 @@ func TestOnlyGET(t *testing.T) {
 	t.Parallel()
 	handler := OnlyGET(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
 	for method, want := range map[string]int{"GET": 200, "HEAD": 405, "POST": 405, "OPTIONS": 405} {
-		w := send(t, handler, method, "/")
+		w := send(t, handler, method)
 		if w.Code != want || (want == 405) != (w.Header().Get("Allow") == http.MethodGet) {
 			t.Errorf("%s gets %d, %v", method, w.Code, w.Header())
 		}
@@ -156,7 +156,7 @@ func TestPage(t *testing.T) {
 		Status: http.StatusForbidden, App: "<i>", Title: "<b>", Text: "<script>alert(1)</script>",
 		Next: `"><img src=x>`, Links: []Link{{Text: "<b>", URL: "/"}, {Text: "Again", URL: "javascript:alert(1)"}},
 	}
-	w := send(t, page, http.MethodGet, "/")
+	w := send(t, page, http.MethodGet)
 	body := w.Body.String()
 	if w.Code != http.StatusForbidden || regexp.MustCompile(`<(i|b|script|img)>`).MatchString(body) ||
 		strings.Contains(body, "<img") ||
@@ -177,16 +177,16 @@ func TestPage(t *testing.T) {
 		"with an advice":    {Status: 400, Title: "x", Next: "Do that."},
 		"with nothing else": {Status: 400, Title: "x"},
 	} {
-		body := send(t, p, http.MethodGet, "/").Body.String()
+		body := send(t, p, http.MethodGet).Body.String()
 		if n := strings.Count(body, `class="button"`) + strings.Count(body, `class="next"`); n != 1 {
 			t.Errorf("%s: %d ways on: %s", name, n, body)
 		}
 	}
-	told := send(t, Page{Status: 200, Who: "<Ada>", Where: "<acme>", Good: true}, http.MethodGet, "/").Body.String()
+	told := send(t, Page{Status: 200, Who: "<Ada>", Where: "<acme>", Good: true}, http.MethodGet).Body.String()
 	if !strings.Contains(told, "<bdi>&lt;Ada&gt;</bdi> · <bdi>&lt;acme&gt;</bdi>") {
 		t.Errorf("who and where is not told: %s", told)
 	}
-	plain := send(t, Page{Status: 200, Title: "Hello"}, http.MethodGet, "/").Body.String()
+	plain := send(t, Page{Status: 200, Title: "Hello"}, http.MethodGet).Body.String()
 	if !strings.Contains(plain, "<title>Hello</title>") {
 		t.Errorf("without a program: %s", plain)
 	}

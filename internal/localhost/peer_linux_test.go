@@ -42,7 +42,7 @@ const tableOf = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->w
 func TestParseSockets(t *testing.T) {
 	t.Parallel()
 	if first, ok := parseAddress("0100007F:0BB8"); !ok || first.Addr() != netip.MustParseAddr("127.0.0.1") {
-		t.Skip("this machine writes its words the other way round") // Also with LOOPKEY_TEST_REAL: it is so on big-endian machines alone.
+		t.Skip("words are written the other way round") // Also with LOOPKEY_TEST_REAL: on big-endian machines alone.
 	}
 	got, rows, err := parseSockets(strings.NewReader(tableOf), 3000)
 	if err != nil || rows != 7 {

@@ -62,7 +62,8 @@ func write(dir string) error {
 func page(topic cli.Topic, date time.Time) []byte {
 	name := "loopkey-" + topic.Name
 	_, text, _ := strings.Cut(topic.Text, "\n")
-	heading := fmt.Sprintf("%% %q %q %q %q %q\n", strings.ToUpper(name), "7", date.Format("Jan 2006"), "loopkey", "loopkey")
+	month := date.Format("Jan 2006")
+	heading := fmt.Sprintf("%% %q %q %q %q %q\n", strings.ToUpper(name), "7", month, "loopkey", "loopkey")
 	body := fmt.Sprintf("# NAME\n%s - %s\n\n# DESCRIPTION\n%s\n# SEE ALSO\n**loopkey(1)**\n", name, topic.Title, text)
 	return md2man.Render([]byte(heading + body))
 }

@@ -1,6 +1,5 @@
-// Package markdown parses CommonMark 0.31 with GitHub's tables, task lists, footnotes, strikethrough and bare links into
-// a tree.
-// It makes no HTML: whoever draws the tree decides what a page may contain.
+// Package markdown parses CommonMark 0.31 with GitHub's tables, task lists, footnotes, strikethrough and bare links
+// into a tree. It makes no HTML: whoever draws the tree decides what a page may contain.
 //
 // Nothing is built when the program starts. That is why this package exists beside the well-known libraries: their
 // tables and regular expressions cost each command that links them up to three million instructions, whether it draws

@@ -99,11 +99,12 @@ func (f *front) send(t *testing.T, request string) (*http.Response, string) {
 
 // known returns the request of a caller that shows the secret.
 func known(line string, fields ...string) string {
-	return strings.Join(append([]string{line + " HTTP/1.1", "Host: localhost", "Authorization: Bearer " + secret}, fields...),
-		"\r\n") + "\r\n\r\n"
+	first := []string{line + " HTTP/1.1", "Host: localhost", "Authorization: Bearer " + secret}
+	return strings.Join(append(first, fields...), "\r\n") + "\r\n\r\n"
 }
 
-// What a caller sends reaches the server byte for byte, but for what is not the server's business. Its cookies stay there.
+// What a caller sends reaches the server byte for byte, but for what is not the server's business. Its cookies stay
+// there.
 func TestWhatGoesThrough(t *testing.T) {
 	t.Parallel()
 	came := make(chan *http.Request, 8)

@@ -53,7 +53,8 @@ func dockerUndo(content string, o Options) string {
 	return undone
 }
 
-// googleSource returns the part of a credential configuration that runs loopkey. No shell runs it: it is split at spaces.
+// googleSource returns the part of a credential configuration that runs loopkey. No shell runs it: it is split at
+// spaces.
 func googleSource(o Options) string {
 	return fmt.Sprintf(`{"executable": {"command": %s, "timeout_millis": 30000}}`,
 		text(strings.Join(o.words("credential", "google"), " ")))

@@ -48,7 +48,7 @@ func crates(t *testing.T) *cargoHome {
 		}
 	}), "Bearer")
 	if out, err := c.run("--version"); err != nil || strings.HasPrefix(out, "cargo 0.") {
-		t.Skipf("this cargo knows no credential providers, or does not run: %v %s", err, out) // Also with LOOPKEY_TEST_REAL: CI does not install it.
+		t.Skipf("cargo has no credential providers: %v %s", err, out) // Also with LOOPKEY_TEST_REAL: CI does not install it.
 	}
 	c.list(c.server.Host)
 	if err := os.Mkdir(filepath.Join(c.Dir, ".cargo"), 0o700); err != nil {

@@ -103,7 +103,7 @@ func TestSetupKubernetes(t *testing.T) {
 	kubectl := clients.Need(t, "kubectl", true)
 	help, err := exec.CommandContext(t.Context(), kubectl, "config", "set-credentials", "--help").Output()
 	if err != nil || !strings.Contains(string(help), "--exec-interactive-mode") {
-		t.Skipf("this kubectl is older than 1.22, and its users are written by hand: %v", err) // Also with LOOPKEY_TEST_REAL: Debian 12's kubectl is older.
+		t.Skipf("kubectl is older than 1.22: %v", err) // Also with LOOPKEY_TEST_REAL: Debian 12's is older.
 	}
 	h := house.WithTenant(t)
 	kubeconfig := filepath.Join(h.Dir, "kubeconfig")

@@ -103,8 +103,8 @@ func kill(t *testing.T, h *house.House, after time.Duration, group bool, args ..
 	timer.Stop()
 }
 
-// A hundred tools at once ask for a token that has expired, in several rounds, and every tenth is killed. Refresh tokens
-// rotate, and the tenant detects reuse.
+// A hundred tools at once ask for a token that has expired, in several rounds, and every tenth is killed. Refresh
+// tokens rotate, and the tenant detects reuse.
 func TestManyRounds(t *testing.T) {
 	t.Parallel()
 	tools, rounds := 100, house.Often(20)

@@ -20,8 +20,8 @@ import (
 var routes = []string{
 	"/", "/auth/", "/profile", "/protected", "/pages/", "/pages/a",
 	"/auth/login", "/auth/callback?code=x&state=y", "/auth/result", "/auth/enter?once=x",
-	"/auth/logout", "/auth/logout?once=x", "/auth/ended", "/auth/backchannel-logout", "/auth/events", "/auth/picture", "/auth/renew", "/auth/checks",
-	"/auth/assets/style.css",
+	"/auth/logout", "/auth/logout?once=x", "/auth/ended", "/auth/backchannel-logout", "/auth/events",
+	"/auth/picture", "/auth/renew", "/auth/checks", "/auth/assets/style.css",
 	"/auth/nowhere", "/nowhere", "/favicon.ico", "/.well-known/x", "/auth/../profile", "//profile", "/%2e%2e/x",
 }
 

@@ -15,8 +15,8 @@ func Shorter(n int) int {
 	return n
 }
 
-// Often returns how often a test repeats what may fail once in many times: n with LOOPKEY_TEST_LONG=1, else a quarter of
-// that, and less with -short or the race detector, which makes each process take five times as long.
+// Often returns how often a test repeats what may fail once in many times: n with LOOPKEY_TEST_LONG=1, else a quarter
+// of that, and less with -short or the race detector, which makes each process take five times as long.
 func Often(n int) int {
 	switch {
 	case testing.Short():
