@@ -92,7 +92,8 @@ func (s *Site) index(w http.ResponseWriter, r *http.Request, claims provider.Cla
 		}, &current, ok
 	}
 	if sought := soughtWords(view.Query); len(sought) > 0 {
-		view.search(s, find(entries, sought), sought, line)
+		opens := func(e *entry) bool { return e.opens(claims, now) }
+		view.search(s, find(entries, sought, opens), sought, opens, line)
 	} else {
 		view.list(entries, dir, line)
 	}
@@ -105,7 +106,9 @@ func (s *Site) index(w http.ResponseWriter, r *http.Request, claims provider.Cla
 }
 
 // search fills the index with what was found.
-func (i *index) search(s *Site, found []*entry, sought []string, line func(*entry) (listedPage, *entry, bool)) {
+func (i *index) search(
+	s *Site, found []*entry, sought []string, opens func(*entry) bool, line func(*entry) (listedPage, *entry, bool),
+) {
 	i.Count = len(found)
 	for _, e := range found {
 		if len(i.Found) == maxFound {
@@ -119,7 +122,9 @@ func (i *index) search(s *Site, found []*entry, sought []string, line func(*entr
 		if folder := path.Dir(e.name); folder != "." {
 			page.Folder = words.Line(folder, 200)
 		}
-		page.Excerpt = s.excerpt(current, sought)
+		if opens(current) {
+			page.Excerpt = s.excerpt(current, sought)
+		}
 		i.Found = append(i.Found, page)
 	}
 }

@@ -38,6 +38,7 @@ type listing struct {
 	settled bool   // the file was read in the state of stamp
 	title   string // never ""
 	lower   string // title, name and text in lower case, for the search
+	head    int    // how much of lower is title and name
 	require requirement
 	broken  bool // it can't be read
 	data    bool // its link leads to a preview
@@ -58,6 +59,11 @@ func (e *entry) visible(claims provider.Claims, now time.Time) (note string, ok 
 		return strings.ToUpper(strings.TrimPrefix(path.Ext(e.name), ".")), true
 	}
 	return "", true
+}
+
+// opens reports whether the page opens for the claims: one that asks for another login is listed, and does not.
+func (e *entry) opens(claims provider.Claims, now time.Time) bool {
+	return e.require.check(claims, now).outcome == allowed
 }
 
 // unreadable is what a list says beside a file that can't be read.
@@ -300,6 +306,7 @@ func (s *Site) read(name, real string, found fs.FileInfo, room int) listing {
 		read.broken, text = err != nil, strings.ToValidUTF8(string(source), "\uFFFD")
 	}
 	read.lower = strings.ToLower(read.title + "\n" + name + "\n")
+	read.head = len(read.lower)
 	if len(text) <= room {
 		read.lower += strings.ToLower(text)
 	}

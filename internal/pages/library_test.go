@@ -83,6 +83,25 @@ func TestSearchInText(t *testing.T) {
 	}
 }
 
+// Of a page that asks for another login a search knows the title, and neither finds nor shows what it says.
+func TestSearchOfStepUp(t *testing.T) {
+	t.Parallel()
+	site := siteOf(t, folderOf(t, map[string]string{"pay.md": "---\nacr: mfa\n---\n# Pay\n\nADA-EARNS-much money\n"}))
+	search := func(query string, claims provider.Claims) string {
+		return markup.Body(t, get(t, site, "/pages/?q="+query, claims))
+	}
+	if body := search("money", provider.Claims{"acr": "pwd"}); strings.Contains(body, "/pages/pay") {
+		t.Errorf("its text is found: %s", body)
+	}
+	if body := search("pay", provider.Claims{"acr": "pwd"}); strings.Contains(body, "EARNS") ||
+		!strings.Contains(body, `href="/pages/pay"`) || !strings.Contains(body, "asks for another login") {
+		t.Errorf("by its title, what is found is %s", body)
+	}
+	if body := search("money", provider.Claims{"acr": "mfa"}); !strings.Contains(body, "ADA-EARNS-much <mark>money") {
+		t.Errorf("after the other login, what is found is %s", body)
+	}
+}
+
 // sameLines reports whether two lists have the same elements.
 func sameLines(a, b string) bool {
 	x, y := strings.Split(a, "|"), strings.Split(b, "|")

@@ -20,16 +20,21 @@ type piece struct {
 	Hit  bool // it was sought
 }
 
-// find returns the entries that have every word, those first that have the words in their titles.
-func find(entries []*entry, sought []string) []*entry {
+// find returns the entries that have every word, those first that have the words in their titles. Of a page that does
+// not open for the claims, no more than that is searched: what is found tells what it says.
+func find(entries []*entry, sought []string, opens func(*entry) bool) []*entry {
 	var found []*entry
 	for _, e := range entries {
-		if !slices.ContainsFunc(sought, func(word string) bool { return !strings.Contains(e.lower, word) }) {
+		text := e.lower
+		if !opens(e) {
+			text = e.lower[:e.head]
+		}
+		if !slices.ContainsFunc(sought, func(word string) bool { return !strings.Contains(text, word) }) {
 			found = append(found, e)
 		}
 	}
 	inTitle := func(e *entry) int {
-		title, n := e.lower[:min(len(e.lower), len(e.title)+len(e.name))], 0
+		title, n := e.lower[:e.head], 0
 		for _, word := range sought {
 			if !strings.Contains(title, word) {
 				n++
