@@ -68,14 +68,14 @@ func (a *app) setUpFrom(ctx context.Context, source string, f profileFlags) erro
 func (w *wizard) sayTeam(team newprofile.Team, from string) {
 	w.say("%s proposes this profile, which would be %s:", words.Printable(from),
 		words.Printable(cmp.Or(w.app.flags["profile"], team.Profile, "your default one")))
-	for _, v := range team.Values {
-		w.say("  %s", words.Printable(fmt.Sprintf("%s = %q", v.Key, v.Value)))
+	for _, line := range team.Shown() {
+		w.say("  %s", words.Printable(line))
 	}
 	if len(team.Hosts) > 0 {
 		w.say("These servers would get tokens from the tools that you set up:")
 	}
 	for _, h := range team.Hosts {
-		w.say("  %s", words.Printable(strings.Join(h.Lines, ", ")))
+		w.say("  %s", words.Printable(h.Shown()))
 	}
 	w.say("You would log in there, and your tools would get its tokens.")
 }

@@ -38,6 +38,24 @@ func (t Team) Value(key string) string {
 	return ""
 }
 
+// Shown returns the line by which the entry is shown: it fits whole into what words.Printable lets through.
+func (h TeamHost) Shown() string { return strings.Join(h.Lines, ", ") }
+
+// Shown returns the lines by which the values are shown, likewise.
+func (t Team) Shown() []string {
+	lines := make([]string, len(t.Values))
+	for i, v := range t.Values {
+		lines[i] = fmt.Sprintf("%s = %q", v.Key, v.Value)
+	}
+	return lines
+}
+
+// errTooLong says that a person could not see all of what they would trust.
+var errTooLong = errors.New("it is too long to be shown")
+
+// isWhole reports whether a line is shown as it is, to its end.
+func isWhole(line string) bool { return words.Printable(line) == line }
+
 // ErrTeam says that a loopkey.toml can't be used. The errors that wrap it name the key, and quote no value.
 var ErrTeam = errors.New("loopkey.toml")
 
@@ -146,6 +164,9 @@ func (t *Team) setHosts(written any) error {
 			}
 			h.Lines = append(h.Lines, key+" = "+value)
 		}
+		if !isWhole(h.Shown()) { // what comes first could hide the rest
+			return fmt.Errorf("entry %d: %w", i+1, errTooLong)
+		}
 		t.Hosts = append(t.Hosts, h)
 	}
 	return nil
@@ -189,6 +210,11 @@ func (t Team) checked() (Team, error) {
 	slices.SortFunc(t.Values, func(a, b config.Assignment) int {
 		return slices.Index(teamKeys(), a.Key) - slices.Index(teamKeys(), b.Key)
 	})
+	for i, line := range t.Shown() {
+		if !isWhole(line) {
+			return Team{}, fmt.Errorf("%w: %s: %w", ErrTeam, t.Values[i].Key, errTooLong)
+		}
+	}
 	if _, err := config.Edit(nil, name, t.Values...); err != nil {
 		return Team{}, fmt.Errorf("%w: %w", ErrTeam, err)
 	}

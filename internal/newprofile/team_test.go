@@ -83,8 +83,19 @@ func TestParseTeamRefuses(t *testing.T) {
 		"a base URL elsewhere": {`base_url = "http://hush.example:3000"`, "base_url"},
 		"hosts in a line":      {`hosts = "hush"`, "hosts: hosts must be tables"},
 		"a host that is a URL": {"[[hosts]]\nhost = \"https://hush.example\"", "is a URL"},
-		"a host's program":     {"[[hosts]]\nhost = \"a.example\"\ncommand = \"hush\"", `"command" is no key of a host`},
-		"no TOML":              {`= "hush"`, "no TOML: line"},
+		"a host out of sight": {
+			"[[hosts]]\naudience = \"" + strings.Repeat("a", 580) + "\"\nhost = \"hush.example\"",
+			"hosts: entry 1: it is too long to be shown",
+		},
+		"a list of tools that hides": {
+			"[[hosts]]\nhost = \"a.example\"\ntools = [\"git\"" + strings.Repeat(", \"git\"", 99) + "]\nusername = \"hush\"",
+			"hosts: entry 1: it is too long to be shown",
+		},
+		"a value that hides its end": {
+			"audience = \"" + strings.Repeat("a", 595) + "hush\"", "audience: it is too long to be shown",
+		},
+		"a host's program": {"[[hosts]]\nhost = \"a.example\"\ncommand = \"hush\"", `"command" is no key of a host`},
+		"no TOML":          {`= "hush"`, "no TOML: line"},
 	} {
 		_, err := ParseTeam([]byte(issuer + client + c.line))
 		if !errors.Is(err, ErrTeam) || !strings.Contains(err.Error(), c.why) {
