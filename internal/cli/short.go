@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/known"
@@ -57,6 +58,7 @@ func shortStatus(info session.Info, now time.Time) string {
 	if info.Resource != "" {
 		who = words.Printable(info.Resource)
 	}
+	who = strings.Map(inPrompt, who)
 	expiry := ownExpiry(info)
 	switch {
 	case info.UnusableAt(now) != nil:
@@ -67,6 +69,15 @@ func shortStatus(info session.Info, now time.Time) string {
 		return who + " renewable"
 	}
 	return who
+}
+
+// inPrompt puts a harmless character in the place of one that a shell may carry out in a prompt. The name is the
+// provider's word, and many prompts are put together anew each time, in quotes that expand once more.
+func inPrompt(c rune) rune {
+	if strings.ContainsRune("$`\\%!#", c) {
+		return '?'
+	}
+	return c
 }
 
 // sayWhoIsIn prints who is logged in, by what is noted, above the help. A configuration that can't be used is for the

@@ -44,6 +44,13 @@ func TestLifeInFewWords(t *testing.T) {
 			t.Errorf("%s: the list shows %q, want %q", name, got, c.until)
 		}
 	}
+	for _, claim := range []string{"email", "name"} {
+		told := session.Info{Claims: provider.Claims{claim: "a$(touch x)`touch x`\\u%{b%}#[c]!d"}, Renewable: true}
+		const want = "a?(touch x)?touch x??u?{b?}?[c]?d renewable"
+		if got := shortStatus(told, now); got != want {
+			t.Errorf("a shell that expands the prompt carries out %q", got)
+		}
+	}
 	hostile := session.Info{Claims: provider.Claims{"email": "a\x1b[31m\nb"}, Renewable: true}
 	if got := shortStatus(hostile, now); got != words.Printable(got) {
 		t.Errorf("the prompt shows %q", got)
