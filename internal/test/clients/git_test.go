@@ -95,7 +95,8 @@ func TestGitBearer(t *testing.T) {
 	t.Parallel()
 	g, server := forge(t, `Basic realm="forge"`, `Bearer realm="forge"`)
 	if out, err := g.attempt("credential", "capability"); err != nil || !strings.Contains(out, "authtype") {
-		t.Skip("this git sends no bearer tokens: it wants git 2.46") // Also with LOOPKEY_TEST_REAL: Debian 12's git is older.
+		// Also with LOOPKEY_TEST_REAL: Debian 12's git is older.
+		t.Skip("this git sends no bearer tokens: it wants git 2.46")
 	}
 	g.work(server)
 	if forms := server.Accepted(); forms[0] != "Bearer" {

@@ -28,7 +28,8 @@ func TestKubectlTerminal(t *testing.T) {
 	t.Parallel()
 	k := kubectlFor(t, 0)
 	if k.old {
-		t.Skip("this kubectl never says that somebody is there") // Also with LOOPKEY_TEST_REAL: Debian 12's kubectl is older.
+		// Also with LOOPKEY_TEST_REAL: Debian 12's kubectl is older.
+		t.Skip("this kubectl never says that somebody is there")
 	}
 	starts := func() *pty.Terminal {
 		return pty.Start(t, k.command(t.Context(), "get", "configmaps"))
