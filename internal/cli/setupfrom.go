@@ -83,8 +83,8 @@ func (w *wizard) sayTeam(team newprofile.Team, from string) {
 // mayBeTeams refuses to give a team's file a profile of the person's own, which is for another client, unless the
 // person has named the profile.
 func (w *wizard) mayBeTeams(named bool) error {
-	before, _, err := config.OfProfile(w.input(), w.profile)
-	if err != nil || named || before["client_id"] == "" {
+	before, exists, err := config.OfProfile(w.input(), w.profile)
+	if err != nil || named || !exists {
 		return err
 	}
 	p := &chosenProvider{issuer: w.config.Issuer}

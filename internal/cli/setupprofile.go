@@ -290,7 +290,7 @@ func (w *wizard) askRest(ctx context.Context, p *chosenProvider) error {
 func (w *wizard) assign(p *chosenProvider, client string) error {
 	w.issuer, w.clientID = p.issuer, client
 	set := func(key, value string) { w.values = append(w.values, config.Assignment{Key: key, Value: value}) }
-	before, _, err := config.OfProfile(w.input(), w.profile)
+	before, exists, err := config.OfProfile(w.input(), w.profile)
 	if err != nil {
 		return err
 	}
@@ -319,7 +319,10 @@ func (w *wizard) assign(p *chosenProvider, client string) error {
 	if keystore := w.app.flags["keystore"]; keystore != "" {
 		set("keystore", keystore)
 	}
-	moved := before["client_id"] != "" && (before["client_id"] != client || !sameIssuer(before, p))
+	// What the profile leaves to the environment is the same as it was, but for a team's client, which is another.
+	leaves := func(key string) bool { return before[key] == "" && (w.team == nil || !exists) }
+	moved := !leaves("client_id") && before["client_id"] != client ||
+		!(leaves("issuer") && leaves("domain")) && !sameIssuer(before, p)
 	switch file := w.app.flags["client-secret-file"]; {
 	case file != "":
 		path, err := filepath.Abs(file)
