@@ -222,21 +222,23 @@ func TestPreview(t *testing.T) {
 		"a.csv": "name,much\n\"Ada, L\",<b>1</b>\u202e\n", "b.csv": "x;y\n1;2\n", "c.json": `{"a":[1,"<i>"]}`,
 		"d.txt": "plain <i>\x1b[31m\n", "e.csv": "", "f.csv": strings.Repeat("1,2\n", maxRows+50), "bad.json": "{",
 		"g.log": strings.Repeat("a line\n", maxPreview/7+10), "pay.md": "---\nrequire: {role: hr}\n---\n" + canary,
+		"deep.json": strings.Repeat("[", 300) + strings.Repeat("1,", 2000) + "1" + strings.Repeat("]", 300),
 	})
 	if err := os.Symlink("pay.md", filepath.Join(dir, "pay.csv")); err != nil && runtime.GOOS != "windows" {
 		t.Fatal(err)
 	}
 	site := siteOf(t, dir)
 	for target, want := range map[string]string{
-		"a.csv?view":    "<td><bdi>&lt;b&gt;1&lt;/b&gt;</bdi></td>",
-		"b.csv?view":    `<th scope="col"><bdi>y</bdi></th>`,
-		"c.json?view":   "  &#34;a&#34;: [\n    1,",
-		"d.txt?view":    "<code>plain &lt;i&gt;[31m\n",
-		"e.csv?view":    "The file is empty.",
-		"f.csv?view":    "This is the beginning of the file.",
-		"g.log?view":    "This is the beginning of the file.",
-		"bad.json?view": "<code>{</code>",
-		"a.csv":         "\"Ada, L\"",
+		"a.csv?view":     "<td><bdi>&lt;b&gt;1&lt;/b&gt;</bdi></td>",
+		"b.csv?view":     `<th scope="col"><bdi>y</bdi></th>`,
+		"c.json?view":    "  &#34;a&#34;: [\n    1,",
+		"d.txt?view":     "<code>plain &lt;i&gt;[31m\n",
+		"e.csv?view":     "The file is empty.",
+		"f.csv?view":     "This is the beginning of the file.",
+		"g.log?view":     "This is the beginning of the file.",
+		"bad.json?view":  "<code>{</code>",
+		"deep.json?view": "<code>[[[[[", // no page of gigabytes
+		"a.csv":          "\"Ada, L\"",
 	} {
 		res := get(t, site, "/pages/"+target, nil)
 		body := markup.Body(t, res)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"path"
@@ -18,6 +19,7 @@ const (
 	maxPreview = 128 << 10 // bytes of a file
 	maxRows    = 200       // of a table
 	maxColumns = 40
+	maxLevels  = 32 // of JSON that is indented
 )
 
 // A preview is the beginning of a file of data, as its page shows it.
@@ -51,7 +53,7 @@ func (s *Site) preview(w http.ResponseWriter, r *http.Request, name string, f io
 		view.table(text)
 	case ".json":
 		var indented bytes.Buffer
-		if json.Indent(&indented, source, "", "  ") == nil {
+		if isShallow(source) && json.Indent(&indented, source, "", "  ") == nil {
 			text = indented.String()
 		}
 	}
@@ -60,6 +62,27 @@ func (s *Site) preview(w http.ResponseWriter, r *http.Request, name string, f io
 	}
 	s.cfg.Layout.Render(w, r, http.StatusOK, &previewTemplate,
 		layout.Page{Title: view.File, Section: "pages", Script: "live.js", Data: view})
+}
+
+// isShallow reports whether a JSON text grows by indentation as one does that people read. Each line of it begins with
+// two spaces for each level, so a small file of many levels would become a page of gigabytes.
+func isShallow(source []byte) bool {
+	in, level := json.NewDecoder(bytes.NewReader(source)), 0
+	for {
+		token, err := in.Token()
+		if err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		switch token {
+		case json.Delim('['), json.Delim('{'):
+			level++
+		case json.Delim(']'), json.Delim('}'):
+			level--
+		}
+		if level > maxLevels {
+			return false
+		}
+	}
 }
 
 // table reads a table. What is no table stays text.
