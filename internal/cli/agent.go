@@ -36,7 +36,7 @@ func (a *app) agent() *cobra.Command {
 	var f agentFlags
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Hand out fresh tokens over a Unix socket, to programs of this user",
+		Short: "Hand out fresh tokens to your programs, over a Unix socket",
 		Long: `Hands out access tokens over HTTP on a Unix socket, to programs that run as this
 user and to no others, also in a container. With LOOPKEY_AGENT=PATH, token, exec
 and credential ask the agent at that socket instead of a keychain.`,

@@ -94,8 +94,11 @@ token whenever they ask.`,
 				_, err := fmt.Fprintf(a.stdout, "loopkey %s\n", version())
 				return err
 			}
-			a.sayWhoIsIn()
-			return cmd.Help()
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			a.sayWhoIsIn() // last, where a person looks: the help is longer than many a window
+			return nil
 		},
 	}
 	root.SetArgs(a.args)
@@ -138,13 +141,9 @@ token whenever they ask.`,
 
 // help is cobra's help command with topics beside the commands. A name that is neither is an error.
 func help(root *cobra.Command) *cobra.Command {
-	var topicNames []string
-	for _, t := range Topics() {
-		topicNames = append(topicNames, t.Name)
-	}
 	return &cobra.Command{
 		Use:   "help [COMMAND|TOPIC]",
-		Short: "Help about a command, or about " + strings.Join(topicNames, ", "),
+		Short: "Help about a command or a topic",
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			for _, cmd := range root.Commands() {

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
 )
 
 // run runs loopkey in this process, without a standard input.
@@ -31,6 +34,44 @@ func TestOneCommand(t *testing.T) {
 			}
 			if code != 0 || alone == "" || alone != among {
 				t.Errorf("%s --help: exit code %d, stderr %q, stdout:\n%s\nhelp %s:\n%s", name, code, stderr, alone, name, among)
+			}
+		}
+	}
+}
+
+// The help of each command fits a window of 80 columns, and the list of commands has each of them once.
+func TestHelpFits(t *testing.T) {
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		text, _, code := run(t, append(strings.Fields(cmd.CommandPath())[1:], "--help")...)
+		if code != 0 {
+			t.Errorf("%s --help: exit code %d", cmd.CommandPath(), code)
+		}
+		for line := range strings.Lines(text) {
+			line = strings.TrimSuffix(line, "\n")
+			toCopy := strings.HasPrefix(line, " ") && strings.Contains(cmd.Long+"\n"+cmd.Example, line)
+			if n := utf8.RuneCountInString(line); n > helpWidth && !toCopy {
+				t.Errorf("%s --help: %d columns: %s", cmd.CommandPath(), n, line)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() {
+				walk(sub)
+			}
+		}
+	}
+	root := Commands()
+	walk(root)
+	list := commandList(root)
+	for _, sub := range root.Commands() {
+		if n := strings.Count(list, "\n  "+sub.Name()+" "); sub.IsAvailableCommand() && n != 1 {
+			t.Errorf("the list of commands has %s %d times", sub.Name(), n)
+		}
+	}
+	for _, g := range helpGroups() {
+		for _, name := range g.names {
+			if !slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == name }) {
+				t.Errorf("the group %q has %s, which is no command", g.title, name)
 			}
 		}
 	}

@@ -1,6 +1,12 @@
 package cli
 
 import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/keystore"
@@ -12,6 +18,7 @@ import (
 // shortHelp makes the help of all commands say what a person needs: a flag that is there or not has no value, and a
 // command that uses no configuration shows none of its flags.
 func shortHelp(root *cobra.Command) {
+	root.SetUsageFunc(usage)
 	show := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		for _, flags := range []*pflag.FlagSet{cmd.LocalFlags(), cmd.InheritedFlags()} {
@@ -27,6 +34,7 @@ func shortHelp(root *cobra.Command) {
 		if next := beforehand(cmd); next != "" {
 			cmd.Long += "\n\n" + next
 		}
+		cmd.Long = fill(cmd.Long)
 		show(cmd, args)
 	})
 }
@@ -57,4 +65,116 @@ func configured(cmd *cobra.Command) bool {
 		}
 	}
 	return true
+}
+
+// helpWidth is how many columns the help takes: those of a usual window.
+const helpWidth = 80
+
+// fill breaks the lines of each paragraph anew, so that they fit. A line that begins with a space or a tab stays as it
+// is: it is to be copied.
+func fill(text string) string {
+	var lines []string
+	open := false // the last line is of a paragraph that goes on
+	for line := range strings.SplitSeq(text, "\n") {
+		if line == "" || strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
+			lines, open = append(lines, line), false
+			continue
+		}
+		for _, word := range strings.Fields(line) {
+			if last := len(lines) - 1; open && utf8.RuneCountInString(lines[last]+" "+word) <= helpWidth {
+				lines[last] += " " + word
+				continue
+			}
+			lines, open = append(lines, word), true
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// A helpGroup is a part of the list of commands.
+type helpGroup struct {
+	title string
+	names []string // of commands, in the order of the list
+}
+
+// helpGroups returns the parts of the list of commands. A command that none of them names comes last, under another
+// heading.
+func helpGroups() []helpGroup {
+	return []helpGroup{
+		{"First steps", []string{"setup", "login", "demo", "doctor"}},
+		{"Tokens", []string{"token", "exec", "env", "credential", "proxy", "agent", "mcp"}},
+		{"Sessions and profiles", []string{"status", "sessions", "switch", "config", "lock", "unlock", "log", "logout"}},
+		{"In the browser", []string{"open", "serve"}},
+	}
+}
+
+// usage prints what cobra prints, in helpWidth columns, and the commands of loopkey in groups.
+func usage(cmd *cobra.Command) error {
+	text := "Usage:\n"
+	if cmd.Runnable() {
+		text += "  " + cmd.UseLine() + "\n"
+	}
+	if cmd.HasAvailableSubCommands() {
+		text += "  " + cmd.CommandPath() + " COMMAND\n"
+	}
+	if len(cmd.Aliases) > 0 {
+		text += "\nAliases:\n  " + cmd.NameAndAliases() + "\n"
+	}
+	if cmd.HasExample() {
+		text += "\nExamples:\n" + cmd.Example + "\n"
+	}
+	text += commandList(cmd)
+	if cmd.HasAvailableLocalFlags() {
+		text += "\nFlags:\n" + cmd.LocalFlags().FlagUsagesWrapped(helpWidth)
+	}
+	if cmd.HasAvailableInheritedFlags() {
+		text += "\nGlobal Flags:\n" + cmd.InheritedFlags().FlagUsagesWrapped(helpWidth)
+	}
+	if cmd.HasAvailableSubCommands() {
+		text += "\nMore about a command: " + cmd.CommandPath() + " COMMAND --help\n"
+	}
+	if !cmd.HasParent() {
+		var names []string
+		for _, t := range Topics() {
+			names = append(names, t.Name)
+		}
+		text += "More about a topic: loopkey help TOPIC, which is one of\n  " + strings.Join(names, ", ") + "\n"
+	}
+	if _, err := io.WriteString(cmd.OutOrStderr(), text); err != nil {
+		return fmt.Errorf("writing the help: %w", err)
+	}
+	return nil
+}
+
+// commandList returns a line for each command that cmd has.
+func commandList(cmd *cobra.Command) string {
+	groups := []helpGroup{{title: "Commands"}}
+	if !cmd.HasParent() {
+		groups = append(helpGroups(), helpGroup{title: "More"})
+	}
+	rest, width := &groups[len(groups)-1], 0
+	lines := map[string]string{}
+	for _, sub := range cmd.Commands() {
+		if !sub.IsAvailableCommand() && sub.Name() != "help" {
+			continue
+		}
+		lines[sub.Name()] = sub.Short
+		width = max(width, len(sub.Name()))
+		if !slices.ContainsFunc(groups, func(g helpGroup) bool { return slices.Contains(g.names, sub.Name()) }) {
+			rest.names = append(rest.names, sub.Name())
+		}
+	}
+	text := ""
+	for _, g := range groups {
+		list := ""
+		for _, name := range g.names {
+			if short, ok := lines[name]; ok {
+				list += fmt.Sprintf("  %-*s  %s\n", width, name, short)
+			}
+		}
+		if list != "" {
+			text += "\n" + g.title + ":\n" + list
+		}
+	}
+	return text
 }

@@ -12,7 +12,7 @@ import (
 func (a *app) lock() *cobra.Command {
 	return &cobra.Command{
 		Use:   "lock",
-		Short: "Forget the key of the session file, and the tokens that are in memory",
+		Short: "Forget the session file's key, and tokens that are in memory",
 		Long: `Makes the system forget the keys of all encrypted session files of yours, so that
 the passphrase is needed again, and a running agent or serve forget their tokens.
 Nobody is logged out. Sessions in the OS keychain are as open as that is.`,

@@ -31,7 +31,7 @@ func (a *app) mcp() *cobra.Command {
 	var f mcpFlags
 	cmd := &cobra.Command{
 		Use:   "mcp URL",
-		Short: "Be an MCP server on stdio: a bridge to a remote one, with the login",
+		Short: "Be an MCP server on stdio, for a remote one that wants a login",
 		Long: `An MCP host (a desktop assistant, an editor) runs this as a local server. It passes
 messages on to the remote server and has a fresh token for it. The first start
 that needs a login opens one browser tab, however many hosts start it.`,

@@ -35,7 +35,7 @@ func (a *app) proxy() *cobra.Command {
 	var f proxyFlags
 	cmd := &cobra.Command{
 		Use:   "proxy --to URL",
-		Short: "Pass requests of local programs on to a server, with a fresh token",
+		Short: "Pass local programs' requests to a server, with a fresh token",
 		Long: `Listens on localhost and passes requests on to one server that the profile lists,
 with a fresh access token. It prints one line, the URL for your programs: the
 secret in it is new each time, and replaced by the token. No web page gets

@@ -203,6 +203,14 @@ func until(info session.Info, now time.Time) string {
 	return token
 }
 
+// lasts is until as a part of a sentence.
+func lasts(info session.Info, now time.Time) string {
+	if info.UnusableAt(now) == nil && ownExpiry(info).After(now) {
+		return "until " + until(info, now)
+	}
+	return until(info, now)
+}
+
 // ownExpiry returns until when the session's own access token can be used; zero: the provider did not say.
 func ownExpiry(info session.Info) time.Time {
 	if len(info.AccessTokens) == 0 {

@@ -80,18 +80,18 @@ func inPrompt(c rune) rune {
 	return c
 }
 
-// sayWhoIsIn prints who is logged in, by what is noted, above the help. A configuration that can't be used is for the
+// sayWhoIsIn prints who is logged in, by what is noted, below the help. A configuration that can't be used is for the
 // commands to report.
 func (a *app) sayWhoIsIn() {
 	acc, info, ok, err := a.noted()
 	switch {
 	case err == nil && ok && info.UnusableAt(time.Now()) == nil:
-		_, _ = fmt.Fprintf(a.stdout, "Logged in as %s (profile %s): %s.\n\n",
-			whose(acc, info), acc.config.Profile, until(info, time.Now()))
+		_, _ = fmt.Fprintf(a.stdout, "\nLogged in as %s (profile %s), %s.\n",
+			whose(acc, info), acc.config.Profile, lasts(info, time.Now()))
 	case err == nil && ok:
-		_, _ = fmt.Fprintf(a.stdout, "The session of %s (profile %s) has ended: run %s.\n\n",
+		_, _ = fmt.Fprintf(a.stdout, "\nThe session of %s (profile %s) has ended: run %s.\n",
 			whose(acc, info), acc.config.Profile, a.situation(acc).line("login"))
 	case errors.Is(err, session.ErrNotLoggedIn):
-		_, _ = fmt.Fprint(a.stdout, "Nobody is logged in.\n\n")
+		_, _ = fmt.Fprintf(a.stdout, "\nNobody is logged in: %s.\n", a.situation(acc).notLoggedIn())
 	}
 }

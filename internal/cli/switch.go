@@ -22,7 +22,7 @@ import (
 func (a *app) switchProfile() *cobra.Command {
 	return &cobra.Command{
 		Use:   "switch [PROFILE]",
-		Short: "Choose the profile that commands use unless they are told another",
+		Short: "Choose the profile that commands without -p use",
 		Long: `Writes default_profile into config.toml. -p and LOOPKEY_PROFILE come first, and a
 .env still beats what the profile sets: only a profile that is named comes before
 it. - is the profile before. Without a profile, switch lists those there are.`,
@@ -90,7 +90,7 @@ func (a *app) notedOf(profile string) string {
 	case info.UnusableAt(time.Now()) != nil:
 		return "the session of " + whose(acc, info) + " has ended"
 	}
-	return whose(acc, info) + ", " + until(info, time.Now())
+	return whose(acc, info) + ", " + lasts(info, time.Now())
 }
 
 // whose says who is logged in, and where.

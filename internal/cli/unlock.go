@@ -19,10 +19,10 @@ func (a *app) unlock() *cobra.Command {
 	var lifetime time.Duration
 	cmd := &cobra.Command{
 		Use:   "unlock",
-		Short: "Ask for the passphrase of the session file once, for all commands that follow",
+		Short: "Ask for the session file's passphrase once, for all commands",
 		Long: `Asks for the passphrase of the encrypted session file, and lets its key rest with
 the system: in the kernel's keyring on Linux, encrypted by DPAPI on Windows, in
-the keychain on macOS. Until then no command asks. loopkey lock forgets it.`,
+the keychain on macOS. No command asks until --for ends it, or loopkey lock.`,
 		Example: `  loopkey unlock --for 2h`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
