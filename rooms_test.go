@@ -20,8 +20,8 @@ internal/agent: internal/credential internal/localhost internal/private internal
 internal/cli: internal/agent internal/clipboard internal/clock internal/config internal/credential internal/doctor
 	internal/environ internal/granted internal/handoff internal/hosts internal/journal internal/kept internal/keystores
 	internal/known internal/localhost internal/localurl internal/login internal/mcp internal/newprofile internal/private
-	internal/proxy internal/setup internal/sharedstore internal/sts internal/tenant internal/terminal internal/upstream
-	internal/wire internal/words keystore loopback provider session webui
+	internal/proxy internal/redact internal/setup internal/sharedstore internal/sts internal/tenant internal/terminal
+	internal/upstream internal/wire internal/words keystore loopback provider session webui
 internal/clipboard: internal/environ
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
@@ -51,6 +51,7 @@ internal/newprofile: internal/config internal/hosts internal/localurl internal/p
 internal/pages: internal/layout internal/markdown internal/private internal/template internal/words provider
 internal/private:
 internal/setup: internal/private internal/words
+internal/redact: internal/words
 internal/secrets:
 internal/proxy: internal/credential internal/hosts internal/localhost internal/upstream internal/words provider
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore

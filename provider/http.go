@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,7 +78,9 @@ func (p *Provider) sendOnce(ctx context.Context, req *http.Request) (*response, 
 	}
 	req.Header.Set("User-Agent", p.userAgent())
 	_, traced := p.http.Transport.(*http.Transport) // another RoundTripper need not report its connections
+	began := time.Now()
 	resp, err := p.http.Do(req)
+	p.logRequest(req, resp, err, began)
 	if err != nil {
 		return nil, unreachable(req.URL, err, connected.Load() || !traced)
 	}
@@ -94,6 +97,21 @@ func (p *Provider) sendOnce(ctx context.Context, req *http.Request) (*response, 
 		return nil, err
 	}
 	return &response{resp.StatusCode, resp.Header, body, p.now()}, nil
+}
+
+// logRequest tells the program's log of a request. The query and the body hold what nobody else may know.
+func (p *Provider) logRequest(req *http.Request, resp *http.Response, err error, began time.Time) {
+	if p.cfg.Logger == nil {
+		return
+	}
+	where := (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}).String()
+	took := time.Since(began).Round(time.Millisecond)
+	if err != nil {
+		failed := unreachable(req.URL, err, false).Error()
+		p.cfg.Logger.Debug("request", "method", req.Method, "url", where, "took", took, "failed", failed)
+		return
+	}
+	p.cfg.Logger.Debug("request", "method", req.Method, "url", where, "took", took, "status", resp.StatusCode)
 }
 
 // unavailable returns an UnreachableError if the status says nothing about the request itself.

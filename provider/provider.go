@@ -42,6 +42,7 @@ package provider
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -71,6 +72,7 @@ type Config struct {
 	CacheDir          string           // keeps discovery and keys between processes; "": they are kept in memory
 	AppName           string           // the program, which goes before loopkey in the User-Agent; "": loopkey alone
 	HTTPClient        *http.Client     // nil: one with time limits, which honours HTTPS_PROXY and SSL_CERT_FILE
+	Logger            *slog.Logger     // is told of each request, without its query and its body; nil: none is told
 	Now               func() time.Time // nil: the clock on the wall
 }
 

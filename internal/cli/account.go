@@ -34,6 +34,7 @@ type account struct {
 func (a *app) configure() (*config.Config, error) {
 	cfg, err := config.Load(a.input())
 	a.config = cfg
+	a.traceConfig(cfg)
 	return cfg, err
 }
 
@@ -134,7 +135,7 @@ func (a *app) openErrand(e errand, keychainLimit time.Duration) (*provider.Provi
 	p, err := provider.New(provider.Config{
 		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: provider.NewSecret(e.ClientSecret),
 		DiscoveryURL: e.DiscoveryURL, Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
-		OAuth: e.Resource != "",
+		OAuth: e.Resource != "", Logger: a.trace(),
 	})
 	if err != nil {
 		return nil, nil, err

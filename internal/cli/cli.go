@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -44,6 +46,9 @@ type app struct {
 	loginFlags   []string                                       // of a login, to be given again, for advice
 	passphrases  map[string]*passphrase                         // of encrypted files, by the keystore's name
 	server       string                                         // the MCP server that the command is about, for advice
+	verbose      bool                                           // loopkey says what it does
+	traced       *slog.Logger                                   // where it says that; nil: trace makes it
+	began        time.Time                                      // when this run did
 }
 
 // Main runs loopkey once and returns its exit code. It prints what was asked for on stdout, and everything else on
@@ -54,7 +59,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	defer cancel()
 	a := &app{
 		args: args, env: env, stdin: stdin, stdout: stdout, stderr: stderr,
-		flags: map[string]string{}, passphrases: map[string]*passphrase{}, allowCores: forbidCores(),
+		began: time.Now(), flags: map[string]string{}, passphrases: map[string]*passphrase{}, allowCores: forbidCores(),
 	}
 	a.catchSignals = sync.OnceFunc(func() { catchSignals(ctx, cancel) })
 	a.terminal = terminal.New(stdin, stderr, a.env, a.showsUnicode)
@@ -62,7 +67,7 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
 		err = errInterrupted
 	}
-	return a.report(err)
+	return a.traceEnd(a.report(err))
 }
 
 // Commands returns the tree of loopkey's commands, for what writes the manual and the completions.
@@ -114,6 +119,7 @@ token whenever they ask.`,
 		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
 	})
 	a.configFlags(root.PersistentFlags())
+	root.PersistentFlags().BoolVar(&a.verbose, "verbose", false, "say what loopkey does, without any secret")
 	shortHelp(root)
 	commands := a.commands()
 	if only := chosen(commands, a.args, root.PersistentFlags()); only != nil {
@@ -227,5 +233,7 @@ func (a *app) browse(ctx context.Context, target string) error {
 	if a.openBrowser != nil {
 		return a.openBrowser(ctx, target)
 	}
-	return loopback.OpenBrowser(ctx, target)
+	err := loopback.OpenBrowser(ctx, target)
+	a.traceBrowser(err)
+	return err
 }

@@ -31,6 +31,17 @@ func isSecret(name string) bool {
 	return false
 }
 
+// Secrets returns the values of the variables that hold loopkey's own secrets.
+func Secrets(environ []string) []string {
+	var values []string
+	for _, pair := range environ {
+		if name, value, _ := strings.Cut(pair, "="); isSecret(name) && value != "" {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
 // WithoutSecrets returns a copy of an environment for a program that loopkey starts:
 // a browser or a person's own command needs none of loopkey's secrets.
 func WithoutSecrets(environ []string) []string {
