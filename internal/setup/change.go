@@ -91,8 +91,15 @@ func split(content string) []string {
 	return strings.Split(strings.TrimSuffix(content, "\n"), "\n")
 }
 
-// Write makes the change. It returns the path of a copy of the file as it was, or "" if there was none.
+// ErrChanged says that a configuration is not what a change was made for.
+var ErrChanged = errors.New("another program has changed it meanwhile, so nothing was written")
+
+// Write makes the change. It returns the path of a copy of the file as it was, or "" if there was none. A file that has
+// changed since, as while the user was asked, stays as it is: the error wraps ErrChanged.
 func (c Change) Write() (backup string, err error) {
+	if now, err := os.ReadFile(c.Path); err == nil && (c.isNew || string(now) != c.before) {
+		return "", fmt.Errorf("%s: %w", c.Path, ErrChanged)
+	}
 	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
 		return "", fmt.Errorf("the folder of the configuration: %w", err)
 	}

@@ -1,6 +1,7 @@
 package setup_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -170,6 +171,32 @@ func TestQuoting(t *testing.T) {
 	} {
 		if lines := setup.Find(name).Lines(o); !strings.Contains(lines, want) {
 			t.Errorf("%s: %s lacks %s", name, lines, want)
+		}
+	}
+}
+
+// What another program writes while a person looks at a change is not lost.
+func TestChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	add := func(content string) (string, error) { return content + "mine\n", nil }
+	for name, before := range map[string]string{"new": "", "old": "old\n"} {
+		path := filepath.Join(t.TempDir(), "config.toml")
+		if before != "" {
+			if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change, err := setup.PlanText(path, add)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(before+"theirs\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err = change.Write()
+		content, _ := os.ReadFile(path)
+		if !errors.Is(err, setup.ErrChanged) || string(content) != before+"theirs\n" {
+			t.Errorf("%s: %v leaves %q", name, err, content)
 		}
 	}
 }
