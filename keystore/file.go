@@ -69,7 +69,7 @@ type files struct {
 	wrapped    []byte               // the file that the identity came from
 	seen       map[string]decrypted // by name, what was last read or written
 	reserved   map[string]*os.File  // by name, the temporary file of the next Save
-	lastLock   time.Time            // of ForgetKeys, when the store was last used; zero: never
+	lastLock   fs.FileInfo          // of ForgetKeys, when the store was last used; nil: never
 	used       bool
 	locked     bool // ForgetKeys was called, and no passphrase was given since
 }

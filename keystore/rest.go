@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -97,6 +98,10 @@ func (f *files) rest(ctx context.Context, lifetime time.Duration) (until time.Ti
 	if err := (system{f.dir}).put(ctx, restName(f.wrapped), k.encode(), lifetime); err != nil {
 		return until, f.unavailable(ReasonNoRest, "", "the system keeps no key for it: "+reason(err), err)
 	}
+	if !isSameLock(f.lockedAt(), f.lastLock) { // ForgetKeys came since the call began, and maybe before there was this key
+		_ = system{f.dir}.forget(ctx)
+		return until, f.unavailable(ReasonFileLocked, f.dir, "it was locked", nil)
+	}
 	return k.until, nil
 }
 
@@ -108,15 +113,30 @@ func (f *files) forget() {
 
 // noticeLock forgets all of that when ForgetKeys was called since the store was last used.
 func (f *files) noticeLock() {
-	var last time.Time
-	if info, err := os.Lstat(f.path(lockedFile)); err == nil {
-		last = info.ModTime()
-	}
-	if f.used && !last.Equal(f.lastLock) {
+	last := f.lockedAt()
+	if f.used && !isSameLock(last, f.lastLock) {
 		f.forget()
 		f.locked = true
 	}
 	f.used, f.lastLock = true, last
+}
+
+// lockedAt returns the file that ForgetKeys writes, as it is now; nil: there is none.
+func (f *files) lockedAt() fs.FileInfo {
+	info, err := os.Lstat(f.path(lockedFile))
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+// isSameLock reports whether ForgetKeys was not called between two looks. It writes another file each time: the clock
+// of a file system may stand still for some milliseconds.
+func isSameLock(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
 }
 
 // ForgetKeys makes the system forget the keys of all encrypted files of this user, on Windows of those in dir alone.

@@ -254,6 +254,15 @@ func TestForgetKeys(t *testing.T) {
 	if _, err := running.Load(t.Context(), "me"); reasonOf(err) != ReasonFileLocked {
 		t.Errorf("a running process, again: %v", err)
 	}
+	late := QuickFile(dir, func(ctx context.Context, _ bool) (string, error) {
+		return "right", ForgetKeys(ctx, dir) // while the user types
+	}).(Unlocker)
+	if _, err := late.Unlock(t.Context(), time.Minute); reasonOf(err) != ReasonFileLocked {
+		t.Errorf("Unlock, and a lock meanwhile: %v", err)
+	}
+	if _, err := QuickFile(dir, unasked).Load(t.Context(), "me"); !errors.Is(err, errAsked) {
+		t.Errorf("after a lock during Unlock: %v", err)
+	}
 	empty := QuickFile(filepath.Join(t.TempDir(), "sessions"), unasked).(Unlocker)
 	if _, err := empty.Unlock(t.Context(), time.Minute); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Unlock of nothing: %v", err)
