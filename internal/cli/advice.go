@@ -317,7 +317,7 @@ func doctorAdvice() []advice {
 	return []advice{
 		{about: section("What loopkey doctor finds")},
 		{doctor.ReasonConfiguration, "correct it there, or leave it out", ""},
-		{doctor.ReasonIncomplete, "{not logged in}", ""},
+		{doctor.ReasonIncomplete, "{incomplete}", ""},
 		{doctor.ReasonDotEnv, "correct it, or leave it out; what loopkey passes over there it also does without", ""},
 		{doctor.ReasonUnknownName, "check --issuer (or --domain), and that this computer is in the right network (VPN)", ""},
 		{doctor.ReasonNoResolver, "check the network connection, then run {doctor} again", ""},
@@ -392,12 +392,10 @@ func toolAdvice() []advice {
 }
 
 func configurationAdvice() []advice {
-	const give = "as a flag, in the environment, in ./.env or in a profile of config.toml, " +
-		"such as loopkey login --domain acme.eu.auth0.com --client-id s6BhdRkqt3; loopkey setup asks for it"
 	return []advice{
 		{about: section("The configuration")},
-		{config.ReasonNoIssuer, "give --domain or --issuer " + give, ""},
-		{config.ReasonNoClientID, "give --client-id " + give, ""},
+		{config.ReasonNoIssuer, "{incomplete}", ""},
+		{config.ReasonNoClientID, "{incomplete}", ""},
 		{config.ReasonNoPlace, "set " + private.HomeVariable(), ""},
 		{config.ReasonForeignFile, "make a copy of your own, look through it, and run chmod 600 on that", ""},
 		{config.ReasonWritableFile, "look through it, then run chmod 600 {path}", ""},
@@ -533,6 +531,7 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),
+			"{incomplete}", at.incomplete(),
 		).Replace(text)
 	}
 	for _, row := range advices() {

@@ -235,10 +235,12 @@ func TestAdviceAboutConfigurations(t *testing.T) {
 	ofHome := []string{private.HomeVariable() + "=" + home}
 	for want, in := range map[string]config.Input{
 		"set " + private.HomeVariable(): {Environ: []string{"LOOPKEY_ISSUER=https://a.example.com"}},
-		"give --domain or --issuer":     {Environ: ofHome},
-		"give --client-id":              {Environ: append(ofHome, "LOOPKEY_ISSUER=https://a.example.com")},
 		"use --scope":                   {Environ: ofHome, Params: []string{"scope=openid"}},
 		"leave it out":                  {Environ: ofHome, Params: []string{"state=x"}},
+		"run loopkey setup, or loopkey login with --domain (or --issuer) and --client-id": {Environ: ofHome},
+		"run loopkey setup, or loopkey login with --client-id": {
+			Environ: append(ofHome, "LOOPKEY_ISSUER=https://a.example.com"),
+		},
 		"give one": {
 			Environ: ofHome, Flags: map[string]string{"domain": "a.auth0.com", "issuer": "https://b.example.com"},
 		},
@@ -251,7 +253,7 @@ func TestAdviceAboutConfigurations(t *testing.T) {
 		if err == nil {
 			err = cfg.Complete()
 		}
-		if got := (situation{}).advice(err); !strings.Contains(got, want) {
+		if got := (situation{config: cfg}).advice(err); !strings.Contains(got, want) {
 			t.Errorf("%v: got %q, want %q", err, got, want)
 		}
 	}

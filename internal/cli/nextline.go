@@ -121,13 +121,8 @@ func (at situation) notLoggedIn() string {
 	if c == nil {
 		return "run loopkey login"
 	}
-	if given := at.flags["profile"]; given != "" && !slices.Contains(at.profiles, given) {
-		if meant := similar(given, at.names()); meant != "" {
-			return "did you mean " + at.again("profile", meant) + "?"
-		}
-	}
-	if c.Issuer == "" {
-		return at.unnamed()
+	if at.meantProfile() != "" || c.Issuer == "" || c.ClientID == "" {
+		return at.incomplete()
 	}
 	where := ""
 	origin := c.Origin("issuer")
@@ -143,13 +138,29 @@ func (at situation) notLoggedIn() string {
 	return advice
 }
 
-// unnamed says what to do where no issuer is configured.
-func (at situation) unnamed() string {
-	if at.flags["profile"] == "" && len(at.names()) > 0 {
+// meantProfile returns the profile that -p may have meant to name; "" where there is the one that it names.
+func (at situation) meantProfile() string {
+	given := at.flags["profile"]
+	if given == "" || at.config == nil || slices.Contains(at.profiles, given) {
+		return ""
+	}
+	return similar(given, at.names())
+}
+
+// incomplete says what to do where no issuer or no client ID is configured.
+func (at situation) incomplete() string {
+	if meant := at.meantProfile(); meant != "" {
+		return "did you mean " + at.again("profile", meant) + "?"
+	}
+	missing := "--domain (or --issuer) and --client-id"
+	switch c := at.config; {
+	case c != nil && c.Issuer != "":
+		missing = "--client-id"
+	case c != nil && at.flags["profile"] == "" && len(at.names()) > 0:
 		return "choose one of the profiles " + words.Printable(strings.Join(at.names(), ", ")) + ": run " +
 			at.again("profile", at.names()[0])
 	}
-	return "run " + at.line("setup") + ", or " + at.line("login") + " with --domain (or --issuer) and --client-id"
+	return "run " + at.line("setup") + ", or " + at.line("login") + " with " + missing
 }
 
 // names returns the profiles that there are, but for the current one.
