@@ -397,6 +397,7 @@ func configurationAdvice() []advice {
 		{config.ReasonNoIssuer, "{incomplete}", ""},
 		{config.ReasonNoClientID, "{incomplete}", ""},
 		{config.ReasonNoPlace, "set " + private.HomeVariable(), ""},
+		{config.ReasonNoFile, "LOOPKEY_CONFIG names it: unset that, or make the file", ""},
 		{config.ReasonForeignFile, "make a copy of your own, look through it, and run chmod 600 on that", ""},
 		{config.ReasonWritableFile, "look through it, then run chmod 600 {path}", ""},
 		{config.ReasonReadableFile, "run chmod 600 {path}", ""},

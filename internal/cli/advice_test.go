@@ -244,7 +244,8 @@ func TestAdviceAboutConfigurations(t *testing.T) {
 		"give one": {
 			Environ: ofHome, Flags: map[string]string{"domain": "a.auth0.com", "issuer": "https://b.example.com"},
 		},
-		"run chmod 600 " + path: {Environ: append(ofHome, "LOOPKEY_CONFIG="+path)},
+		"LOOPKEY_CONFIG names it: unset that": {Environ: append(ofHome, "LOOPKEY_CONFIG="+path+".not")},
+		"run chmod 600 " + path:               {Environ: append(ofHome, "LOOPKEY_CONFIG="+path)},
 	} {
 		if runtime.GOOS == "windows" && strings.Contains(want, "chmod") { // it keeps no such mode
 			continue

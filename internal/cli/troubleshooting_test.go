@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
@@ -66,6 +67,10 @@ func troubleshooting(t *testing.T) string {
 	sample := provider.Diagnosis{Audience: "AUDIENCE", Issuer: "ISSUER", Proxy: "HOST:PORT", Skew: time.Hour}
 	text := func(row advice) string {
 		at := at
+		if row.about == config.ReasonNoIssuer || row.about == doctor.ReasonIncomplete {
+			without := *at.config
+			without.Issuer, at.config = "", &without
+		}
 		if slices.Contains([]any{mcp.ErrLoginNeeded, mcp.ErrTokenRefused, mcp.ErrScopeRefused}, row.about) {
 			at.server = "URL"
 		}

@@ -72,6 +72,9 @@ func readConfigFile(p places) ([]byte, fs.FileMode, error) {
 	if errors.Is(err, os.ErrNotExist) && !p.named {
 		return nil, 0, nil
 	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, 0, fmt.Errorf("%w: %w", ErrInvalid, because(ReasonNoFile, p.file, "%s is not there", p.file))
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %s can't be read: %w", ErrInvalid, p.file, err)
 	}

@@ -9,6 +9,7 @@ const (
 	ReasonNoIssuer     Reason = "no_issuer"     // no issuer is configured
 	ReasonNoClientID   Reason = "no_client_id"  // no client ID is configured
 	ReasonNoPlace      Reason = "no_place"      // loopkey has no place for its files
+	ReasonNoFile       Reason = "no_file"       // the config.toml that LOOPKEY_CONFIG names is not there
 	ReasonForeignFile  Reason = "foreign_file"  // another user owns config.toml
 	ReasonWritableFile Reason = "writable_file" // others can write config.toml
 	ReasonReadableFile Reason = "readable_file" // others can read config.toml, which holds a client secret
