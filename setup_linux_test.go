@@ -78,8 +78,12 @@ func TestSetupAtTerminal(t *testing.T) {
 		}
 	}
 
-	p = pty.Start(t, h.Command(t.Context(), "setup"))
-	p.Expect("acme.eu.auth0.com): ")
+	// Of an address that is typed, the flag's is no advice.
+	p = pty.Start(t, h.Command(t.Context(), "setup", "--issuer", "http://127.0.0.1:1"))
+	p.Expect("check the issuer http://127.0.0.1:1 (flag --issuer)")
+	answer("[http://127.0.0.1:1]: ", "http://127.0.0.1:2")
+	p.Expect("127.0.0.1:2 can't be reached: connection refused: try again when")
+	p.Expect("[http://127.0.0.1:1]: ")
 	p.Type("\x04")
 	if code := p.Exit(); code != 130 {
 		t.Errorf("the end of the input exits %d", code)

@@ -19,6 +19,7 @@ import (
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/terminal"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
 )
 
@@ -170,7 +171,7 @@ func help(root *cobra.Command) *cobra.Command {
 			cmd, rest, err := root.Find(args)
 			switch known := err == nil && len(rest) == 0; {
 			case !known && text == "":
-				return knownCommand(root, args)
+				return noHelp(root, args)
 			case known:
 				cmd.InitDefaultHelpFlag()
 				if err := cmd.Help(); err != nil || text == "" {
@@ -182,6 +183,19 @@ func help(root *cobra.Command) *cobra.Command {
 			return err
 		},
 	}
+}
+
+// noHelp says that a name is neither a command nor a topic, and which one may have been meant.
+func noHelp(root *cobra.Command, args []string) error {
+	names := commandNames(root)
+	for _, t := range Topics() {
+		names = append(names, t.Name)
+	}
+	next := "see loopkey help"
+	if meant := similar(args[0], names); meant != "" {
+		next = "did you mean loopkey help " + meant + "?"
+	}
+	return fmt.Errorf("%w: there is no command and no topic %q: %s", errUsage, words.Line(strings.Join(args, " "), 200), next)
 }
 
 // knownShell refuses a shell that there is no completion for.

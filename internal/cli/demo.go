@@ -167,7 +167,7 @@ func (d *demo) greetFirst(ctx context.Context, acc *account, logins <-chan *prov
 		{"token", "a fresh token, as above"},
 		{"token --force-refresh", "a new one from the provider"},
 		{"status", "who is logged in"},
-		{"exec -- env", "a command with ACCESS_TOKEN in its environment"},
+		{"exec -- env", "a command that has ACCESS_TOKEN"},
 		{"logout", "ends the session, here and at the provider"},
 	} {
 		a.say("  %-*s  # %s", len(program)+len(" token --force-refresh"), program+" "+example[0], example[1])

@@ -156,7 +156,8 @@ func proxyTarget(list hosts.List, to string) (hosts.Origin, *hosts.Host, error) 
 	}
 	o, err := hosts.ParseURL(to)
 	if err != nil {
-		return o, nil, fmt.Errorf("%w: --to %q: %w", errUsage, words.Line(to, 200), err)
+		return o, nil, fmt.Errorf("%w: --to %q: %w: write it as https://api.acme.example",
+			errUsage, words.Line(to, 200), err)
 	}
 	if _, rest, _ := strings.Cut(to, "://"); strings.ContainsAny(strings.TrimSuffix(rest, "/"), "/?#") {
 		return o, nil, fmt.Errorf("%w: --to is a server alone, such as %s: the path comes with each request", errUsage, o)

@@ -260,7 +260,7 @@ func (w *wizard) sayPlaces(p *chosenProvider, id string) {
 		w.say("All of that is%s", at)
 	}
 	if p.places.Provider == newprofile.Other {
-		w.say("What other providers want is in docs/providers.md.")
+		w.say("What each provider calls them: https://github.com/loopkey/loopkey/blob/main/docs/providers.md")
 	}
 }
 

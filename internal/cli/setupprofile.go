@@ -181,7 +181,7 @@ func (w *wizard) chooseProvider(ctx context.Context) (*chosenProvider, error) {
 				return nil, err
 			}
 		}
-		w.sayFailure(err)
+		w.sayTypedFailure(err)
 	}
 }
 
@@ -189,6 +189,17 @@ func (w *wizard) chooseProvider(ctx context.Context) (*chosenProvider, error) {
 func (w *wizard) sayFailure(err error) {
 	sentence, _ := w.explain(err)
 	w.say("%s.", words.Sentence(strings.TrimPrefix(sentence, errUsage.Error()+": ")))
+}
+
+// sayTypedFailure is sayFailure for an address that was typed: what a flag named is no advice about it.
+func (w *wizard) sayTypedFailure(err error) {
+	given := w.app.config
+	if given != nil {
+		typed := *given
+		typed.Issuer, w.app.config = "", &typed
+	}
+	w.sayFailure(err)
+	w.app.config = given
 }
 
 // check asks the issuers of an address for their metadata. Where that names another issuer, the one that differs by its

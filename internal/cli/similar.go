@@ -13,7 +13,7 @@ func similar(word string, names []string) string {
 	best, found := len(word)/3+1, ""
 	for _, name := range names {
 		d := distance(strings.ToLower(word), strings.ToLower(name))
-		if d > 0 && d < len(name) && (d < best || d == best && len(name) > len(found)) {
+		if d > 0 && d < len(name) && (d < best || d == best && found != "" && len(name) > len(found)) {
 			best, found = d, name
 		}
 	}
