@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -106,18 +105,35 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 		a.say("Nobody was logged in.")
 		return nil
 	}
-	var failed []error
+	type logout struct {
+		known   known.Client
+		config  *config.Config
+		endings []*ending
+		err     error
+	}
+	var logouts []*logout
+	var endings []*ending
 	for _, k := range all {
 		a.server = k.Server
-		of, err := a.configOf(k, cfg)
-		if err == nil {
-			err = a.logoutOf(ctx, of, f)
+		l := &logout{known: k}
+		if l.config, l.err = a.configOf(k, cfg); l.err == nil {
+			l.endings = a.endingsOf(ctx, l.config)
+			endings = append(endings, l.endings...)
 		}
-		if err != nil && !errors.Is(err, errPartly) {
-			sentence, _ := a.explain(err)
-			a.say("%s: %s", sessionOf(k), sentence)
+		logouts = append(logouts, l)
+	}
+	a.endAll(ctx, endings, f.local)
+	var failed []error
+	for _, l := range logouts {
+		a.server = l.known.Server
+		if l.err == nil {
+			l.err = a.reportEndings(ctx, l.config, l.endings, f)
 		}
-		failed = append(failed, err)
+		if l.err != nil && !errors.Is(l.err, errPartly) {
+			sentence, _ := a.explain(l.err)
+			a.say("%s: %s", sessionOf(l.known), sentence)
+		}
+		failed = append(failed, l.err)
 	}
 	a.server = ""
 	err = errors.Join(failed...)
@@ -130,18 +146,17 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 // logoutOf logs out of the client that a configuration names, in its keystore and in all others where a login of the
 // client was noted.
 func (a *app) logoutOf(ctx context.Context, cfg *config.Config, f logoutFlags) error {
-	places := []string{cfg.Keystore}
-	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {
-		for _, place := range k.Keystores() {
-			if place != "" && !slices.Contains(places, place) {
-				places = append(places, place)
-			}
-		}
-	}
+	endings := a.endingsOf(ctx, cfg)
+	a.endAll(ctx, endings, f.local)
+	return a.reportEndings(ctx, cfg, endings, f)
+}
+
+// reportEndings says what became of a client's sessions, and has the browser end the provider's once.
+func (a *app) reportEndings(ctx context.Context, cfg *config.Config, endings []*ending, f logoutFlags) error {
 	found := false
 	var failed []error
-	for _, place := range places {
-		wasLoggedIn, err := a.logoutIn(ctx, inKeystore(cfg, place), f, found)
+	for _, e := range endings {
+		wasLoggedIn, err := a.reportEnding(ctx, e, f, found)
 		found = found || wasLoggedIn
 		failed = append(failed, err)
 	}
@@ -160,24 +175,17 @@ func nobodyWas(cfg *config.Config) string {
 	return fmt.Sprintf("Nobody was logged in under profile %q at %s.", cfg.Profile, cfg.Issuer)
 }
 
-// logoutIn logs out of the client's session in the keystore of the configuration. left says that the browser has been
-// at the provider's logout already.
-func (a *app) logoutIn(
-	ctx context.Context, cfg *config.Config, f logoutFlags, left bool,
-) (wasLoggedIn bool, err error) {
-	acc, err := a.openKnown(ctx, cfg, keychainLimitPerson)
-	if err != nil {
-		return false, err
+// reportEnding says what became of a session. left says that the browser has been at the provider's logout already.
+func (a *app) reportEnding(ctx context.Context, e *ending, f logoutFlags, left bool) (wasLoggedIn bool, err error) {
+	ended, cfg := e.ended, e.config
+	if e.acc != nil {
+		a.opened = e.acc // advice is about this one
 	}
-	state := rand.Text()
-	ended, err := acc.session.End(ctx, session.EndOptions{
-		Local: f.local, PostLogoutRedirectURI: cfg.BaseURL, State: state,
-	})
-	if err != nil {
+	if e.err != nil {
 		if ended.Revoked {
 			a.say("The refresh token is revoked at the provider, but the session could not be deleted here.")
 		}
-		return ended.WasLoggedIn, err
+		return ended.WasLoggedIn, e.err
 	}
 	if !ended.WasLoggedIn {
 		return false, nil
@@ -191,7 +199,7 @@ func (a *app) logoutIn(
 	default:
 		report.revocation(ended)
 		if !left && cfg.Resource == "" { // without an ID token there is no hint whose session to end
-			a.endProviderSession(ctx, acc, ended, state, f, &report)
+			a.endProviderSession(ctx, e.acc, ended, e.state, f, &report)
 		}
 	}
 	report.did("deleted here")

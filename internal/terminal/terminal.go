@@ -94,6 +94,12 @@ func (t *Terminal) show() {
 	if t.waiting == nil || !t.live || t.prompt != nil || t.within {
 		return
 	}
+	if t.waiting.progress != nil {
+		line := []rune(t.waiting.progress())
+		_, _ = fmt.Fprintf(t.out, "\r\x1b[K%s", string(line[:min(len(line), t.width()-1)]))
+		t.shown = true
+		return
+	}
 	left := max(t.waiting.deadline.Sub(clock.Now()), 0).Round(time.Second)
 	_, _ = fmt.Fprintf(t.out, "\r\x1b[K%s", fit(t.width(), t.waiting.text, left, t.paste.length()))
 	t.shown = true

@@ -10,10 +10,11 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// A waiting line says what is awaited, and until when.
+// A waiting line says what is awaited, and until when; or how far something is.
 type waiting struct {
 	text     string
 	deadline time.Time
+	progress func() string // nil: something is awaited
 }
 
 // Wait shows that loopkey waits for something, and how long still, until stop is
@@ -31,6 +32,24 @@ func (t *Terminal) Wait(text string, limit time.Duration) (stop func()) {
 	}
 	t.show()
 	t.mu.Unlock()
+	return t.redraw()
+}
+
+// Progress shows how far something is, as progress says, until stop is called. A
+// dumb terminal, and what is no terminal, gets nothing.
+func (t *Terminal) Progress(progress func() string) (stop func()) {
+	if !t.live {
+		return func() {}
+	}
+	t.mu.Lock()
+	t.waiting = &waiting{progress: progress}
+	t.show()
+	t.mu.Unlock()
+	return t.redraw()
+}
+
+// redraw draws the waiting line again and again, until stop is called.
+func (t *Terminal) redraw() (stop func()) {
 	done := make(chan struct{})
 	var drawing sync.WaitGroup
 	drawing.Go(func() {

@@ -183,6 +183,9 @@ func (h *House) Configure(issuer string, lines ...string) {
 	}
 }
 
+// Keystore returns how a profile names the keystore of this house.
+func (h *House) Keystore() string { return keystores.Socket(h.socket) }
+
 // ShortDir returns a folder whose path is short enough for a socket in it.
 func ShortDir(t testing.TB) string {
 	t.Helper()
