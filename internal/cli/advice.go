@@ -277,28 +277,29 @@ func loginAdvice() []advice {
 }
 
 func serverAdvice() []advice {
+	const otherPort = "register another callback URL and give its --base-url (http://localhost:PORT)"
 	return []advice{
 		{about: section("The local server")},
 		{
 			(*loopback.PortTakenError)(nil),
-			"end it, or register another callback URL and give its --base-url (http://localhost:PORT)", "",
+			"end it, or " + otherPort, "",
 		},
 		{
-			reasonPortReserved, "`netsh interface ipv4 show excludedportrange protocol=tcp` lists what it keeps: register " +
-				"another callback URL and give its --base-url (http://localhost:PORT)", "",
+			reasonPortReserved, "`netsh interface ipv4 show excludedportrange protocol=tcp` lists what it keeps: " +
+				otherPort, "",
 		},
 		{
 			reasonPortDenied, "low ports are for administrators: register another callback URL and give its --base-url " +
 				"(http://localhost:PORT, 1024 or above)", "",
 		},
 		{login.ErrForbidden, "run {logout} first, or {login}", ""},
-		{handoff.ErrOtherSession, "end it, or give another --base-url", ""},
+		{handoff.ErrOtherSession, "end it, or " + otherPort, ""},
 		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
 		{handoff.ErrOtherVersion, "end loopkey serve and start it anew", ""},
-		{(*handoff.SetupError)(nil), "end it, or give another --base-url", ""},
+		{(*handoff.SetupError)(nil), "end it, or " + otherPort, ""},
 		{handoff.ErrOtherLogin, "finish that login, or end it, and run this again", ""},
 		{handoff.ErrLoginWaits, "finish that login, or end it, and run this again", ""},
-		{(*otherServeError)(nil), "end it and run this again, or give another --base-url", ""},
+		{(*otherServeError)(nil), "end it and run this again, or " + otherPort, ""},
 		{webui.ErrUnknownBrowser, "logged in already, in a terminal? `{serve}` opens this page for you", ""},
 		{webui.ErrLinkUsed, "run {serve} again in a terminal for a new one, or log in here", ""},
 		{upstream.ErrRemote, "--allow-remote-upstream allows that", ""},

@@ -39,7 +39,7 @@ func TestOneCommand(t *testing.T) {
 	}
 }
 
-// The help of each command fits a window of 80 columns, and the list of commands has each of them once.
+// The help of each command and topic fits a window of 80 columns, and the list of commands has each of them once.
 func TestHelpFits(t *testing.T) {
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
@@ -62,6 +62,13 @@ func TestHelpFits(t *testing.T) {
 	}
 	root := Commands()
 	walk(root)
+	for _, page := range Topics() {
+		for line := range strings.Lines(topic(page.Name)) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > helpWidth {
+				t.Errorf("help %s: %d columns: %s", page.Name, n, line)
+			}
+		}
+	}
 	list := commandList(root)
 	for _, sub := range root.Commands() {
 		if n := strings.Count(list, "\n  "+sub.Name()+" "); sub.IsAvailableCommand() && n != 1 {

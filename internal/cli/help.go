@@ -34,7 +34,7 @@ func shortHelp(root *cobra.Command) {
 		if next := beforehand(cmd); next != "" {
 			cmd.Long += "\n\n" + next
 		}
-		cmd.Long = fill(cmd.Long)
+		cmd.Long = fill(cmd.Long, helpWidth)
 		show(cmd, args)
 	})
 }
@@ -70,9 +70,9 @@ func configured(cmd *cobra.Command) bool {
 // helpWidth is how many columns the help takes: those of a usual window.
 const helpWidth = 80
 
-// fill breaks the lines of each paragraph anew, so that they fit. A line that begins with a space or a tab stays as it
+// fill breaks the lines of each paragraph anew, so that they fit a width. A line that begins with a space or a tab stays as it
 // is: it is to be copied.
-func fill(text string) string {
+func fill(text string, width int) string {
 	var lines []string
 	open := false // the last line is of a paragraph that goes on
 	for line := range strings.SplitSeq(text, "\n") {
@@ -81,7 +81,7 @@ func fill(text string) string {
 			continue
 		}
 		for _, word := range strings.Fields(line) {
-			if last := len(lines) - 1; open && utf8.RuneCountInString(lines[last]+" "+word) <= helpWidth {
+			if last := len(lines) - 1; open && utf8.RuneCountInString(lines[last]+" "+word) <= width {
 				lines[last] += " " + word
 				continue
 			}

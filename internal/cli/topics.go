@@ -45,7 +45,7 @@ func variables() string {
 		if v.InDotEnv {
 			line += " (`.env` too)"
 		}
-		lines = append(lines, line)
+		lines = append(lines, strings.ReplaceAll(fill(line, helpWidth-2), "\n", "\n  "))
 	}
 	return strings.Join(lines, "\n")
 }
