@@ -195,7 +195,8 @@ func noHelp(root *cobra.Command, args []string) error {
 	if meant := similar(args[0], names); meant != "" {
 		next = "did you mean loopkey help " + meant + "?"
 	}
-	return fmt.Errorf("%w: there is no command and no topic %q: %s", errUsage, words.Line(strings.Join(args, " "), 200), next)
+	asked := words.Line(strings.Join(args, " "), 200)
+	return fmt.Errorf("%w: there is no command and no topic %q: %s", errUsage, asked, next)
 }
 
 // knownShell refuses a shell that there is no completion for.

@@ -23,8 +23,8 @@ type ending struct {
 	err    error // of opening the account, or of the end
 }
 
-// endingsOf opens the sessions of the client that a configuration names: in its keystore and in all others where a login
-// of the client was noted.
+// endingsOf opens the sessions of the client that a configuration names: in its keystore and in all others where a
+// login of the client was noted.
 func (a *app) endingsOf(ctx context.Context, cfg *config.Config) []*ending {
 	places := []string{cfg.Keystore}
 	if k, ok := known.Recall(cfg.StateDir, cfg.Name()); ok {

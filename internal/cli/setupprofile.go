@@ -333,7 +333,7 @@ func (w *wizard) assign(p *chosenProvider, client string) error {
 	// What the profile leaves to the environment is the same as it was, but for a team's client, which is another.
 	leaves := func(key string) bool { return before[key] == "" && (w.team == nil || !exists) }
 	moved := !leaves("client_id") && before["client_id"] != client ||
-		!(leaves("issuer") && leaves("domain")) && !sameIssuer(before, p)
+		(!leaves("issuer") || !leaves("domain")) && !sameIssuer(before, p)
 	switch file := w.app.flags["client-secret-file"]; {
 	case file != "":
 		path, err := filepath.Abs(file)
