@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -192,6 +193,7 @@ func TestExecBesideExec(t *testing.T) {
 // A closed terminal ends a waiting command as Ctrl-C does, and nothing is left behind.
 func TestTerminalIsClosed(t *testing.T) {
 	t.Parallel()
+	hearHangups()
 	for _, c := range []struct {
 		name, keystore, line, args string
 		code                       int
@@ -228,9 +230,13 @@ func TestTerminalIsClosed(t *testing.T) {
 	}
 }
 
+// hearHangups lets the processes of a test hear a SIGHUP also where the tests run under nohup.
+func hearHangups() { signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) }
+
 // exec's command gets the SIGHUP of a closed terminal too, unless nohup or the like made it ignore the signal.
 func TestExecHangsUp(t *testing.T) {
 	t.Parallel()
+	hearHangups()
 	h := house.WithTenant(t)
 	h.Must("login")
 	for _, c := range []struct {
