@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -45,6 +46,7 @@ const (
 	lockName  = "log.lock"
 	mostBytes = 1 << 20       // of a file, when it is followed by the next
 	mostLine  = 4 << 10       // of an entry, in bytes
+	mostText  = 90            // of each text in an entry that is too long, in bytes; JSON may write six for each
 	mostEver  = 2 * mostBytes // where no next one can be made
 )
 
@@ -52,6 +54,14 @@ const (
 func Write(stateDir string, e Entry) {
 	e.Time, e.PID = time.Now().UTC().Truncate(time.Millisecond), os.Getpid()
 	line, err := json.Marshal(e)
+	if err == nil && len(line) >= mostLine { // nobody's long name keeps a token out of the journal
+		for _, text := range []*string{&e.Issuer, &e.ClientID, &e.Server, &e.Audience, &e.Command, &e.Parent} {
+			if len(*text) > mostText {
+				*text = strings.ToValidUTF8((*text)[:mostText], "") + "…"
+			}
+		}
+		line, err = json.Marshal(e)
+	}
 	if err != nil || len(line) >= mostLine {
 		return
 	}

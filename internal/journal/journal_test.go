@@ -134,3 +134,21 @@ func BenchmarkWrite(b *testing.B) {
 		journal.Write(dir, journal.Entry{Event: "token"})
 	}
 }
+
+// An entry with texts that are too long for a line is written all the same, with their beginnings.
+func TestLongTexts(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	long := "https://api.example/" + strings.Repeat("\x01<", 3000)
+	journal.Write(dir, journal.Entry{
+		Event: "token", Tool: "token", Profile: strings.Repeat("p", 64),
+		Issuer: long, ClientID: long, Server: long, Audience: long, Command: long, Parent: long,
+	})
+	entries, err := journal.Read(dir, -1)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+	if e := entries[0]; e.Tool != "token" || !strings.HasPrefix(e.Audience, "https://api.example/") || len(e.Audience) > 100 {
+		t.Errorf("%+v", e)
+	}
+}
