@@ -148,7 +148,8 @@ func TestLongTexts(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}
-	if e := entries[0]; e.Tool != "token" || !strings.HasPrefix(e.Audience, "https://api.example/") || len(e.Audience) > 100 {
+	if e := entries[0]; e.Tool != "token" || len(e.Audience) > 100 ||
+		!strings.HasPrefix(e.Audience, "https://api.example/") {
 		t.Errorf("%+v", e)
 	}
 }
