@@ -70,8 +70,8 @@ func configured(cmd *cobra.Command) bool {
 // helpWidth is how many columns the help takes: those of a usual window.
 const helpWidth = 80
 
-// fill breaks the lines of each paragraph anew, so that they fit a width. A line that begins with a space or a tab stays as it
-// is: it is to be copied.
+// fill breaks the lines of each paragraph anew, so that they fit a width. A line that begins with a space or a tab
+// stays as it is: it is to be copied.
 func fill(text string, width int) string {
 	var lines []string
 	open := false // the last line is of a paragraph that goes on
