@@ -88,4 +88,15 @@ func TestSetupAtTerminal(t *testing.T) {
 	if code := p.Exit(); code != 130 {
 		t.Errorf("the end of the input exits %d", code)
 	}
+
+	// A provider that has gone is not found by what its last login kept.
+	h.Tenant.Close()
+	p = pty.Start(t, h.Command(t.Context(), "setup", "-p", "work", "--no-login"))
+	answer("["+h.Tenant.Issuer()+"]: ", "")
+	p.Expect("connection refused: ")
+	p.Expect("[" + h.Tenant.Issuer() + "]: ")
+	p.Type("\x04")
+	if code := p.Exit(); code != 130 {
+		t.Errorf("the end of the input exits %d", code)
+	}
 }

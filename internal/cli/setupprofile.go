@@ -237,6 +237,7 @@ func (w *wizard) askAuth0(ctx context.Context, p *chosenProvider) (err error) {
 // discover fetches the metadata of an issuer.
 func (w *wizard) discover(ctx context.Context, issuer string) (*chosenProvider, error) {
 	cfg := w.client(issuer)
+	cfg.CacheDir = "" // what an earlier login kept says nothing of the provider as it is
 	asked, err := provider.New(cfg)
 	if err != nil {
 		return nil, err
