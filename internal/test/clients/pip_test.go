@@ -18,7 +18,7 @@ import (
 // pip downloads a package from an index that wants a token, with the line of docs/tools/python.md.
 func TestPip(t *testing.T) {
 	t.Parallel()
-	pip := clients.Need(t, "pip", false)
+	pip := clients.Need(t, "pip", true)
 	if out, err := exec.Command(pip, "--version").CombinedOutput(); err != nil { //nolint:noctx // it ends by itself
 		t.Skipf("pip does not run: %s", out) // Also with LOOPKEY_TEST_REAL: CI does not install it.
 	}
@@ -58,7 +58,7 @@ func TestPip(t *testing.T) {
 // setup has pip ask the keyring, and not any more.
 func TestSetupPython(t *testing.T) {
 	t.Parallel()
-	pip := clients.Need(t, "pip", false)
+	pip := clients.Need(t, "pip", true)
 	if out, err := exec.Command(pip, "--version").CombinedOutput(); err != nil { //nolint:noctx // it ends by itself
 		t.Skipf("pip does not run: %s", out) // Also with LOOPKEY_TEST_REAL: CI does not install it.
 	}
