@@ -2,8 +2,8 @@ package cli
 
 import "golang.org/x/sys/windows"
 
-// utf8 is the code page of UTF-8.
-const utf8 = 65001
+// codePageUTF8 is the code page of UTF-8.
+const codePageUTF8 = 65001
 
 // showsUnicode reports whether the console shows more than the characters of its code page.
 func (a *app) showsUnicode() bool {
@@ -11,5 +11,5 @@ func (a *app) showsUnicode() bool {
 		return true
 	}
 	page, err := windows.GetConsoleOutputCP()
-	return err != nil || page == utf8 // an error: there is no console
+	return err != nil || page == codePageUTF8 // an error: there is no console
 }
