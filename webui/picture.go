@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"syscall"
@@ -104,10 +105,25 @@ func (s *Server) fetchPicture(ctx context.Context, from string) (content []byte,
 
 // publicOnly is a net.Dialer's Control that connects to public addresses alone.
 func publicOnly(_, address string, _ syscall.RawConn) error {
-	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	if err != nil || ip == nil || !ip.IsGlobalUnicast() || ip.IsPrivate() {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil || !isPublic(to.Addr().Unmap()) {
 		return errPrivate
 	}
 	return nil
+}
+
+// isPublic reports whether an address is one of the public network, and stands for no other address (RFC 6890).
+func isPublic(ip netip.Addr) bool {
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() {
+		return false
+	}
+	for _, reserved := range []string{
+		"100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+		"64:ff9b::/96", "64:ff9b:1::/48", "2001::/23", "2002::/16", "fec0::/10", // these hold an IPv4 address, or did
+	} {
+		if netip.MustParsePrefix(reserved).Contains(ip) {
+			return false
+		}
+	}
+	return true
 }

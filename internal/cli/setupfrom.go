@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/newprofile"
 	"github.com/loopkey/loopkey/internal/words"
 )
@@ -77,7 +78,12 @@ func (w *wizard) sayTeam(team newprofile.Team, from string) {
 	for _, h := range team.Hosts {
 		w.say("  %s", words.Printable(h.Shown()))
 	}
-	w.say("You would log in there, and your tools would get its tokens.")
+	// Named once more, and last: the servers may have filled the screen.
+	w.say("You would log in at %s, and your tools would get its tokens.",
+		words.Printable(cmp.Or(team.Value("issuer"), team.Value("domain"))))
+	if len(environ.Secrets(environ.Without(w.app.env, "LOOPKEY_PASSPHRASE"))) > 0 {
+		w.say("The client secret that the environment holds would be sent there.")
+	}
 }
 
 // mayBeTeams refuses to give a team's file a profile of the person's own, which is for another client, unless the
