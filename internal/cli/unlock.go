@@ -35,7 +35,7 @@ the keychain on macOS. No command asks until --for ends it, or loopkey lock.`,
 
 func (a *app) runUnlock(ctx context.Context, lifetime time.Duration, given bool) error {
 	if given && (lifetime < time.Second || lifetime > config.MostUnlocked) {
-		return fmt.Errorf("%w: --for is %s: it is a time from 1s to %s", errUsage, lifetime, config.MostUnlocked)
+		return fmt.Errorf("%w: --for is a time from one second to %s", errUsage, words.Duration(config.MostUnlocked))
 	}
 	cfg, err := a.configure()
 	if err != nil {

@@ -86,7 +86,7 @@ func (a Assignment) literal() (string, error) {
 
 // literalOf is literal for a setting that is set there.
 func (a Assignment) literalOf(s *setting, from source) (string, error) {
-	v := value{text: a.Value, from: from, origin: "the value", key: a.Key, secret: s.isSecret}
+	v := value{text: a.Value, from: from, key: a.Key, secret: s.isSecret}
 	switch {
 	case a.Value == "":
 		return "", nil

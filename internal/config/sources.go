@@ -25,7 +25,7 @@ const (
 type value struct {
 	text   string
 	from   source
-	origin string // the source, for a person to read
+	origin string // the source, for a person to read; "": it is about to be set
 	key    string // in the profile
 	secret bool
 }
@@ -37,6 +37,9 @@ func (v value) refuse(format string, args ...any) error {
 
 // place returns where the value was set, for a person to read.
 func (v value) place() string {
+	if v.origin == "" { // about to be set
+		return v.key
+	}
 	if v.from == fromProfile {
 		return v.origin + ": " + v.key
 	}
