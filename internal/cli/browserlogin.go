@@ -129,6 +129,11 @@ func (b *browserLogin) timedOut(ctx context.Context, err error) error {
 	if !errors.As(err, &timeout) {
 		return err
 	}
+	if timeout.Saw == "" {
+		if down := b.providerDown(ctx); down != nil {
+			return fmt.Errorf("%w: %w", err, down)
+		}
+	}
 	var unlisted []string
 	if b.wanted.Scope != loopback.DefaultScope { // whose scopes every provider takes, named or not
 		ctx = context.WithoutCancel(ctx)
@@ -136,6 +141,26 @@ func (b *browserLogin) timedOut(ctx context.Context, err error) error {
 	}
 	several := len(b.wanted.Audiences) > 1 || b.wanted.Audience != "" && len(b.wanted.Audiences) > 0
 	return fmt.Errorf("%w (%s)", err, b.situation(b.account).timedOut(timeout.Saw, unlisted, several))
+}
+
+// askedLate is how long a provider is asked whether it is there, after a login has timed out.
+const askedLate = 5 * time.Second
+
+// providerDown returns why the provider can't be reached: what was kept of it let the login begin all the same.
+func (b *browserLogin) providerDown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askedLate)
+	defer cancel()
+	fresh, err := provider.New(provider.Config{
+		Issuer: b.account.config.Issuer, ClientID: b.account.config.ClientID, DiscoveryURL: b.account.config.DiscoveryURL,
+		Auth0: b.account.config.Auth0, Logger: b.trace(),
+	})
+	if err != nil {
+		return nil //nolint:nilerr // the login would have failed for it
+	}
+	if err := fresh.Warm(ctx); errors.Is(err, provider.ErrUnreachable) {
+		return err
+	}
+	return nil
 }
 
 // timedOut returns what a person can do whose login had no response. saw is what came in its place. unlisted are the

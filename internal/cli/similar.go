@@ -10,7 +10,7 @@ import (
 // similar returns the name among names that may have been meant by word, or "". Of two that are as near, it is the
 // longer one: a letter is left out more often than it is typed without need.
 func similar(word string, names []string) string {
-	best, found := len(word)/3+1, ""
+	best, found := (len(word)+1)/3+1, "" // two letters of five may be wrong, one of three
 	for _, name := range names {
 		d := distance(strings.ToLower(word), strings.ToLower(name))
 		if d > 0 && d < len(name) && (d < best || d == best && found != "" && len(name) > len(found)) {
