@@ -165,7 +165,7 @@ func TestDidYouMean(t *testing.T) {
 	h := house.WithTenant(t)
 	for args, want := range map[string]string{
 		"statsu": "loopkey status?", "whoam": "loopkey whoami?", "logn": "loopkey login?", "sever": "loopkey serve?",
-		"help whoan": "loopkey whoami?", "token --audienze x": "--audience?", "login --no-browsr": "--no-browser?",
+		"help whoan": "loopkey help whoami?", "token --audienze x": "--audience?", "login --no-browsr": "--no-browser?",
 		"login --devise": "--device?", "token --qqqqqqq": "see loopkey token --help",
 	} {
 		r := h.Run(strings.Fields(args)...)
