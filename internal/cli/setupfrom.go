@@ -81,7 +81,7 @@ func (w *wizard) sayTeam(team newprofile.Team, from string) {
 	// Named once more, and last: the servers may have filled the screen.
 	w.say("You would log in at %s, and your tools would get its tokens.",
 		words.Printable(cmp.Or(team.Value("issuer"), team.Value("domain"))))
-	if len(environ.Secrets(environ.Without(w.app.env, "LOOPKEY_PASSPHRASE"))) > 0 {
+	if len(environ.Secrets(environ.Without(w.env, "LOOPKEY_PASSPHRASE"))) > 0 {
 		w.say("The client secret that the environment holds would be sent there.")
 	}
 }
