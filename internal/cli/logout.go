@@ -70,20 +70,9 @@ func (a *app) sayOthers(cfg *config.Config) {
 		if k.Name() != cfg.Name() {
 			a.say("Profile %q is still logged in at %s (client %s). To log out there too, run:\n"+
 				"  loopkey logout%s --issuer %s --client-id %s",
-				k.Profile, words.Printable(k.Issuer), words.Printable(k.ClientID), profile, shell(k.Issuer), shell(k.ClientID))
+				k.Profile, words.Printable(k.Issuer), words.Printable(k.ClientID), profile, quote(k.Issuer), quote(k.ClientID))
 		}
 	}
-}
-
-// shell returns a word as a shell takes it.
-func shell(word string) string {
-	word = words.Printable(word)
-	if strings.ContainsFunc(word, func(r rune) bool {
-		return !strings.ContainsRune("-_./:@%+=,", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	}) {
-		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-	}
-	return word
 }
 
 // logoutAll logs out of every client that is logged in, and of the configured one. Each resolves by itself, so that its

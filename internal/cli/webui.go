@@ -47,7 +47,7 @@ func (a *app) otherSessions(acc *account) func(context.Context) []webui.Other {
 		for _, name := range profiles {
 			if !loggedIn[name] {
 				all = append(all, webui.Other{
-					Title: name, Command: "loopkey login -p " + shell(name),
+					Title: name, Command: "loopkey login -p " + quote(name),
 					Note: "Nobody is logged in. Where the profile has the port of this server, end the server first, with Ctrl-C:",
 				})
 			}
@@ -58,7 +58,7 @@ func (a *app) otherSessions(acc *account) func(context.Context) []webui.Other {
 
 // otherOf returns the session of a client that is noted.
 func (a *app) otherOf(ctx context.Context, k known.Client, acc *account) webui.Other {
-	other := webui.Other{Title: sessionOf(k), Command: "loopkey status -p " + shell(k.Profile)}
+	other := webui.Other{Title: sessionOf(k), Command: "loopkey status -p " + quote(k.Profile)}
 	kind, _, _ := keystores.Find(k.Keystore)
 	if kind.WantsPassphrase && k.Keystore != acc.config.Keystore {
 		other.Note = "The session is in an encrypted file, for which a passphrase may be asked in a terminal:"
@@ -114,7 +114,7 @@ func (a *app) checksOnPage(ctx context.Context) []webui.Finding {
 func webCommands(acc *account, program string) []webui.Commands {
 	run := program
 	if acc.config.ProfileNamed() {
-		run += " -p " + shell(acc.config.Profile)
+		run += " -p " + quote(acc.config.Profile)
 	}
 	request := `curl -H "$(` + run + ` token -o header)" ` + exampleAPI(acc.config.Audience)
 	terminal := webui.Commands{Title: "In your terminal", Lines: []webui.Command{
@@ -151,7 +151,7 @@ func webCommands(acc *account, program string) []webui.Commands {
 // exampleAPI returns a URL for a request with a token for an audience.
 func exampleAPI(audience string) string {
 	if strings.HasPrefix(audience, "https://") {
-		return shell(audience)
+		return quote(audience)
 	}
 	return "https://api.example.com/"
 }
