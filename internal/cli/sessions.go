@@ -114,11 +114,7 @@ func (a *app) runSessions(ctx context.Context, output string, prune bool) error 
 
 // briefOf describes the session of a client that is noted, in few words.
 func (a *app) briefOf(ctx context.Context, k known.Client, own *config.Config) (session.Info, error) {
-	cfg, err := a.configOf(k, own)
-	if err != nil {
-		return session.Info{}, err
-	}
-	acc, err := a.openKnown(ctx, cfg, keychainLimitScript)
+	acc, err := a.openNoted(ctx, k, own)
 	if err != nil {
 		return session.Info{}, err
 	}

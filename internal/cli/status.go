@@ -127,15 +127,20 @@ func (a *app) statusAll(ctx context.Context, output string) error {
 
 // statusOf describes the session of a client that is noted.
 func (a *app) statusOf(ctx context.Context, k known.Client, own *config.Config) (session.Info, error) {
-	cfg, err := a.configOf(k, own)
-	if err != nil {
-		return session.Info{}, err
-	}
-	acc, err := a.openKnown(ctx, cfg, keychainLimitScript)
+	acc, err := a.openNoted(ctx, k, own)
 	if err != nil {
 		return session.Info{}, err
 	}
 	return acc.session.Info(ctx)
+}
+
+// openNoted opens the account of a client that is noted. own is the configuration of the command.
+func (a *app) openNoted(ctx context.Context, k known.Client, own *config.Config) (*account, error) {
+	cfg, err := a.configOf(k, own)
+	if err != nil {
+		return nil, err
+	}
+	return a.openKnown(ctx, cfg, keychainLimitScript)
 }
 
 // sessionOf names a session: by its MCP server, or by its profile.
