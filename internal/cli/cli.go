@@ -187,12 +187,8 @@ func help(root *cobra.Command) *cobra.Command {
 
 // noHelp says that a name is neither a command nor a topic, and which one may have been meant.
 func noHelp(root *cobra.Command, args []string) error {
-	names := commandNames(root)
-	for _, t := range Topics() {
-		names = append(names, t.Name)
-	}
 	next := "see loopkey help"
-	if meant := similar(args[0], names); meant != "" {
+	if meant := similar(args[0], append(commandNames(root), topicNames()...)); meant != "" {
 		next = "did you mean loopkey help " + meant + "?"
 	}
 	asked := words.Line(strings.Join(args, " "), 200)

@@ -21,11 +21,10 @@ const copyLife = 45 * time.Second
 
 // copyOut puts a token into the clipboard, and has a process of its own take it out again.
 func (a *app) copyOut(ctx context.Context, text string) error {
-	isRemote := a.lookup("SSH_TTY") != "" || a.lookup("SSH_CONNECTION") != ""
 	board, err := clipboard.Find(environ.WithoutSecrets(a.env))
 	atTerminal := terminal.Is(a.stderr)
 	switch {
-	case atTerminal && (isRemote || err != nil): // the terminal is at the machine where the person sits
+	case atTerminal && (environ.OverSSH(a.env) || err != nil): // the terminal is at the machine where the person sits
 		_, _ = fmt.Fprint(a.stderr, clipboard.Sequence(text))
 		a.say("The terminal was asked to put the token into its clipboard (OSC 52). " +
 			"It stays there until you copy something else.")

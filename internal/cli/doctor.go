@@ -26,8 +26,8 @@ to do under those that are not well. It sends no secret and logs nobody in.
 Exits 1 when something is broken.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("%w: --output is %q: it is text or json", errUsage, output)
+			if err := checkOutput(output, "text", "json"); err != nil {
+				return err
 			}
 			return a.runDoctor(cmd.Context(), output)
 		},

@@ -134,11 +134,7 @@ func usage(cmd *cobra.Command) error {
 		text += "\nMore about a command: " + cmd.CommandPath() + " COMMAND --help\n"
 	}
 	if !cmd.HasParent() {
-		var names []string
-		for _, t := range Topics() {
-			names = append(names, t.Name)
-		}
-		text += "More about a topic: loopkey help TOPIC, which is one of\n  " + strings.Join(names, ", ") + "\n"
+		text += "More about a topic: loopkey help TOPIC, which is one of\n  " + strings.Join(topicNames(), ", ") + "\n"
 	}
 	if _, err := io.WriteString(cmd.OutOrStderr(), text); err != nil {
 		return fmt.Errorf("writing the help: %w", err)

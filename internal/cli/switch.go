@@ -99,7 +99,7 @@ func whose(acc *account, info session.Info) string {
 }
 
 func (a *app) runSwitch(to string) error {
-	before, err := config.Load(config.Input{Environ: environ.Without(a.env, "LOOPKEY_PROFILE")})
+	before, err := config.Load(config.Input{Environ: environ.Without(a.env, profileVariable)})
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (a *app) runSwitch(to string) error {
 		a.notePrevious(before.Profile)
 	}
 	a.say("Commands use profile %q now: %s.", to, a.notedOf(to))
-	if named := a.lookup("LOOPKEY_PROFILE"); named != "" && named != to {
+	if named := a.lookup(profileVariable); named != "" && named != to {
 		a.say("But LOOPKEY_PROFILE in the environment names %q, which comes first: unset it.", words.Printable(named))
 	}
 	return nil

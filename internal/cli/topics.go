@@ -37,6 +37,15 @@ func Topics() []Topic {
 	return topics
 }
 
+// topicNames returns the names of the pages.
+func topicNames() []string {
+	var names []string
+	for _, t := range Topics() {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
 // variables returns a line for each setting that has a variable, from the table of settings.
 func variables() string {
 	var lines []string
