@@ -15,8 +15,9 @@ func (a *app) version() *cobra.Command {
 		Short: "Print the version",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			info, _ := debug.ReadBuildInfo() // nil where the toolchain put none into the binary
 			_, err := fmt.Fprintf(a.stdout, "loopkey %s %s/%s %s%s\n",
-				version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), commit())
+				versionOf(info), runtime.GOOS, runtime.GOARCH, runtime.Version(), commitOf(info))
 			return err
 		},
 	}
@@ -24,17 +25,20 @@ func (a *app) version() *cobra.Command {
 
 // version returns the version that the Go toolchain put into the binary.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
+	info, _ := debug.ReadBuildInfo()
+	return versionOf(info)
+}
+
+func versionOf(info *debug.BuildInfo) string {
+	if info == nil || info.Main.Version == "" {
 		return "(devel)"
 	}
 	return info.Main.Version
 }
 
-// commit returns which commit of the repository the binary was built from, and whether with other changes too; "" where
+// commitOf returns which commit of the repository the binary was built from, and whether with other changes too; "" where
 // the Go toolchain did not see the repository.
-func commit() string {
-	info, _ := debug.ReadBuildInfo()
+func commitOf(info *debug.BuildInfo) string {
 	if info == nil {
 		return ""
 	}
