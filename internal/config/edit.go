@@ -126,15 +126,11 @@ func assign(text []byte, profile, key, literal string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	newline := "\n"
-	if bytes.Contains(text, []byte("\r\n")) {
-		newline = "\r\n"
-	}
+	newline := endOfLine(text)
 	i := slices.IndexFunc(s.members, func(m member) bool { return m.key == key })
 	switch {
 	case i >= 0 && literal == "":
-		start, end := bytes.LastIndexByte(text[:s.members[i].start], '\n')+1, lineEnd(text, s.members[i].end)
-		return splice(text, start, end, ""), nil
+		return cutLines(text, s.members[i].start, s.members[i].end), nil
 	case i >= 0 && s.members[i].valueEnd == 0:
 		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, key, ErrByHand)
 	case i >= 0:
@@ -155,15 +151,19 @@ func assign(text []byte, profile, key, literal string) ([]byte, error) {
 	case s.header > 0:
 		return insert(text, s.header, line, newline), nil
 	}
-	name := profile
-	if strings.Contains(name, ".") {
-		name = `"` + name + `"`
-	}
-	block := "[profile." + name + "]" + newline + line
+	block := "[" + TableOf(profile) + "]" + newline + line
 	if len(bytes.TrimSpace(bytes.TrimPrefix(text, byteOrderMark))) > 0 {
 		block = newline + block
 	}
 	return insert(text, len(text), block, newline), nil
+}
+
+// TableOf returns the name of a profile's table, as config.toml writes it.
+func TableOf(profile string) string {
+	if strings.Contains(profile, ".") { // the dot would begin another table in it
+		profile = `"` + profile + `"`
+	}
+	return "profile." + profile
 }
 
 // insert puts lines after the line in which at stands.
@@ -173,6 +173,19 @@ func insert(text []byte, at int, lines, newline string) []byte {
 		lines = newline + lines
 	}
 	return splice(text, end, end, lines)
+}
+
+// endOfLine returns how the lines of the text end.
+func endOfLine(text []byte) string {
+	if bytes.Contains(text, []byte("\r\n")) {
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// cutLines takes out the lines in which something stands.
+func cutLines(text []byte, start, end int) []byte {
+	return splice(text, bytes.LastIndexByte(text[:start], '\n')+1, lineEnd(text, end), "")
 }
 
 // lineEnd returns where the line ends in which at stands, after its end of line.
@@ -212,12 +225,8 @@ func find(text []byte, profile string) (section, error) {
 			m := member{key: strings.ReplaceAll(full[2], "-", "_"), start: skipped + int(e.Raw.Offset)}
 			m.end = m.start + int(e.Raw.Length)
 			m.prefix = string(text[m.start : skipped+last])
-			if v := e.Value(); v.Kind == unstable.String && v.Raw.Length > 0 || v.Kind == unstable.Bool {
-				m.valueStart = skipped + int(v.Raw.Offset)
-				m.valueEnd = m.valueStart + int(v.Raw.Length)
-				if v.Kind == unstable.Bool {
-					m.valueStart, m.valueEnd = boolean(text, skipped+end, m.end)
-				}
+			if v := e.Value(); v.Kind == unstable.String || v.Kind == unstable.Bool {
+				m.valueStart, m.valueEnd = valueAt(text, v, skipped, skipped+end, m.end)
 			}
 			s.members = append(s.members, m)
 		}
@@ -226,6 +235,19 @@ func find(text []byte, profile string) (section, error) {
 		return s, fmt.Errorf("%w: %w", ErrInvalid, errNotTOML)
 	}
 	return s, nil
+}
+
+// valueAt returns where a value is that stands between a key and the end of its line; 0: that is not known. skipped is
+// where the parser began.
+func valueAt(text []byte, v *unstable.Node, skipped, from, to int) (start, end int) {
+	switch {
+	case v.Kind == unstable.Bool: // of which the parser does not tell the place
+		return boolean(text, from, to)
+	case v.Raw.Length > 0:
+		start = skipped + int(v.Raw.Offset)
+		return start, start + int(v.Raw.Length)
+	}
+	return 0, 0
 }
 
 // boolean returns where true or false stands after a key.

@@ -46,10 +46,7 @@ func EditAbove(content []byte, change Assignment) ([]byte, error) {
 // assignAbove returns the text with a key above all tables set to a literal, or taken out ("").
 func assignAbove(text []byte, key, literal string) ([]byte, error) {
 	skipped := len(text) - len(bytes.TrimPrefix(text, byteOrderMark))
-	newline := "\n"
-	if bytes.Contains(text, []byte("\r\n")) {
-		newline = "\r\n"
-	}
+	newline := endOfLine(text)
 	last := -1 // where the last key above the tables ends
 	var p unstable.Parser
 	p.Reset(text[skipped:])
@@ -68,15 +65,9 @@ func assignAbove(text []byte, key, literal string) ([]byte, error) {
 			continue
 		}
 		if literal == "" {
-			return splice(text, bytes.LastIndexByte(text[:start], '\n')+1, lineEnd(text, last), ""), nil
+			return cutLines(text, start, last), nil
 		}
-		from, to := 0, 0
-		switch v := e.Value(); {
-		case v.Kind == unstable.Bool:
-			from, to = boolean(text, skipped+end, last)
-		case v.Raw.Length > 0:
-			from, to = skipped+int(v.Raw.Offset), skipped+int(v.Raw.Offset)+int(v.Raw.Length)
-		}
+		from, to := valueAt(text, e.Value(), skipped, skipped+end, last)
 		if to == 0 {
 			return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, key, ErrByHand)
 		}
