@@ -359,7 +359,7 @@ func toolAdvice() []advice {
 	return []advice{
 		{about: section("Tools, agents and MCP servers")},
 		{
-			credential.ErrUnlisted, "list it in {config file}: [[profile.{profile}.hosts]] and under that host = \"…\", " +
+			credential.ErrUnlisted, "list it in {config file}: [[{profile table}.hosts]] and under that host = \"…\", " +
 				"if tokens may go there", "",
 		},
 		{mcp.ErrLoginNeeded, "run {login}", ""},
@@ -523,7 +523,7 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 		return strings.NewReplacer(
 			"{settings}", at.settings(), "{callback}", at.callback(), "{issuer}", words.Printable(d.Issuer),
 			"{client}", at.client(), "{configured issuer}", at.issuer(),
-			"{config file}", at.configFile(), "{profile}", at.profile(),
+			"{config file}", at.configFile(), "{profile table}", config.TableOf(at.profile()),
 			"{base}", at.baseURL(), "{plain}", at.plain(), "{tls}", at.tls(),
 			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(subject), "{setting}", words.Printable(subject),

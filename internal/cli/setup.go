@@ -219,22 +219,27 @@ func (a *app) makeLink(program, path string) {
 func (a *app) listHosts(cfg *config.Config, names []string, write bool) error {
 	var lines strings.Builder
 	for _, name := range names {
-		fmt.Fprintf(&lines, "[[profile.%s.hosts]]\nhost = %q\n", cfg.Profile, name)
+		fmt.Fprintf(&lines, "[[%s.hosts]]\nhost = %q\n", config.TableOf(cfg.Profile), name)
 	}
 	if !write {
 		return a.show(cfg.File, lines.String())
 	}
 	change, err := setup.PlanText(cfg.File, func(content string) (string, error) {
-		if content != "" {
-			content = strings.TrimSuffix(content, "\n") + "\n\n"
-		}
-		content += lines.String()
-		return content, config.CheckHosts([]byte(content), cfg.Profile)
+		return addHosts(content, lines.String(), cfg.Profile)
 	})
 	if err != nil {
 		return fmt.Errorf("%w: add these lines by hand:\n%s", err, lines.String())
 	}
 	return a.write(change)
+}
+
+// addHosts adds lines that list servers to the content of a config.toml, and checks the profile's list.
+func addHosts(content, lines, profile string) (string, error) {
+	if content != "" {
+		content = strings.TrimSuffix(content, "\n") + "\n\n"
+	}
+	content += lines
+	return content, config.CheckHosts([]byte(content), profile)
 }
 
 // show shows lines and where they belong: the lines alone go to stdout.

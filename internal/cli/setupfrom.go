@@ -111,14 +111,10 @@ func (w *wizard) hostsText() string {
 	for i := range w.config.Hosts {
 		listed[w.config.Hosts[i].String()] = true
 	}
-	name := w.profile
-	if strings.Contains(name, ".") {
-		name = `"` + name + `"`
-	}
 	var lines strings.Builder
 	for _, h := range w.team.Hosts {
 		if !listed[h.Name] {
-			fmt.Fprintf(&lines, "[[profile.%s.hosts]]\n%s\n", name, strings.Join(h.Lines, "\n"))
+			fmt.Fprintf(&lines, "[[%s.hosts]]\n%s\n", config.TableOf(w.profile), strings.Join(h.Lines, "\n"))
 		}
 	}
 	return lines.String()

@@ -377,8 +377,7 @@ func (w *wizard) writeProfile(ctx context.Context) error {
 		if err != nil || listed == "" {
 			return string(after), err //nolint:wrapcheck // PlanText names the file
 		}
-		text := strings.TrimSuffix(string(after), "\n") + "\n\n" + listed
-		return text, config.CheckHosts([]byte(text), w.profile) //nolint:wrapcheck // likewise
+		return addHosts(string(after), listed, w.profile)
 	})
 	if err != nil {
 		return fmt.Errorf("%w: add these lines by hand:\n%s%s", err,
@@ -389,7 +388,7 @@ func (w *wizard) writeProfile(ctx context.Context) error {
 		return nil
 	}
 	w.say("In %s:", words.Printable(change.Path))
-	w.say("  [profile.%s]", w.profile)
+	w.say("  [%s]", config.TableOf(w.profile))
 	for _, line := range w.lines(before) {
 		w.say("%s", words.Printable(line))
 	}
