@@ -132,11 +132,9 @@ func (a *app) accountOf(
 
 // openErrand returns the provider and the keystore of an errand. It asks neither for anything.
 func (a *app) openErrand(e errand, keychainLimit time.Duration) (*provider.Provider, keystore.Store, error) {
-	p, err := provider.New(provider.Config{
-		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: provider.NewSecret(e.ClientSecret),
-		DiscoveryURL: e.DiscoveryURL, Auth0: e.Auth0, AudienceParameter: e.AudienceParameter, CacheDir: e.CacheDir,
-		OAuth: e.Resource != "", Logger: a.trace(),
-	})
+	cfg := config.ProviderOf(e.Client)
+	cfg.ClientSecret, cfg.CacheDir, cfg.Logger = provider.NewSecret(e.ClientSecret), e.CacheDir, a.trace()
+	p, err := provider.New(cfg)
 	if err != nil {
 		return nil, nil, err
 	}

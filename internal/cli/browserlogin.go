@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/clock"
+	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/handoff"
@@ -150,10 +151,9 @@ const askedLate = 5 * time.Second
 func (b *browserLogin) providerDown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askedLate)
 	defer cancel()
-	fresh, err := provider.New(provider.Config{
-		Issuer: b.account.config.Issuer, ClientID: b.account.config.ClientID, DiscoveryURL: b.account.config.DiscoveryURL,
-		Auth0: b.account.config.Auth0, Logger: b.trace(),
-	})
+	cfg := config.ProviderOf(b.account.config.Client)
+	cfg.Logger = b.trace()
+	fresh, err := provider.New(cfg)
 	if err != nil {
 		return nil //nolint:nilerr // the login would have failed for it
 	}

@@ -142,10 +142,9 @@ func (s Subject) examine(ctx context.Context) *examination {
 	client := provider.NewHTTPClient()
 	x.way = &way{transport: client.Transport.(*http.Transport)}
 	client.Transport = x.way
-	p, err := provider.New(provider.Config{
-		Issuer: s.Config.Issuer, DiscoveryURL: s.Config.DiscoveryURL, ClientID: s.Config.ClientID, Auth0: s.Config.Auth0,
-		AudienceParameter: s.Config.AudienceParameter, OAuth: s.Config.Resource != "", HTTPClient: client,
-	})
+	asked := config.ProviderOf(s.Config.Client)
+	asked.HTTPClient = client
+	p, err := provider.New(asked)
 	if err != nil { // the configuration was checked
 		x.way = nil
 		return x
