@@ -78,8 +78,8 @@ internal/test/clients: internal/test/house internal/test/part
 internal/test/faults: internal/test/house
 internal/test/forge:
 internal/test/hostile: internal/test/forge internal/test/house
-internal/test/house: internal/cli internal/keystores internal/known internal/sharedstore internal/tenant
-	internal/test/part internal/test/ready keystore
+internal/test/house: internal/cli internal/environ internal/keystores internal/known internal/sharedstore
+	internal/tenant internal/test/part internal/test/ready keystore
 internal/test/markup:
 internal/test/mcpsdk: internal/test/npm
 internal/test/npm: internal/test/part

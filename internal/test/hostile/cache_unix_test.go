@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/environ"
 )
 
 // Keys in a cache that others could write are not believed.
@@ -18,7 +18,7 @@ func TestForeignCache(t *testing.T) {
 	if r := m.run(t, "token", "--force-refresh"); r.Code != 0 {
 		t.Fatal(r.Stderr)
 	}
-	cache := filepath.Join(house.Variable(m.env, "HOME"), ".cache/loopkey")
+	cache := filepath.Join(environ.Lookup(m.env, "HOME"), ".cache/loopkey")
 	entries, err := os.ReadDir(cache)
 	if err != nil || len(entries) != 1 {
 		t.Fatalf("the cache holds %v, %v", entries, err)

@@ -344,31 +344,31 @@ func (h *House) StartCommand(command func(context.Context) *exec.Cmd) *Running {
 	cmd := command(ctx)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		h.t.Fatal(err)
-	}
+	running := started(h.t, cmd)
 	h.t.Cleanup(func() {
 		cancel()
 		_ = cmd.Wait()
 	})
-	return &Running{Cmd: cmd, Stderr: bufio.NewReader(stderr)}
+	return running
 }
 
 // Watch starts a command that the test ends itself.
 func Watch(t testing.TB, cmd *exec.Cmd) *Running {
 	t.Helper()
+	running := started(t, cmd)
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return running
+}
+
+func started(t testing.TB, cmd *exec.Cmd) *Running {
+	t.Helper()
 	stderr, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	return &Running{Cmd: cmd, Stderr: bufio.NewReader(stderr)}
 }
 
