@@ -11,7 +11,8 @@ import (
 // may hold secrets.
 func Parent() (name string, pid int) {
 	pid = os.Getppid()
-	process, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, uint32(pid)) //nolint:gosec // an ID
+	const access = windows.PROCESS_QUERY_LIMITED_INFORMATION
+	process, err := windows.OpenProcess(access, false, uint32(pid)) //nolint:gosec // an ID
 	if err != nil {
 		return "", pid
 	}

@@ -44,8 +44,9 @@ func all() []Places {
 			Logout:   "the same list",
 		},
 		{
-			Provider: "Google", Make: "Google Auth Platform → Clients → Create client → Web application, or Desktop app, " +
-				"which needs no URL",
+			Provider: "Google",
+			Make: "Google Auth Platform → Clients → Create client → Web application, " +
+				"or Desktop app, which needs no URL",
 			Callback: "Authorized redirect URIs", HasSecret: true,
 		},
 		{

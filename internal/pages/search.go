@@ -33,18 +33,13 @@ func find(entries []*entry, sought []string, opens func(*entry) bool) []*entry {
 			found = append(found, e)
 		}
 	}
-	inTitle := func(e *entry) int {
-		title, n := e.lower[:e.head], 0
+	lacking := make(map[*entry]int, len(found)) // how many of the words its title lacks
+	for _, e := range found {
 		for _, word := range sought {
-			if !strings.Contains(title, word) {
-				n++
+			if !strings.Contains(e.lower[:e.head], word) {
+				lacking[e]++
 			}
 		}
-		return n
-	}
-	lacking := make(map[*entry]int, len(found))
-	for _, e := range found {
-		lacking[e] = inTitle(e)
 	}
 	slices.SortStableFunc(found, func(a, b *entry) int { return lacking[a] - lacking[b] })
 	return found

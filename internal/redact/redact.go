@@ -13,8 +13,8 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// Left stands in place of what is left out.
-const Left = "[secret]"
+// left stands in place of what is left out.
+const left = "[secret]"
 
 // longest is how long a word of letters and digits may be: all secrets of OAuth are longer, also after they were cut.
 const longest = 20
@@ -65,7 +65,7 @@ func shown(v slog.Value) string {
 func Text(text string, known []string) string {
 	for _, secret := range known {
 		if secret != "" {
-			text = strings.ReplaceAll(text, secret, Left)
+			text = strings.ReplaceAll(text, secret, left)
 		}
 	}
 	var out strings.Builder
@@ -105,7 +105,7 @@ func word(w string) string {
 	upper, lower := strings.IndexFunc(w, unicode.IsUpper) > 0, strings.IndexFunc(w, unicode.IsLower) >= 0
 	digits := strings.IndexFunc(w, unicode.IsDigit) >= 0
 	if strings.HasPrefix(w, "eyJ") || len(w) > longest && (digits || upper && lower) {
-		return Left
+		return left
 	}
 	return w
 }
