@@ -21,9 +21,14 @@ func TestDemoAtTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := filepath.Join(t.TempDir(), "loopkey")
-	if err := os.Link(self, program); err != nil {
-		// Also with LOOPKEY_TEST_REAL: the folders may be on two file systems.
-		t.Skipf("no hard link to the program: %v", err)
+	if err := os.Link(self, program); err != nil { // the folders may be on two file systems
+		content, err := os.ReadFile(self)
+		if err == nil {
+			err = os.WriteFile(program, content, 0o700)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	env := []string{"HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "PATH=/usr/bin:/bin", "TERM=xterm", house.Race}
 	demo := exec.CommandContext(t.Context(), program, "demo", "--no-browser")

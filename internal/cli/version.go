@@ -36,8 +36,8 @@ func versionOf(info *debug.BuildInfo) string {
 	return info.Main.Version
 }
 
-// commitOf returns which commit of the repository the binary was built from, and whether with other changes too; "" where
-// the Go toolchain did not see the repository.
+// commitOf returns which commit of the repository the binary was built from, and whether with other changes too; ""
+// where the Go toolchain did not see the repository.
 func commitOf(info *debug.BuildInfo) string {
 	if info == nil {
 		return ""
