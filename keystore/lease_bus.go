@@ -157,10 +157,13 @@ func (l *talkedLease) forget(name string) {
 // lease takes the lease of a record over a connection of its own, which nothing closes before its release.
 func (k *keychain) lease(ctx context.Context, name string) (release func(), err error) {
 	release, err = k.leaseTalking(ctx, name)
-	if err == nil || ctx.Err() != nil {
-		return release, err
+	if err != nil && ctx.Err() == nil {
+		release, err = k.leaseByGodbus(ctx, name)
 	}
-	return k.leaseByGodbus(ctx, name)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // the socket says only that it was closed
+	}
+	return release, err
 }
 
 // leaseTalking takes a lease in whose conversation the record can be read and written. Every error while ctx lasts

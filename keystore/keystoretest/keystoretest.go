@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/loopkey/loopkey/keystore"
 )
@@ -239,8 +240,39 @@ func endedContext(t *testing.T, s keystore.Store) {
 			t.Errorf("%s with an ended context says what it can't know: %v", call, err)
 		}
 	}
+	interrupted(t, s, cause)
 	same(t, s, name, want)
 	remove(t, s, name)
+}
+
+// interrupted: a call that changes nothing succeeds or fails with the cause, whenever its context ends.
+func interrupted(t *testing.T, s keystore.Store, cause error) {
+	t.Helper()
+	calls := map[string]func(context.Context) error{
+		"Head": func(ctx context.Context) error { _, err := s.Head(ctx, name); return err },
+		"Load": func(ctx context.Context) error { _, err := s.Load(ctx, name); return err },
+	}
+	if l, ok := s.(keystore.Leaser); ok {
+		calls["Note"] = func(ctx context.Context) error { _, err := l.Note(ctx, name); return err }
+		calls["Lease"] = func(ctx context.Context) error {
+			release, err := l.Lease(ctx, name)
+			if err == nil {
+				release()
+			}
+			return err
+		}
+	}
+	for call, do := range calls {
+		for i := range 200 {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			timer := time.AfterFunc(time.Duration(i)*2*time.Microsecond, func() { cancel(cause) })
+			if err := do(ctx); err != nil && !errors.Is(err, cause) {
+				t.Errorf("%s with a context that ends meanwhile: %v", call, err)
+			}
+			timer.Stop()
+			cancel(nil)
+		}
+	}
 }
 
 // reserve: what was reserved and not used leaves nothing behind, and what was used leaves the record.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +35,7 @@ func TestFloodsOfEachKind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := house.New(t, p.Issuer())
 			waiting := h.StartCommand(func(ctx context.Context) *exec.Cmd {
-				return house.InShell(h.Command(ctx, "login", "--no-browser", "--timeout", "25s"), "ulimit -n 100")
+				return house.InShell(h.Command(ctx, "login", "--no-browser", "--timeout", "5m"), "ulimit -n 100")
 			})
 			authorization := waiting.Line(t, p.Issuer())
 			say := strings.ReplaceAll(say, "@", strings.TrimPrefix(h.Base, "http://"))
@@ -43,6 +44,10 @@ func TestFloodsOfEachKind(t *testing.T) {
 				defer conn.Close()
 				_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // what the server takes is enough
 				_, _ = io.WriteString(conn, say)
+			}
+			// The page after the login has two seconds. They begin when the server has time again.
+			if status, _ := newBrowser(t).get(t, h.Base+"/nowhere"); status != http.StatusNotFound {
+				t.Errorf("/nowhere responds %d", status)
 			}
 			intact(t, h, "", authorization)
 		})
