@@ -262,8 +262,12 @@ func interrupted(t *testing.T, s keystore.Store, cause error) {
 			return err
 		}
 	}
+	instants := 200
+	if testing.Short() {
+		instants = 20
+	}
 	for call, do := range calls {
-		for i := range 200 {
+		for i := range instants {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			timer := time.AfterFunc(time.Duration(i)*2*time.Microsecond, func() { cancel(cause) })
 			if err := do(ctx); err != nil && !errors.Is(err, cause) {
