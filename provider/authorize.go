@@ -26,8 +26,9 @@ type AuthorizationRequest struct {
 	Extra         url.Values // further ones, such as prompt; those that IsOwnParameter knows are passed over
 }
 
-// AuthorizationURL returns the URL to send the browser to. If the provider demands it, of all clients or of this one,
-// the request is pushed first and the URL only refers to it (RFC 9126).
+// AuthorizationURL returns the URL to send the browser to. If the provider demands it, of all clients or of this one, or
+// if Config.Push does, the request is pushed first and the URL only refers to it (RFC 9126). If the provider or
+// Config.SignRequests demands it, the request is signed with the client's key (RFC 9101).
 func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (string, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
@@ -37,7 +38,18 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	if err != nil {
 		return "", err
 	}
-	if m.PARRequired || m.PAREndpoint != "" && p.noted(pushes) {
+	pushed := p.cfg.Push || m.PARRequired || m.PAREndpoint != "" && p.noted(pushes)
+	if p.signsRequests(m) {
+		object, err := p.requestObject(ctx, m, q)
+		if err != nil {
+			return "", err
+		}
+		if !pushed {
+			object = beside(object, q)
+		}
+		q = object
+	}
+	if pushed {
 		requestURI, err := p.push(ctx, m, q)
 		if err != nil {
 			return "", err
@@ -120,9 +132,12 @@ func addQuery(u *url.URL, q url.Values) {
 
 // push sends an authorization request to the provider directly, and returns the URI that stands for it (RFC 9126).
 func (p *Provider) push(ctx context.Context, m *metadata, q url.Values) (requestURI string, err error) {
-	if m.PAREndpoint == "" {
+	if m.PAREndpoint == "" && m.PARRequired {
 		p.expireDiscovery()
 		return "", malformed("the provider demands pushed authorization requests and names no endpoint for them")
+	}
+	if m.PAREndpoint == "" {
+		return "", &keyError{ReasonNoPush, "the provider names no endpoint for pushed authorization requests"}
 	}
 	var pushed struct {
 		RequestURI string `json:"request_uri"`
@@ -134,7 +149,29 @@ func (p *Provider) push(ctx context.Context, m *metadata, q url.Values) (request
 	if pushed.RequestURI == "" || resp.status != http.StatusCreated && resp.status != http.StatusOK {
 		return "", malformed("the pushed request got no request_uri")
 	}
+	if !p.isOwnRequest(m, pushed.RequestURI) {
+		return "", malformed("the request_uri of the pushed request leads elsewhere")
+	}
 	return pushed.RequestURI, nil
+}
+
+// longestRequestURI is the length of the longest request_uri that is accepted (RFC 9101, section 5.2).
+const longestRequestURI = 512
+
+// isOwnRequest reports whether a request_uri can stand for a request that was pushed to the provider: it is a URN (RFC
+// 9126, section 2.2), or a URL at one of the provider's own origins. At any other the provider would find a request
+// that somebody else made.
+func (p *Provider) isOwnRequest(m *metadata, requestURI string) bool {
+	u, err := url.Parse(requestURI)
+	if err != nil || len(requestURI) > longestRequestURI || !usableToken(requestURI) {
+		return false
+	}
+	if u.Scheme == "urn" {
+		return u.Opaque != ""
+	}
+	pushed, err := url.Parse(m.PAREndpoint)
+	own := err == nil && u.Scheme == pushed.Scheme && strings.EqualFold(u.Host, pushed.Host)
+	return u.User == nil && u.Host != "" && (own || p.isOwnOrigin(m, u))
 }
 
 // CheckResponse returns the code of an authorization response, given as the query of the callback. The caller has

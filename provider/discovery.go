@@ -33,6 +33,9 @@ type metadata struct {
 	ScopesSupported          []string `json:"scopes_supported"`
 	UserInfoAlgorithms       []string `json:"userinfo_signing_alg_values_supported"`
 	TokenEndpointAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+	AssertionAlgorithms      []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RequestObjectRequired    bool     `json:"require_signed_request_object"`
+	RequestObjectAlgorithms  []string `json:"request_object_signing_alg_values_supported"`
 	RegistrationEndpoint     string   `json:"registration_endpoint"`
 	CodeChallengeMethods     []string `json:"code_challenge_methods_supported"`
 	GrantTypes               []string `json:"grant_types_supported"`

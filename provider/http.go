@@ -36,15 +36,35 @@ type response struct {
 	at     time.Time // when it had come
 }
 
-// send sends a request like sendOnce. It sends the request again if the provider said that it was not acted on (429,
-// 503) and when to come back (RFC 9110, section 10.2.3). A request whose response was lost is not sent again: a code
-// or a refresh token may have been used up by it.
+// send sends a request like sendOnce, as often as sendEach.
 func (p *Provider) send(ctx context.Context, req *http.Request) (*response, error) {
+	sent := false
+	return p.sendEach(ctx, func() (*http.Request, error) {
+		if sent && req.GetBody != nil {
+			body, err := req.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			req.Body = body
+		}
+		sent = true
+		return req, nil
+	})
+}
+
+// sendEach sends the request that build returns, like sendOnce. It sends another one of build's if the provider said
+// that the one before was not acted on (429, 503) and when to come back (RFC 9110, section 10.2.3). A request whose
+// response was lost is not sent again: a code or a refresh token may have been used up by it.
+func (p *Provider) sendEach(ctx context.Context, build func() (*http.Request, error)) (*response, error) {
 	patience := p.now().Add(retryPatience)
-	for range maxRetries {
+	for retries := 0; ; retries++ {
+		req, err := build()
+		if err != nil {
+			return nil, err
+		}
 		resp, err := p.sendOnce(ctx, req)
 		var e *UnreachableError
-		if !errors.As(err, &e) || !e.mayRepeat || p.now().Add(e.RetryAfter).After(patience) {
+		if !errors.As(err, &e) || !e.mayRepeat || p.now().Add(e.RetryAfter).After(patience) || retries == maxRetries {
 			return resp, err
 		}
 		if due, ok := ctx.Deadline(); ok && time.Until(due) <= e.RetryAfter {
@@ -53,13 +73,7 @@ func (p *Provider) send(ctx context.Context, req *http.Request) (*response, erro
 		if clock.Pause(ctx, e.RetryAfter) != nil {
 			return nil, err
 		}
-		if req.GetBody != nil {
-			if req.Body, err = req.GetBody(); err != nil {
-				return nil, err
-			}
-		}
 	}
-	return p.sendOnce(ctx, req)
 }
 
 // sendOnce sends a request and reads the response. If there is none, or one that says nothing about the request, the

@@ -36,11 +36,12 @@
 // what failed and why, by errors.Is, errors.As and Diagnose, and never what to do about it. It holds no token, no code
 // and no client secret, not even where the provider repeats it, and no control character of the provider's.
 //
-// The package follows RFC 6749, 7009, 7591, 7636 (S256 only), 8414, 8628, 8707, 9126, 9207, 9700, OpenID Connect Core,
-// Discovery, RP-Initiated and Back-Channel Logout 1.0, and what Auth0 does differently.
+// The package follows RFC 6749, 7009, 7523, 7591, 7636 (S256 only), 8414, 8628, 8707, 9101, 9126, 9207, 9700, OpenID
+// Connect Core, Discovery, RP-Initiated and Back-Channel Logout 1.0, and what Auth0 does differently.
 package provider
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -63,7 +64,15 @@ type Config struct {
 	DiscoveryURL string // of the metadata, which must name Issuer; "": Issuer + /.well-known/…
 	ClientID     string // required
 	ClientSecret Secret // zero: a public client, which PKCE alone protects
-	Auth0        bool   // the issuer is an Auth0 tenant; implied by a host under auth0.com
+	// ClientKey returns the key by which a client without a secret authenticates (private_key_jwt). It is called for each
+	// request that needs the key, and for no other. nil: the client has no key.
+	ClientKey func(context.Context) (ClientKey, error)
+	// AssertionToEndpoint makes client assertions out to the token endpoint, for servers that know no other audience than
+	// that. Else they are made out to the issuer, except Okta's.
+	AssertionToEndpoint bool
+	Push                bool // authorization requests are pushed (RFC 9126), also where the provider does not demand it
+	SignRequests        bool // authorization requests are signed with ClientKey (RFC 9101), also where not demanded
+	Auth0               bool // the issuer is an Auth0 tenant; implied by a host under auth0.com
 	// OAuth says that the provider is an authorization server without OpenID Connect, as resource servers name one
 	// (RFC 9728). Its metadata is looked for by RFC 8414 too, and must offer S256. It sends no ID token, and none is
 	// read: the issuer, the client and the audience, which is a resource (RFC 8707), are all that binds a login.

@@ -19,6 +19,7 @@ const (
 	ReasonGrantNotAllowed      Reason = "grant_not_allowed"     // the client may not use the grant type
 	ReasonClientSecretMissing  Reason = "client_secret_missing" // the client has to authenticate, and no secret is set
 	ReasonClientSecretWrong    Reason = "client_secret_wrong"   // the provider did not accept the client secret
+	ReasonClientKeyRefused     Reason = "client_key_refused"    // the provider did not accept the client's key
 	ReasonUnknownClient        Reason = "unknown_client"        // a server without OpenID Connect does not know the client
 	ReasonInteractionRequired  Reason = "interaction_required"  // the login sent prompt=none, and the provider has to ask
 	ReasonDeclined             Reason = "declined"              // the user said no, or may not use the client
@@ -32,6 +33,13 @@ const (
 	ReasonDiscoveryMoved       Reason = "discovery_moved"       // discovery redirects to another issuer, Diagnosis.Issuer
 	ReasonDiscoveryElsewhere   Reason = "discovery_elsewhere"   // discovery redirects to a page that is no document of it
 	ReasonDiscoveryUnavailable Reason = "discovery_unavailable" // there is no discovery document under the issuer
+
+	// Reasons of an ErrConfig.
+
+	ReasonKeyAlgorithm     Reason = "key_algorithm"     // the provider accepts none of the client key's algorithms
+	ReasonKeyKind          Reason = "key_kind"          // the client key is of a kind that signs nothing here
+	ReasonRequestsUnsigned Reason = "requests_unsigned" // requests have to be signed, and the client has no key
+	ReasonNoPush           Reason = "no_push"           // requests are to be pushed, and the provider takes none
 
 	// Reasons of an UntrustedError.
 

@@ -75,7 +75,10 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 	case code == "invalid_client" && p.cfg.OAuth:
 		return ReasonUnknownClient
 	case code == "invalid_client", has("unauthorized") && code == "access_denied" && e.Status != 0:
-		if p.cfg.ClientSecret.IsZero() {
+		switch {
+		case p.cfg.ClientSecret.IsZero() && p.cfg.ClientKey != nil:
+			return ReasonClientKeyRefused
+		case p.cfg.ClientSecret.IsZero():
 			return ReasonClientSecretMissing
 		}
 		return ReasonClientSecretWrong

@@ -12,13 +12,16 @@ type Support struct {
 	ChallengeMethods []string // of PKCE (RFC 8414, section 2)
 	GrantTypes       []string
 	AuthMethods      []string // of clients at the token endpoint
-	Device           bool     // the device grant
-	EndSession       bool     // RP-initiated logout
-	Revocation       bool
-	Push             bool // pushed authorization requests
-	PushRequired     bool // of every client
-	NamesItself      bool // in authorization responses (RFC 9207)
-	Registration     bool // of clients, by themselves
+	// AssertionAlgorithms are those of what clients sign to authenticate.
+	AssertionAlgorithms []string
+	Device              bool // the device grant
+	EndSession          bool // RP-initiated logout
+	Revocation          bool
+	Push                bool // pushed authorization requests
+	PushRequired        bool // of every client
+	SignedRequired      bool // authorization requests have to be signed
+	NamesItself         bool // in authorization responses (RFC 9207)
+	Registration        bool // of clients, by themselves
 }
 
 // Support returns what discovery says that the provider offers. It makes no request if discovery is cached and fresh.
@@ -31,7 +34,8 @@ func (p *Provider) Support(ctx context.Context) (Support, error) {
 		ChallengeMethods: m.CodeChallengeMethods, GrantTypes: m.GrantTypes, AuthMethods: m.TokenEndpointAuthMethods,
 		Device: m.DeviceEndpoint != "", EndSession: m.EndSessionEndpoint != "", Revocation: m.RevocationEndpoint != "",
 		Push: m.PAREndpoint != "", PushRequired: m.PARRequired, NamesItself: m.IssInResponse,
-		Registration: m.RegistrationEndpoint != "",
+		Registration: m.RegistrationEndpoint != "", AssertionAlgorithms: m.AssertionAlgorithms,
+		SignedRequired: m.RequestObjectRequired,
 	}, nil
 }
 

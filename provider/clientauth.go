@@ -1,0 +1,59 @@
+package provider
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// An authMethod is how a client authenticates, by its name in discovery (OpenID Connect Core 1.0, section 9).
+type authMethod string
+
+const (
+	authNone        authMethod = "none" // the client is public, and sends its ID
+	authSecretBasic authMethod = "client_secret_basic"
+	authSecretPost  authMethod = "client_secret_post"
+	authKey         authMethod = "private_key_jwt"
+)
+
+// authMethod returns how the client authenticates. A client secret goes into the Authorization header, unless it is
+// known that the provider wants it in the form: that is what is meant if discovery says nothing (OpenID Connect
+// Discovery 1.0, section 3).
+func (p *Provider) authMethod(m *metadata) authMethod {
+	offers := func(method authMethod) bool { return slices.Contains(m.TokenEndpointAuthMethods, string(method)) }
+	switch {
+	case p.cfg.ClientSecret.IsZero() && p.cfg.ClientKey != nil:
+		return authKey
+	case p.cfg.ClientSecret.IsZero():
+		return authNone
+	case p.noted(secretPost), !offers(authSecretBasic) && offers(authSecretPost):
+		return authSecretPost
+	}
+	return authSecretBasic
+}
+
+// identify puts into a form or a header what tells the provider who the client is.
+func (p *Provider) identify(
+	ctx context.Context, m *metadata, method authMethod, form url.Values, header http.Header,
+) error {
+	if method == authSecretBasic { // form-encoded first: RFC 6749, section 2.3.1
+		login := url.QueryEscape(p.cfg.ClientID) + ":" + url.QueryEscape(p.cfg.ClientSecret.Reveal())
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(login)))
+		return nil
+	}
+	form.Set("client_id", p.cfg.ClientID)
+	switch method {
+	case authSecretPost:
+		form.Set("client_secret", p.cfg.ClientSecret.Reveal())
+	case authKey:
+		assertion, err := p.assertion(ctx, m)
+		if err != nil {
+			return err
+		}
+		form.Set("client_assertion_type", assertionType)
+		form.Set("client_assertion", assertion)
+	}
+	return nil
+}
