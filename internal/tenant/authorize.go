@@ -58,6 +58,13 @@ const (
 // an error in code and description is for the client, by redirect.
 func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, description string) {
 	client := t.client(q.Get("client_id"))
+	if client != nil && t.unsigned(q, client) {
+		return nil, "The request has to be signed (RFC 9101).", "", ""
+	}
+	q, why := t.openRequest(q)
+	if why != "" {
+		return nil, "invalid_request_object: " + why + ".", "", ""
+	}
 	if client == nil {
 		return nil, "Unknown client: " + q.Get("client_id"), "", ""
 	}
@@ -90,7 +97,7 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 		return a, "", "unsupported_response_type", "only the authorization code flow is offered"
 	case !slices.Contains(a.scopes, "openid") && !t.cfg.OAuth:
 		return a, "", "invalid_scope", "openid is not among the scopes"
-	case a.challenge == "" && client.Secret == "":
+	case a.challenge == "" && client.Secret == "" && len(client.Keys) == 0:
 		return a, "", "invalid_request", "a public client must use PKCE"
 	case a.challenge != "" && (q.Get("code_challenge_method") != "S256" || !isChallenge(a.challenge)):
 		return a, "", "invalid_request", "code_challenge_method must be S256"
@@ -281,7 +288,7 @@ func (t *Tenant) push(w http.ResponseWriter, r *http.Request) {
 	}
 	form := url.Values{}
 	for name, values := range r.PostForm {
-		if name != "client_secret" {
+		if !slices.Contains([]string{"client_secret", "client_assertion", "client_assertion_type"}, name) {
 			form[name] = values
 		}
 	}

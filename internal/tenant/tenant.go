@@ -2,7 +2,7 @@
 // shares no code with the client, so that a mistake in the client is not repeated here.
 //
 // It offers the authorization code flow with PKCE, refresh tokens that rotate with reuse detection, the device grant,
-// pushed authorization requests, UserInfo, revocation, RP-initiated and back-channel logout. With Config.Auth0 it
+// pushed and signed authorization requests, clients that authenticate by a key, UserInfo, revocation, RP-initiated and back-channel logout. With Config.Auth0 it
 // differs from the specifications where Auth0 does. With Config.OAuth it registers clients too (RFC 7591).
 package tenant
 
@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Config says which provider the tenant plays. The zero value is an OpenID provider without clients and users.
@@ -42,7 +44,11 @@ type Config struct {
 	HideEndSession bool
 	NoRevocation   bool
 	RequirePAR     bool
-	OneResource    bool // a login for several resources (RFC 8707) is refused
+	// RequireSignedRequests refuses authorization requests without a request object (RFC 9101).
+	RequireSignedRequests bool
+	// AssertionsToEndpoint wants client assertions made out to the token endpoint, as Okta does, and not to the issuer.
+	AssertionsToEndpoint bool
+	OneResource          bool // a login for several resources (RFC 8707) is refused
 	// RequireConsentForOffline drops offline_access unless prompt=consent was sent (OpenID Connect Core 1.0, section 11).
 	RequireConsentForOffline bool
 	// Rotate makes a refresh token usable once. A second use revokes the family (RFC 9700, section 4.14.2).
@@ -72,6 +78,9 @@ type Client struct {
 	AnyPort                              bool     // of a redirect URI on the loopback (RFC 8252, section 7.3)
 	Audiences                            []string // the APIs that it may have tokens for
 	BackchannelLogoutURI                 string
+	// Keys are the public keys of a client. Without a secret it authenticates by them (private_key_jwt).
+	Keys          []jose.JSONWebKey
+	SignsRequests bool // its authorization requests need a request object (RFC 9101)
 }
 
 // allows reports whether redirect is a redirect URI of the client.
@@ -115,7 +124,9 @@ type Tenant struct {
 	refresh  map[string]*refreshToken
 	access   map[string]*accessGrant
 	devices  map[string]*deviceGrant // by device code
-	reused   int
+	// assertions are those that were used, by client and jti.
+	assertions map[string]*usedAssertion
+	reused     int
 
 	registering sync.Mutex
 	registered  map[string]*Client // those that registered themselves
@@ -176,7 +187,8 @@ func newTenant(cfg Config, origin string) (*Tenant, error) {
 		counts: map[string]int{}, failures: map[string]int{}, browsers: map[string]*browserSession{},
 		requests: map[string]*authorization{}, codes: map[string]*grantedCode{}, refresh: map[string]*refreshToken{},
 		access: map[string]*accessGrant{}, devices: map[string]*deviceGrant{},
-		userCodes: make(chan string, 16), registered: map[string]*Client{},
+		assertions: map[string]*usedAssertion{},
+		userCodes:  make(chan string, 16), registered: map[string]*Client{},
 	}, nil
 }
 

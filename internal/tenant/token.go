@@ -3,7 +3,6 @@ package tenant
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -52,31 +51,6 @@ func (t *Tenant) token(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusBadRequest, "unsupported_grant_type", "this grant type is not offered")
 	}
-}
-
-// authenticate returns the client that sent r, by its secret (client_secret_basic or client_secret_post) or, where the
-// client is public, by its ID. Where it returns false it has responded with the error.
-func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, bool) {
-	if err := r.ParseForm(); err != nil {
-		refuse(w, http.StatusBadRequest, "invalid_request", "the form can't be parsed")
-		return nil, false
-	}
-	id, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
-	if user, password, ok := r.BasicAuth(); ok {
-		id, _ = url.QueryUnescape(user)
-		secret, _ = url.QueryUnescape(password)
-	}
-	client := t.client(id)
-	if client == nil || subtle.ConstantTimeCompare([]byte(client.Secret), []byte(secret)) != 1 {
-		w.Header().Set("WWW-Authenticate", `Basic realm="tenant"`)
-		if t.cfg.Auth0 {
-			refuse(w, http.StatusUnauthorized, "access_denied", "Unauthorized")
-		} else {
-			refuse(w, http.StatusUnauthorized, "invalid_client", "unknown client, or wrong client secret")
-		}
-		return nil, false
-	}
-	return client, true
 }
 
 func (t *Tenant) redeemCode(w http.ResponseWriter, r *http.Request, client *Client) {
