@@ -17,11 +17,13 @@ const mayImport = `
 bench: internal/tenant internal/test/ready
 bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
-internal/cli: internal/agent internal/clipboard internal/clock internal/config internal/credential internal/doctor
+internal/cli: internal/agent internal/clientkey internal/clipboard internal/clock internal/config internal/credential
+	internal/doctor
 	internal/environ internal/granted internal/handoff internal/hosts internal/journal internal/kept internal/keystores
 	internal/known internal/localhost internal/localurl internal/login internal/mcp internal/newprofile internal/private
 	internal/proxy internal/redact internal/setup internal/sharedstore internal/sts internal/tenant internal/terminal
 	internal/upstream internal/wire internal/words keystore loopback provider session webui
+internal/clientkey: internal/private internal/words keystore provider
 internal/clipboard: internal/environ
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
