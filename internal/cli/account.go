@@ -64,6 +64,9 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	if err := cfg.Complete(); err != nil {
 		return nil, err
 	}
+	if err := cfg.Needs("client-key", "client-certificate", "client-certificate-key"); err != nil {
+		return nil, err
+	}
 	secret, err := cfg.ClientSecret()
 	if err != nil {
 		return nil, err
@@ -83,7 +86,7 @@ func (a *app) openWith(cfg *config.Config, secret string, keychainLimit time.Dur
 	}
 	e := errand{
 		Client: cfg.Client, ClientSecret: secret, CacheDir: cfg.CacheDir, StateDir: cfg.StateDir,
-		NoLog: !cfg.Log,
+		NoLog: !cfg.Log, Push: cfg.Push, SignRequests: cfg.SignRequests,
 	}
 	limits := session.Limits{MaxAge: cfg.SessionMaxAge, Idle: cfg.SessionIdle}
 	acc, err := a.accountOf(e, cfg.RefreshAudiences, limits, keychainLimit)
@@ -134,11 +137,13 @@ func (a *app) accountOf(
 func (a *app) openErrand(e errand, keychainLimit time.Duration) (*provider.Provider, keystore.Store, error) {
 	cfg := config.ProviderOf(e.Client)
 	cfg.ClientSecret, cfg.CacheDir, cfg.Logger = provider.NewSecret(e.ClientSecret), e.CacheDir, a.trace()
-	p, err := provider.New(cfg)
+	store, err := a.openStore(e.Keystore, e.StateDir, keychainLimit)
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := a.openStore(e.Keystore, e.StateDir, keychainLimit)
+	cfg.Push, cfg.SignRequests = e.Push, e.SignRequests
+	cfg.ClientKey = clientKey(e, store)
+	p, err := provider.New(cfg)
 	return p, store, err
 }
 

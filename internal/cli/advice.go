@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/agent"
+	"github.com/loopkey/loopkey/internal/clientkey"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/doctor"
@@ -87,6 +88,21 @@ func providerAdvice() []advice {
 			"check the client secret, or make the application a public client (native, desktop) and give none ({settings})",
 			"check the client secret, or set the application type to Native and give none ({settings})",
 		},
+		{
+			provider.ReasonClientKeyRefused,
+			"register what loopkey keys show prints with the application, and let it authenticate by private_key_jwt " +
+				"({settings})", "",
+		},
+		{
+			provider.ReasonKeyAlgorithm,
+			"use another key with --client-key, or choose the algorithm of a new one: loopkey keys make --alg", "",
+		},
+		{provider.ReasonKeyKind, "use another key with --client-key, or make one: loopkey keys make", ""},
+		{
+			provider.ReasonRequestsUnsigned,
+			"give the client's key with --client-key; loopkey keys make makes one to register", "",
+		},
+		{provider.ReasonNoPush, "leave --par out, and par in the profile", ""},
 		{
 			provider.ReasonUnknownClient,
 			"check --client-id; without it loopkey registers a client of its own, where the server allows that", "",
@@ -405,6 +421,12 @@ func configurationAdvice() []advice {
 		{config.ReasonOwnParameter, "use --{setting}", ""},
 		{config.ReasonNoParameter, "leave it out", ""},
 		{config.ReasonGivenTwice, "give one", ""},
+		{clientkey.ReasonExposed, "run chmod 600 on it, as the user whose it is", ""},
+		{clientkey.ReasonEncrypted, "write it without a passphrase: openssl pkey -in FILE -out OTHER, then chmod 600", ""},
+		{clientkey.ReasonPublic, "name the file of the private key", ""},
+		{clientkey.ReasonNoKey, "write one key into it, as openssl genpkey does, or use loopkey keys make", ""},
+		{clientkey.ReasonMismatch, "name the key that the certificate was made for", ""},
+		{clientkey.ReasonNotMade, "run loopkey keys make, and register what it prints", ""},
 		{config.ReasonUnclaimed, "set the issuer and the client ID in the environment too", ""},
 	}
 }

@@ -29,6 +29,7 @@ func (a *app) commands() []command {
 		{[]string{"switch"}, a.switchProfile, false},
 		{[]string{"log"}, a.log, false},
 		{[]string{"config"}, a.configuration, false},
+		{[]string{"keys"}, a.keys, false},
 		{[]string{"token"}, a.token, true},
 		{[]string{"exec"}, a.exec, false},
 		{[]string{"env"}, a.environment, true},

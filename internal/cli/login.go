@@ -23,6 +23,7 @@ import (
 type loginFlags struct {
 	noBrowser, device bool
 	oneAudience       bool // the login asks for no further audiences
+	push              bool // the authorization request is pushed to the provider
 	timeout           time.Duration
 	params            url.Values
 	limits            map[string]*time.Duration // of the session, by flag; nil: the flag was not given
@@ -73,6 +74,12 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 			for _, param := range a.params {
 				a.loginFlags = append(a.loginFlags, "--param", quote(param))
 			}
+			if f.device && f.push {
+				return deviceCannot("par")
+			}
+			if f.push {
+				a.loginFlags = append(a.loginFlags, "--par")
+			}
 			if f.oneAudience {
 				a.loginFlags = append(a.loginFlags, "--one-audience")
 			}
@@ -84,6 +91,7 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 	flags.BoolVar(&f.device, "device", false, "log in on another device with a code (RFC 8628)")
 	flags.DurationVar(&f.timeout, "timeout", 3*time.Minute, "how long to wait for you")
 	flags.BoolVar(&f.oneAudience, "one-audience", false, "ask for no other audiences that the profile and its hosts name")
+	flags.BoolVar(&f.push, "par", false, "push the request to the provider, past the browser (RFC 9126)")
 	for _, l := range sessionLimits {
 		flags.Duration(l.flag, 0, l.usage)
 	}
@@ -182,6 +190,7 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 		return err
 	}
 	f.limit(cfg)
+	cfg.Push = cfg.Push || f.push
 	acc, err := a.open(cfg, keychainLimitPerson)
 	if err != nil {
 		return err

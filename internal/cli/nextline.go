@@ -44,7 +44,8 @@ func (a *app) situation(acc *account) situation {
 func (at situation) line(command string, set ...string) string {
 	flags := map[string]string{}
 	for _, name := range []string{
-		"profile", "domain", "issuer", "client-id", "client-secret-file", "base-url", "discovery-url", "keystore",
+		"profile", "domain", "issuer", "client-id", "client-secret-file", "client-key", "client-certificate",
+		"client-certificate-key", "base-url", "discovery-url", "keystore",
 	} {
 		flags[name] = at.flags[name]
 	}

@@ -26,6 +26,8 @@ type errand struct {
 	CacheDir     string `json:"cache_dir"`
 	StateDir     string `json:"state_dir"`
 	NoLog        bool   `json:"no_log,omitempty"`
+	Push         bool   `json:"-"` // of logins alone
+	SignRequests bool   `json:"-"` // of logins alone
 	Order        []byte `json:"order"`
 }
 

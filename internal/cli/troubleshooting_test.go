@@ -163,7 +163,7 @@ func reasonComments(t *testing.T) map[string]string {
 	comments := map[string]string{}
 	for _, folder := range []string{
 		"provider", "keystore", "session", "internal/agent", "internal/sharedstore", "internal/login", "internal/config",
-		"internal/cli", "internal/doctor",
+		"internal/cli", "internal/doctor", "internal/clientkey",
 	} {
 		files, err := filepath.Glob(filepath.Join("../..", folder, "*.go"))
 		if err != nil {

@@ -40,6 +40,8 @@ type Config struct {
 	Audiences        []string      // that a login asks for beside Audience: those of the profile and of its hosts
 	Params           url.Values    // further authorization parameters; none that a login sets itself
 	Hosts            hosts.List    // the servers that tools may get tokens for
+	Push             bool          // logins push their authorization request (RFC 9126)
+	SignRequests     bool          // logins sign their authorization request (RFC 9101)
 	RefreshAudiences bool          // the refresh token may be used for audiences that the login did not name
 	SessionMaxAge    time.Duration // of the next login, since then; 0: none
 	SessionIdle      time.Duration // of the next login, since a token was last handed out; 0: none
@@ -122,6 +124,7 @@ func Load(in Input) (*Config, error) {
 	if err := c.clientSecret(flags, variables, file.layer, profile); err != nil {
 		return nil, err
 	}
+	c.dropForeignKeys(profile)
 	for name, err := range file.faults {
 		c.fault(name, err)
 	}
@@ -277,6 +280,7 @@ func (c *Config) Remember(earlier known.Client) {
 	if c.ClientID != earlier.ClientID || c.Issuer != "" && c.Issuer != earlier.Issuer {
 		c.secret = nil
 		delete(c.values, "client-secret")
+		c.dropKeys()
 	}
 	if c.Issuer != "" && c.Issuer != earlier.Issuer {
 		c.DiscoveryURL = "" // it is another issuer's

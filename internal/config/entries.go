@@ -79,6 +79,10 @@ func (c *Config) textOf(s *setting) string {
 		return c.StateDir
 	case "cache-dir":
 		return c.CacheDir
+	case "par":
+		return strconv.FormatBool(c.Push)
+	case "sign-requests":
+		return strconv.FormatBool(c.SignRequests)
 	case "refresh-audiences":
 		return strconv.FormatBool(c.RefreshAudiences)
 	}
@@ -127,6 +131,8 @@ func Choices() []Choice {
 			c.Values = keystores.Choices()
 		case s.name == "audience-parameter":
 			c.Values = []string{"audience", "resource"}
+		case s.name == "assertion-audience":
+			c.Values = []string{"issuer", "token_endpoint"}
 		}
 		all = append(all, c)
 	}
@@ -149,7 +155,8 @@ func Set(in Input, content []byte, profile string, change Assignment) ([]byte, e
 	case s.isTable:
 		return nil, fmt.Errorf("%w: %s is a table, not one value", ErrInvalid, s.key)
 	}
-	if s.resolve != nil && s.name != "keystore" && change.Value != "" && !strings.HasPrefix(change.Value, "~") {
+	if s.resolve != nil && s.name != "keystore" && change.Value != "" && change.Value != keyInKeystore &&
+		!strings.HasPrefix(change.Value, "~") {
 		path, err := filepath.Abs(change.Value) // in config.toml a path begins in the folder of that file
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, s.key, err)

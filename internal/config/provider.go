@@ -10,5 +10,6 @@ func ProviderOf(k known.Client) provider.Config {
 	return provider.Config{
 		Issuer: k.Issuer, DiscoveryURL: k.DiscoveryURL, ClientID: k.ClientID, Auth0: k.Auth0,
 		AudienceParameter: k.AudienceParameter, OAuth: k.Resource != "",
+		AssertionToEndpoint: k.AssertionAudience == "token_endpoint",
 	}
 }

@@ -74,6 +74,52 @@ var settings = []setting{
 		name: "client-secret-file", gives: "client-secret", key: "client_secret_file", resolve: places.resolve,
 		flag: Flag{Value: "FILE", Usage: "file with the client secret; without one the client is public"},
 	},
+	{ // never in ./.env, like the certificate: it says which of the user's keys sign for whom
+		name: "client-key", variables: []string{"LOOPKEY_CLIENT_KEY"}, key: "client_key", resolve: resolveClientKey,
+		flag: Flag{Value: "FILE", Usage: "file with the client's private key (private_key_jwt), or keystore: see loopkey keys"},
+		set:  func(c *Config, text string) { c.ClientKey = fullPath(text) },
+
+		remembered: func(k known.Client) string { return k.ClientKey },
+	},
+	{
+		name: "client-key-id", key: "client_key_id",
+		set: func(c *Config, text string) { c.ClientKeyID = text }, check: checkKeyID,
+		remembered: func(k known.Client) string { return k.ClientKeyID },
+	},
+	{
+		name: "client-key-alg", key: "client_key_alg",
+		set: func(c *Config, text string) { c.ClientKeyAlg = text }, check: checkKeyID,
+		remembered: func(k known.Client) string { return k.ClientKeyAlg },
+	},
+	{
+		name: "client-certificate", variables: []string{"LOOPKEY_CLIENT_CERTIFICATE"}, key: "client_certificate",
+		resolve: places.resolve,
+		flag:    Flag{Value: "FILE", Usage: "file with the client's certificate (mTLS), and its key unless that has its own"},
+		set:     func(c *Config, text string) { c.ClientCertificate = fullPath(text) },
+
+		remembered: func(k known.Client) string { return k.ClientCertificate },
+	},
+	{
+		name: "client-certificate-key", variables: []string{"LOOPKEY_CLIENT_CERTIFICATE_KEY"}, key: "client_certificate_key",
+		resolve: places.resolve,
+		flag:    Flag{Value: "FILE", Usage: "file with the private key of the client's certificate"},
+		set:     func(c *Config, text string) { c.ClientCertificateKey = fullPath(text) },
+
+		remembered: func(k known.Client) string { return k.ClientCertificateKey },
+	},
+	{
+		name: "assertion-audience", key: "assertion_audience",
+		set: func(c *Config, text string) { c.AssertionAudience = text }, check: checkAssertionAudience,
+		remembered: func(k known.Client) string { return k.AssertionAudience },
+	},
+	{
+		name: "par", key: "par", isBool: true,
+		set: func(c *Config, text string) { c.Push = text == "true" },
+	},
+	{
+		name: "sign-requests", key: "sign_requests", isBool: true,
+		set: func(c *Config, text string) { c.SignRequests = text == "true" },
+	},
 	{
 		name: "audience", variables: []string{"LOOPKEY_AUDIENCE", "AUTH0_AUDIENCE"}, inDotEnv: true, key: "audience",
 		flag:  Flag{Value: "API", Usage: "the API that the access token is for"},

@@ -81,8 +81,12 @@ func (x *examination) askable() string {
 	if err != nil {
 		return noDiscovery
 	}
-	if secret, err := x.Config.ClientSecret(); support.PushRequired && (secret != "" || err != nil) {
+	secret, err := x.Config.ClientSecret()
+	switch {
+	case support.PushRequired && (secret != "" || err != nil):
 		return "the provider wants requests to be pushed to it, with the client secret, and that is not sent here"
+	case (support.PushRequired || support.SignedRequired) && x.hasKey():
+		return "the provider wants requests that the client signs, and its key is not used here"
 	}
 	return ""
 }
@@ -114,6 +118,11 @@ func callback(_ context.Context, x *examination) []Finding {
 		return because(Broken, ReasonLoginPage, words.Printable(strings.TrimPrefix(refused.Error(), "the provider ")))
 	}
 	return failed(p.err)
+}
+
+// hasKey reports whether the client authenticates by a key or a certificate.
+func (x *examination) hasKey() bool {
+	return x.Config.ClientKey != "" || x.Config.ClientCertificate != ""
 }
 
 // confirmation says whether Auth0 asks the person before it sends a browser to this machine.
@@ -154,6 +163,8 @@ func client(ctx context.Context, x *examination) []Finding {
 		return because(Broken, ReasonAnyCode, "the provider gives tokens for a code that it never granted")
 	case !errors.As(err, &refused):
 		return failed(err)
+	case refused.Reason == provider.ReasonClientSecretMissing && x.hasKey():
+		return one(OK, "confidential, and a key or certificate is configured; a login shows whether it is the right one")
 	case refused.Reason == provider.ReasonClientSecretMissing && secret == "":
 		return []Finding{{
 			State: Broken, Message: "the provider wants a client secret, and none is configured",

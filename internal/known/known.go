@@ -28,6 +28,15 @@ type Client struct {
 	AudienceParameter string `json:"audience_parameter,omitempty"` // audience or resource; "": as Auth0 says
 	Keystore          string `json:"keystore,omitempty"`           // keychain, file, or socket:PATH
 	BaseURL           string `json:"base_url,omitempty"`           // of the local server
+
+	// By what the client authenticates, if neither by a secret nor by nothing: paths of files, and no key.
+	ClientKey            string `json:"client_key,omitempty"`     // a path, or keystore
+	ClientKeyID          string `json:"client_key_id,omitempty"`  // in place of the key's own
+	ClientKeyAlg         string `json:"client_key_alg,omitempty"` // in place of the key's own
+	ClientCertificate    string `json:"client_certificate,omitempty"`
+	ClientCertificateKey string `json:"client_certificate_key,omitempty"` // "": the certificate's file holds it
+	AssertionAudience    string `json:"assertion_audience,omitempty"`     // issuer or token_endpoint
+
 	// Resource is the resource (RFC 8707) that a session without an ID token is for; "": the session has one. Server is
 	// the URL of the MCP server that named it.
 	Resource string `json:"resource,omitempty"`

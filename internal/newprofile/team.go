@@ -74,13 +74,15 @@ func teamKeys() []string {
 func refusals() map[string]string {
 	const secret, own = "a secret has no place in a file that others read", "it says where your own sessions and files are"
 	const program, others = "no file of others picks a program", "it is about other profiles than the new one"
-	const check = "it says who vouches for the provider's keys"
+	const key = "it says which of your keys sign, and for whom"
+	const check, login = "it says who vouches for the provider's keys", "it says how you log in"
 	return map[string]string{
 		"client_secret": secret, "client_secret_file": secret, "passphrase": secret, "token": secret, "refresh_token": secret,
-		"keystore": own, "state_dir": own, "cache_dir": own, "browser": program, "program": program, "command": program,
+		"client_key": key, "client_key_id": key, "client_key_alg": key, "client_certificate": key,
+		"client_certificate_key": key, "assertion_audience": key, "par": login, "sign_requests": login, "keystore": own, "state_dir": own, "cache_dir": own, "browser": program, "program": program, "command": program,
 		"exec": program, "upstream": program, "pages": program, "profiles": others, "default_profile": others,
 		"discovery_url": check, "jwks_uri": check, "keys": check, "insecure": check, "skip_verify": check,
-		"params": "it says how you log in", "refresh_audiences": "it may cost you the session", "env": program,
+		"params": login, "refresh_audiences": "it may cost you the session", "env": program,
 	}
 }
 

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"errors"
+	"path/filepath"
+)
+
+// keyInKeystore is the value of client_key for a key that loopkey made, and keeps.
+const keyInKeystore = "keystore"
+
+// keySettings are those that say by which key or certificate a client authenticates.
+func keySettings() []string {
+	return []string{
+		"client-key", "client-key-id", "client-key-alg", "client-certificate", "client-certificate-key",
+		"assertion-audience",
+	}
+}
+
+// dropForeignKeys takes the client's key and certificate away where they were set for another client, by the rules of
+// clientSecret. One in the environment, for a client that ./.env alone names, is an error for the commands that need it.
+func (c *Config) dropForeignKeys(profile layer) {
+	profileIssuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
+	strangeIssuer := c.FromDotEnv("issuer") && c.Issuer != profileIssuer
+	strangeClient := c.FromDotEnv("client-id") && c.ClientID != profile["client-id"].text
+	same := func(named, used string, strange bool) bool { return named == used || named == "" && !strange }
+	ofProfile := same(profileIssuer, c.Issuer, strangeIssuer) &&
+		same(profile["client-id"].text, c.ClientID, strangeClient)
+	for _, name := range keySettings() {
+		v, given := c.values[name]
+		switch {
+		case given && v.from == fromProfile && !ofProfile:
+			c.drop(name)
+		case given && v.from == fromEnvironment && (strangeIssuer || strangeClient):
+			c.drop(name)
+			c.fault(name, v.refuse("%w", because(ReasonUnclaimed, "", "is not used for an issuer or a client that ./.env names")))
+		}
+	}
+}
+
+// dropKeys takes the client's key and certificate away.
+func (c *Config) dropKeys() {
+	for _, name := range keySettings() {
+		c.drop(name)
+	}
+}
+
+// drop takes the value of a setting away.
+func (c *Config) drop(name string) {
+	if s := settingNamed(name); s != nil && s.set != nil {
+		s.set(c, "")
+	}
+	delete(c.values, name)
+}
+
+// fullPath returns the path of a key file as every process finds it, whatever folder it is in.
+func fullPath(text string) string {
+	if text == "" || text == keyInKeystore {
+		return text
+	}
+	if path, err := filepath.Abs(text); err == nil {
+		return path
+	}
+	return text
+}
+
+// resolveClientKey makes the path of a key file absolute.
+func resolveClientKey(p places, text string) (string, error) {
+	if text == keyInKeystore {
+		return text, nil
+	}
+	return p.resolve(text)
+}
+
+// checkKeyID allows what is printable.
+func checkKeyID(v value) error {
+	return checkCharacters(v.text, "key ID", func(r rune) bool { return r < 0x7f })
+}
+
+func checkAssertionAudience(v value) error {
+	if v.text != "issuer" && v.text != "token_endpoint" {
+		return errors.New("must be issuer or token_endpoint")
+	}
+	return nil
+}
