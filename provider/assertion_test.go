@@ -106,7 +106,7 @@ func TestAssertionAlgorithm(t *testing.T) {
 	keys := signers()
 	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it must be refused
 	if err != nil {
-		t.Skip("this Go makes no such key")
+		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
 		key      ClientKey
