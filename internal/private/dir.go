@@ -36,8 +36,8 @@ func (e *FolderError) Unwrap() error { return e.Reason }
 //
 // What it refuses is a *FolderError.
 func Dir(path string) error {
-	if owner := othersAbove(path); owner != "" {
-		return &FolderError{Path: owner, Why: "belongs to another user", Reason: ErrHomeOfAnother}
+	if owner := othersAbove(path, false); owner != "" {
+		return homeOfAnother(owner)
 	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
@@ -64,15 +64,28 @@ func Dir(path string) error {
 	return nil
 }
 
-// othersAbove returns the folder in which root would have to make path, if it belongs to another user. Of any other
-// user the system itself asks for the permission.
-func othersAbove(path string) string {
+// OwnPlace returns a *FolderError if root would make files in a folder of another user. What root makes there, also in
+// place of a file of that user's, would be closed to the user from then on.
+func OwnPlace(folder string) error {
+	if owner := othersAbove(folder, true); owner != "" {
+		return homeOfAnother(owner)
+	}
+	return nil
+}
+
+func homeOfAnother(owner string) error {
+	return &FolderError{Path: owner, Why: "belongs to another user", Reason: ErrHomeOfAnother}
+}
+
+// othersAbove returns the folder in which root would have to make path, if it belongs to another user. within says that
+// root makes something in path itself too. Of any other user the system itself asks for the permission.
+func othersAbove(path string, within bool) string {
 	if os.Geteuid() != 0 {
 		return ""
 	}
-	for missing := false; ; missing = true {
+	for making := within; ; making = true {
 		info, err := os.Stat(path)
-		if err == nil && missing && Foreign(info) {
+		if err == nil && making && Foreign(info) {
 			return path
 		}
 		above := filepath.Dir(path)

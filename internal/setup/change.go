@@ -100,6 +100,9 @@ func (c Change) Write() (backup string, err error) {
 	if now, err := os.ReadFile(c.Path); err == nil && (c.isNew || string(now) != c.before) {
 		return "", fmt.Errorf("%s: %w", c.Path, ErrChanged)
 	}
+	if err := private.OwnPlace(filepath.Dir(c.Path)); err != nil {
+		return "", fmt.Errorf("the folder of the configuration: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
 		return "", fmt.Errorf("the folder of the configuration: %w", err)
 	}
@@ -116,6 +119,9 @@ func (c Change) Write() (backup string, err error) {
 
 // Backup makes a copy of a file beside it, and returns the path of that.
 func Backup(path string) (string, error) {
+	if err := private.OwnPlace(filepath.Dir(path)); err != nil {
+		return "", fmt.Errorf("the folder of the configuration: %w", err)
+	}
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("a copy of the configuration: %w", err)

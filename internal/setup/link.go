@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // ErrInTheWay says that something else has the name of a link.
@@ -22,6 +24,9 @@ func Link(program, path string) (made bool, err error) {
 		return false, fmt.Errorf("%w: %s", ErrInTheWay, path)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("the link: %w", err)
+	}
+	if err := private.OwnPlace(filepath.Dir(path)); err != nil {
+		return false, fmt.Errorf("the link's folder: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a folder of programs
 		return false, fmt.Errorf("the link's folder: %w", err)

@@ -129,6 +129,9 @@ func TestRootInTheUsersHome(t *testing.T) {
 		return v.Finish(v.as(ctx, root, "loopkey", args...))
 	}
 	house.Refused(t, asRoot("login", "--keystore", "file"), 1, "belongs to another user", "without sudo")
+	for _, args := range []string{"config set audience https://api.example.com/", "switch default"} {
+		house.Refused(t, asRoot(strings.Fields(args)...), 1, "belongs to another user", "without sudo")
+	}
 	asRoot("token")
 	asRoot("status")
 	asRoot("logout", "--no-browser")
