@@ -28,7 +28,7 @@ internal/clipboard: internal/environ
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
 	internal/words provider
-internal/credential: internal/hosts internal/sts internal/words provider session
+internal/credential: internal/hosts internal/private internal/sts internal/words provider session
 internal/doctor: internal/config internal/environ internal/keystores internal/localhost internal/localurl internal/login
 	internal/words keystore loopback provider session
 internal/environ:

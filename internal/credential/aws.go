@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/loopkey/loopkey/internal/hosts"
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/sts"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
@@ -131,7 +131,7 @@ const mostPolicy = 2048
 func policy(given string) (string, error) {
 	text := given
 	if path, ok := strings.CutPrefix(given, "file://"); ok {
-		file, err := os.Open(path)
+		file, _, err := private.OpenRegular(path)
 		if err != nil {
 			return "", fmt.Errorf("%w: --policy: %w", ErrInput, err)
 		}
