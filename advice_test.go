@@ -173,6 +173,11 @@ func TestDidYouMean(t *testing.T) {
 			t.Errorf("%s: exit %d: %s", args, r.Code, r.Stderr)
 		}
 	}
+	r := h.With("LOOPKEY_PROFILE=defualt").Run("token")
+	if want := "LOOPKEY_PROFILE in the environment names that profile: did you mean loopkey token -p default?"; r.Code != 3 ||
+		!strings.Contains(r.Stderr, want) {
+		t.Errorf("LOOPKEY_PROFILE: exit %d: %s", r.Code, r.Stderr)
+	}
 }
 
 // What doctor says to run makes well what it found.

@@ -139,19 +139,22 @@ func (at situation) notLoggedIn() string {
 	return advice
 }
 
-// meantProfile returns the profile that -p may have meant to name; "" where there is the one that it names.
+// meantProfile returns the profile that may have been meant where one was named that there is not; otherwise "".
 func (at situation) meantProfile() string {
-	given := at.flags["profile"]
-	if given == "" || at.config == nil || slices.Contains(at.profiles, given) {
+	if at.config == nil || at.config.Origin("profile") == "default" || slices.Contains(at.profiles, at.config.Profile) {
 		return ""
 	}
-	return similar(given, at.names())
+	return similar(at.config.Profile, at.names())
 }
 
 // incomplete says what to do where no issuer or no client ID is configured.
 func (at situation) incomplete() string {
 	if meant := at.meantProfile(); meant != "" {
-		return "did you mean " + at.again("profile", meant) + "?"
+		where := ""
+		if at.flags["profile"] == "" {
+			where = words.Printable(at.config.Origin("profile")) + " names that profile: "
+		}
+		return where + "did you mean " + at.again("profile", meant) + "?"
 	}
 	missing := "--domain (or --issuer) and --client-id"
 	switch c := at.config; {
