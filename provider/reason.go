@@ -72,6 +72,7 @@ const (
 	// Reasons of an UnreachableError.
 
 	ReasonUnknownAuthority Reason = "unknown_authority" // no known authority signed the provider's certificate
+	ReasonAuthorityFile    Reason = "authority_file"    // the same, and SSL_CERT_FILE names no file of certificates
 	ReasonProxyAddress     Reason = "proxy_address"     // HTTPS_PROXY does not parse
 	ReasonProxyScheme      Reason = "proxy_scheme"      // the proxy Diagnosis.Proxy wants NTLM or Negotiate, and no Basic
 	ReasonProxyLogin       Reason = "proxy_login"       // the proxy Diagnosis.Proxy asks for a user name and a password

@@ -8,9 +8,12 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
+	"runtime"
 	"strings"
 	"syscall"
 
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -55,6 +58,10 @@ func Unreachable(u *url.URL, err error) *UnreachableError {
 	case unknownCA:
 		notSent("its certificate is signed by an unknown authority")
 		e.Reason = ReasonUnknownAuthority
+		if why := authoritiesUnread(); why != "" {
+			notSent(e.Why + ", and SSL_CERT_FILE names no certificates of one: " + why)
+			e.Reason = ReasonAuthorityFile
+		}
 	case wrongName:
 		notSent("its certificate is for another name")
 	case isInvalid && invalid.Reason == x509.Expired:
@@ -71,6 +78,31 @@ func Unreachable(u *url.URL, err error) *UnreachableError {
 		e.Why = words.Printable(strings.ReplaceAll(innermost(err), u.String(), u.Host))
 	}
 	return e
+}
+
+// mostAuthorities is how many bytes of the file of authorities are looked at.
+const mostAuthorities = 4 << 20
+
+// authoritiesUnread returns why the file that SSL_CERT_FILE names adds no authority, or "". crypto/x509 passes such a
+// file over without a word; on macOS and Windows it passes over the variable.
+func authoritiesUnread() string {
+	path := os.Getenv("SSL_CERT_FILE")
+	if path == "" || runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
+		return ""
+	}
+	file, _, err := private.OpenRegular(path)
+	if err != nil {
+		if in := new(os.PathError); errors.As(err, &in) {
+			err = in.Err
+		}
+		return words.Printable(path) + ": " + err.Error()
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, mostAuthorities))
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(content) {
+		return words.Printable(path) + " holds none in the form PEM"
+	}
+	return ""
 }
 
 // innermost returns the error within those that quote a URL.

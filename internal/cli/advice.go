@@ -180,7 +180,11 @@ func providerAdvice() []advice {
 		},
 		{
 			provider.ReasonUnknownAuthority,
-			"if you trust it, name its certificate file in SSL_CERT_FILE and try again{kept}", "",
+			"if you trust it, " + trustIt() + " and try again{kept}", "",
+		},
+		{
+			provider.ReasonAuthorityFile, "name a file there that has the authority's certificate in PEM " +
+				"(-----BEGIN CERTIFICATE-----), or unset it", "",
 		},
 		{
 			provider.ReasonProxyAddress, "write it as http://user:password@host:port, the characters / ? # % @ : of the " +
@@ -320,7 +324,7 @@ func serverAdvice() []advice {
 		{webui.ErrLinkUsed, "run {serve} again in a terminal for a new one, or log in here", ""},
 		{upstream.ErrRemote, "--allow-remote-upstream allows that", ""},
 		{upstream.ErrForeign, "--allow-remote-upstream allows that", ""},
-		{upstream.ErrCertificate, "SSL_CERT_FILE can name the authority that issued it", ""},
+		{upstream.ErrCertificate, "if you trust it, " + trustIt(), ""},
 		{upstream.ErrUnencrypted, "use https", ""},
 		{upstream.ErrOwnServer, "give the address of the app", ""},
 		{upstream.ErrURL, "write it as http://localhost:5173", ""},
@@ -473,6 +477,17 @@ func onMac(mac, elsewhere string) string {
 		return mac
 	}
 	return elsewhere
+}
+
+// trustIt says how an authority becomes one that Go trusts here: on macOS and Windows the system alone says which are.
+func trustIt() string {
+	switch runtime.GOOS {
+	case "darwin":
+		return "add its certificate to your keychain as a trusted one (Keychain Access)"
+	case "windows":
+		return "add its certificate to your Trusted Root Certification Authorities (certmgr.msc)"
+	}
+	return "name its certificate file in SSL_CERT_FILE"
 }
 
 // A situation is what advice depends on besides the error. Its config says where each value came from.

@@ -84,6 +84,18 @@ func TestCertificates(t *testing.T) {
 			w.was = w.stored(t)
 		})
 	}
+	// A file in SSL_CERT_FILE that adds no authority is named as the cause: the system passes it over without a word.
+	der := filepath.Join(t.TempDir(), "authority.cer")
+	if err := os.WriteFile(der, good.Certificate[0], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := w.machine(t)
+	for file, why := range map[string]string{
+		der: der + " holds none in the form PEM", der + ".no": der + ".no: no such file", t.TempDir(): "it is no regular file",
+	} {
+		m.env = append(m.env, "SSL_CERT_FILE="+file)
+		house.Refused(t, m.run(t, "login"), 1, "unknown authority, and SSL_CERT_FILE", why, "BEGIN CERTIFICATE")
+	}
 }
 
 // certificate returns a certificate that is its own authority, for an address and for names.
