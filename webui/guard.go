@@ -128,7 +128,15 @@ func (s *Server) cannotTell(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) front(next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection() // of all methods but GET, HEAD and OPTIONS
 	origin.SetDenyHandler(http.HandlerFunc(s.refuseForeign))
-	inner := localhost.AtHost(s.base, s.greet(origin.Handler(next)))
+	here := s.greet(origin.Handler(next))
+	led := localhost.AtHost(s.base, here)
+	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.flow.IsForTerminal(r) { // a browser that changes http to https does so with a name again, not with an address
+			here.ServeHTTP(w, r)
+		} else {
+			led.ServeHTTP(w, r)
+		}
+	})
 	return localhost.OwnHost(localurl.Port(s.base), s.cfg.AppName, inner)
 }
 

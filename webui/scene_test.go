@@ -117,15 +117,15 @@ type countingStore struct {
 	locked atomic.Bool
 }
 
-func (c *countingStore) refuses() error {
+func (c *countingStore) refuses(ctx context.Context) error {
 	if c.locked.Load() {
 		return &keystore.UnavailableError{Why: "it is locked"}
 	}
-	return nil
+	return ctx.Err()
 }
 
 func (c *countingStore) Delete(ctx context.Context, name string) error {
-	if err := c.refuses(); err != nil {
+	if err := c.refuses(ctx); err != nil {
 		return err
 	}
 	return c.Store.Delete(ctx, name)
@@ -133,7 +133,7 @@ func (c *countingStore) Delete(ctx context.Context, name string) error {
 
 func (c *countingStore) Head(ctx context.Context, name string) (keystore.Record, error) {
 	c.reads.Add(1)
-	if err := c.refuses(); err != nil {
+	if err := c.refuses(ctx); err != nil {
 		return keystore.Record{}, err
 	}
 	return c.Store.Head(ctx, name)
@@ -141,7 +141,7 @@ func (c *countingStore) Head(ctx context.Context, name string) (keystore.Record,
 
 func (c *countingStore) Load(ctx context.Context, name string) (keystore.Record, error) {
 	c.reads.Add(1)
-	if err := c.refuses(); err != nil {
+	if err := c.refuses(ctx); err != nil {
 		return keystore.Record{}, err
 	}
 	return c.Store.Load(ctx, name)

@@ -1,6 +1,7 @@
 package webui_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -131,6 +132,57 @@ func TestAppTokenFromMemory(t *testing.T) {
 	if status, body := get(); status != http.StatusUnauthorized || strings.Contains(body, "Bearer ey") {
 		t.Errorf("after the next login: %d %s", status, body)
 	}
+}
+
+// A WebSocket to the app ends with the session, at both ends.
+func TestSocketEndsWithTheSession(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		defer close(ended)
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "websocket")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = buffered.ReadByte()
+		_ = conn.Close()
+	}))
+	t.Cleanup(app.Close)
+	s := newScene(t, inFrontOf(app.URL))
+	known, _ := s.login(t, "/profile")
+	base, err := url.Parse(s.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", base.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	r := s.request(t, known.Jar, "/hmr")
+	for name, value := range map[string]string{"Origin": s.base, "Connection": "Upgrade", "Upgrade": "websocket"} {
+		r.Header.Set(name, value)
+	}
+	if err := r.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	reader := bufio.NewReader(conn)
+	res, err := http.ReadResponse(reader, r)
+	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%v, %v", res, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if _, err := s.session.End(t.Context(), session.EndOptions{Local: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.ReadByte(); err == nil {
+		t.Error("the browser's end goes on")
+	}
+	<-ended
 }
 
 // In another program the pages bear its name, also those of errors.

@@ -1,11 +1,14 @@
 package webui_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/loopkey/loopkey/session"
 )
 
 // until asks again and again until the status is the wanted one.
@@ -66,6 +69,24 @@ func TestKeystoreCannotTell(t *testing.T) {
 	}
 	if status, _, _ := ask(t, client, http.MethodGet, s.base+"/profile", nil); status != http.StatusOK {
 		t.Errorf("a token about somebody else ended the session: %d", status)
+	}
+}
+
+// A request whose tab was closed says nothing about the session: what all requests share is read to its end.
+func TestClosedTab(t *testing.T) {
+	t.Parallel()
+	s := prepare(t) // nobody else looks
+	s.inOwnServer(t, func(http.ResponseWriter, *http.Request) {})
+	known, _ := s.login(t, "/app/")
+	if _, err := s.session.AccessToken(t.Context(), session.Request{Force: true}); err != nil { // something to look at
+		t.Fatal(err)
+	}
+	s.ahead.Add(int64(2 * time.Second)) // the view is old
+	closed, leave := context.WithCancel(t.Context())
+	leave()
+	s.server.Handler().ServeHTTP(&recorder{header: http.Header{}}, s.request(t, known.Jar, "/protected").WithContext(closed))
+	if status, body, _ := ask(t, known, http.MethodGet, s.base+"/protected", nil); status != http.StatusOK {
+		t.Errorf("after a tab was closed: %d %s", status, body)
 	}
 }
 

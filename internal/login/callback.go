@@ -32,6 +32,23 @@ func (f *Flow) waits(r *http.Request) bool {
 	return f.waiting[r.URL.Query().Get("state")] != nil
 }
 
+// IsForTerminal reports whether r is the response to a login that a terminal began, or asks for the page that says how
+// one went. Neither shows a cookie, so it may come under any name of this machine.
+func (f *Flow) IsForTerminal(r *http.Request) bool {
+	query := r.URL.Query()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch r.URL.Path {
+	case CallbackPath:
+		l := f.waiting[query.Get("state")]
+		return l != nil && l.cli && l.browser == ""
+	case ResultPath:
+		res, ok := f.results[query.Get("id")]
+		return ok && res.login.cli
+	}
+	return false
+}
+
 // refuseOtherUser replies to another user of this machine who shows the state of a login that waits. It says no more
 // than to anybody else.
 func (f *Flow) refuseOtherUser(w http.ResponseWriter, _ *http.Request) {
