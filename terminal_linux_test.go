@@ -120,3 +120,26 @@ func TestWrongPassphraseAtTerminal(t *testing.T) {
 		t.Errorf("the browser was sent to the provider %d times", n)
 	}
 }
+
+// The URL of a login is a link where the terminal draws links, and nowhere else.
+func TestLinkAtTerminal(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	for _, c := range []struct {
+		env  []string
+		want bool
+	}{
+		{[]string{"TERM=xterm-kitty"}, true},
+		{[]string{"TERM=xterm-kitty", "NO_COLOR=1"}, false},
+		{[]string{"TERM=xterm"}, false},
+	} {
+		p := pty.Start(t, h.With(c.env...).Command(t.Context(), "login", "--no-browser"))
+		p.Expect("Waiting for you in the browser")
+		p.Type("\x03")
+		p.Exit()
+		before, after, found := strings.Cut(p.Screen(), "\x1b]8;;"+h.Tenant.Issuer())
+		if found != c.want || strings.Contains(before, "\x1b]8;") || c.want && strings.Count(after, "\x1b]8;;\x1b\\") != 1 {
+			t.Errorf("%s: %q", c.env, p.Screen())
+		}
+	}
+}

@@ -239,9 +239,9 @@ func (b *browserLogin) show(ctx context.Context, authorizationURL, short string)
 	elsewhere := environ.OverSSH(b.env) || environ.InContainer(b.env)
 	if short != "" && b.terminal.Live() && !b.flags.noBrowser && !elsewhere {
 		b.hidden = authorizationURL
-		b.say("%s", short)
+		b.say("%s", b.terminal.Link(short))
 	} else {
-		b.say("%s", authorizationURL)
+		b.say("%s", b.terminal.Link(authorizationURL))
 	}
 	b.ways = b.otherWays(ctx)
 	if b.sayHowToReach(b.account.config.BaseURL, b.ways) {
@@ -290,7 +290,7 @@ func (b *browserLogin) browserOpened(err error) {
 	}
 	b.sayUnopened(err, ": open the URL above yourself"+strings.TrimSuffix(orElse(", or ", b.ways), ".")+".")
 	if b.hidden != "" {
-		b.say("On another machine the short URL leads nowhere. The whole one is:\n%s", b.hidden)
+		b.say("On another machine the short URL leads nowhere. The whole one is:\n%s", b.terminal.Link(b.hidden))
 	}
 }
 

@@ -134,10 +134,10 @@ func (d *demo) open(ctx context.Context, baseURL string) {
 	a := d.app
 	start := localurl.At(baseURL, "/auth/login")
 	if d.noBrowser {
-		a.say("\nOpen this page, and press \"Continue as Ada Lovelace\":\n%s", start)
+		a.say("\nOpen this page, and press \"Continue as Ada Lovelace\":\n%s", a.terminal.Link(start))
 		return
 	}
-	a.say("\nYour browser opens: press \"Continue as Ada Lovelace\". If nothing opens, go to:\n%s", start)
+	a.say("\nYour browser opens: press \"Continue as Ada Lovelace\". If nothing opens, go to:\n%s", a.terminal.Link(start))
 	if err := a.browse(ctx, start); err != nil {
 		a.sayUnopened(err, ": open the URL above yourself.")
 	}

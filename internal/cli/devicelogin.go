@@ -33,7 +33,7 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	}
 	f.gate.begin()
 	a.say("On any device, go to:\n%s\nand enter the code:\n%s",
-		words.Printable(code.VerificationURI), a.terminal.Bold(words.Printable(code.UserCode)))
+		a.terminal.Link(words.Printable(code.VerificationURI)), a.terminal.Bold(words.Printable(code.UserCode)))
 	if code.VerificationURIComplete != "" && a.terminal.ShowQR(code.VerificationURIComplete) {
 		a.say("or point a camera at this.")
 	}

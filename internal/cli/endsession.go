@@ -31,7 +31,7 @@ func (a *app) endProviderSession(
 		report.not("the provider's session was not ended (it can't be reached)")
 		return
 	case f.noBrowser:
-		a.say("To end the provider's session too, open:\n%s", ended.EndSessionPlainURL)
+		a.say("To end the provider's session too, open:\n%s", a.terminal.Link(ended.EndSessionPlainURL))
 		report.did("the provider's session ends when that page is opened")
 		return
 	}
@@ -48,7 +48,8 @@ func (a *app) endProviderSession(
 	case errors.Is(err, loopback.ErrNoState):
 		report.did("your browser came back from the provider's logout")
 	case errors.As(err, &unopened): // then it is as with --no-browser
-		a.sayUnopened(unopened, ". To end the provider's session too, open:\n"+ended.EndSessionPlainURL)
+		a.sayUnopened(unopened, ". To end the provider's session too, open:\n"+
+			a.terminal.Link(ended.EndSessionPlainURL))
 		report.did("the provider's session ends when that page is opened")
 	case errors.Is(err, loopback.ErrNoVisit):
 		report.not("the provider's session may not have ended (no browser came to the link above" +
@@ -109,7 +110,7 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 		reminding.Go(func() {
 			remind(waiting, gone, func() {
 				a.say("No browser has opened the link yet. It may not be able to, or an editor may have got the link: "+
-					"open it yourself.\n%s", target)
+					"open it yourself.\n%s", a.terminal.Link(target))
 			})
 		})
 	}
@@ -148,10 +149,10 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 // leaving shows the URL that ends the provider's session, in the browser that was opened and, for one on another
 // machine, as plainURL.
 func (a *app) leaving(target, plainURL string) {
-	a.say("Ending the provider's session in your browser. If nothing opens, go to:\n%s", target)
+	a.say("Ending the provider's session in your browser. If nothing opens, go to:\n%s", a.terminal.Link(target))
 	if environ.OverSSH(a.env) {
 		a.say("This is an SSH session. If your browser is on your own machine, open there and end this with Ctrl-C:\n%s",
-			plainURL)
+			a.terminal.Link(plainURL))
 	}
 }
 

@@ -247,7 +247,7 @@ func (a *app) runMCPLogin(ctx context.Context, server string, f mcpFlags) error 
 			if !f.noBrowser {
 				a.say("Opening your browser. If nothing opens, go to:")
 			}
-			a.say("%s", target)
+			a.say("%s", a.terminal.Link(target))
 			var ways []string
 			if lines != nil {
 				ways = []string{"paste here the URL that the browser ends up at"}

@@ -179,7 +179,7 @@ type oneTimeLink struct {
 // whose a connection is, the URL of a private file that redirects. Some browsers can't read such a file.
 func (a *app) showServer(ctx context.Context, cfg *config.Config, oneTime string, noBrowser bool) *oneTimeLink {
 	a.say("Serving %s. This link works once, for a minute; loopkey serve in another terminal makes a new one:\n%s",
-		cfg.BaseURL, oneTime)
+		cfg.BaseURL, a.terminal.Link(oneTime))
 	link := &oneTimeLink{app: a, url: oneTime}
 	if noBrowser {
 		return link
@@ -215,7 +215,7 @@ func (l *oneTimeLink) attend(ctx context.Context, used <-chan struct{}) {
 	defer cancel()
 	remind(ctx, used, func() {
 		l.app.say("No browser has opened the link yet. A browser from snap or flatpak may not be able to read what it "+
-			"was given, and an editor may have got it: open the link yourself.\n%s", l.url)
+			"was given, and an editor may have got it: open the link yourself.\n%s", l.app.terminal.Link(l.url))
 	})
 	if l.remove == nil {
 		return

@@ -97,7 +97,7 @@ func (w *wizard) makeByItself(ctx context.Context, p *chosenProvider) (id string
 		if err == nil {
 			w.say("Made the application %q: its client ID is %s.", words.Printable(app.Name), words.Printable(app.ClientID))
 			w.say("What is left to do by hand: switch on Settings → Refresh Token Rotation%s.",
-				atPage(newprofile.DashboardURL(p.domain(), app.ClientID)))
+				w.atPage(newprofile.DashboardURL(p.domain(), app.ClientID)))
 		}
 		return app.ClientID, w.orByHand(err)
 	case !p.auth0 && p.registers:
@@ -119,11 +119,11 @@ func (w *wizard) makeByItself(ctx context.Context, p *chosenProvider) (id string
 }
 
 // atPage returns where something is, as the end of a sentence; "" where no page is known.
-func atPage(page string) string {
+func (w *wizard) atPage(page string) string {
 	if page == "" {
 		return ""
 	}
-	return " at " + words.Printable(page)
+	return " at " + w.terminal.Link(words.Printable(page))
 }
 
 // orByHand says what went wrong, so that the person can go on by hand. Where nobody can, it returns the error.
@@ -256,11 +256,12 @@ func (w *wizard) sayPlaces(p *chosenProvider, id string) {
 	if len(p.places.Also) > 0 {
 		w.say("and have these switched on:\n  %s", strings.Join(p.places.Also, "\n  "))
 	}
-	if at := atPage(newprofile.DashboardURL(p.domain(), id)); p.auth0 && at != "" {
+	if at := w.atPage(newprofile.DashboardURL(p.domain(), id)); p.auth0 && at != "" {
 		w.say("All of that is%s", at)
 	}
 	if p.places.Provider == newprofile.Other {
-		w.say("What each provider calls them: https://github.com/loopkey/loopkey/blob/main/docs/providers.md")
+		w.say("What each provider calls them: %s",
+			w.terminal.Link("https://github.com/loopkey/loopkey/blob/main/docs/providers.md"))
 	}
 }
 

@@ -30,6 +30,7 @@ type Terminal struct {
 	live bool     // out is a terminal that can redraw a line
 
 	styled, unicode bool // out draws bold text and colours; and more characters than those of ASCII
+	links           bool // out draws links
 
 	mu      sync.Mutex
 	waiting *waiting // nil: nothing is awaited
@@ -41,8 +42,8 @@ type Terminal struct {
 }
 
 // New returns the owner of the terminal behind in and out. environ says what that
-// can draw: nothing is redrawn on a dumb one (TERM), nothing is styled under
-// NO_COLOR. unicode says that it shows more than ASCII. Where in or out is no
+// can draw: nothing is redrawn on a dumb one (TERM), nothing is styled or
+// a link under NO_COLOR. unicode says that it shows more than ASCII. Where in or out is no
 // terminal, a Terminal prints to it all the same, and reads nothing.
 func New(in io.Reader, out io.Writer, environ []string, unicode func() bool) *Terminal {
 	t := &Terminal{out: out, asking: make(chan struct{}, 1)}
@@ -53,6 +54,7 @@ func New(in io.Reader, out io.Writer, environ []string, unicode func() bool) *Te
 	t.live = Is(out) && name != "dumb"
 	t.styled = t.live && env.Lookup(environ, "NO_COLOR") == "" && (name != "" || runtime.GOOS == "windows")
 	t.unicode = t.styled && unicode()
+	t.links = t.styled && drawsLinks(environ)
 	return t
 }
 
