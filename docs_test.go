@@ -84,17 +84,17 @@ func readText(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// The Go code in the README is that of a program which TestProgram builds and runs.
+// The Go code in docs/library.md is that of a program which TestProgram builds and runs.
 func TestReadmeCode(t *testing.T) {
 	t.Parallel()
 	program := readText(t, "testdata", "program", "main.go")
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readText(t, "README.md"), -1)
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readText(t, "docs", "library.md"), -1)
 	if len(blocks) == 0 {
-		t.Error("the README has no Go code")
+		t.Error("docs/library.md has no Go code")
 	}
 	for _, block := range blocks {
 		if !strings.Contains(program, block[1]) {
-			t.Errorf("testdata/program/main.go lacks this code of the README:\n%s", block[1])
+			t.Errorf("testdata/program/main.go lacks this code of docs/library.md:\n%s", block[1])
 		}
 	}
 }
@@ -110,12 +110,12 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tools, err := filepath.Glob(filepath.Join("docs", "tools", "*.md"))
+	below, err := filepath.Glob(filepath.Join("docs", "*", "*.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	link := regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
-	for _, document := range slices.Concat(documents, more, tools) {
+	for _, document := range slices.Concat(documents, more, below) {
 		for _, found := range link.FindAllStringSubmatch(readText(t, document), -1) {
 			target := found[1]
 			if strings.Contains(target, "://") {
@@ -128,7 +128,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// Every row of docs/providers.md has its case in TestKnownProviders, and every case its row, with the flags of both.
+// Every row of docs/providers.md has its case in TestKnownProviders, and every case its row, with the flags of both. So
+// has the page of a provider, where there is one.
 func TestProviders(t *testing.T) {
 	t.Parallel()
 	source := readText(t, "internal", "test", "hostile", "likeness_test.go")
@@ -140,6 +141,17 @@ func TestProviders(t *testing.T) {
 	row := regexp.MustCompile(`^\| \*\*(.+)\*\* \|`)
 	settings := regexp.MustCompile(`(?s)settings: \[\]string\{(.*?)\}`)
 	literal := regexp.MustCompile("`[^`]+`|\"[^\"]+\"")
+	page := func(row string) string { // "": none
+		for begin, name := range map[string]string{
+			"Auth0": "auth0", "Entra": "entra", "Azure": "entra", "Google": "google", "Okta": "okta", "Keycloak": "keycloak",
+			"Amazon": "cognito",
+		} {
+			if strings.HasPrefix(row, begin) {
+				return readText(t, "docs", "providers", name+".md")
+			}
+		}
+		return ""
+	}
 	rows := 0
 	for line := range strings.Lines(readText(t, "docs", "providers.md")) {
 		found := row.FindStringSubmatch(line)
@@ -153,8 +165,12 @@ func TestProviders(t *testing.T) {
 			continue
 		}
 		for _, flag := range literal.FindAllString(flags[1], -1) {
-			if flag = "`" + flag[1:len(flag)-1] + "`"; !strings.Contains(line, flag) {
+			flag = flag[1 : len(flag)-1]
+			if !strings.Contains(line, "`"+flag+"`") {
 				t.Errorf("the row of %s lacks %s", found[1], flag)
+			}
+			if page := page(found[1]); page != "" && !strings.Contains(page, flag) {
+				t.Errorf("the page of %s lacks %s", found[1], flag)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package newprofile
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"slices"
@@ -193,6 +194,58 @@ func TestPlacesInDocs(t *testing.T) {
 		row := "| " + strings.Join([]string{p.Provider, p.Make, p.Callback, logout, strings.Join(p.Also, "; ")}, " | ") + " |"
 		if row = strings.ReplaceAll(row, "|  |", "| |"); !strings.Contains(string(page), row+"\n") {
 			t.Errorf("docs/providers.md lacks this row:\n%s", row)
+		}
+	}
+}
+
+// Each provider with a row has a page: the places as they are here, and what can fail as docs/troubleshooting.md has it.
+func TestProviderPages(t *testing.T) {
+	t.Parallel()
+	read := func(name string) string {
+		text, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(text)
+	}
+	table, troubles := read("providers.md"), read("troubleshooting.md")
+	for _, p := range all() {
+		if p.Provider == Other {
+			continue
+		}
+		name := "providers/" + strings.ToLower(strings.TrimSuffix(p.Provider, " ID")) + ".md"
+		if !strings.Contains(table, "]("+name+")") {
+			t.Errorf("docs/providers.md has no link to %s", name)
+		}
+		page := read(name)
+		steps := []string{
+			"Make an application: **" + p.Make + "**.", "**" + p.Callback + "**: `http://localhost:3000/auth/callback`",
+		}
+		if p.Logout != "" {
+			steps = append(steps, "**"+p.Logout+"**: `http://localhost:3000`")
+		}
+		for _, also := range p.Also {
+			steps = append(steps, "Switch on: **"+also+"**.")
+		}
+		list := ""
+		for i, step := range steps {
+			list += fmt.Sprintf("%d. %s\n", i+1, step)
+		}
+		if !strings.Contains(page, "\n\n"+list+"\n") {
+			t.Errorf("%s lacks this list:\n%s", name, list)
+		}
+		_, fails, found := strings.Cut(page, "\n## When it fails\n")
+		lines := 0
+		for line := range strings.Lines(fails) {
+			if strings.HasPrefix(line, "- ") {
+				lines++
+				if !strings.Contains(troubles, "\n"+line) {
+					t.Errorf("%s: docs/troubleshooting.md has no such line:\n%s", name, line)
+				}
+			}
+		}
+		if !found || lines < 4 {
+			t.Errorf("%s says of %d failures what to do", name, lines)
 		}
 	}
 }
