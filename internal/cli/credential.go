@@ -216,6 +216,5 @@ func (a *app) tokensOf(cfg *config.Config, tool string) (credential.Tokens, erro
 	if err := cfg.Needs("audience"); err != nil {
 		return nil, err
 	}
-	source = recorded{source, a.recorder(cfg, tool, "")}
-	return credential.Session{Source: source, Audience: cfg.Audience}, nil
+	return credential.Session{Source: source, Audience: cfg.Audience, Note: a.recorder(cfg, tool, "").noteFor}, nil
 }

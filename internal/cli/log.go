@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/journal"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/session"
@@ -16,6 +19,7 @@ import (
 func (a *app) log() *cobra.Command {
 	var output string
 	var last int
+	var follow bool
 	cmd := &cobra.Command{
 		Use:   "log",
 		Short: "Show when you logged in, and which tools got a token",
@@ -24,35 +28,57 @@ logouts, and each token that was handed out, with the tool and the program that 
 it. The log holds no token. It is bounded, and no other user can read it.
 LOOPKEY_LOG=off, or log = false above the profiles of config.toml, turns it off.`,
 		Example: `  loopkey log -n 20
+  loopkey log --follow
   loopkey log -o json | jq 'select(.event == "token")'`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
 			}
-			return a.runLog(output, last)
+			return a.runLog(cmd.Context(), output, last, follow)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, or json: an object in each line")
 	cmd.Flags().IntVarP(&last, "last", "n", -1, "only so many entries, the last ones (default all)")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is noted from now on, until Ctrl-C")
 	return cmd
 }
 
-func (a *app) runLog(output string, last int) error {
+// followEvery is how often log --follow looks whether the log has grown.
+const followEvery = 250 * time.Millisecond
+
+func (a *app) runLog(ctx context.Context, output string, last int, follow bool) error {
 	cfg, err := a.configure()
 	if err != nil {
 		return err
 	}
-	entries, err := journal.Read(cfg.StateDir, last)
+	reader := journal.Reader{StateDir: cfg.StateDir}
+	entries, err := reader.Next()
 	if err != nil {
 		return fmt.Errorf("the log: %w", err)
 	}
-	if len(entries) == 0 && output == "text" {
+	if last >= 0 {
+		entries = entries[max(0, len(entries)-last):]
+	}
+	if len(entries) == 0 && output == "text" && !follow {
 		a.say("The log is empty.")
 	}
 	if !cfg.Log {
 		a.say("Nothing new is noted: %s turns the log off.", words.Printable(cfg.Origin("log")))
 	}
+	for err = a.printLog(output, entries); err == nil && follow; err = a.printLog(output, entries) {
+		if clock.Pause(ctx, followEvery) != nil { // Ctrl-C is how it is ended
+			return nil
+		}
+		if entries, err = reader.Next(); err != nil {
+			return fmt.Errorf("the log: %w", err)
+		}
+	}
+	return err
+}
+
+// printLog prints entries of the log.
+func (a *app) printLog(output string, entries []journal.Entry) error {
 	var text strings.Builder
 	for _, e := range entries {
 		if output == "text" {
@@ -92,6 +118,9 @@ func sentenceOf(e journal.Entry) string {
 		if e.Command != "" {
 			text += " " + e.Command
 		}
+		if e.Host != "" {
+			text += " for " + e.Host
+		}
 		switch {
 		case e.Parent != "":
 			text += ", run by " + e.Parent + " (" + strconv.Itoa(e.ParentPID) + ")"
@@ -103,7 +132,7 @@ func sentenceOf(e journal.Entry) string {
 		text = e.Event + at
 	}
 	if e.Audience != "" {
-		text += " for " + e.Audience
+		text += ", audience " + e.Audience
 	}
 	return words.Printable(text)
 }

@@ -78,6 +78,7 @@ func (a *app) runProxy(ctx context.Context, f proxyFlags) error {
 		To: to, Tokens: tokens, Ask: credential.AskFor(h, hosts.AccessToken, time.Minute),
 		Explain: func(err error) string { sentence, _ := a.explain(err); return sentence },
 	}
+	pass.Ask.Host = to.HostPort()
 	if _, err := tokens.Token(ctx, pass.Ask); err != nil { // it says now that nobody is logged in
 		return err
 	}
@@ -145,8 +146,7 @@ func (a *app) keptTokens(cfg *config.Config) (credential.Tokens, error) {
 	if a.lookup(agentVariable) == "" {
 		source = kept.New(a.opened.session, clock.Now)
 	}
-	source = recorded{source, a.recorder(cfg, "proxy", "")}
-	return credential.Session{Source: source, Audience: cfg.Audience}, nil
+	return credential.Session{Source: source, Audience: cfg.Audience, Note: a.recorder(cfg, "proxy", "").noteFor}, nil
 }
 
 // proxyTarget returns the server of --to, and its entry.

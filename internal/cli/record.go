@@ -40,7 +40,7 @@ type recorder struct {
 	entry    journal.Entry
 
 	mu   sync.Mutex
-	last map[string]string // the tokens, by kind and audience
+	last map[string]string // the tokens, by kind, server and audience
 }
 
 // recorder returns what notes the tokens that a tool gets. Of tokens of an agent the agent takes note.
@@ -58,15 +58,28 @@ func (a *app) recorder(cfg *config.Config, tool, command string) *recorder {
 
 // note notes that a token is handed out. It comes before the token: what was handed out is in the journal.
 func (r *recorder) note(kind, audience string, token provider.Secret) {
+	r.noteAt("", kind, audience, token)
+}
+
+// noteFor is note for a helper, which knows what server the token is for.
+func (r *recorder) noteFor(a credential.Ask, audience string, token provider.Secret) {
+	kind := accessToken
+	if a.IDToken {
+		kind = idToken
+	}
+	r.noteAt(a.Host, kind, audience, token)
+}
+
+func (r *recorder) noteAt(host, kind, audience string, token provider.Secret) {
 	if r.stateDir == "" {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if key := kind + " " + audience; r.last[key] != token.Reveal() {
+	if key := kind + " " + host + " " + audience; r.last[key] != token.Reveal() {
 		r.last[key] = token.Reveal()
 		entry := r.entry
-		entry.Kind, entry.Audience = kind, audience
+		entry.Kind, entry.Audience, entry.Host = kind, audience, host
 		entry.Parent, entry.ParentPID = journal.Parent()
 		journal.Write(r.stateDir, entry)
 	}
@@ -121,14 +134,4 @@ func (r recorded) StoredIDToken(
 		r.recorder.note(idToken, "", t)
 	}
 	return t, expiry, ok, err
-}
-
-// Derive keeps what a helper obtained with the session. An agent keeps nothing.
-func (r recorded) Derive(
-	ctx context.Context, key string, least time.Duration, obtain func(context.Context) (session.Derived, error),
-) (session.Derived, error) {
-	if own, ok := r.Source.(*session.Session); ok {
-		return own.Derive(ctx, key, least, obtain) //nolint:wrapcheck // the words are the session's
-	}
-	return obtain(ctx)
 }

@@ -54,6 +54,9 @@ func (a *AWS) Run(ctx context.Context, c Call) error {
 		return err
 	}
 	ask := c.ask(&hosts.Host{}, hosts.IDToken)
+	if service, err := hosts.ParseURL(endpoint); err == nil {
+		ask.Host = service.HostPort()
+	}
 	obtain := func(ctx context.Context) (session.Derived, error) { return a.obtain(ctx, &c, tokens, ask, endpoint) }
 	var kept session.Derived
 	if keeper, ok := tokens.(Keeper); ok {

@@ -41,6 +41,8 @@ type Call struct {
 	// LogIn logs the person in who waits for the tool, for protocols that say that there is one. It returns why, the error
 	// for which there is no token, where nobody can be asked.
 	LogIn func(ctx context.Context, why error) error
+
+	server string // that match has found an entry for; "": none yet
 }
 
 // Tokens hands out the tokens of one session: the session itself, or an agent.
@@ -57,8 +59,9 @@ type Ask struct {
 	IDToken         bool
 	Audience, Scope string // of an access token; "": the profile's
 	MinLifetime     time.Duration
-	Stored          bool // only a token that needs no renewal: the zero Token if there is none
-	Force           bool // a good token is renewed, too
+	Stored          bool   // only a token that needs no renewal: the zero Token if there is none
+	Force           bool   // a good token is renewed, too
+	Host            string // the server that the tool sends the token to, for the user's log; "": it is not known
 }
 
 // A Token is a token that a helper hands to its tool.
@@ -69,7 +72,11 @@ type Token struct {
 
 // ask returns what to ask for on behalf of a host. usual is the kind of token that the protocol takes where the entry
 // names none.
-func (c *Call) ask(h *hosts.Host, usual string) Ask { return AskFor(h, usual, c.MinLifetime) }
+func (c *Call) ask(h *hosts.Host, usual string) Ask {
+	a := AskFor(h, usual, c.MinLifetime)
+	a.Host = c.server
+	return a
+}
 
 // AskFor returns what to ask for on behalf of a host, for whoever sends it usual tokens where the entry names none.
 func AskFor(h *hosts.Host, usual string, minLifetime time.Duration) Ask {
@@ -131,6 +138,7 @@ var (
 // match returns the entry of the host that a tool asks for.
 func (c *Call) match(tool string, o hosts.Origin) (*hosts.Host, error) {
 	if h := c.Hosts.Match(tool, o); h != nil {
+		c.server = o.HostPort()
 		return h, nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrUnlisted, o)
@@ -172,29 +180,27 @@ type Source interface {
 // A Session hands out the tokens of a source.
 type Session struct {
 	Source   Source
-	Audience string // of an Ask that names none
+	Audience string                                              // of an Ask that names none
+	Note     func(a Ask, audience string, token provider.Secret) // is told of each token before it is handed out; nil: nobody
 }
 
 // Token returns a token of the session.
 func (s Session) Token(ctx context.Context, a Ask) (Token, error) {
-	if a.Stored {
-		return s.stored(ctx, a)
+	var t session.AccessToken
+	var err error
+	switch {
+	case a.Stored && a.IDToken:
+		t.Token, t.Expiry, _, err = s.Source.StoredIDToken(ctx, a.MinLifetime)
+	case a.Stored:
+		t, _, err = s.Source.StoredToken(ctx, s.request(a))
+	case a.IDToken:
+		t.Token, t.Expiry, err = s.Source.IDToken(ctx, a.MinLifetime, a.Force)
+	default:
+		t, err = s.Source.AccessToken(ctx, s.request(a))
 	}
-	if a.IDToken {
-		secret, expiry, err := s.Source.IDToken(ctx, a.MinLifetime, a.Force)
-		return Token{Secret: secret, Expiry: expiry}, err //nolint:wrapcheck // the words are the session's
+	if err == nil && s.Note != nil && !t.Token.IsZero() {
+		s.Note(a, t.Audience, t.Token)
 	}
-	t, err := s.Source.AccessToken(ctx, s.request(a))
-	return Token{Secret: t.Token, Expiry: t.Expiry}, err //nolint:wrapcheck // the words are the session's
-}
-
-// stored returns a token that needs no renewal, or the zero Token.
-func (s Session) stored(ctx context.Context, a Ask) (Token, error) {
-	if a.IDToken {
-		secret, expiry, _, err := s.Source.StoredIDToken(ctx, a.MinLifetime)
-		return Token{Secret: secret, Expiry: expiry}, err //nolint:wrapcheck // the words are the session's
-	}
-	t, _, err := s.Source.StoredToken(ctx, s.request(a))
 	return Token{Secret: t.Token, Expiry: t.Expiry}, err //nolint:wrapcheck // the words are the session's
 }
 

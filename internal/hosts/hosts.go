@@ -253,9 +253,14 @@ func bracketed(name string) string {
 
 // String returns the origin as a URL without a path; a default port is left out.
 func (o Origin) String() string {
+	return o.Scheme + "://" + o.HostPort()
+}
+
+// HostPort returns the host as a URL has it; a default port is left out.
+func (o Origin) HostPort() string {
 	host := bracketed(o.Name)
 	if o.Port != defaultPort(o.Scheme) {
 		host += ":" + strconv.Itoa(o.Port)
 	}
-	return o.Scheme + "://" + host
+	return host
 }

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,6 +33,7 @@ type Entry struct {
 	ClientID  string    `json:"client_id,omitempty"`
 	Server    string    `json:"mcp_server,omitempty"`
 	Audience  string    `json:"audience,omitempty"`   // of the token
+	Host      string    `json:"host,omitempty"`       // the server that the tool sends the token to
 	Kind      string    `json:"token,omitempty"`      // access or id
 	Tool      string    `json:"tool,omitempty"`       // the command of loopkey, or the tool whose protocol it spoke
 	Command   string    `json:"command,omitempty"`    // that loopkey exec ran, without its arguments
@@ -48,6 +50,8 @@ const (
 	mostLine  = 4 << 10       // of an entry, in bytes
 	mostText  = 90            // of each text in an entry that is too long, in bytes; JSON may write six for each
 	mostEver  = 2 * mostBytes // where no next one can be made
+
+	mostPassed = 3 // files whose place a Reader remembers: the two, and one that is about to be the other
 )
 
 // Write adds an entry to the journal in a state folder. It sets the time and this process's ID.
@@ -55,7 +59,7 @@ func Write(stateDir string, e Entry) {
 	e.Time, e.PID = time.Now().UTC().Truncate(time.Millisecond), os.Getpid()
 	line, err := json.Marshal(e)
 	if err == nil && len(line) >= mostLine { // nobody's long name keeps a token out of the journal
-		for _, text := range []*string{&e.Issuer, &e.ClientID, &e.Server, &e.Audience, &e.Command, &e.Parent} {
+		for _, text := range []*string{&e.Issuer, &e.ClientID, &e.Server, &e.Audience, &e.Host, &e.Command, &e.Parent} {
 			if len(*text) > mostText {
 				*text = strings.ToValidUTF8((*text)[:mostText], "") + "…"
 			}
@@ -118,12 +122,40 @@ func rotate(stateDir string) bool {
 // Read returns the last entries, the oldest first; n < 0: all. It leaves out what is damaged, such as the half of a
 // line that a full disk took.
 func Read(stateDir string, n int) ([]Entry, error) {
+	entries, err := (&Reader{StateDir: stateDir}).Next()
+	if n >= 0 {
+		entries = entries[max(0, len(entries)-n):]
+	}
+	return entries, err
+}
+
+// A Reader reads the journal of a state folder as it grows. It holds no file open, so that the file can give way to the
+// next one on every system.
+type Reader struct {
+	StateDir string
+	passed   []passed // files, the last found first
+}
+
+// passed is how far a file was read.
+type passed struct {
+	file  fs.FileInfo
+	bytes int64
+}
+
+// Next returns the entries that were written since the call before, the oldest first; the first call returns all. An
+// entry is there when its line has ended.
+func (r *Reader) Next() ([]Entry, error) {
 	var entries []Entry
+	var next []passed
 	for _, file := range []string{before, name} {
-		content, err := private.Read(filepath.Join(stateDir, file), mostEver)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		content, read, err := r.rest(filepath.Join(r.StateDir, file))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
+		next = append(next, read)
 		for line := range bytes.Lines(content) {
 			if i := bytes.LastIndex(line, []byte(`{"time":`)); i > 0 { // after half of another one
 				line = line[i:]
@@ -134,9 +166,30 @@ func Read(stateDir string, n int) ([]Entry, error) {
 			}
 		}
 	}
-	slices.SortStableFunc(entries, func(a, b Entry) int { return a.Time.Compare(b.Time) })
-	if n >= 0 {
-		entries = entries[max(0, len(entries)-n):]
+	for _, p := range r.passed { // one that changed its name just now was found under neither, and is found again
+		if len(next) < mostPassed && !slices.ContainsFunc(next, func(n passed) bool { return os.SameFile(n.file, p.file) }) {
+			next = append(next, p)
+		}
 	}
+	r.passed = next
+	slices.SortStableFunc(entries, func(a, b Entry) int { return a.Time.Compare(b.Time) })
 	return entries, nil
+}
+
+// rest returns the whole lines of a file after what was read of that file, whatever it was called then.
+func (r *Reader) rest(path string) (lines []byte, read passed, err error) {
+	f, info, err := private.Open(path)
+	if err != nil {
+		return nil, read, err //nolint:wrapcheck // it names the file
+	}
+	defer f.Close()
+	read.file = info
+	i := slices.IndexFunc(r.passed, func(p passed) bool { return os.SameFile(p.file, info) })
+	if i >= 0 && r.passed[i].bytes <= info.Size() { // else somebody has emptied it
+		read.bytes = r.passed[i].bytes
+	}
+	lines, err = io.ReadAll(io.NewSectionReader(f, read.bytes, mostEver))
+	lines = lines[:bytes.LastIndexByte(lines, '\n')+1]
+	read.bytes += int64(len(lines))
+	return lines, read, err
 }

@@ -17,22 +17,32 @@ import (
 
 // Read reads a file that only this user can have written. It reads limit bytes at most.
 func Read(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|NoLink, 0)
+	f, _, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
-	}
-	if why := Exposed(info, 0o022); why != "" {
-		return nil, fmt.Errorf("%s %s", path, why)
-	}
 	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// Open opens a file for reading that only this user can have written.
+func Open(path string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|NoLink, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("%s is no regular file", path)
+	case Exposed(info, 0o022) != "":
+		err = fmt.Errorf("%s %s", path, Exposed(info, 0o022))
+	default:
+		return f, info, nil
+	}
+	_ = f.Close()
+	return nil, nil, err
 }
 
 // ErrNotRegular says that a path leads to a folder, a pipe or a device.
