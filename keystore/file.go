@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -348,7 +349,11 @@ func (f *files) prove(ctx context.Context, dir *os.Root, name string) error {
 	if err := f.unlock(ctx, dir, len(all) == 0); !errors.Is(err, errNoIdentity) {
 		return err
 	}
-	if err := f.know(ctx, len(all) == 0); err != nil {
+	older := slices.ContainsFunc(all, func(file string) bool { // one that shows whether the passphrase is right
+		content, err := f.read(dir, file)
+		return err == nil && bytes.HasPrefix(content, []byte(scryptRecord))
+	})
+	if err := f.know(ctx, !older); err != nil {
 		return err
 	}
 	for _, file := range append([]string{name + extension}, all...) { // those of an older version

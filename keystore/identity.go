@@ -23,8 +23,9 @@ import (
 // while the identity rests with the system (rest.go). `age -d -i identity NAME.age` opens a record without loopkey.
 //
 // A record is written under a shared lock, and only while the identity that it is encrypted to is the one in the file.
-// Making another identity takes the lock alone. That happens where there is none, where it is damaged, or where there
-// are no records, so no record is ever left without its identity.
+// Making another identity takes the lock alone. That happens where there is none, or where there are no records, so no
+// record is ever left without its identity. One that is damaged beside records is left as it is: another program damaged
+// it, and a new one would take whatever is typed next for the passphrase.
 //
 // No record has a name by which its files could be mistaken for these: a record's end in .age or begin with a dot.
 const (
@@ -37,7 +38,7 @@ const (
 // scryptRecord is how a record begins that an older version wrote: under the passphrase itself.
 const scryptRecord = "age-encryption.org/v1\n-> scrypt "
 
-// errNoIdentity says that there is no identity, or one that nobody can read any more.
+// errNoIdentity says that there is no identity, or another one than that of a record.
 var errNoIdentity = errors.New("there is no identity")
 
 // unlock makes sure that f.identity is the one in the directory. It takes the one that rests with the system, and else
@@ -45,6 +46,9 @@ var errNoIdentity = errors.New("there is no identity")
 // nobody is asked for a passphrase that protects nothing.
 func (f *files) unlock(ctx context.Context, dir *os.Root, free bool) error {
 	wrapped, err := f.readIdentity(dir)
+	if free && isDamagedKey(err) {
+		return errNoIdentity
+	}
 	if err != nil {
 		return err
 	}
@@ -73,14 +77,14 @@ func (f *files) unlock(ctx context.Context, dir *os.Root, free bool) error {
 	}
 	plain, err := f.decrypt(wrapped, identityFile)
 	if errors.Is(err, ErrCorrupt) {
-		return errNoIdentity
+		return f.damagedKey("is damaged")
 	}
 	if err != nil {
 		return err
 	}
 	identity, err := age.ParseX25519Identity(strings.TrimSpace(plain))
 	if err != nil { // the text of age's error may quote the identity
-		return errNoIdentity
+		return f.damagedKey("holds no key")
 	}
 	f.identity, f.wrapped, f.locked = identity, wrapped, false
 	_, _ = f.rest(ctx, f.options.Rest) // where no key can rest, the next process needs the passphrase again
@@ -99,10 +103,22 @@ func (f *files) readIdentity(dir *os.Root) ([]byte, error) {
 			return nil, u
 		}
 		return nil, err
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrCorrupt):
+	case errors.Is(err, ErrNotFound):
 		return nil, errNoIdentity
+	case errors.Is(err, ErrCorrupt):
+		return nil, f.damagedKey("is damaged")
 	}
 	return nil, err
+}
+
+func (f *files) damagedKey(how string) error {
+	path := f.path(identityFile)
+	return f.unavailable(ReasonDamagedKey, path, path+" "+how+", and the sessions beside it need its key", nil)
+}
+
+func isDamagedKey(err error) bool {
+	u := new(UnavailableError)
+	return errors.As(err, &u) && u.Reason == ReasonDamagedKey
 }
 
 // holdIdentity makes sure of an identity, and returns with a lock under which no other process replaces it.
@@ -137,7 +153,7 @@ func (f *files) ensureIdentity(ctx context.Context, dir *os.Root) error {
 	if err := f.unlock(ctx, dir, len(records) == 0); !errors.Is(err, errNoIdentity) {
 		return err
 	}
-	if err := f.know(ctx, len(records) == 0); err != nil {
+	if err := f.know(ctx, true); err != nil { // where it is not known yet, it opens nothing that there is
 		return err
 	}
 	return f.makeIdentity(ctx, dir)
@@ -288,6 +304,9 @@ func (f *files) Unlock(ctx context.Context, lifetime time.Duration) (until time.
 	}
 	if err := f.prove(ctx, dir, strings.TrimSuffix(records[0], extension)); err != nil {
 		return until, err
+	}
+	if !f.right {
+		return until, f.damagedKey("is gone")
 	}
 	release, err := f.holdIdentity(ctx, dir)
 	if err != nil {

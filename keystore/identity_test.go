@@ -85,7 +85,8 @@ func TestFileIdentityMadeAtOnce(t *testing.T) {
 	}
 }
 
-// Whatever a crash leaves of the files of the identity, what was readable is readable, and a Save succeeds.
+// Whatever a crash leaves of the files of the identity, what was readable is readable, and a Save succeeds. Without the
+// identity the passphrase is a new one, which is asked for twice.
 func TestFileIdentityCrash(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -97,12 +98,6 @@ func TestFileIdentityCrash(t *testing.T) {
 		}, true},
 		"an identity and no record": {func(dir string) error { return os.Remove(filepath.Join(dir, "me.age")) }, false},
 		"a record and no identity":  {func(dir string) error { return os.Remove(filepath.Join(dir, identityFile)) }, false},
-		"a cut identity": {func(dir string) error {
-			return os.Truncate(filepath.Join(dir, identityFile), 50)
-		}, false},
-		"an empty identity": {func(dir string) error {
-			return os.Truncate(filepath.Join(dir, identityFile), 0)
-		}, false},
 		"another identity": {func(dir string) error {
 			other := saved(t, "me")
 			return os.Rename(filepath.Join(other, identityFile), filepath.Join(dir, identityFile))
@@ -118,10 +113,88 @@ func TestFileIdentityCrash(t *testing.T) {
 			if c.reads != (err == nil) || err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNotFound) {
 				t.Errorf("Load: %v", err)
 			}
-			if err := QuickFile(dir, secretly("right")).Save(t.Context(), "me", sized("n", 10)); err != nil {
+			p := &passphrases{all: []string{"right"}}
+			if err := QuickFile(dir, p.ask).Save(t.Context(), "me", sized("n", 10)); err != nil {
 				t.Errorf("Save: %v", err)
 			}
+			if _, err := os.Stat(filepath.Join(dir, identityFile)); err != nil {
+				t.Error(err)
+			}
+			if new := strings.HasSuffix(name, "no identity") || strings.HasSuffix(name, "no record"); new != (p.confirms == 1) {
+				t.Errorf("asked %d times, %d of them twice", p.asked, p.confirms)
+			}
 			wants(t, QuickFile(dir, secretly("right")), "me", "n")
+		})
+	}
+}
+
+// An identity that is damaged beside records is not replaced by a new one, under whatever passphrase is typed next. The
+// error names the file. Where that is put back, the records open again; where it is deleted, a new passphrase is asked
+// for twice; where no record is left, it is in nobody's way.
+func TestFileDamagedIdentity(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(path string) error{
+		"cut":     func(path string) error { return os.Truncate(path, 50) },
+		"empty":   func(path string) error { return os.Truncate(path, 0) },
+		"garbage": func(path string) error { return os.WriteFile(path, []byte("garbage"), 0o600) },
+		"no key": func(path string) error {
+			f := QuickFile(filepath.Dir(path), nil).(*files)
+			f.passphrase = "right"
+			content, err := f.encryptUnderPassphrase("garbage")
+			return errors.Join(err, os.WriteFile(path, content, 0o600))
+		},
+		"too large": func(path string) error { return os.Truncate(path, maxFile+1) },
+		"a folder":  func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := saved(t, "me")
+			path := filepath.Join(dir, identityFile)
+			good, err := os.ReadFile(path)
+			long := QuickFile(dir, secretly("right")) // a process that goes on meanwhile
+			wants(t, long, "me", "me")
+			if err = errors.Join(err, damage(path)); err != nil {
+				t.Fatal(err)
+			}
+			refused := func(what string, err error) {
+				t.Helper()
+				u := new(UnavailableError)
+				if !errors.As(err, &u) || u.Reason != ReasonDamagedKey || u.Path != path || errors.Is(err, ErrCorrupt) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			typed := "typed"
+			if name == "no key" { // the only one in which a passphrase can be wrong
+				typed = "right"
+			}
+			fresh := func() Store { return QuickFile(dir, secretly(typed)) }
+			_, err = fresh().Load(t.Context(), "me")
+			refused("Load", err)
+			refused("Save", fresh().Save(t.Context(), "me", sized("n", 10)))
+			refused("Save of another", fresh().Save(t.Context(), "you", sized("n", 10)))
+			refused("Save by a process that goes on", long.Save(t.Context(), "me", sized("n", 10)))
+			_, err = fresh().(Unlocker).Unlock(t.Context(), time.Minute)
+			refused("Unlock", err)
+
+			aside := path + ".aside"
+			if err := os.Rename(path, aside); err != nil {
+				t.Fatal(err)
+			}
+			_, err = fresh().(Unlocker).Unlock(t.Context(), time.Minute)
+			refused("Unlock without an identity", err)
+			if err := os.WriteFile(path, good, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			wants(t, QuickFile(dir, secretly("right")), "me", "me")
+
+			if err := errors.Join(os.Remove(path), os.Rename(aside, path), long.Delete(t.Context(), "me")); err != nil {
+				t.Fatal(err)
+			}
+			p := &passphrases{all: []string{"other"}}
+			if err := QuickFile(dir, p.ask).Save(t.Context(), "me", sized("n", 10)); err != nil || p.confirms != 1 {
+				t.Errorf("Save without records: asked %d times, %d of them twice, %v", p.asked, p.confirms, err)
+			}
+			wants(t, QuickFile(dir, secretly("other")), "me", "n")
 		})
 	}
 }

@@ -48,6 +48,7 @@ const (
 	ReasonExposedFile     Reason = "exposed_file"     // the file is another user's, or open to others
 	ReasonLink            Reason = "link"             // it is a symbolic link
 	ReasonInTheWay        Reason = "in_the_way"       // it is no folder where one must be, or no file
+	ReasonDamagedKey      Reason = "damaged_key"      // the file with the key of all records is damaged or gone
 	ReasonFileLocked      Reason = "file_locked"      // ForgetKeys was called, and this process may not ask again
 	ReasonNoRest          Reason = "no_rest"          // the system keeps no key for the file
 )

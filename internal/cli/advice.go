@@ -236,6 +236,10 @@ func keystoreAdvice() []advice {
 		{keystore.ReasonNoPassphrase, "set LOOPKEY_PASSPHRASE, or type it", ""},
 		{reasonNoTerminal, "set LOOPKEY_PASSPHRASE, or run loopkey unlock in a terminal", ""},
 		{keystore.ReasonFileLocked, "run loopkey unlock", ""},
+		{
+			keystore.ReasonDamagedKey,
+			"put {path} back from a backup, or delete it and run {login}: the sessions beside it can't be opened without it", "",
+		},
 		{keystore.ReasonNoRest, "set LOOPKEY_PASSPHRASE, so that nobody is asked", ""},
 		{reasonPassphrasesDiffer, "try again", ""},
 		{keystore.ReasonWrongPassphrase, "try again; if it is forgotten, delete the file and run {login}", ""},

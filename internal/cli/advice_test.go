@@ -274,7 +274,8 @@ func TestAdviceAboutKeychains(t *testing.T) {
 		case keystore.ReasonNoPassphrase, keystore.ReasonWrongPassphrase, keystore.ReasonNoFolder,
 			keystore.ReasonFolderReadOnly, keystore.ReasonUnreadable, keystore.ReasonUnwritable,
 			keystore.ReasonUndeletable, keystore.ReasonExposedFolder, keystore.ReasonLink, keystore.ReasonInTheWay,
-			keystore.ReasonFileLocked, keystore.ReasonNoRest, keystore.ReasonTooLarge: // of the file itself, or of any store
+			keystore.ReasonFileLocked, keystore.ReasonNoRest, keystore.ReasonDamagedKey,
+			keystore.ReasonTooLarge: // of the file itself, or of any store
 			if strings.Contains(got, "--keystore") {
 				t.Errorf("%s: %q", name, got)
 			}
