@@ -2,6 +2,7 @@ package webui
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -22,17 +23,35 @@ type Finding struct {
 	Fix     string // what the user can do; "": there is nothing to do
 }
 
+// errChecking says that checks which another page asked for have not come to an end.
+var errChecking = errors.New("checks that another page asked for are still being made")
+
+// checked makes the checks when those of other requests have ended. A request that is given up waits no longer.
+func (s *Server) checked(ctx context.Context) ([]Finding, error) {
+	waiting, stop := context.WithTimeoutCause(ctx, checksLimit, errChecking)
+	defer stop()
+	select {
+	case s.checking <- struct{}{}:
+		defer func() { <-s.checking }()
+	case <-waiting.Done():
+		return nil, context.Cause(waiting)
+	}
+	ctx, cancel := context.WithTimeout(ctx, checksLimit)
+	defer cancel()
+	return s.cfg.Checks(ctx), nil
+}
+
 // checks makes the checks because the user asks for it, and shows what was found.
 func (s *Server) checks(w http.ResponseWriter, r *http.Request, _ view) {
 	if s.cfg.Checks == nil || !s.browsers.isWhole(r) {
 		http.Redirect(w, r, s.layout.Home, http.StatusSeeOther)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), checksLimit)
-	defer cancel()
-	s.checking.Lock()
-	found := s.cfg.Checks(ctx)
-	s.checking.Unlock()
+	found, err := s.checked(r.Context())
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
 	var view struct {
 		Findings       []Finding
 		Broken, Warned int

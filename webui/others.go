@@ -80,10 +80,47 @@ func (s *Server) othersFor(r *http.Request) otherSessions {
 	changed := func(o otherSession) bool { return o.Session != nil && !o.Session.Changed().Equal(o.changed) }
 	old := o.looked.IsZero() || !clock.Within(o.looked, s.cfg.Now(), othersLife)
 	if old || slices.ContainsFunc(o.known.list, changed) {
-		o.known = s.lookAtOthers(r.Context(), o.known)
+		o.known = s.lookAtOthers(r.Context(), o.known, true)
 		o.looked = s.cfg.Now()
 	}
 	return o.known
+}
+
+// watchEveryOther is how often watchOthers looks.
+const watchEveryOther = time.Second
+
+// watchOthers lets open pages ask for themselves again when something of the other sessions is another, until ctx ends.
+// It looks while there is a page that may show them.
+func (s *Server) watchOthers(ctx context.Context) {
+	if s.cfg.Others == nil && s.cfg.Events == nil {
+		return
+	}
+	tick := time.NewTicker(watchEveryOther)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if s.watch.attended() && s.othersChanged(ctx) {
+			s.watch.tell()
+		}
+	}
+}
+
+// othersChanged reports whether something of the other sessions is another than a page has shown last. What could not be
+// read is not asked for again: a keychain may show a dialog each time.
+func (s *Server) othersChanged(ctx context.Context) bool {
+	o := &s.others
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.looked.IsZero() { // no page has shown them yet
+		return false
+	}
+	before := o.known.number
+	o.known = s.lookAtOthers(ctx, o.known, false)
+	return o.known.number != before
 }
 
 // forgetOthers has the next page look at them again: one has been changed.
@@ -93,8 +130,8 @@ func (s *Server) forgetOthers() {
 	s.others.looked = time.Time{}
 }
 
-// lookAtOthers reads the sessions that have changed since before.
-func (s *Server) lookAtOthers(ctx context.Context, before otherSessions) otherSessions {
+// lookAtOthers reads the sessions that have changed since before. With again it also reads those that could not be read.
+func (s *Server) lookAtOthers(ctx context.Context, before otherSessions, again bool) otherSessions {
 	// What all requests share is not read under the limits of one.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), othersLimit)
 	defer cancel()
@@ -111,11 +148,11 @@ func (s *Server) lookAtOthers(ctx context.Context, before otherSessions) otherSe
 		if other.Session != nil {
 			o.id, o.changed = other.Session.Name(), other.Session.Changed()
 			i := slices.IndexFunc(before.list, func(b otherSession) bool {
-				return b.id == o.id && b.failure == "" && b.Session != nil && b.changed.Equal(o.changed)
+				return b.id == o.id && (b.failure == "" || !again) && b.Session != nil && b.changed.Equal(o.changed)
 			})
 			var err error
 			if i >= 0 {
-				o.info, o.out = before.list[i].info, before.list[i].out
+				o.info, o.out, o.failure = before.list[i].info, before.list[i].out, before.list[i].failure
 			} else {
 				o.info, err = other.Session.Info(ctx)
 				o.out = errors.Is(err, session.ErrNotLoggedIn)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/test/markup"
 	"github.com/loopkey/loopkey/provider"
@@ -20,7 +22,10 @@ type pair struct {
 	*scene
 	other   *session.Session
 	client  *http.Client
-	checked int // how often checks were made
+	checked int    // how often checks were made
+	during  func() // called while they are made; nil: nothing is
+
+	happened time.Time // the last event
 }
 
 // newPair logs both in. The page of the other session's provider leads the browser back to baseURL; "": to the scene.
@@ -48,10 +53,13 @@ func newPair(t *testing.T, baseURL string) *pair {
 		}
 		c.Checks = func(context.Context) []webui.Finding {
 			p.checked++
+			if p.during != nil {
+				p.during()
+			}
 			return []webui.Finding{{Name: "port", State: "broken", Message: "held by <b>\u202e", Fix: "Free it."}}
 		}
 		c.Events = func(context.Context) []webui.Event {
-			return []webui.Event{{Time: s.now(), Text: "A token to <git>\u202e"}}
+			return []webui.Event{{Time: p.happened, Text: "A token to <git>\u202e"}}
 		}
 		c.Commands = []webui.Commands{{Title: "In a terminal", Lines: []webui.Command{{What: "A token", Code: "acme token"}}}}
 	})
@@ -293,4 +301,40 @@ func TestChecksOnThePage(t *testing.T) {
 	if body := p.home(t); strings.Contains(body, "Run the checks") {
 		t.Errorf("a browser that may be another's is offered checks: %s", body)
 	}
+}
+
+// A request for checks that is given up waits no longer for those that another page asked for.
+func TestChecksGivenUp(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "")
+	handler := p.server.Handler()
+	request := func(ctx context.Context) *http.Request {
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, p.base+"/auth/checks", nil)
+		for _, c := range p.client.Jar.Cookies(r.URL) {
+			r.AddCookie(c)
+		}
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		return r
+	}
+	ctx, giveUp := context.WithCancel(t.Context())
+	p.during = func() {
+		giveUp()
+		handler.ServeHTTP(httptest.NewRecorder(), request(ctx)) // while the first ones are made
+	}
+	w := httptest.NewRecorder()
+	if handler.ServeHTTP(w, request(t.Context())); w.Code != http.StatusOK || p.checked != 1 {
+		t.Errorf("%d checks, and %d %s", p.checked, w.Code, w.Body)
+	}
+}
+
+// An open page is told when another session of the user is another, as when a terminal renews it.
+func TestOthersLive(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "")
+	p.home(t)
+	page := p.openPage(t)
+	if _, err := p.other.AccessToken(t.Context(), session.Request{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	page.read(t, "event: change\n")
 }

@@ -195,6 +195,13 @@ func (w *watch) tell() {
 	}
 }
 
+// attended reports whether a page listens.
+func (w *watch) attended() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.listeners) > 0
+}
+
 // run looks for changes until ctx ends.
 func (w *watch) run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)

@@ -79,10 +79,15 @@ func (a *app) otherOf(ctx context.Context, k known.Client, acc *account) webui.O
 // shownEvents is how many entries of the log the start page shows.
 const shownEvents = 8
 
-// lastEvents returns what reads the last entries of the log for the web UI of an account, the newest first.
+// lastEvents returns what reads the last entries of the log for the web UI of an account, the newest first. Its calls
+// must not overlap.
 func (a *app) lastEvents(acc *account) func(context.Context) []webui.Event {
+	reader := journal.Reader{StateDir: acc.config.StateDir}
+	var entries []journal.Entry
 	return func(context.Context) []webui.Event {
-		entries, _ := journal.Read(acc.config.StateDir, shownEvents) // what can't be read has nothing to tell
+		more, _ := reader.Next() // what can't be read has nothing to tell
+		entries = append(entries, more...)
+		entries = slices.Clone(entries[max(0, len(entries)-shownEvents):])
 		var events []webui.Event
 		for _, e := range slices.Backward(entries) {
 			events = append(events, webui.Event{Time: e.Time, Text: words.Sentence(sentenceOf(e))})
