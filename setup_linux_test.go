@@ -100,3 +100,34 @@ func TestSetupAtTerminal(t *testing.T) {
 		t.Errorf("the end of the input exits %d", code)
 	}
 }
+
+// Where the machine has no keychain, setup offers an encrypted file, and the profile keeps to it.
+func TestSetupWithoutKeychain(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t, "TERM=xterm", "LOOPKEY_PASSPHRASE=correct horse",
+		"DBUS_SESSION_BUS_ADDRESS=", "XDG_RUNTIME_DIR=")
+	config := filepath.Join(h.Dir, "mine.toml")
+	if err := os.WriteFile(config, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.Env = append(h.Env, "APP_BASE_URL="+h.Base, "LOOPKEY_CONFIG="+config)
+	p := pty.Start(t, h.Command(t.Context(), "setup", "--issuer", h.Tenant.Issuer(), "--client-id", house.Client))
+	p.Expect("This machine has no keychain for the session: there is no D-Bus session")
+	p.Expect("[Y/n]: ")
+	p.Type("\r")
+	p.Expect("+ keystore = \"file\"")
+	p.Expect("Logged in as Ada Lovelace")
+	if code := p.Exit(); code != 0 {
+		t.Errorf("setup exits %d", code)
+	}
+	// The lists fit the terminal's 80 columns.
+	for _, args := range [][]string{{"sessions"}, {"config", "list"}} {
+		p := pty.Start(t, h.Command(t.Context(), args...))
+		p.Exit()
+		for line := range strings.Lines(p.Screen()) {
+			if n := len([]rune(strings.TrimRight(line, "\r\n"))); n > 80 {
+				t.Errorf("%s prints %d columns: %s", args, n, line)
+			}
+		}
+	}
+}

@@ -288,7 +288,7 @@ func (b *browserLogin) browserOpened(err error) {
 	if err == nil {
 		return
 	}
-	b.sayUnopened(err, ": open the URL above yourself"+strings.TrimSuffix(orElse(", or ", b.ways), ".")+".")
+	b.sayUnopened(err, ": open the URL above yourself"+strings.TrimSuffix(orElse(",\nor ", b.ways), ".")+".")
 	if b.hidden != "" {
 		b.say("On another machine the short URL leads nowhere. The whole one is:\n%s", b.terminal.Link(b.hidden))
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -110,7 +109,7 @@ func (a *app) runConfigList(output string) error {
 		}
 		return a.print("json", "", values)
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	var rows, narrow []string
 	for _, e := range entries {
 		v := valueOf(e)
 		switch {
@@ -122,9 +121,10 @@ func (a *app) runConfigList(output string) error {
 		case v.Origin == "":
 			continue
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", v.Key, v.Value, v.Origin)
+		rows = append(rows, v.Key+"\t"+v.Value+"\t"+v.Origin)
+		narrow = append(narrow, v.Key+"  "+v.Value+"\n    "+v.Origin)
 	}
-	return w.Flush()
+	return a.printTable("", rows, func(i int) string { return narrow[i] })
 }
 
 func (a *app) configGet() *cobra.Command {

@@ -19,7 +19,7 @@ func (a *app) sayHowToReach(baseURL string, ways []string) bool {
 		a.say("This is an SSH session. If your browser is on your own machine, run there first:\n"+
 			"  ssh -L %d:localhost:%d %s%s", port, port, a.sshTarget(), orElse("\nor ", ways))
 	case environ.InContainer(a.env):
-		a.say("This is a container. Forward port %d of it to your machine (dev containers: forwardPorts)%s",
+		a.say("This is a container: forward its port %d to your machine (forwardPorts)%s",
 			port, orElse(",\nor ", ways))
 	default:
 		return false
@@ -37,7 +37,7 @@ func orElse(or string, ways []string) string {
 	if len(ways) == 0 {
 		return ""
 	}
-	return or + strings.Join(ways, ", or ") + "."
+	return or + strings.Join(ways, ",\nor ") + "."
 }
 
 // sayTLSHello tells a person whose browser changed http to https how it gets here all the same.

@@ -180,6 +180,9 @@ func (a *app) reportEnding(ctx context.Context, e *ending, f logoutFlags, left b
 		return false, nil
 	}
 	var report logoutReport
+	if f.local {
+		report.did("deleted here")
+	}
 	switch {
 	case ended.Unreadable != nil:
 		report.not("the provider was not told, for the stored session could not be read")
@@ -191,7 +194,9 @@ func (a *app) reportEnding(ctx context.Context, e *ending, f logoutFlags, left b
 			a.endProviderSession(ctx, e.acc, ended, e.state, f, &report)
 		}
 	}
-	report.did("deleted here")
+	if !f.local {
+		report.did("deleted here")
+	}
 	if ended.NoteError != nil {
 		report.not("the note about the session could not be removed (" + words.Printable(ended.NoteError.Error()) + ")")
 	}

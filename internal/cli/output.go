@@ -2,11 +2,49 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
 
+	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/internal/words"
 )
+
+// printTable prints a table: heading and rows of columns that tabs separate. Where it is wider than the terminal, a person
+// could not read it: then each row is printed by narrow, over several lines.
+func (a *app) printTable(heading string, rows []string, narrow func(i int) string) error {
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	if heading != "" {
+		_, _ = fmt.Fprintln(w, heading)
+	}
+	for _, row := range rows {
+		_, _ = fmt.Fprintln(w, row)
+	}
+	_ = w.Flush() // a Builder takes everything
+	text := table.String()
+	if width := terminal.Width(a.stdout); width > 0 && widest(text) > width {
+		text = ""
+		for i := range rows {
+			text += narrow(i) + "\n"
+		}
+	}
+	if _, err := io.WriteString(a.stdout, text); err != nil {
+		return fmt.Errorf("writing to standard output: %w", err)
+	}
+	return nil
+}
+
+// widest returns the length of the longest line of a text, in characters.
+func widest(text string) int {
+	most := 0
+	for line := range strings.Lines(text) {
+		most = max(most, utf8.RuneCountInString(strings.TrimRight(line, " \n")))
+	}
+	return most
+}
 
 // checkOutput refuses a value of --output that is none of forms.
 func checkOutput(output string, forms ...string) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,7 +68,7 @@ type listedSession struct {
 	RefreshExpires *time.Time `json:"refresh_expires_at,omitempty"`
 	SessionExpires *time.Time `json:"session_expires_at,omitempty"`
 
-	who, until string // for a person
+	who, until, lasts string // for a person
 }
 
 func (a *app) runSessions(ctx context.Context, output string, prune bool) error {
@@ -172,7 +171,7 @@ func listedOf(k known.Client, info session.Info, err error) listedSession {
 	if info.Resource == "" {
 		l.who = words.NameAndEmail(info.Claims)
 	}
-	l.until = until(info, now)
+	l.until, l.lasts = until(info, now), ", "+lasts(info, now)
 	return l
 }
 
@@ -232,8 +231,7 @@ func (a *app) printSessions(listed []listedSession) error {
 	inWords := map[string]string{
 		stateIn: "logged in", stateEnded: "ended", stateOut: "logged out", stateUnknown: "can't tell",
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "  PROFILE\tSTATE\tUSER\tISSUER\tCLIENT\tUNTIL\tKEYSTORE")
+	var rows, narrow []string
 	for _, l := range listed {
 		star, profile := " ", l.Profile
 		if l.Current {
@@ -243,8 +241,12 @@ func (a *app) printSessions(listed []listedSession) error {
 		if l.Resource != "" {
 			profile, where = "(mcp)", words.Printable(l.Server)
 		}
-		_, _ = fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%s\t%s\t%s\n", star, profile, inWords[l.State], l.who, where,
-			words.Printable(l.ClientID), l.until, words.Printable(l.Keystore))
+		client, store := words.Printable(l.ClientID), words.Printable(l.Keystore)
+		rows = append(rows, fmt.Sprintf("%s %s\t%s\t%s\t%s\t%s\t%s\t%s", star, profile, inWords[l.State], l.who, where,
+			client, l.until, store))
+		narrow = append(narrow, fmt.Sprintf("%s %s: %s\n    %s%s\n    %s\n    client %s, keystore %s",
+			star, profile, l.who, inWords[l.State], l.lasts, where, client, store))
 	}
-	return w.Flush()
+	return a.printTable("  PROFILE\tSTATE\tUSER\tISSUER\tCLIENT\tUNTIL\tKEYSTORE", rows,
+		func(i int) string { return narrow[i] })
 }

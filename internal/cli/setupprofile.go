@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -10,11 +11,13 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/newprofile"
 	"github.com/loopkey/loopkey/internal/setup"
 	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -120,6 +123,9 @@ func (w *wizard) run(ctx context.Context) error {
 		if err := w.askRest(ctx, p); err != nil {
 			return err
 		}
+	}
+	if err := w.chooseKeystore(ctx); err != nil {
+		return err
 	}
 	if err := w.assign(p, client); err != nil {
 		return err
@@ -296,6 +302,35 @@ func (w *wizard) askRest(ctx context.Context, p *chosenProvider) error {
 		}
 	}
 	return nil
+}
+
+// chooseKeystore asks whether sessions should rest in an encrypted file, where this machine has no keychain. One that is
+// locked is one.
+func (w *wizard) chooseKeystore(ctx context.Context) error {
+	if !w.asks || w.config.Given("keystore") || w.config.Keystore != keystores.Default {
+		return nil
+	}
+	store, err := w.openStore(keystores.Default, w.config.StateDir, keychainLimitScript)
+	if err != nil {
+		return err
+	}
+	_, err = store.Head(ctx, "setup") // no session has that name
+	unavailable := new(keystore.UnavailableError)
+	if !errors.As(err, &unavailable) {
+		return nil
+	}
+	switch unavailable.Reason {
+	case keystore.ReasonNoBus, keystore.ReasonNoService, keystore.ReasonNoKeychain, keystore.ReasonNoDefault,
+		keystore.ReasonNoLogonSession:
+	default:
+		return nil
+	}
+	w.say("\nThis machine has no keychain for the session: %s.", words.Printable(unavailable.Why))
+	yes, err := w.confirm(ctx, "Use an encrypted file, with a passphrase?", true)
+	if yes {
+		w.app.flags["keystore"] = keystores.File
+	}
+	return err
 }
 
 // assign notes what the profile is to have.

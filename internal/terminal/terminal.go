@@ -109,12 +109,20 @@ func (t *Terminal) show() {
 
 // width returns how many columns the terminal has; 80 where that can't be known.
 func (t *Terminal) width() int {
-	if f, ok := t.out.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+	if width := Width(t.out); width > 0 {
+		return width
+	}
+	return 80
+}
+
+// Width returns how many columns the terminal behind a stream has; 0: it is none, or does not say.
+func Width(stream any) int {
+	if f, ok := stream.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			return width
 		}
 	}
-	return 80
+	return 0
 }
 
 // ErrNoTerminal says that there is no terminal to ask on.
