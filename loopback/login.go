@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -57,6 +58,9 @@ var (
 // could not be bound, and the Holder: a program and its process ID, or "" where the system does not tell.
 type PortTakenError = localhost.PortTakenError
 
+// A PortsTakenError says that none of Config.Ports can be bound. Its Errs say why, for each.
+type PortsTakenError = localhost.PortsTakenError
+
 // A TimeoutError is an ErrTimeout. Its Saw says what the server saw in place of the provider's response; "" is nothing.
 type TimeoutError = login.TimeoutError
 
@@ -80,8 +84,11 @@ type Config struct {
 	// 127.0.0.1 or [::1], a port and a path. Port 0 stands for one that is free on both loopbacks; the provider must
 	// allow any (RFC 8252, section 7.3). "" is the path /auth/callback under BaseURL.
 	RedirectURI string
-	BaseURL     string        // "": http://localhost:3000
-	Timeout     time.Duration // how long the user has; 0: three minutes
+	BaseURL     string // "": http://localhost:3000
+	// Ports are in place of the port of RedirectURI, or of BaseURL: the first that is free on both loopbacks becomes the
+	// one of the redirect URI. The provider has to know the redirect URI with each of them. nil: that port alone.
+	Ports   []int
+	Timeout time.Duration // how long the user has; 0: three minutes
 
 	OpenBrowser func(ctx context.Context, url string) error   // nil: the function OpenBrowser
 	ShowURL     func(url string)                              // called before the browser is opened, which may fail
@@ -90,6 +97,8 @@ type Config struct {
 	Pasted      <-chan string                                 // URLs that a browser on another machine ended up at
 	Rejected    func(reason string)                           // called with why one of them was not the right one
 	TLSHello    func()                                        // called once if a browser asks for https here
+	// Bound is called with the redirect URI when its port is bound, and with why those before it in Ports were not.
+	Bound func(redirectURI string, passed []error)
 	// Attend is called when the port is bound, and what it returns before the port is free again. Its error ends the login
 	// before anything was asked of the user. It is for loopkey's own commands, which let other terminals share the login.
 	// Its type is internal, so other programs leave it nil; without the field those commands would need a second Login.
@@ -102,7 +111,7 @@ type Config struct {
 const pageLimit = 2 * time.Second
 
 // Login logs the user in and returns the tokens. Its errors wrap those of package provider, ErrTimeout,
-// *PortTakenError, or what Store returned. Where the browser can't be opened and nobody knows the URL, for lack of
+// *PortTakenError (for each of Ports, in a *PortsTakenError), or what Store returned. Where the browser can't be opened and nobody knows the URL, for lack of
 // ShowURL and Pasted, it returns ErrNoBrowser at once. The port is free when it returns.
 func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	p, err := cfg.provider()
@@ -119,14 +128,21 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	}
 	warm := warming(ctx, p, cfg.Timeout)
 	defer func() { _ = warm(false) }()
-	listener, err := localhost.ListenPort(ctx, localurl.Port(redirect))
+	ports := cfg.Ports
+	if len(ports) == 0 {
+		ports = []int{localurl.Port(redirect)}
+	}
+	listener, passed, err := localhost.ListenFirst(ctx, ports...)
 	if err != nil {
 		return nil, err
 	}
 	defer listener.Close()
-	if redirect.Port() == "0" {
-		redirect.Host = strings.TrimSuffix(redirect.Host, "0") + strconv.Itoa(listener.Port())
+	if port := listener.Port(); port != localurl.Port(redirect) {
+		redirect.Host = net.JoinHostPort(redirect.Hostname(), strconv.Itoa(port))
 		redirectURI = redirect.String()
+	}
+	if cfg.Bound != nil {
+		cfg.Bound(redirectURI, passed)
 	}
 	flow := login.New(login.Config{
 		Provider: p, RedirectURI: redirectURI, App: cfg.AppName,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/words"
@@ -24,6 +25,7 @@ type account struct {
 	provider *provider.Provider
 	session  *session.Session
 	store    keystore.Store
+	rebase   func(baseURL string) // makes session anew, for another base URL in its note; nil: it has none
 
 	elsewhere      string // the keystore of the last login, where the command was told another one
 	withoutOffline bool   // the login leaves out offline_access, which the provider does not know
@@ -123,14 +125,20 @@ func (a *app) accountOf(
 	if err != nil {
 		return nil, err
 	}
-	return &account{provider: p, store: store, session: session.New(session.Config{
-		Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir, Known: e.Client, Resource: e.Resource,
-		MayAskAudiences: mayAskAudiences,
-		Apart: func(ctx context.Context, order []byte) ([]byte, error) {
-			return a.runApart(ctx, e, order)
-		},
-		Limits: limits, Notice: a.notice, Record: e.record(),
-	})}, nil
+	acc := &account{provider: p, store: store}
+	acc.rebase = func(baseURL string) {
+		e.BaseURL = baseURL
+		acc.session = session.New(session.Config{
+			Profile: e.Profile, Provider: p, Store: store, StateDir: e.StateDir, Known: e.Client, Resource: e.Resource,
+			MayAskAudiences: mayAskAudiences,
+			Apart: func(ctx context.Context, order []byte) ([]byte, error) {
+				return a.runApart(ctx, e, order)
+			},
+			Limits: limits, Notice: a.notice, Record: e.record(),
+		})
+	}
+	acc.rebase(e.BaseURL)
+	return acc, nil
 }
 
 // openErrand returns the provider and the keystore of an errand. It asks neither for anything.
@@ -198,5 +206,5 @@ func (acc *account) furtherAudiences() []string {
 
 // server returns the loopkey that may hold the port of the account's base URL.
 func (acc *account) server() handoff.Client {
-	return handoff.Client{Socket: handoff.Socket(acc.config.StateDir, acc.config.BaseURL), Holder: acc.holder()}
+	return acc.serverAt(localurl.BasePort(acc.config.BaseURL))
 }

@@ -309,6 +309,10 @@ func serverAdvice() []advice {
 			"end it, or " + otherPort, "",
 		},
 		{
+			(*loopback.PortsTakenError)(nil),
+			"end one of them, or register a further callback URL and add its port to callback_ports (or --port)", "",
+		},
+		{
 			reasonPortReserved, "`netsh interface ipv4 show excludedportrange protocol=tcp` lists what it keeps: " +
 				otherPort, "",
 		},
@@ -535,6 +539,8 @@ func (at situation) advice(err error) string {
 	switch {
 	case errors.As(err, new(*session.ScopeError)):
 		return at.sentence((*session.ScopeError)(nil))
+	case errors.As(err, new(*loopback.PortsTakenError)):
+		return at.sentence((*loopback.PortsTakenError)(nil))
 	case errors.As(err, new(*loopback.PortTakenError)):
 		return at.sentence((*loopback.PortTakenError)(nil))
 	case errors.As(err, new(*handoff.SetupError)):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
@@ -30,7 +32,10 @@ type browserLogin struct {
 	shared      bool        // another terminal opened the browser
 	flow        *login.Flow // of a login that this process makes
 	hidden      string      // the URL for which a short one was shown
+	turn        func()      // ends this process's turn to look for a port; nil: it is not its turn
 	ways        []string
+	code        *byCode // the other way, where no browser can be opened here
+	unopenable  error   // why none can be; nil: one may
 }
 
 // Where the port is taken and no loopkey replies, another one may be starting or ending: how often it is asked again,
@@ -46,24 +51,46 @@ const (
 func (a *app) loginByBrowser(
 	ctx context.Context, acc *account, f loginFlags,
 ) (tokens *provider.Tokens, through string, err error) {
+	code, ctx := newByCode(ctx)
 	lines, stopReading := a.pasted(ctx, f.noBrowser)
 	defer stopReading()
 	b := &browserLogin{
-		app: a, account: acc, flags: f, wanted: acc.wanted(f.params), pasted: lines, stopWaiting: func() {},
+		app: a, account: acc, flags: f, wanted: acc.wanted(f.params), pasted: lines, stopWaiting: func() {}, code: code,
+		unopenable: a.noBrowserHere(),
 	}
 	defer func() { b.stopWaiting() }()
+	defer code.close()
+	defer b.endTurn()
+	began := clock.Now()
 	deadline := time.Now().Add(f.timeout)
+	left := func() time.Duration { return max(time.Until(deadline), time.Millisecond) }
 	for asked := 1; ; asked++ {
-		tokens, err = b.alone(ctx, max(time.Until(deadline), time.Millisecond))
-		if b.asksLess(err) {
-			continue
+		var taken error
+		if acc.chooses() { // a loopkey that holds one of the ports comes before a free one
+			if err := b.takeTurn(ctx); err != nil {
+				return nil, "", err
+			}
+			err = b.byHolder(ctx, left())
 		}
-		if !errors.As(err, new(*loopback.PortTakenError)) {
-			return tokens, "", err
+		if !acc.chooses() || errors.Is(err, handoff.ErrNoServer) {
+			if tokens, taken = b.alone(ctx, left()); b.asksLess(taken) {
+				continue
+			}
+			if result, ok := b.isByCode(ctx, taken); ok {
+				return result.tokens, "", result.err
+			}
+			if !errors.As(taken, new(*loopback.PortTakenError)) {
+				return tokens, "", taken
+			}
 		}
-		taken := err
-		err = b.byHolder(ctx, max(time.Until(deadline), time.Millisecond))
+		if !acc.chooses() {
+			err = b.byHolder(ctx, left())
+		}
+		b.endTurn()
 		b.stopWaiting()
+		if result, ok := b.isByCode(ctx, err); ok {
+			return result.tokens, "", result.err
+		}
 		switch {
 		case b.asksLess(err):
 			continue
@@ -73,6 +100,8 @@ func (a *app) loginByBrowser(
 			return nil, "through loopkey serve", nil
 		case errors.Is(err, handoff.ErrNoServer) && asked >= mostAsked:
 			return nil, "", taken
+		case errors.Is(err, handoff.ErrEnded) && b.shared && b.loggedInSince(ctx, began): // by the code that it showed
+			return nil, "together with another terminal", nil
 		case errors.Is(err, handoff.ErrEnded):
 			a.say("The loopkey that held the port has ended. This terminal goes on with a login of its own.")
 		case !errors.Is(err, handoff.ErrNoServer) && !errors.Is(err, handoff.ErrNotNow):
@@ -96,6 +125,30 @@ func (b *browserLogin) asksLess(err error) bool {
 	return true
 }
 
+// takeTurn waits until no other process looks for a port for the same session.
+func (b *browserLogin) takeTurn(ctx context.Context) (err error) {
+	if b.turn == nil {
+		b.turn, err = b.portTurn(ctx, b.account)
+	}
+	return err
+}
+
+// endTurn lets the next process look for a port.
+func (b *browserLogin) endTurn() {
+	if b.turn != nil {
+		b.turn()
+		b.turn = nil
+	}
+}
+
+// bound notes the port that the login comes back to, and says which it is where there was a choice.
+func (b *browserLogin) bound(redirectURI string, passed []error) {
+	if u, err := url.Parse(redirectURI); err == nil && b.account.chooses() {
+		b.account.usePort(localurl.Port(u))
+	}
+	b.sayPort(b.account, passed)
+}
+
 // alone makes the login in this process.
 func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provider.Tokens, error) {
 	acc := b.account
@@ -103,12 +156,15 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 		AppName:  appName,
 		Provider: acc.provider, Scope: b.wanted.Scope, Audience: b.wanted.Audience, Audiences: b.wanted.Audiences,
 		Params:  b.wanted.Params,
-		BaseURL: acc.config.BaseURL, Timeout: limit,
+		BaseURL: acc.config.BaseURL, Ports: acc.config.Ports(), Bound: b.bound, Timeout: limit,
 		ShowURL:     func(authorizationURL string) { b.show(ctx, authorizationURL, b.flow.ShortOf(authorizationURL)) },
-		OpenBrowser: b.open, Opened: b.browserOpened,
+		OpenBrowser: b.open, Opened: func(err error) { b.browserOpened(ctx, err) },
 		Pasted: b.pasted, Rejected: b.reject,
 		TLSHello: func() { b.sayTLSHello(acc) },
 		Store: func(storing context.Context, t *provider.Tokens) error {
+			if !b.code.byBrowser() {
+				return errCodeFirst
+			}
 			defer b.sayStoring(ctx)()
 			return b.keep(storing, acc, t, anySubject)
 		},
@@ -117,7 +173,9 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 				return nil, err
 			}
 			b.flow = flow
-			return b.share(ctx, flow), nil
+			end = b.share(ctx, flow)
+			b.endTurn() // who comes now can share it
+			return end, nil
 		},
 		Advice: func(err error) string { return b.situation(acc).advice(err) },
 	})
@@ -203,8 +261,22 @@ func (b *browserLogin) share(ctx context.Context, flow *login.Flow) (end func())
 func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error {
 	asking, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	err := b.account.server().Login(asking, b.wanted, handoff.Terminal{
+	err := b.account.ask(func(port int, server handoff.Client) error {
+		return server.Login(asking, b.wanted, b.terminalAt(ctx, port, giveUp, limit))
+	})
+	return b.timedOut(ctx, err)
+}
+
+// terminalAt is what the loopkey that holds a port deals with. giveUp ends the question.
+func (b *browserLogin) terminalAt(
+	ctx context.Context, port int, giveUp context.CancelCauseFunc, limit time.Duration,
+) handoff.Terminal {
+	return handoff.Terminal{
 		Show: func(begun handoff.Begun) {
+			if b.account.chooses() {
+				b.account.usePort(port)
+			}
+			b.endTurn()
 			if b.shared = begun.Shared; b.shared {
 				b.say("Another terminal waits for this login already.")
 			} else if err := b.flags.gate.admit(ctx); err != nil {
@@ -213,12 +285,11 @@ func (b *browserLogin) byHolder(ctx context.Context, limit time.Duration) error 
 			}
 			b.show(ctx, begun.URL, begun.Short)
 			if !b.shared {
-				b.browserOpened(b.open(ctx, toOpen(b.env, begun)))
+				b.browserOpened(ctx, b.open(ctx, toOpen(b.env, begun)))
 			}
 		},
 		Pasted: b.pasted, Rejected: b.reject, Timeout: limit,
-	})
-	return b.timedOut(ctx, err)
+	}
 }
 
 // show shows the URL to log in at: a short one, that leads there, where a person on this machine reads it.
@@ -233,10 +304,12 @@ func (b *browserLogin) show(ctx context.Context, authorizationURL, short string)
 	case b.flags.noBrowser:
 	case b.shared:
 		b.say("If no tab is open for it, go to:")
+	case b.unopenable != nil:
+		b.say("%s. Open this in one yourself:", words.Sentence(words.Printable(b.unopenable.Error())))
 	default:
 		b.say("Opening your browser. If nothing opens, go to:")
 	}
-	elsewhere := environ.OverSSH(b.env) || environ.InContainer(b.env)
+	elsewhere := environ.OverSSH(b.env) || environ.InContainer(b.env) || b.unopenable != nil
 	if short != "" && b.terminal.Live() && !b.flags.noBrowser && !elsewhere {
 		b.hidden = authorizationURL
 		b.say("%s", b.terminal.Link(short))
@@ -244,8 +317,14 @@ func (b *browserLogin) show(ctx context.Context, authorizationURL, short string)
 		b.say("%s", b.terminal.Link(authorizationURL))
 	}
 	b.ways = b.otherWays(ctx)
-	if b.sayHowToReach(b.account.config.BaseURL, b.ways) {
+	switch {
+	case b.sayHowToReach(b.account.config.BaseURL, b.ways):
 		b.ways = nil // said
+	case b.unopenable != nil && !b.shared && !b.flags.noBrowser && len(b.ways) > 0:
+		b.say("Where that one is on another machine, %s.", strings.Join(b.ways, ", or "))
+	}
+	if b.unopenable != nil {
+		b.beginByCode(ctx)
 	}
 	for _, f := range doctor.BeforeLogin(ctx, b.account.provider) { // from memory, too
 		b.say("%s: %s.", words.Sentence(f.Message), b.fix(f))
@@ -259,7 +338,7 @@ func (b *browserLogin) otherWays(ctx context.Context) []string {
 	if b.pasted != nil {
 		ways = append(ways, "paste here the URL that the browser ends up at")
 	}
-	if b.account.provider.OffersDevice(ctx) { // from memory, by now
+	if !(b.unopenable != nil && b.maybeByCode(ctx)) && b.account.provider.OffersDevice(ctx) { // from memory, by now
 		at := b.situation(b.account)
 		at.params = nil // a login with a code carries none
 		ways = append(ways, "run "+at.line("login")+" --device instead")
@@ -269,7 +348,11 @@ func (b *browserLogin) otherWays(ctx context.Context) []string {
 
 // open opens the URL in the browser, unless the person wants to do that.
 func (b *browserLogin) open(ctx context.Context, authorizationURL string) error {
-	if b.flags.noBrowser {
+	switch {
+	case b.flags.noBrowser:
+		return nil
+	case b.unopenable != nil: // said
+		b.traceBrowser(b.unopenable)
 		return nil
 	}
 	return b.browse(ctx, authorizationURL)
@@ -284,7 +367,7 @@ func toOpen(env []string, begun handoff.Begun) string {
 }
 
 // browserOpened says that no browser was opened, where err says so.
-func (b *browserLogin) browserOpened(err error) {
+func (b *browserLogin) browserOpened(ctx context.Context, err error) {
 	if err == nil {
 		return
 	}
@@ -292,6 +375,7 @@ func (b *browserLogin) browserOpened(err error) {
 	if b.hidden != "" {
 		b.say("On another machine the short URL leads nowhere. The whole one is:\n%s", b.terminal.Link(b.hidden))
 	}
+	b.beginByCode(ctx)
 }
 
 // reject says why a line is not the URL that the browser ended up at. Of the lines from a pipe it comments on the first

@@ -103,11 +103,13 @@ func (d *demo) baseURL(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	listener, err := localhost.Listen(ctx, cfg.BaseURL)
+	listener, _, err := localhost.ListenFirst(ctx, cfg.Ports()...)
 	if err == nil {
+		cfg.UsePort(listener.Port())
 		return cfg.BaseURL, listener.Close()
 	}
-	if taken := new(loopback.PortTakenError); !errors.As(err, &taken) || cfg.Origin("base-url") != "default" {
+	if taken := new(loopback.PortTakenError); !errors.As(err, &taken) || cfg.Origin("base-url") != "default" ||
+		cfg.Origin("port") != "default" {
 		return "", err
 	}
 	free, err := localhost.ListenPort(ctx, 0)

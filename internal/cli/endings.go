@@ -64,6 +64,9 @@ func (a *app) endAll(ctx context.Context, endings []*ending, local bool) {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
+			if !local {
+				e.acc.chooseReturn(ctx)
+			}
 			e.ended, e.err = e.acc.session.End(ctx, session.EndOptions{
 				Local: local, PostLogoutRedirectURI: e.config.BaseURL, State: e.state,
 			})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,6 +108,7 @@ type mcpSetup struct {
 	Scope        string      `json:"scope,omitempty"`
 	Header       http.Header `json:"header,omitempty"`
 	BaseURL      string      `json:"base_url,omitempty"`
+	Ports        []int       `json:"ports,omitempty"` // of the redirect URIs; empty: the one of BaseURL
 	Keystore     string      `json:"keystore"`
 	StateDir     string      `json:"state_dir"`
 	CacheDir     string      `json:"cache_dir"`
@@ -129,8 +131,8 @@ func (a *app) mcpSetup(server string, f mcpFlags) (*mcpSetup, *config.Config, er
 		return nil, nil, err
 	}
 	s := &mcpSetup{
-		URL: server, Scope: a.flags["scope"], Header: header, BaseURL: cfg.BaseURL, Keystore: cfg.Keystore,
-		StateDir: cfg.StateDir, CacheDir: cfg.CacheDir, NoLog: !cfg.Log,
+		URL: server, Scope: a.flags["scope"], Header: header, BaseURL: cfg.BaseURL, Ports: cfg.Ports(),
+		Keystore: cfg.Keystore, StateDir: cfg.StateDir, CacheDir: cfg.CacheDir, NoLog: !cfg.Log,
 	}
 	issuerGiven := a.flags["issuer"] != "" || a.flags["domain"] != ""
 	switch {
@@ -153,13 +155,20 @@ func (a *app) authorization(
 	if err != nil {
 		return nil, err
 	}
-	redirectURIs := []string{localurl.At(s.BaseURL, login.CallbackPath)}
+	var clientURIs []string
+	for _, port := range s.Ports {
+		clientURIs = append(clientURIs, localurl.At(localurl.WithPort(s.BaseURL, port), login.CallbackPath))
+	}
+	redirectURIs := slices.Clone(clientURIs)
+	if i := slices.Index(s.Ports, 0); i >= 0 { // it is not known which port comes when a client is registered
+		redirectURIs = slices.Delete(redirectURIs, i, i+1)
+	}
 	for _, port := range []int{mcpPort, otherMCPPort} {
 		redirectURIs = append(redirectURIs, fmt.Sprintf("http://localhost:%d%s", port, login.CallbackPath))
 	}
 	return mcp.NewAuthorization(mcp.AuthorizationConfig{
 		URL: s.URL, ClientID: s.ClientID, ClientIssuer: s.ClientIssuer, ClientSecret: provider.NewSecret(s.ClientSecret),
-		Scope: s.Scope, Header: s.Header, RedirectURIs: redirectURIs, NoBrowser: begin == nil,
+		Scope: s.Scope, Header: s.Header, RedirectURIs: redirectURIs, ClientURIs: clientURIs, NoBrowser: begin == nil,
 		Store: store, Keystore: s.Keystore, StateDir: s.StateDir, CacheDir: s.CacheDir, Begin: begin,
 		Session: func(c known.Client, secret provider.Secret) (*session.Session, error) {
 			e := errand{

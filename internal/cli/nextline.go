@@ -45,7 +45,7 @@ func (at situation) line(command string, set ...string) string {
 	flags := map[string]string{}
 	for _, name := range []string{
 		"profile", "domain", "issuer", "client-id", "client-secret-file", "client-key", "client-certificate",
-		"client-certificate-key", "base-url", "discovery-url", "keystore",
+		"client-certificate-key", "base-url", "port", "discovery-url", "keystore",
 	} {
 		flags[name] = at.flags[name]
 	}

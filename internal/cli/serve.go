@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/loopback"
@@ -59,19 +60,35 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	if _, err := acc.store.Head(ctx, acc.session.Name()); errors.Is(err, keystore.ErrUnavailable) {
 		return err
 	}
-	ui := a.webUI(acc)
 	f.pages = absolute(f.pages)
+	endTurn, err := a.portTurn(ctx, acc)
+	if err != nil {
+		return err
+	}
+	defer endTurn()
+	if acc.chooses() { // a loopkey serve that holds one of the ports comes before a free one
+		if err := a.openRunning(ctx, acc, f, handoff.ErrNoServer); !errors.Is(err, handoff.ErrNoServer) {
+			return err
+		}
+	}
+	listener, _, listenErr := localhost.ListenFirst(ctx, cfg.Ports()...)
+	if listenErr == nil {
+		defer listener.Close()
+		if acc.chooses() {
+			acc.usePort(listener.Port())
+		}
+	}
+	ui := a.webUI(acc)
 	ui.Pages, ui.Upstream, ui.PassAccessToken, ui.AllowRemoteUpstream = f.pages, f.upstream, f.passToken, f.allowRemote
 	server, err := webui.New(ctx, ui)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	listener, err := localhost.Listen(ctx, cfg.BaseURL)
-	if taken := new(loopback.PortTakenError); errors.As(err, &taken) {
-		return a.openRunning(ctx, acc, f, err)
+	if errors.As(listenErr, new(*loopback.PortTakenError)) {
+		return a.openRunning(ctx, acc, f, listenErr)
 	}
-	if err != nil {
-		return err
+	if listenErr != nil {
+		return listenErr
 	}
 	if f.passToken { // which token it is changes with each renewal
 		a.recorder(cfg, "serve --pass-access-token", f.upstream).noteUse()
@@ -79,6 +96,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	var opening sync.WaitGroup
 	defer opening.Wait()
 	return a.serveUntilEnd(ctx, acc, server, listener, func(ctx context.Context) {
+		endTurn() // who comes now finds this server
 		if f.upstream != "" {
 			a.say("%s shows the app. The pages of loopkey begin at %s", cfg.BaseURL, server.HomeURL())
 		}

@@ -105,17 +105,22 @@ func (a *app) openRunning(ctx context.Context, acc *account, f serveFlags, taken
 	defer stop()
 	var shown *oneTimeLink
 	var unmet []string
-	err := acc.server().Open(waiting, func(opened handoff.Opened) {
-		if unmet = f.unmet(a, acc.config, opened.Serving); len(unmet) > 0 {
-			stop()
-			return
-		}
-		a.say("loopkey serve is running already.")
-		shown = a.showServer(waiting, acc.config, opened.URL, f.noBrowser)
-		if shown.remove == nil {
-			stop()
-		}
-		attending.Go(func() { shown.attend(waiting, nil) })
+	err := acc.ask(func(port int, server handoff.Client) error {
+		return server.Open(waiting, func(opened handoff.Opened) {
+			if acc.chooses() {
+				acc.usePort(port)
+			}
+			if unmet = f.unmet(a, acc.config, opened.Serving); len(unmet) > 0 {
+				stop()
+				return
+			}
+			a.say("loopkey serve is running already.")
+			shown = a.showServer(waiting, acc.config, opened.URL, f.noBrowser)
+			if shown.remove == nil {
+				stop()
+			}
+			attending.Go(func() { shown.attend(waiting, nil) })
+		})
 	})
 	switch {
 	case len(unmet) > 0:

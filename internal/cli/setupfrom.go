@@ -16,7 +16,7 @@ import (
 func fromFlags() map[string]string {
 	return map[string]string{
 		"domain": "domain", "issuer": "issuer", "client-id": "client_id", "audience": "audience", "scope": "scope",
-		"base-url": "base_url",
+		"base-url": "base_url", "port": "callback_ports",
 	}
 }
 

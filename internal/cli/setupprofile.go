@@ -363,6 +363,9 @@ func (w *wizard) assign(p *chosenProvider, client string) error {
 	if w.config.BaseURL != localurl.Default || before["base_url"] != "" {
 		set("base_url", w.config.BaseURL)
 	}
+	if ports := w.app.flags["port"]; ports != "" {
+		set("callback_ports", ports)
+	}
 	if keystore := w.app.flags["keystore"]; keystore != "" {
 		set("keystore", keystore)
 	}

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/private"
@@ -67,11 +65,10 @@ func (a *app) logInForTool(ctx context.Context, cfg *config.Config, f loginFlags
 // deviceTurn waits until no other process waits for a login on another device: a terminal can share the browser's
 // login, but not that.
 func (a *app) deviceTurn(ctx context.Context, acc *account) (release func(), err error) {
-	if err := private.Dir(acc.config.StateDir); err != nil {
-		return nil, fmt.Errorf("the lock of logins: %w", err)
+	lock, err := loginLock(acc, ".device.lock")
+	if err != nil {
+		return nil, err
 	}
-	lock := flock.New(filepath.Join(acc.config.StateDir, acc.config.Name()+".device.lock"), flock.SetPermissions(0o600),
-		flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
 	if got, err := lock.TryLock(); err != nil {
 		return nil, fmt.Errorf("the lock of logins: %w", err)
 	} else if !got {

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -117,6 +118,7 @@ func Load(in Input) (*Config, error) {
 		c.DiscoveryURL = ""
 		delete(c.values, "discovery-url")
 	}
+	c.firstPort()
 	c.Audiences = c.furtherAudiences(profile)
 	if c.StateDir == "" || c.CacheDir == "" {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, because(ReasonNoPlace, "", "loopkey has no place for its files"))
@@ -160,11 +162,12 @@ func (c *Config) choose(s *setting, layers ...layer) error {
 		return nil
 	}
 	var fault error
-	for _, l := range layers {
+	for i, l := range layers {
 		v, ok := l[s.name]
 		if !ok {
 			continue
 		}
+		v.rank = i
 		if err := v.judge(s); err != nil && v.from == fromDotEnv {
 			c.passOver(v, err)
 			if !s.yields {
@@ -256,6 +259,9 @@ func (c *Config) CompleteForLogin() error {
 	if err := c.Needs("audience", "scope", "base-url"); err != nil {
 		return err
 	}
+	if err := c.anyPortFits(); err != nil {
+		return err
+	}
 	if !slices.Contains(strings.Fields(c.Scope), "openid") {
 		return c.values["scope"].refuse("lacks openid: without that scope there is no login")
 	}
@@ -287,7 +293,9 @@ func (c *Config) Remember(earlier known.Client) {
 		delete(c.values, "discovery-url")
 	}
 	c.noted = &earlier
-	lastLogin := func(text string) value { return value{text: text, from: fromLastLogin, origin: "the last login"} }
+	lastLogin := func(text string) value {
+		return value{text: text, from: fromLastLogin, origin: "the last login", rank: math.MaxInt}
+	}
 	c.Issuer, c.ClientID, c.Auth0 = earlier.Issuer, earlier.ClientID, earlier.Auth0
 	c.Resource, c.Server = earlier.Resource, earlier.Server
 	c.values["issuer"], c.values["client-id"] = lastLogin(c.Issuer), lastLogin(c.ClientID)
@@ -304,6 +312,7 @@ func (c *Config) Remember(earlier known.Client) {
 			s.set(c, text)
 		}
 	}
+	c.firstPort()
 }
 
 // RememberDiscovery takes the discovery URL of an earlier login of the same client, unless another one is configured.

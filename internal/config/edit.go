@@ -46,8 +46,11 @@ func Edit(content []byte, profile string, changes ...Assignment) ([]byte, error)
 		maps.DeleteFunc(wanted, func(key string, _ any) bool { return strings.ReplaceAll(key, "-", "_") == change.Key })
 		if change.Value != "" {
 			wanted[change.Key] = change.Value
-			if settingOfKey(change.Key).isBool {
+			switch s := settingOfKey(change.Key); {
+			case s.isBool:
 				wanted[change.Key] = change.Value == "true"
+			case s.isPorts:
+				wanted[change.Key] = portsRead(change.Value)
 			}
 		}
 	}
@@ -103,6 +106,10 @@ func (a Assignment) literalOf(s *setting, from source) (string, error) {
 	if err := v.judge(s); err != nil {
 		return "", v.refuse("%w", err)
 	}
+	if s.isPorts {
+		ports, _ := portsOf(a.Value)
+		return PortsTOML(ports), nil
+	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a.Value) + `"`, nil
 }
 
@@ -111,7 +118,7 @@ type member struct {
 	key                  string // with underscores
 	start, end           int    // of "key = value"
 	prefix               string // what stands before the key itself: "", or the dotted path of its table
-	valueStart, valueEnd int    // 0: the value is no text
+	valueStart, valueEnd int    // 0: the value is not of the key's kind
 }
 
 // A section is the text of a profile.
@@ -225,7 +232,11 @@ func find(text []byte, profile string) (section, error) {
 			m := member{key: strings.ReplaceAll(full[2], "-", "_"), start: skipped + int(e.Raw.Offset)}
 			m.end = m.start + int(e.Raw.Length)
 			m.prefix = string(text[m.start : skipped+last])
-			if v := e.Value(); v.Kind == unstable.String || v.Kind == unstable.Bool {
+			kinds := []unstable.Kind{unstable.String, unstable.Bool}
+			if set := settingOfKey(m.key); set != nil && set.isPorts {
+				kinds = []unstable.Kind{unstable.Array, unstable.Integer}
+			}
+			if v := e.Value(); slices.Contains(kinds, v.Kind) {
 				m.valueStart, m.valueEnd = valueAt(text, v, skipped, skipped+end, m.end)
 			}
 			s.members = append(s.members, m)
@@ -243,6 +254,11 @@ func valueAt(text []byte, v *unstable.Node, skipped, from, to int) (start, end i
 	switch {
 	case v.Kind == unstable.Bool: // of which the parser does not tell the place
 		return boolean(text, from, to)
+	case v.Kind == unstable.Array: // likewise
+		if i := bytes.IndexByte(text[from:to], '['); i >= 0 {
+			return from + i, to
+		}
+		return 0, 0
 	case v.Raw.Length > 0:
 		start = skipped + int(v.Raw.Offset)
 		return start, start + int(v.Raw.Length)

@@ -198,6 +198,13 @@ func textOf(s *setting, key string, written any) (string, error) {
 		}
 		return strconv.FormatBool(value), nil
 	}
+	if s.isPorts {
+		text, err := PortsText(written)
+		if err != nil {
+			return "", fmt.Errorf("%s %w", key, err)
+		}
+		return text, nil
+	}
 	text, ok := written.(string)
 	if !ok {
 		return "", fmt.Errorf("%s must be text in quotes", key)

@@ -30,6 +30,7 @@ type setting struct {
 
 	isTable  bool                                        // a profile has tables for it, which readProfile reads
 	isBool   bool                                        // a profile has true or false for it; else text
+	isPorts  bool                                        // a profile has a list of numbers for it
 	isSecret bool                                        // never shown; only its owner may read a config.toml with it
 	resolve  func(p places, text string) (string, error) // makes a path in a profile absolute; nil: the value is no path
 
@@ -139,6 +140,15 @@ var settings = []setting{
 		set:          func(c *Config, text string) { c.BaseURL = text },
 		defaultValue: localurl.Default, check: checkBaseURL,
 		remembered: func(k known.Client) string { return k.BaseURL },
+	},
+	{
+		name: portSetting, key: "callback_ports", isPorts: true,
+		flag: Flag{
+			Value: "PORT",
+			Usage: "port of the local server, or several, of which the first free one is taken: 3000,3001; 0: any",
+		},
+		set:   func(c *Config, text string) { c.CallbackPorts, _ = portsOf(text) },
+		check: checkPorts, remembered: func(k known.Client) string { return portsText(k.CallbackPorts) },
 	},
 	{ // never in ./.env: it could choose who logs in, and how
 		name: "param", key: paramsKey, isTable: true,

@@ -28,6 +28,7 @@ type value struct {
 	origin string // the source, for a person to read; "": it is about to be set
 	key    string // in the profile
 	secret bool
+	rank   int // of its source, among those that may set the value: the lowest counts
 }
 
 // refuse returns an error about a value: its source and what is wrong.

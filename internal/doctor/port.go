@@ -10,14 +10,16 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// port binds the port of the base URL on both loopbacks for a moment, and says who has it otherwise.
+// port binds the port of the base URL, or the first of several that is free, on both loopbacks for a moment. Otherwise
+// it says who has it.
 func port(ctx context.Context, x *examination) []Finding {
 	if x.Config == nil || x.Config.Needs("base-url") != nil {
 		return one(Skipped, "no base URL is known")
 	}
 	number := localurl.BasePort(x.Config.BaseURL)
-	listener, err := localhost.Listen(ctx, x.Config.BaseURL)
+	listener, _, err := localhost.ListenFirst(ctx, x.Config.Ports()...)
 	if err == nil {
+		number = listener.Port()
 		_ = listener.Close()
 		return one(OK, fmt.Sprintf("port %d is free on this machine's loopback addresses", number))
 	}

@@ -133,6 +133,23 @@ func (c Client) There(ctx context.Context) bool {
 	return true
 }
 
+// Fits reports whether a server is at the socket that works for the same session, with another keystore maybe. Its
+// error is ErrNoServer, ErrOtherSession, ErrOtherVersion or ErrSilent.
+func (c Client) Fits(ctx context.Context) error {
+	t, err := c.ask(ctx, question{})
+	if err != nil {
+		return err
+	}
+	defer t.conn.Close()
+	_, err = t.hearSoon(ctx) // there was nothing to do
+	for _, kind := range []error{ErrOtherSession, ErrOtherVersion, ErrSilent, ErrEnded} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return nil
+}
+
 // ask connects and asks. The caller closes the connection.
 func (c Client) ask(ctx context.Context, q question) (*talk, error) {
 	if private.Socket(c.Socket) != nil {

@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -236,6 +237,25 @@ func Socket(stateDir, baseURL string) string {
 		return short
 	}
 	return filepath.Join("/tmp", name)
+}
+
+// Ports returns the ports for whose base URLs there are sockets. A server that crashed leaves one, too.
+func Ports(stateDir string) []int {
+	var ports []int
+	for _, port := range []int{1, 65535} { // their sockets may be in different folders
+		base := localurl.WithPort(localurl.Default, port)
+		before, after, _ := strings.Cut(filepath.Base(Socket(stateDir, base)), strconv.Itoa(port)+".sock")
+		entries, _ := os.ReadDir(filepath.Dir(Socket(stateDir, base))) // where there is none, nothing serves
+		for _, entry := range entries {
+			middle, ok := strings.CutPrefix(entry.Name(), before)
+			number, isSocket := strings.CutSuffix(middle, ".sock"+after)
+			found, err := strconv.ParseUint(number, 10, 16)
+			if ok && isSocket && err == nil && !slices.Contains(ports, int(found)) {
+				ports = append(ports, int(found))
+			}
+		}
+	}
+	return ports
 }
 
 // Listen listens on a socket that Socket named. The caller holds the port of the base URL, so a socket that is there

@@ -28,6 +28,7 @@ type Client struct {
 	AudienceParameter string `json:"audience_parameter,omitempty"` // audience or resource; "": as Auth0 says
 	Keystore          string `json:"keystore,omitempty"`           // keychain, file, or socket:PATH
 	BaseURL           string `json:"base_url,omitempty"`           // of the local server
+	CallbackPorts     []int  `json:"callback_ports,omitempty"`     // that it may have; empty: the one of BaseURL
 
 	// By what the client authenticates, if neither by a secret nor by nothing: paths of files, and no key.
 	ClientKey            string `json:"client_key,omitempty"`     // a path, or keystore

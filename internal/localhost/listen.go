@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/localurl"
@@ -40,6 +41,21 @@ func (e *PortDeniedError) Error() string {
 	}
 	return fmt.Sprintf("port %d may not be bound by this user", e.Port)
 }
+
+// A PortsTakenError says that none of several ports can be bound.
+type PortsTakenError struct {
+	Errs []error // of each port, a *PortTakenError or *PortDeniedError
+}
+
+func (e *PortsTakenError) Error() string {
+	reasons := make([]string, len(e.Errs))
+	for i, err := range e.Errs {
+		reasons[i] = err.Error()
+	}
+	return "none of the callback ports is free: " + strings.Join(reasons, ", ")
+}
+
+func (e *PortsTakenError) Unwrap() []error { return e.Errs }
 
 // responds reports whether a program accepts connections at a loopback address.
 func responds(ctx context.Context, addr string) bool {
@@ -87,6 +103,25 @@ func ListenPort(ctx context.Context, port int) (*Listener, error) {
 		l, err = listenOn(ctx, port, "127.0.0.1", "::1")
 	}
 	return l, err
+}
+
+// ListenFirst is ListenPort for the first of several ports that can be bound. passed are the reasons against those that
+// come before it. The error about several ports is a *PortsTakenError.
+func ListenFirst(ctx context.Context, ports ...int) (l *Listener, passed []error, err error) {
+	for _, port := range ports {
+		l, err = ListenPort(ctx, port)
+		if err == nil {
+			return l, passed, nil
+		}
+		if !errors.As(err, new(*PortTakenError)) && !errors.As(err, new(*PortDeniedError)) {
+			return nil, nil, err
+		}
+		passed = append(passed, err)
+	}
+	if len(passed) > 1 {
+		err = &PortsTakenError{passed}
+	}
+	return nil, nil, err
 }
 
 // ListenAt is ListenPort for one loopback address alone, in place of both.

@@ -102,6 +102,15 @@ func Base(raw string) (*url.URL, error) {
 	return u, nil
 }
 
+// WithPort returns a base URL with another port. One that has that port already stays as it is, to the letter.
+func WithPort(base string, port int) string {
+	u, err := ParseBase(base)
+	if err != nil || Port(u) == port {
+		return base
+	}
+	return "http://" + net.JoinHostPort(u.Hostname(), strconv.Itoa(port))
+}
+
 // BasePort returns the port of a base URL; of one that can't be used, that of plain HTTP.
 func BasePort(raw string) int {
 	u, err := ParseBase(raw)

@@ -38,7 +38,8 @@ type AuthorizationConfig struct {
 	ClientSecret           provider.Secret
 	Scope                  string      // in place of what the server says; "": that
 	Header                 http.Header // for requests to the server itself
-	RedirectURIs           []string    // the first one is that of a configured client; a registered client has all of them
+	RedirectURIs           []string    // of a client that is registered, in the order in which they are tried
+	ClientURIs             []string    // the same of a configured client; nil: the first of RedirectURIs
 	NoBrowser              bool        // no login is begun
 
 	Store              keystore.Store // of new logins and of the clients that were registered

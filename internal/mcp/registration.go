@@ -94,7 +94,10 @@ func ForgetClient(ctx context.Context, store keystore.Store, issuer, clientID st
 // The caller holds the lock of the server; the issuer's lock is taken meanwhile, for several servers may have the same.
 func (a *Authorization) client(ctx context.Context, issuer string) (*client, error) {
 	if a.isConfigured(issuer) {
-		c := &client{id: a.cfg.ClientID, redirectURIs: a.cfg.RedirectURIs[:1]}
+		c := &client{id: a.cfg.ClientID, redirectURIs: a.cfg.ClientURIs}
+		if len(c.redirectURIs) == 0 {
+			c.redirectURIs = a.cfg.RedirectURIs[:1]
+		}
 		if a.cfg.ClientIssuer == issuer {
 			c.secret = a.cfg.ClientSecret
 		}

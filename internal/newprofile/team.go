@@ -67,7 +67,9 @@ const (
 
 // teamKeys are the keys that a loopkey.toml may set, in the order in which they are shown.
 func teamKeys() []string {
-	return []string{"domain", "issuer", "client_id", "audience", "scope", "base_url", "audience_parameter"}
+	return []string{
+		"domain", "issuer", "client_id", "audience", "scope", "base_url", "callback_ports", "audience_parameter",
+	}
 }
 
 // refusals are the keys that a loopkey.toml may never set, and why. Every other key of a profile is refused too.
@@ -127,6 +129,13 @@ func (t *Team) set(key string, written any) error {
 		return fmt.Errorf("it is not known: there are profile, %s and hosts", strings.Join(teamKeys(), ", "))
 	}
 	text, ok := written.(string)
+	if key == "callback_ports" {
+		var err error
+		if text, err = config.PortsText(written); err != nil {
+			return fmt.Errorf("it %w", err)
+		}
+		ok = true
+	}
 	switch {
 	case !ok:
 		return errors.New("it must be text in quotes")

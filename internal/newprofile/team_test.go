@@ -22,6 +22,7 @@ domain = "acme.eu.auth0.com"
 audience = "https://api.acme.example/"
 scope = "openid offline_access"
 base_url = "http://localhost:3001"
+callback_ports = [3001, 3002]
 audience_parameter = "audience"
 [[hosts]]
 host = "git.acme.example"
@@ -38,8 +39,9 @@ func TestParseTeam(t *testing.T) {
 	for _, v := range team.Values {
 		keys = append(keys, v.Key)
 	}
-	shown := []string{"domain", "client_id", "audience", "scope", "base_url", "audience_parameter"}
-	if !slices.Equal(keys, shown) || team.Profile != "acme" || team.Value("client_id") != "s6B" {
+	shown := []string{"domain", "client_id", "audience", "scope", "base_url", "callback_ports", "audience_parameter"}
+	if !slices.Equal(keys, shown) || team.Profile != "acme" || team.Value("client_id") != "s6B" ||
+		team.Value("callback_ports") != "3001,3002" {
 		t.Errorf("%q, %+v", keys, team)
 	}
 	wanted := []string{`host = "git.acme.example"`, `tools = ["git", "go"]`}
@@ -54,6 +56,7 @@ func TestParseTeamRefuses(t *testing.T) {
 	const mayNot = ": it may not be set: "
 	const issuer, client = "issuer = \"https://a.example\"\n", "client_id = \"c\"\n"
 	for name, c := range map[string]struct{ line, why string }{
+		"ports that are none":  {`callback_ports = ["hush"]`, "callback_ports: it must be ports"},
 		"client_secret":        {`client_secret = "hush"`, "client_secret: it may not be set: a secret"},
 		"client-secret":        {`client-secret = "hush"`, "client-secret: it may not be set: a secret"},
 		"client_secret_file":   {`client_secret_file = "hush"`, "client_secret_file: it may not be set: a secret"},

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/pty"
+)
+
+// Where no browser can be opened, a login shows both ways at once. The first that is finished is stored, and ends the
+// other: nobody polls any more for a code that is entered afterwards.
+func TestEitherWay(t *testing.T) {
+	t.Parallel()
+	for _, first := range []string{"code", "paste", "both"} {
+		t.Run(first, func(t *testing.T) {
+			t.Parallel()
+			h := house.WithTenant(t, "BROWSER=", "DISPLAY=", "WAYLAND_DISPLAY=", "TERM=xterm",
+				"SSH_CONNECTION=192.0.2.1 50000 192.0.2.2 22")
+			p := pty.Start(t, h.Command(t.Context(), "login"))
+			issuer := strings.TrimSuffix(h.Tenant.Issuer(), "/")
+			p.Expect("Open this in one yourself:")
+			p.Expect(issuer)
+			target := issuer + strings.TrimSpace(p.Expect("\r\n"))
+			p.Expect("This is an SSH session.")
+			p.Expect("paste here the URL that the browser ends up at")
+			p.Expect("Or with a code, on any device: go to")
+			p.Expect("and enter\r\n\x1b[1m")
+			code := strings.TrimSpace(strings.TrimSuffix(p.Expect("\x1b[22m\r\n"), "\x1b[22m\r\n"))
+			p.Expect("Enter no code that somebody sends you")
+			paste := func() {
+				person := tenant.Person{Email: email, Password: password, StopAt: h.Base}
+				end, err := person.Visit(t.Context(), target)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				p.Type(end.URL + "\r")
+			}
+			switch first {
+			case "code":
+				enterCode(t, h, code)
+			case "paste":
+				paste()
+			case "both":
+				var entering sync.WaitGroup
+				entering.Go(func() { enterCode(t, h, code) })
+				paste()
+				entering.Wait()
+			}
+			p.Expect("Logged in as Ada Lovelace")
+			if status := p.Exit(); status != 0 {
+				t.Fatalf("login exits %d: %s", status, p.Screen())
+			}
+			if n := strings.Count(p.Screen(), "Logged in as"); n != 1 || !p.Echoes() {
+				t.Errorf("%d logins are told of: %s", n, p.Screen())
+			}
+			if first == "paste" {
+				enterCode(t, h, code)
+			}
+			h.Must("token", "--force-refresh")
+			if n := h.Tenant.ReusedFamilies(); n != 0 {
+				t.Errorf("%d refresh tokens were used twice", n)
+			}
+		})
+	}
+}
+
+// A code is shown to a person who is there, and only where it can carry all that was asked for.
+func TestNoCodeBeside(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t, "BROWSER=", "DISPLAY=", "WAYLAND_DISPLAY=", "TERM=xterm")
+	p := pty.Start(t, h.Command(t.Context(), "login", "--prompt", "login", "--timeout", "1s"))
+	p.Expect("No browser can be opened here: there is no display. Open this in one yourself:")
+	p.Expect("or run loopkey login --device instead")
+	if p.Exit() != 1 || strings.Contains(p.Screen(), "with a code") || h.Tenant.Requests("device") != 0 {
+		t.Errorf("a code is offered: %s", p.Screen())
+	}
+	r := h.Run("login", "--timeout", "1s")
+	if r.Code != 1 || strings.Contains(r.Stderr, "with a code") || h.Tenant.Requests("device") != 0 ||
+		!strings.Contains(r.Stderr, "run loopkey login --device instead") {
+		t.Errorf("a code is shown to nobody: %s", r.Stderr)
+	}
+}
+
+// A code that is declined ends nothing: the browser may still come back.
+func TestDeclinedCode(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t, "BROWSER=", "DISPLAY=", "WAYLAND_DISPLAY=", "TERM=xterm")
+	p := pty.Start(t, h.Command(t.Context(), "login"))
+	issuer := strings.TrimSuffix(h.Tenant.Issuer(), "/")
+	p.Expect(issuer)
+	target := issuer + strings.TrimSpace(p.Expect("\r\n"))
+	p.Expect("and enter\r\n\x1b[1m")
+	code := strings.TrimSpace(strings.TrimSuffix(p.Expect("\x1b[22m\r\n"), "\x1b[22m\r\n"))
+	decliner := tenant.Person{Email: email, Password: password, Deny: true}
+	if _, err := decliner.Visit(t.Context(), issuer+"/device?user_code="+code); err != nil {
+		t.Fatal(err)
+	}
+	p.Expect("The code works no more")
+	person := tenant.Person{Email: email, Password: password}
+	if _, err := person.Visit(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	p.Expect("Logged in as Ada Lovelace")
+	if status := p.Exit(); status != 0 {
+		t.Errorf("login exits %d", status)
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/loopkey/loopkey/internal/tenant"
+	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/ready"
+)
+
+// manyPorts returns a house with several callback ports, a tenant that knows them all, and the ports.
+func manyPorts(t *testing.T, anyPort bool) (h *house.House, ports []int) {
+	t.Helper()
+	h = house.New(t, "http://localhost:1")
+	client := tenant.Client{ID: house.Client, AnyPort: anyPort}
+	var list []string
+	for range 3 {
+		port, giveBack, err := ready.FreePort(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(giveBack)
+		base := "http://127.0.0.1:" + strconv.Itoa(port)
+		ports, list = append(ports, port), append(list, strconv.Itoa(port))
+		client.RedirectURIs = append(client.RedirectURIs, base+"/auth/callback")
+		client.PostLogoutRedirectURIs = append(client.PostLogoutRedirectURIs, base)
+	}
+	started, err := tenant.Start(t.Context(), tenant.Config{
+		Rotate: true, Clients: []tenant.Client{client},
+		Users: []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(started.Close)
+	h.Tenant, h.Base = started, "http://127.0.0.1"
+	if anyPort {
+		list = []string{"0"}
+	}
+	h.Configure(started.Issuer(), "callback_ports = ["+strings.Join(list, ", ")+"]")
+	return h, ports
+}
+
+// holdPort binds a port on one loopback, as another program might.
+func holdPort(t *testing.T, host string, port int) {
+	t.Helper()
+	held, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = held.Close() })
+}
+
+// A login takes the first port that is free on both loopbacks, says so, and the logout comes back there.
+func TestCallbackPorts(t *testing.T) {
+	t.Parallel()
+	h, ports := manyPorts(t, false)
+	holdPort(t, "127.0.0.1", ports[0])
+	r := h.Run("login")
+	chosen := fmt.Sprintf("This login comes back to http://127.0.0.1:%d (port %d is taken by ", ports[1], ports[0])
+	if r.Code != 0 || !strings.Contains(r.Stderr, chosen) || !strings.Contains(r.Stderr, "Logged in as Ada") {
+		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
+	}
+	holdPort(t, "127.0.0.1", ports[2])
+	r = h.Run("logout")
+	if r.Code != 0 || !strings.Contains(r.Stderr, fmt.Sprintf("http://127.0.0.1:%d/auth/logout?", ports[1])) ||
+		!strings.Contains(r.Stderr, "the provider's session ended") {
+		t.Errorf("exit %d: %s", r.Code, r.Stderr)
+	}
+	holdPort(t, "127.0.0.1", ports[1])
+	house.Refused(t, h.Run("login"), 1, "none of the callback ports is free", "add its port to callback_ports")
+	// What is said on the command line counts for more: one port, and what follows from it.
+	r = h.Run("login", "--port", strconv.Itoa(ports[0]))
+	house.Refused(t, r, 1, fmt.Sprintf("port %d is taken", ports[0]), "end it, or register another")
+}
+
+// A login by any port is remembered as such, and a serve at any port is found.
+func TestAnyPort(t *testing.T) {
+	t.Parallel()
+	h, _ := manyPorts(t, true)
+	r := h.Run("login")
+	if r.Code != 0 || !strings.Contains(r.Stderr, "This login comes back to http://127.0.0.1:") {
+		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
+	}
+	running := h.Start("serve", "--no-browser")
+	serving := strings.TrimPrefix(running.Line(t, "Serving "), "Serving ")
+	base, _, _ := strings.Cut(serving, ". ")
+	running.Line(t, base+"/auth/enter?")
+	r = h.Run("login")
+	if r.Code != 0 || !strings.Contains(r.Stderr, "through loopkey serve") {
+		t.Errorf("exit %d: %s", r.Code, r.Stderr)
+	}
+	r = h.Run("serve", "--no-browser")
+	if r.Code != 0 || !strings.Contains(r.Stderr, "running already") || !strings.Contains(r.Stderr, base+"/auth/enter?") {
+		t.Errorf("exit %d: %s", r.Code, r.Stderr)
+	}
+	if err := os.Remove(filepath.Join(h.Dir, "config.toml")); err != nil {
+		t.Fatal(err)
+	}
+	r = h.With("LOOPKEY_CONFIG=").Run("config", "get", "callback_ports")
+	if got := strings.TrimSpace(r.Stdout); got != "0" {
+		t.Errorf("the last login noted the ports %q: %s", got, r.Stderr)
+	}
+}
+
+// Of logins that begin at once one opens a tab, whatever ports are free, and the others wait for it.
+func TestOneTabForManyPorts(t *testing.T) {
+	t.Parallel()
+	for name, anyPort := range map[string]bool{"listed": false, "any": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, _ := manyPorts(t, anyPort)
+			h = h.With("BROWSER=true")
+			const logins = 3
+			lines, done := make(chan string, logins), make(chan int, logins)
+			var running sync.WaitGroup
+			for range logins {
+				l := h.Start("login")
+				running.Go(func() {
+					lines <- l.Line(t, "http://127.0.0.1")
+					_ = l.Cmd.Wait()
+					done <- l.Cmd.ProcessState.ExitCode()
+				})
+			}
+			opened := map[string]bool{}
+			var target string
+			for range logins {
+				target = <-lines
+				opened[target] = true
+			}
+			if len(opened) != 1 {
+				t.Errorf("there are %d tabs: %v", len(opened), opened)
+			}
+			if _, err := url.Parse(target); err != nil {
+				t.Fatal(err)
+			}
+			person := tenant.Person{Email: email, Password: password}
+			if _, err := person.Visit(context.WithoutCancel(t.Context()), target); err != nil {
+				t.Error(err)
+			}
+			for range logins {
+				if code := <-done; code != 0 {
+					t.Errorf("a login exits %d", code)
+				}
+			}
+			running.Wait()
+		})
+	}
+}
