@@ -31,6 +31,12 @@ func (c Claims) Time(name string) time.Time {
 	return time.Unix(int64(seconds), 0).UTC()
 }
 
+// Audiences returns the aud claim as a list (RFC 7519, section 4.1.3).
+func (c Claims) Audiences() []string { return audiences(c["aud"]) }
+
+// PeekClaims returns the claims of a JWT without verifying anything, for callers that pass the token on.
+func PeekClaims(token Secret) (Claims, error) { return decodeClaims(token.Reveal()) }
+
 // With returns c and, under names that c lacks, the claims of more.
 func (c Claims) With(more Claims) Claims {
 	all := make(Claims, len(c)+len(more))

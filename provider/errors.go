@@ -25,7 +25,17 @@ var (
 	ErrNoEndpoint = errors.New("the provider has no such endpoint")
 	// ErrConfig says that the issuer or the client can't be used as configured.
 	ErrConfig = errors.New("configuration")
+	// ErrPublicClient says that the client has nothing by which it authenticates, and so gets no token for itself
+	// (RFC 6749, section 4.4). It wraps ErrConfig.
+	ErrPublicClient error = publicClientError("the client has no secret, and without one it gets no token for itself")
 )
+
+type publicClientError string
+
+func (e publicClientError) Error() string { return ErrConfig.Error() + ": " + string(e) }
+
+// Unwrap returns ErrConfig.
+func (publicClientError) Unwrap() error { return ErrConfig }
 
 // The checks that a token or a response can fail, for errors.Is. Each wraps ErrUntrusted.
 var (

@@ -16,7 +16,9 @@ import (
 func (p *Provider) post(
 	ctx context.Context, m *metadata, endpoint string, form url.Values, into any,
 ) (*response, error) {
-	for _, name := range []string{"code", "code_verifier", "refresh_token", "token", "device_code"} {
+	for _, name := range []string{
+		"code", "code_verifier", "refresh_token", "token", "device_code", "subject_token", "actor_token", "assertion",
+	} {
 		p.redact(form.Get(name))
 	}
 	method := p.authMethod(m)

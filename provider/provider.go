@@ -41,6 +41,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -100,6 +101,10 @@ type Provider struct {
 	http  *http.Client
 	plain bool // the issuer is on a loopback host, without TLS
 
+	// exchangeAudience is the parameter of a token exchange that names the audience: audience (RFC 8693, section 2.1),
+	// unless the configuration says otherwise.
+	exchangeAudience string
+
 	ahead      atomic.Int64 // the provider's clock less this computer's, in nanoseconds
 	redactions redactions
 
@@ -127,6 +132,7 @@ func New(cfg Config) (*Provider, error) {
 		return nil, fmt.Errorf("%w: no client ID", ErrConfig)
 	}
 	cfg.Auth0 = cfg.IsAuth0()
+	exchangeAudience := cmp.Or(cfg.AudienceParameter, "audience")
 	switch cfg.AudienceParameter {
 	case "audience", "resource":
 	case "":
@@ -137,7 +143,7 @@ func New(cfg Config) (*Provider, error) {
 	default:
 		return nil, fmt.Errorf("%w: audience parameter %q is neither audience nor resource", ErrConfig, cfg.AudienceParameter)
 	}
-	p := &Provider{cfg: cfg, plain: u.Scheme == "http"}
+	p := &Provider{cfg: cfg, plain: u.Scheme == "http", exchangeAudience: exchangeAudience}
 	if cfg.HTTPClient == nil {
 		p.http = NewHTTPClient()
 	} else {

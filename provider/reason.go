@@ -28,6 +28,9 @@ const (
 	ReasonTarget               Reason = "target"                // the audience is unknown or not allowed (RFC 8707)
 	ReasonInvalidGrant         Reason = "invalid_grant"         // the code or the refresh token is used up or revoked
 	ReasonRefreshRefused       Reason = "refresh_refused"       // a refresh was refused for none of the other reasons
+	ReasonGrantOff             Reason = "grant_off"             // the client may not use that grant, or nobody may
+	ReasonClientNotAuthorized  Reason = "client_not_authorized" // the client itself may get no token for the audience
+	ReasonSubjectRefused       Reason = "subject_refused"       // the token or assertion to be exchanged was not accepted
 	ReasonPushRequired         Reason = "push_required"         // the client has to push its requests; the next one is
 	ReasonDeviceCodeExpired    Reason = "device_code_expired"   // nobody entered the device's code in time
 	ReasonDiscoveryMoved       Reason = "discovery_moved"       // discovery redirects to another issuer, Diagnosis.Issuer

@@ -55,6 +55,8 @@ type tokenResponse struct {
 	RefreshToken string          `json:"refresh_token"`
 	Scope        scopeText       `json:"scope"`
 	IDToken      string          `json:"id_token"`
+	// IssuedTokenType comes with an exchange alone (RFC 8693, section 2.2.1).
+	IssuedTokenType string `json:"issued_token_type"`
 	// No specification has a name for the lifetime of a refresh token. These two are in use.
 	RefreshExpiresIn      json.RawMessage `json:"refresh_expires_in"`
 	RefreshTokenExpiresIn json.RawMessage `json:"refresh_token_expires_in"`
