@@ -74,6 +74,9 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	if err := s.forgetDerived(ctx); err != nil {
 		return ended, err
 	}
+	if err := s.forgetClientTokens(ctx); err != nil {
+		return ended, err
+	}
 	if err := s.cfg.Store.Delete(ctx, s.name); err != nil {
 		return ended, s.explain(err)
 	}

@@ -1,0 +1,139 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/provider"
+)
+
+// ErrNotKept is what Config.Notice is called with where a token of the client itself could not be kept.
+var ErrNotKept = errors.New("the token could not be kept for the next call")
+
+// clientRecord is the record of the tokens that the client got for itself. It is apart from the login: it is there
+// where nobody is logged in, and a login does not touch it. End deletes it.
+type clientRecord struct {
+	Version int                    `json:"v"`
+	Tokens  map[string]storedToken `json:"tokens"` // by what was asked for
+}
+
+const mostClientTokens = 32 // that are kept
+
+func (s *Session) clientName() string { return s.name + ".client" }
+
+// ClientToken returns what is kept for the key, or else what obtain returns: an access token that the client got for
+// itself, with nobody logged in. The key stands for the whole request: of r only MinLifetime and Force count, as they
+// do for AccessToken. One process at a time calls obtain, and those that wait for it get what it returned.
+//
+// A token that has not expired is returned where the provider can't be reached. A keystore that can't be used costs
+// each call a request, and Config.Notice is told.
+func (s *Session) ClientToken(
+	ctx context.Context, key string, r Request, obtain func(context.Context) (AccessToken, error),
+) (AccessToken, error) {
+	asked := s.cfg.Now()
+	kept, err := s.clientTokens(ctx)
+	if t := kept.find(key, r, asked, s.cfg.Now()); t != nil {
+		return t.handOut(), nil
+	}
+	lock := fileLock{dir: s.cfg.StateDir, name: s.clientName()}
+	if err == nil {
+		turn, lockErr := lock.wait(ctx, lock.turn())
+		if ctx.Err() != nil || errors.Is(lockErr, ErrLocked) {
+			return AccessToken{}, lockErr
+		}
+		if err = lockErr; err == nil {
+			defer func() { _ = turn.Close() }()
+			kept, err = s.clientTokens(ctx)
+		}
+	}
+	if t := kept.find(key, r, asked, s.cfg.Now()); t != nil {
+		return t.handOut(), nil
+	}
+	token, obtainErr := obtain(ctx)
+	if obtainErr != nil {
+		living := kept.Tokens[key]
+		if !r.Force && errors.Is(obtainErr, provider.ErrUnreachable) && living.left(s.cfg.Now()) > 0 {
+			return living.handOut(), nil
+		}
+		return AccessToken{}, s.named(obtainErr)
+	}
+	if err == nil {
+		err = s.keepClientToken(ctx, kept, key, token)
+	}
+	if err != nil {
+		s.cfg.Notice(s.named(fmt.Errorf("%w: %w", ErrNotKept, err)))
+	}
+	return token, nil
+}
+
+// find returns the token for a key that may be handed out to a caller who came when asked, or nil.
+func (c clientRecord) find(key string, r Request, asked, now time.Time) *storedToken {
+	t, ok := c.Tokens[key]
+	isOurs := obtainedSince(t.Obtained, asked, now) && !t.expired(now) // another caller got it meanwhile
+	if ok && (isOurs || !r.Force && t.good(now, r.MinLifetime, false)) {
+		return &t
+	}
+	return nil
+}
+
+// clientTokens reads the record. There is none, or none that can be read, before the first token.
+func (s *Session) clientTokens(ctx context.Context) (clientRecord, error) {
+	var kept clientRecord
+	record, err := s.cfg.Store.Load(ctx, s.clientName())
+	switch {
+	case errors.Is(err, keystore.ErrUnavailable):
+		return kept, err
+	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrCorrupt):
+		return kept, nil
+	case err != nil:
+		return kept, err
+	}
+	if json.Unmarshal(record.Body, &kept) != nil || kept.Version != stateVersion {
+		return clientRecord{}, nil
+	}
+	return kept, nil
+}
+
+// keepClientToken adds a token to the record, and drops those that have expired. It is this process's turn.
+func (s *Session) keepClientToken(ctx context.Context, kept clientRecord, key string, t AccessToken) error {
+	now := s.cfg.Now()
+	all := maps.Clone(kept.Tokens)
+	maps.DeleteFunc(all, func(_ string, old storedToken) bool { return old.expired(now) })
+	if len(all) >= mostClientTokens {
+		oldest := slices.MinFunc(slices.Collect(maps.Keys(all)), func(a, b string) int {
+			return all[a].Obtained.Compare(all[b].Obtained)
+		})
+		delete(all, oldest)
+	}
+	if all == nil {
+		all = map[string]storedToken{}
+	}
+	all[key] = storedToken{
+		Token: t.Token.Reveal(), TokenType: t.TokenType, Expiry: t.Expiry, Obtained: now,
+		Scope: t.Scope, Audience: t.Audience,
+	}
+	body, err := json.Marshal(clientRecord{Version: stateVersion, Tokens: all})
+	if err != nil {
+		return fmt.Errorf("encoding the tokens: %w", err)
+	}
+	return s.cfg.Store.Save(ctx, s.clientName(), keystore.Record{Head: []byte(`{"v":1}`), Body: body})
+}
+
+// forgetClientTokens deletes the record, if a process of this machine has made one.
+func (s *Session) forgetClientTokens(ctx context.Context) error {
+	lock := fileLock{dir: s.cfg.StateDir, name: s.clientName()}
+	if _, err := os.Lstat(lock.turn()); err != nil {
+		return nil //nolint:nilerr // there is no token to forget
+	}
+	if err := s.cfg.Store.Delete(ctx, s.clientName()); err != nil {
+		return s.explain(err)
+	}
+	return nil
+}
