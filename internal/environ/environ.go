@@ -25,7 +25,7 @@ func Lookup(environ []string, name string) string {
 // isSecret reports whether a variable holds one of loopkey's own secrets.
 func isSecret(name string) bool {
 	switch strings.ToUpper(name) {
-	case "LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET", "LOOPKEY_PASSPHRASE":
+	case "LOOPKEY_CLIENT_SECRET", "AUTH0_CLIENT_SECRET", "LOOPKEY_PASSPHRASE", "LOOPKEY_CI_TOKEN":
 		return true
 	}
 	return false

@@ -54,16 +54,21 @@ func (t *Tenant) RotateKeys() {
 }
 
 func (t *Tenant) jwks(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", t.cfg.CacheControl)
+	writeJSON(w, http.StatusOK, t.Keys())
+}
+
+// Keys returns the public keys that the tenant signs with.
+func (t *Tenant) Keys() jose.JSONWebKeySet {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	var set jose.JSONWebKeySet
 	for _, key := range t.keys {
 		set.Keys = append(set.Keys, jose.JSONWebKey{
 			Key: key.private.Public(), KeyID: key.id, Algorithm: string(key.alg), Use: "sig",
 		})
 	}
-	t.mu.Unlock()
-	w.Header().Set("Cache-Control", t.cfg.CacheControl)
-	writeJSON(w, http.StatusOK, set)
+	return set
 }
 
 // sign returns a signed JWT whose typ header is kind.

@@ -2,8 +2,9 @@
 // shares no code with the client, so that a mistake in the client is not repeated here.
 //
 // It offers the authorization code flow with PKCE, refresh tokens that rotate with reuse detection, the device grant,
-// pushed and signed authorization requests, clients that authenticate by a key, UserInfo, revocation, RP-initiated and back-channel logout. With Config.Auth0 it
-// differs from the specifications where Auth0 does. With Config.OAuth it registers clients too (RFC 7591).
+// client credentials, token exchange, JWT bearer and identity assertions (ID-JAG), pushed and signed authorization
+// requests, clients that authenticate by a key, UserInfo, revocation, RP-initiated and back-channel logout. With
+// Config.Auth0 it differs from the specifications where Auth0 does. With Config.OAuth it registers clients too (RFC 7591).
 package tenant
 
 import (
@@ -33,6 +34,13 @@ type Config struct {
 	// clients register themselves (RFC 7591). Those may have tokens for Resources.
 	OAuth     bool
 	Resources []string
+
+	// Trusted are the issuers whose JWTs for this tenant count as subject tokens and assertions, with their keys.
+	Trusted map[string]jose.JSONWebKeySet
+	// CustomSubjects are types of subject tokens of the tenant's own, as Auth0 has them: each func returns the email of
+	// the user that a token is about.
+	CustomSubjects map[string]func(token string) (email string)
+	Vault          map[string]string // the tokens of other providers, by connection (Auth0)
 
 	Clients []Client
 	Users   []User
@@ -77,6 +85,7 @@ type Client struct {
 	RedirectURIs, PostLogoutRedirectURIs []string
 	AnyPort                              bool     // of a redirect URI on the loopback (RFC 8252, section 7.3)
 	Audiences                            []string // the APIs that it may have tokens for
+	Scopes                               []string // those that it may have for itself
 	BackchannelLogoutURI                 string
 	// Keys are the public keys of a client. Without a secret it authenticates by them (private_key_jwt).
 	Keys          []jose.JSONWebKey
@@ -126,6 +135,7 @@ type Tenant struct {
 	devices  map[string]*deviceGrant // by device code
 	// assertions are those that were used, by client and jti.
 	assertions map[string]*usedAssertion
+	redeemed   map[string]bool // identity assertions, by jti
 	reused     int
 
 	registering sync.Mutex
@@ -187,8 +197,8 @@ func newTenant(cfg Config, origin string) (*Tenant, error) {
 		counts: map[string]int{}, failures: map[string]int{}, browsers: map[string]*browserSession{},
 		requests: map[string]*authorization{}, codes: map[string]*grantedCode{}, refresh: map[string]*refreshToken{},
 		access: map[string]*accessGrant{}, devices: map[string]*deviceGrant{},
-		assertions: map[string]*usedAssertion{},
-		userCodes:  make(chan string, 16), registered: map[string]*Client{},
+		assertions: map[string]*usedAssertion{}, redeemed: map[string]bool{},
+		userCodes: make(chan string, 16), registered: map[string]*Client{},
 	}, nil
 }
 

@@ -49,7 +49,7 @@ func (t *Tenant) token(w http.ResponseWriter, r *http.Request) {
 	case deviceGrantType:
 		t.redeemDevice(w, r, client)
 	default:
-		refuse(w, http.StatusBadRequest, "unsupported_grant_type", "this grant type is not offered")
+		t.otherGrant(w, r, client)
 	}
 }
 
@@ -170,7 +170,9 @@ type tokenGrant struct {
 	scopes   []string
 	audience string
 	nonce    string
-	refresh  bool // send a new refresh token
+	refresh  bool   // send a new refresh token
+	issued   string // issued_token_type of an exchange; "": it is none
+	actor    string // the subject of who acts for the user; "": nobody does
 }
 
 // sendTokens sends the token response.
@@ -187,7 +189,10 @@ func (t *Tenant) sendTokens(w http.ResponseWriter, g tokenGrant) {
 		"access_token": access, "token_type": "Bearer", "expires_in": int(lifetime.Seconds()),
 		"scope": strings.Join(g.scopes, " "),
 	}
-	if slices.Contains(g.scopes, "openid") {
+	if g.issued != "" {
+		response["issued_token_type"] = g.issued
+	}
+	if slices.Contains(g.scopes, "openid") && g.issued == "" {
 		idToken, err := t.idToken(g, access)
 		if err != nil {
 			refuse(w, http.StatusInternalServerError, "server_error", "signing failed")
@@ -225,6 +230,9 @@ func (t *Tenant) accessToken(g tokenGrant, lifetime time.Duration) (string, erro
 		claims := map[string]any{
 			"iss": t.issuer, "sub": g.family.user.Subject, "aud": audience, "client_id": g.family.client.ID,
 			"iat": now.Unix(), "exp": now.Add(lifetime).Unix(), "jti": rand.Text(), "scope": strings.Join(g.scopes, " "),
+		}
+		if g.actor != "" {
+			claims["act"] = map[string]any{"sub": g.actor}
 		}
 		if t.cfg.OnAccessToken != nil {
 			t.cfg.OnAccessToken(claims)
