@@ -165,6 +165,7 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 			ID: id, Secret: secret,
 			RedirectURIs: []string{base + "/auth/callback"}, PostLogoutRedirectURIs: []string{base},
 			Audiences: []string{"https://api.example.com/", "https://other.example.com/"},
+			Scopes:    []string{"read:orders", "write:orders"},
 		}
 	}
 	has := func(option string) bool { return slices.Contains(options, option) }
@@ -174,6 +175,10 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 		OAuth: has("oauth"), OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
 		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass)},
 		Users:   []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
+		Vault:   map[string]string{"google-oauth2": "token-of-google"},
+		CustomSubjects: map[string]func(string) string{
+			"urn:acme:legacy-token": func(token string) string { return strings.TrimPrefix(token, "legacy-of-") },
+		},
 	})
 	ts.Check(err)
 	ts.Defer(started.Close)

@@ -17,8 +17,9 @@ const mayImport = `
 bench: internal/tenant internal/test/ready
 bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
-internal/cli: internal/agent internal/clientkey internal/clipboard internal/clock internal/config internal/credential
-	internal/doctor
+internal/ci: internal/localurl internal/words provider
+internal/cli: internal/agent internal/ci internal/clientkey internal/clipboard internal/clock internal/config
+	internal/credential internal/doctor
 	internal/environ internal/granted internal/handoff internal/hosts internal/journal internal/kept internal/keystores
 	internal/known internal/localhost internal/localurl internal/login internal/mcp internal/newprofile internal/private
 	internal/proxy internal/redact internal/setup internal/sharedstore internal/sts internal/tenant internal/terminal

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/agent"
+	"github.com/loopkey/loopkey/internal/ci"
 	"github.com/loopkey/loopkey/internal/clientkey"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
@@ -114,6 +115,21 @@ func providerAdvice() []advice {
 		{
 			provider.ReasonInteractionRequired,
 			"log in again without --prompt none; {login} --prompt consent asks for consent", "",
+		},
+		{
+			provider.ReasonGrantOff,
+			"let the application use that grant type, if the provider offers it ({settings})", "",
+		},
+		{
+			provider.ReasonClientNotAuthorized, "let this client have tokens for that API at the provider",
+			"authorize the application for the API (Dashboard → Applications → APIs → your API → Machine to Machine)",
+		},
+		{
+			provider.ReasonSubjectRefused, "look that the token has not expired, is for {configured issuer} and is of the " +
+				"type that --subject-token-type says", "",
+		},
+		{
+			provider.ErrPublicClient, "give it with --client-secret-file, or in LOOPKEY_CLIENT_SECRET; {settings}", "",
 		},
 		{provider.ReasonDeclined, "the login was declined, or this user may not use the application", ""},
 		{provider.ReasonAccessPolicy, "let an access policy of the authorization server allow this client and scope", ""},
@@ -417,6 +433,14 @@ func toolAdvice() []advice {
 		},
 		{sts.ErrPartition, "say it with --sts-endpoint", ""},
 		{sts.ErrUnavailable, "try again later", ""},
+		{ci.ErrNoPermission, "give the job permissions: id-token: write", ""},
+		{ci.ErrNoVariable, "give the job id_tokens: LOOPKEY_CI_TOKEN: aud: {configured issuer}", ""},
+		{ci.ErrOtherAudience, "have the CI issue one for that audience, or say with --ci-audience which one it has", ""},
+		{ci.ErrUntrusted, "it went no further; whoever runs the CI has to correct that", ""},
+		{ci.ErrRefused, "look whether the job may have an ID token", ""},
+		{ci.ErrUnavailable, "run the job again", ""},
+		{provider.ErrNoVault, "give --domain, if the provider is Auth0 under a domain of your own", ""},
+		{errNoBearer, "leave -o header out, or ask for another type with --requested-token-type", ""},
 	}
 }
 
@@ -473,6 +497,7 @@ func generalAdvice() []advice {
 			session.ErrReplyLost,
 			"A provider that replaces refresh tokens may take that for theft and end the session: then run {login}.", "",
 		},
+		{session.ErrNotKept, "until it can be, each call asks the provider", ""},
 		{session.ErrNotNoted, "name the issuer in every command: {named}", ""},
 	}
 }

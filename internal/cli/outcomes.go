@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/loopkey/loopkey/internal/agent"
+	"github.com/loopkey/loopkey/internal/ci"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/mcp"
@@ -50,7 +51,17 @@ func outcomes() []outcome {
 		{agent.ErrOtherProfile, exitUsage},
 		{sts.ErrRequest, exitUsage},
 		{newprofile.ErrTeam, exitUsage},
+		{provider.ErrPublicClient, exitUsage},
+		{provider.ErrNoVault, exitUsage},
 		{provider.ErrConfig, exitUsage},
+		{ci.ErrNoPermission, exitUsage},
+		{ci.ErrNoVariable, exitUsage},
+		{ci.ErrUntrusted, exitRefused},
+		{ci.ErrOtherAudience, exitUsage},
+		{ci.ErrRefused, exitRefused},
+		{ci.ErrUnavailable, exitFailed},
+		{ci.ErrSetup, exitUsage},
+		{errNoBearer, exitRefused},
 		{mcp.ErrURL, exitUsage},
 		{mcp.ErrHeader, exitUsage},
 		{mcp.ErrNoClient, exitUsage},
@@ -145,5 +156,10 @@ func (a *app) notice(err error) {
 		a.say("loopkey: %s. %s", text, at.sentence(session.ErrReplyLost))
 		return
 	}
-	a.say("loopkey: %s: %s", text, at.sentence(session.ErrNotNoted))
+	for _, kind := range []error{session.ErrNotNoted, session.ErrNotKept} {
+		if errors.Is(err, kind) {
+			a.say("loopkey: %s: %s", text, at.sentence(kind))
+			return
+		}
+	}
 }

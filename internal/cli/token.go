@@ -25,6 +25,7 @@ type tokenFlags struct {
 
 func (a *app) token() *cobra.Command {
 	var f tokenFlags
+	var g grantFlags
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Print a fresh access token",
@@ -35,6 +36,9 @@ first, by one process at a time.`,
   loopkey token --audience https://other.example.com/ -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if g.any() {
+				return a.runGrant(cmd.Context(), f, g)
+			}
 			return a.runToken(cmd.Context(), f)
 		},
 	}
@@ -44,6 +48,7 @@ first, by one process at a time.`,
 	flags.BoolVar(&f.force, "force-refresh", false, "renew even a good token")
 	flags.StringVarP(&f.output, "output", "o", "raw", "raw, json or header")
 	flags.BoolVar(&f.copy, "copy", false, "put the token into the clipboard for 45 seconds, and print nothing")
+	g.add(flags)
 	return cmd
 }
 
@@ -55,14 +60,19 @@ func (f tokenFlags) check() error {
 	return nil
 }
 
-func (a *app) runToken(ctx context.Context, f tokenFlags) error {
+// checkAll is check for the command token, which prints the token itself.
+func (f tokenFlags) checkAll() error {
 	if err := checkOutput(f.output, "raw", "json", "header"); err != nil {
 		return err
 	}
 	if f.copy && f.output == "json" {
 		return fmt.Errorf("%w: --copy takes -o raw or header", errUsage)
 	}
-	if err := f.check(); err != nil {
+	return f.check()
+}
+
+func (a *app) runToken(ctx context.Context, f tokenFlags) error {
+	if err := f.checkAll(); err != nil {
 		return err
 	}
 	source, cfg, err := a.source()

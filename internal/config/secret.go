@@ -75,7 +75,7 @@ func (c *Config) useSecret(v value, isPath bool) {
 	c.secret = func() (string, error) { return v.text, nil }
 	if isPath {
 		c.secret = sync.OnceValues(func() (string, error) { // once: a pipe gives its content once
-			secret, err := readSecret(v.text)
+			secret, err := ReadSecret(v.text)
 			if err != nil {
 				return "", fmt.Errorf("%w: %s: no client secret can be read from %s: %w",
 					ErrInvalid, v.place(), words.Printable(v.text), err)
@@ -97,7 +97,8 @@ func (c *Config) ClientSecret() (string, error) {
 	return c.secret()
 }
 
-func readSecret(path string) (string, error) {
+// ReadSecret reads a secret, alone and on one line, from a file or a pipe. It waits 10 seconds for a pipe.
+func ReadSecret(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", plain(err)
