@@ -27,7 +27,7 @@ var (
 	ErrConfig = errors.New("configuration")
 	// ErrPublicClient says that the client has nothing by which it authenticates, and so gets no token for itself
 	// (RFC 6749, section 4.4). It wraps ErrConfig.
-	ErrPublicClient error = publicClientError("the client has no secret, and without one it gets no token for itself")
+	ErrPublicClient error = publicClientError("the client has no secret and no key, and without them it gets no token for itself")
 )
 
 type publicClientError string

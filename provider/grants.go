@@ -47,7 +47,7 @@ func (t Target) form(grantType, audienceParameter string) url.Values {
 // ClientCredentials gets an access token for the client itself, with nobody logged in (RFC 6749, section 4.4). A
 // refresh token that comes along, against section 4.4.3, is dropped.
 func (p *Provider) ClientCredentials(ctx context.Context, t Target) (*Issued, error) {
-	if !p.authenticates() {
+	if p.authMethod(&metadata{}) == authNone { // whatever the provider offers
 		return nil, ErrPublicClient
 	}
 	r, err := p.grant(ctx, t.form("client_credentials", p.cfg.AudienceParameter))
@@ -60,9 +60,6 @@ func (p *Provider) ClientCredentials(ctx context.Context, t Target) (*Issued, er
 	}
 	return issued, p.checkTarget(claims, t)
 }
-
-// authenticates reports whether the client proves at the token endpoint that it is itself.
-func (p *Provider) authenticates() bool { return !p.cfg.ClientSecret.IsZero() }
 
 // JWTBearer gets an access token for an assertion about somebody, which an issuer signed that the provider trusts
 // (RFC 7523, section 2.1).
