@@ -77,6 +77,8 @@ const (
 	ReasonUnknownAuthority Reason = "unknown_authority" // no known authority signed the provider's certificate
 	ReasonAuthorityFile    Reason = "authority_file"    // the same, and SSL_CERT_FILE names no file of certificates
 	ReasonProxyAddress     Reason = "proxy_address"     // HTTPS_PROXY does not parse
+	ReasonProxySilent      Reason = "proxy_silent"      // the proxy that HTTPS_PROXY names does not answer
+	ReasonTooFewFiles      Reason = "too_few_files"     // this process may not open the connection: too few files
 	ReasonProxyScheme      Reason = "proxy_scheme"      // the proxy Diagnosis.Proxy wants NTLM or Negotiate, and no Basic
 	ReasonProxyLogin       Reason = "proxy_login"       // the proxy Diagnosis.Proxy asks for a user name and a password
 )

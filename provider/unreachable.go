@@ -51,8 +51,12 @@ func Unreachable(u *url.URL, err error) *UnreachableError {
 	case isProxy:
 		notSent(behind.Error())
 		e.Reason, e.Proxy = behind.reason, behind.proxy
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		notSent("too few files may be opened here")
+		e.Reason = ReasonTooFewFiles
 	case isOp && op.Op == "proxyconnect":
 		notSent("the proxy that HTTPS_PROXY names does not answer: " + words.Printable(op.Err.Error()))
+		e.Reason = ReasonProxySilent
 	case isDNS:
 		notSent("its name is not known (" + words.Printable(dns.Name) + ")")
 	case unknownCA:

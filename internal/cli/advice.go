@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/loopkey/loopkey/internal/agent"
 	"github.com/loopkey/loopkey/internal/ci"
@@ -206,6 +207,8 @@ func providerAdvice() []advice {
 			provider.ReasonProxyAddress, "write it as http://user:password@host:port, the characters / ? # % @ : of the " +
 				"password as %2F %3F %23 %25 %40 %3A", "",
 		},
+		{provider.ReasonProxySilent, "check HTTPS_PROXY, or try again when that proxy can be reached{kept}", ""},
+		{provider.ReasonTooFewFiles, "raise the limit (ulimit -n), and try again{kept}", ""},
 		{
 			provider.ReasonProxyScheme, "run a proxy on this machine that does (px, cntlm) and name it: " +
 				"HTTPS_PROXY=http://localhost:3128", "",
@@ -485,7 +488,7 @@ func generalAdvice() []advice {
 		{session.ErrUnfinished, "run it again", ""},
 		{session.ErrStale, "is this clock right?", ""},
 		{session.ErrClockBefore, "set the clock, or run {login}", ""},
-		{session.ErrTooFewFiles, "raise the limit (ulimit -n), and try again; the session is kept", ""},
+		{session.ErrTooFewFiles, "raise the limit (ulimit -n), and try again{kept}", ""},
 		{session.ErrNoLocks, "choose a folder on another file system: set " + private.StateVariable(), ""},
 		{session.ErrLockInTheWay, "move it away", ""},
 		{session.ErrLockFolder, "make it a folder that can be written", ""},
@@ -540,6 +543,9 @@ type situation struct {
 // advice returns what a person can do about an error by what the error itself knows, or "". For what is so of all
 // errors of a kind, see judge.
 func (at situation) advice(err error) string {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) { // whatever could not be opened for it
+		return at.sentence(session.ErrTooFewFiles)
+	}
 	if e := new(session.AudienceError); errors.As(err, &e) {
 		return at.fill((*session.AudienceError)(nil), provider.Diagnosis{Audience: e.Audience}, "")
 	}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -213,6 +214,7 @@ func TestAdviceAboutFolders(t *testing.T) {
 	for err, want := range map[error]string{
 		session.ErrNoLocks: private.StateVariable(), session.ErrLockInTheWay: "move it",
 		session.ErrLockFolder: "can be written", session.ErrTooFewFiles: "ulimit -n",
+		&keystore.UnavailableError{Reason: keystore.ReasonUnreadable, Err: syscall.EMFILE}: "ulimit -n",
 		session.ErrUnfinished: "run it again", session.ErrStale: "clock",
 	} {
 		if got := (situation{}).advice(fmt.Errorf("profile %q: %w", "default", err)); !strings.Contains(got, want) {

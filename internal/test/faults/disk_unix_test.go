@@ -152,6 +152,9 @@ func TestFewFiles(t *testing.T) {
 			t.Errorf("with %d files the provider was asked, and then: %s", limit, r.Stderr)
 		default:
 			kept++
+			if !strings.Contains(r.Stderr, "ulimit -n") {
+				t.Errorf("with %d files: %s", limit, r.Stderr)
+			}
 		}
 	}
 	if renewed == 0 || kept == 0 {

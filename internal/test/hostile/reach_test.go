@@ -201,7 +201,7 @@ func TestProxies(t *testing.T) {
 		"another password": {"http://ada:sesame@" + at, "wants a user name and a password"},
 		"closed":           {"http://closed:sesame@" + at, "replied with HTTP 403"},
 		"refused": {
-			"http://ada:sesame@127.0.0.1:" + strconv.Itoa(port), "proxy that HTTPS_PROXY names does not answer",
+			"http://ada:sesame@127.0.0.1:" + strconv.Itoa(port), "check HTTPS_PROXY, or try again when that proxy",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
