@@ -166,7 +166,7 @@ func TestDidYouMean(t *testing.T) {
 	for args, want := range map[string]string{
 		"statsu": "loopkey status?", "whoam": "loopkey whoami?", "logn": "loopkey login?", "sever": "loopkey serve?",
 		"help whoan": "loopkey help whoami?", "token --audienze x": "--audience?", "login --no-browsr": "--no-browser?",
-		"login --devise": "--device?", "token --qqqqqqq": "see loopkey token --help",
+		"login --devise": "--device?", "mcp logn https://x": "loopkey mcp login?", "token --qqqqqqq": "see loopkey token --help",
 	} {
 		r := h.Run(strings.Fields(args)...)
 		if r.Code != 2 || !strings.Contains(r.Stderr, want) {

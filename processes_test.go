@@ -98,6 +98,9 @@ func TestInterrupted(t *testing.T) {
 			prefix = h.Base
 		}
 		waiting.Line(t, prefix)
+		if c.command == "serve" {
+			waiting.Line(t, "Ctrl-C ends the server.")
+		}
 		if err := waiting.Cmd.Process.Signal(os.Interrupt); err != nil {
 			part.Missing(t, "no such signal here: %v", err)
 		}

@@ -298,6 +298,18 @@ func TestLogoutOverSSH(t *testing.T) {
 		!strings.Contains(r.Stderr, "\n"+h.Tenant.Issuer()) || strings.Contains(r.Stderr, "id_token_hint") {
 		t.Errorf("logout exits %d: %s", r.Code, r.Stderr)
 	}
+	// Nobody comes to this machine, so the person ends the wait as they were told to.
+	h.Must("login")
+	h = h.With("BROWSER=true")
+	waiting := h.Start("logout")
+	waiting.Line(t, "This is an SSH session.")
+	if err := waiting.Cmd.Process.Signal(os.Interrupt); err != nil {
+		part.Missing(t, "no such signal here: %v", err)
+	}
+	if code, said := exit(t, waiting); code != 0 ||
+		!strings.Contains(said, "the provider's session ends when that page is opened, deleted here.") {
+		t.Errorf("logout exits %d: %s", code, said)
+	}
 }
 
 // Where no browser can come back, login names the other ways, and the line with --device works.

@@ -45,7 +45,7 @@ func (a *app) demoDir() (string, error) {
 		dir, err := os.MkdirTemp(parent, "loopkey-demo-*") // 0700
 		if err != nil {
 			if parent == os.TempDir() {
-				return "", fmt.Errorf("a place for the demo: %w", err)
+				return "", fmt.Errorf("a place for the demo: %w: set TMPDIR to a folder that you can write in", err)
 			}
 			continue
 		}

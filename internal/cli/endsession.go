@@ -51,6 +51,10 @@ func (a *app) endProviderSession(
 		a.sayUnopened(unopened, ". To end the provider's session too, open:\n"+
 			a.terminal.Link(ended.EndSessionPlainURL))
 		report.did("the provider's session ends when that page is opened")
+	case ctx.Err() != nil && environ.OverSSH(a.env): // the end that was announced: then it is as with --no-browser
+		report.did("the provider's session ends when that page is opened")
+	case ctx.Err() != nil:
+		report.not("the provider's session may not have ended (interrupted)")
 	case errors.Is(err, loopback.ErrNoVisit):
 		report.not("the provider's session may not have ended (no browser came to the link above" +
 			a.situation(acc).came(err, "") + ")")

@@ -70,6 +70,11 @@ that needs a login opens one browser tab, however many hosts start it.`,
 
 // oneURL wants the URL of a server as the one argument.
 func oneURL(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 && !strings.Contains(args[0], "://") {
+		if meant := similar(args[0], commandNames(cmd)); meant != "" {
+			return fmt.Errorf("%w: there is no mcp %s: did you mean %s %s?", errUsage, args[0], cmd.CommandPath(), meant)
+		}
+	}
 	switch len(args) {
 	case 0:
 		return fmt.Errorf("%w: %s needs the URL of the server: see %s --help", errUsage, cmd.Name(), cmd.CommandPath())

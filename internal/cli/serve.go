@@ -102,6 +102,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		}
 		oneTime, used := server.OneTimeURL()
 		link := a.showServer(ctx, cfg, oneTime, f.noBrowser)
+		a.say("Ctrl-C ends the server.")
 		opening.Go(func() { link.attend(ctx, used) })
 	}, "Stopped serving. The session stays: loopkey status shows it, loopkey logout ends it.")
 }
