@@ -116,10 +116,12 @@ func TestPasteBesideServe(t *testing.T) {
 		return cmd
 	})
 	end := visitor(t, waiting.Line(t, h.Tenant.Issuer()), h.Base)
-	if _, err := io.WriteString(stdin, h.Base+"/auth/callback?code=c&state=guessed\n"); err != nil {
+	wrong := h.Base + "/auth/callback?code=c&state=guessed\n"
+	if _, err := io.WriteString(stdin, strings.Repeat(wrong, 12)); err != nil {
 		t.Fatal(err)
 	}
 	waiting.Line(t, "Not that one: this response belongs to no login that waits here")
+	waiting.Line(t, "None of 10 lines was the URL") // and it listens on
 	if _, err := io.WriteString(stdin, end.URL+"\n"); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/tenant"
@@ -37,4 +38,19 @@ func TestEnd(t *testing.T) {
 		t.Errorf("a second logout: %+v, %v", ended, err)
 	}
 	_ = tokens
+	// What was looked at before a later login is not what that login brought: it stays.
+	s.login("")
+	before, err := s.process().Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.ahead.Add(int64(time.Minute))
+	s.login("")
+	only := func(i session.Info) bool { return i.LoggedInAt.Equal(before.LoggedInAt) }
+	if ended, err := s.process().End(t.Context(), session.EndOptions{Only: only}); err != nil || ended.WasLoggedIn {
+		t.Errorf("a logout of the login before: %+v, %v", ended, err)
+	}
+	if _, err := s.get(session.Request{}); err != nil {
+		t.Errorf("the later login: %v", err)
+	}
 }
