@@ -2,6 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"os"
 	"os/exec"
@@ -12,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/loopkey/loopkey/internal/tenant"
@@ -23,6 +30,7 @@ import (
 const (
 	email, password  = house.Email, house.Password
 	client, client2  = house.Client, "scripts-2"
+	keyed            = "scripts-keyed" // authenticates by a key
 	confidential     = "scripts-confidential"
 	confidentialPass = `s3cr$et+/with:odd"chars`
 	passphrase       = "correct horse battery staple"
@@ -74,7 +82,7 @@ func setup(env *testscript.Env) error {
 		"APP_BASE_URL=http://localhost:"+strconv.Itoa(port),
 		"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE="+passphrase, "LOOPKEY_UNLOCK_FOR=2m",
 		"VISITOR=visit", "BROWSER=visit", "VISIT=", house.Race,
-		"CLIENT="+client, "CLIENT2="+client2, "CONFIDENTIAL="+confidential,
+		"CLIENT="+client, "CLIENT2="+client2, "CONFIDENTIAL="+confidential, "KEYED="+keyed,
 	)
 	return nil
 }
@@ -112,7 +120,7 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(scriptKey{}).(*script)
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: tenant start|reset|requests|fail|revoke-all|rotate-keys|reused …")
+		ts.Fatalf("usage: tenant start|reset|requests|fail|revoke-all|rotate-keys|reused|register|key|signed …")
 	}
 	switch verb, args := args[0], args[1:]; verb {
 	case "start":
@@ -139,6 +147,14 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		status, err := strconv.Atoi(args[1])
 		ts.Check(err)
 		s.tenant.Fail(args[0], status)
+	case "register":
+		var set jose.JSONWebKeySet
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &set))
+		s.tenant.SetKeys(keyed, set.Keys...)
+	case "key":
+		s.key(ts, args[0])
+	case "signed":
+		s.tenant.RequireSignedRequests()
 	case "revoke-all":
 		s.tenant.RevokeAll("ada")
 	case "rotate-keys":
@@ -173,7 +189,7 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 		Auth0: has("auth0"), Rotate: has("rotate"), RequireConsentForOffline: has("consent"), RequirePAR: has("par"),
 		NoRevocation: has("no-revocation"), HideEndSession: has("no-end-session"),
 		OAuth: has("oauth"), OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
-		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass)},
+		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass), of(keyed, "")},
 		Users:   []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
 		Vault:   map[string]string{"google-oauth2": "token-of-google"},
 		CustomSubjects: map[string]func(string) string{
@@ -191,6 +207,17 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 		ts.Setenv("LOOPKEY_ISSUER", started.Issuer())
 	}
 	ts.Setenv("LOOPKEY_CLIENT_ID", client)
+}
+
+// key writes a private key in PEM, and registers its public half for the client keyed.
+func (s *script) key(ts *testscript.TestScript, name string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	ts.Check(err)
+	block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	ts.Check(os.WriteFile(ts.MkAbs(name), block, 0o600))
+	s.tenant.SetKeys(keyed, jose.JSONWebKey{Key: private.Public()})
 }
 
 // enterCode waits for a device login to begin, and logs the user in with its code.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"net/url"
 	"strings"
@@ -56,14 +54,14 @@ func (p *Provider) assertionAudience(m *metadata) (string, error) {
 	if !p.cfg.AssertionToEndpoint && !isOkta(issuer.Hostname()) {
 		return p.cfg.Issuer, nil
 	}
-	endpoint, err := url.Parse(m.TokenEndpoint)
+	endpoint, err := url.Parse(m.named)
 	if err != nil || endpoint.Scheme != issuer.Scheme || !strings.EqualFold(endpoint.Host, issuer.Host) {
 		return "", &UntrustedError{
 			Check:  ErrIssuer,
 			detail: "the token endpoint is on another host than the issuer, so no client assertion is made out to it",
 		}
 	}
-	return m.TokenEndpoint, nil
+	return m.named, nil
 }
 
 // isOkta reports whether a host is of Okta's own domains. Okta wants client assertions made out to its token endpoint.
@@ -100,8 +98,7 @@ func (k ClientKey) header(algorithm string) map[string]any {
 		header["kid"] = k.ID
 	}
 	if k.Certificate != nil {
-		sum := sha256.Sum256(k.Certificate)
-		header["x5t#S256"] = base64.RawURLEncoding.EncodeToString(sum[:]) // RFC 7515, section 4.1.8
+		header["x5t#S256"] = thumbprint(k.Certificate)
 	}
 	return header
 }

@@ -172,7 +172,7 @@ func TestAssertionAudience(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := p.assertionAudience(&metadata{TokenEndpoint: c.endpoint})
+		got, err := p.assertionAudience(&metadata{named: c.endpoint})
 		if got != c.want || (err == nil) == (c.want == "") {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}

@@ -16,6 +16,7 @@ const (
 	authSecretBasic authMethod = "client_secret_basic"
 	authSecretPost  authMethod = "client_secret_post"
 	authKey         authMethod = "private_key_jwt"
+	authCertificate authMethod = "tls_client_auth" // or self_signed_tls_client_auth: what is sent is the same
 )
 
 // authMethod returns how the client authenticates. A client secret goes into the Authorization header, unless it is
@@ -26,6 +27,8 @@ func (p *Provider) authMethod(m *metadata) authMethod {
 	switch {
 	case p.cfg.ClientSecret.IsZero() && p.cfg.ClientKey != nil:
 		return authKey
+	case p.cfg.ClientSecret.IsZero() && p.cfg.ClientCertificate != nil:
+		return authCertificate
 	case p.cfg.ClientSecret.IsZero():
 		return authNone
 	case p.noted(secretPost), !offers(authSecretBasic) && offers(authSecretPost):
@@ -38,6 +41,11 @@ func (p *Provider) authMethod(m *metadata) authMethod {
 func (p *Provider) identify(
 	ctx context.Context, m *metadata, method authMethod, form url.Values, header http.Header,
 ) error {
+	if p.cfg.ClientCertificate != nil { // so that one that can't be read is told of by itself
+		if _, err := p.cfg.ClientCertificate(ctx); err != nil {
+			return err
+		}
+	}
 	if method == authSecretBasic { // form-encoded first: RFC 6749, section 2.3.1
 		login := url.QueryEscape(p.cfg.ClientID) + ":" + url.QueryEscape(p.cfg.ClientSecret.Reveal())
 		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(login)))

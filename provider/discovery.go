@@ -34,11 +34,14 @@ type metadata struct {
 	UserInfoAlgorithms       []string `json:"userinfo_signing_alg_values_supported"`
 	TokenEndpointAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
 	AssertionAlgorithms      []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	TLSAliases               aliases  `json:"mtls_endpoint_aliases"`
 	RequestObjectRequired    bool     `json:"require_signed_request_object"`
 	RequestObjectAlgorithms  []string `json:"request_object_signing_alg_values_supported"`
 	RegistrationEndpoint     string   `json:"registration_endpoint"`
 	CodeChallengeMethods     []string `json:"code_challenge_methods_supported"`
 	GrantTypes               []string `json:"grant_types_supported"`
+
+	named string // the token endpoint as discovery names it: TokenEndpoint may be its alias
 }
 
 // asymmetric are the algorithms that a signature may be made with: not none, and no HMAC, whose secret could be a
@@ -257,6 +260,9 @@ func (p *Provider) parseMetadata(raw []byte) (*metadata, error) {
 			e.Reason = ReasonIssuerPlain
 		}
 		return nil, e
+	}
+	if m.named = m.TokenEndpoint; p.cfg.ClientCertificate != nil {
+		m.useAliases()
 	}
 	for _, e := range []struct {
 		name, url string

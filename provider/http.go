@@ -39,7 +39,7 @@ type response struct {
 // send sends a request like sendOnce, as often as sendEach.
 func (p *Provider) send(ctx context.Context, req *http.Request) (*response, error) {
 	sent := false
-	return p.sendEach(ctx, func() (*http.Request, error) {
+	return p.sendEach(ctx, p.http, func() (*http.Request, error) {
 		if sent && req.GetBody != nil {
 			body, err := req.GetBody()
 			if err != nil {
@@ -55,14 +55,16 @@ func (p *Provider) send(ctx context.Context, req *http.Request) (*response, erro
 // sendEach sends the request that build returns, like sendOnce. It sends another one of build's if the provider said
 // that the one before was not acted on (429, 503) and when to come back (RFC 9110, section 10.2.3). A request whose
 // response was lost is not sent again: a code or a refresh token may have been used up by it.
-func (p *Provider) sendEach(ctx context.Context, build func() (*http.Request, error)) (*response, error) {
+func (p *Provider) sendEach(
+	ctx context.Context, client *http.Client, build func() (*http.Request, error),
+) (*response, error) {
 	patience := p.now().Add(retryPatience)
 	for retries := 0; ; retries++ {
 		req, err := build()
 		if err != nil {
 			return nil, err
 		}
-		resp, err := p.sendOnce(ctx, req)
+		resp, err := p.sendOnce(ctx, client, req)
 		var e *UnreachableError
 		if !errors.As(err, &e) || !e.mayRepeat || p.now().Add(e.RetryAfter).After(patience) || retries == maxRetries {
 			return resp, err
@@ -78,7 +80,7 @@ func (p *Provider) sendEach(ctx context.Context, build func() (*http.Request, er
 
 // sendOnce sends a request and reads the response. If there is none, or one that says nothing about the request, the
 // error is an UnreachableError.
-func (p *Provider) sendOnce(ctx context.Context, req *http.Request) (*response, error) {
+func (p *Provider) sendOnce(ctx context.Context, client *http.Client, req *http.Request) (*response, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
 	// Nothing of the request is sent before there is a connection, and with TLS none before the handshake.
@@ -91,9 +93,9 @@ func (p *Provider) sendOnce(ctx context.Context, req *http.Request) (*response, 
 		req.Header.Set("Accept", "application/json")
 	}
 	req.Header.Set("User-Agent", p.userAgent())
-	_, traced := p.http.Transport.(*http.Transport) // another RoundTripper need not report its connections
+	_, traced := client.Transport.(*http.Transport) // another RoundTripper need not report its connections
 	began := time.Now()
-	resp, err := p.http.Do(req)
+	resp, err := client.Do(req)
 	p.logRequest(req, resp, err, began)
 	if err != nil {
 		return nil, unreachable(req.URL, err, connected.Load() || !traced)

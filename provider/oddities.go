@@ -56,6 +56,10 @@ func wellTyped(raw []byte) []byte {
 			delete(members, name)
 		}
 	}
+	var aliases map[string]string
+	if json.Unmarshal(members["mtls_endpoint_aliases"], &aliases) != nil {
+		delete(members, "mtls_endpoint_aliases")
+	}
 	typed, err := json.Marshal(members)
 	if err != nil {
 		return raw

@@ -50,7 +50,7 @@ func (p *Provider) post(
 func (p *Provider) postAs(
 	ctx context.Context, m *metadata, endpoint string, form url.Values, method authMethod,
 ) (*response, error) {
-	resp, err := p.sendEach(ctx, func() (*http.Request, error) {
+	resp, err := p.sendEach(ctx, p.own, func() (*http.Request, error) {
 		return p.formRequest(ctx, m, endpoint, form, method)
 	})
 	if err == nil && (resp.status >= 300 || isError(resp.body)) {

@@ -36,13 +36,14 @@
 // what failed and why, by errors.Is, errors.As and Diagnose, and never what to do about it. It holds no token, no code
 // and no client secret, not even where the provider repeats it, and no control character of the provider's.
 //
-// The package follows RFC 6749, 7009, 7523, 7591, 7636 (S256 only), 8414, 8628, 8707, 9101, 9126, 9207, 9700, OpenID
+// The package follows RFC 6749, 7009, 7523, 7591, 7636 (S256 only), 8414, 8628, 8705, 8707, 9101, 9126, 9207, 9700, OpenID
 // Connect Core, Discovery, RP-Initiated and Back-Channel Logout 1.0, and what Auth0 does differently.
 package provider
 
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -71,9 +72,14 @@ type Config struct {
 	// AssertionToEndpoint makes client assertions out to the token endpoint, for servers that know no other audience than
 	// that. Else they are made out to the issuer, except Okta's.
 	AssertionToEndpoint bool
-	Push                bool // authorization requests are pushed (RFC 9126), also where the provider does not demand it
-	SignRequests        bool // authorization requests are signed with ClientKey (RFC 9101), also where not demanded
-	Auth0               bool // the issuer is an Auth0 tenant; implied by a host under auth0.com
+	// ClientCertificate returns the certificate, with its private key, that the client shows where it sends its own
+	// requests (RFC 8705): to authenticate, unless it has a secret or a key, and for the provider to bind tokens to. nil:
+	// it has none.
+	ClientCertificate func(context.Context) (*tls.Certificate, error)
+
+	Push         bool // authorization requests are pushed (RFC 9126), also where the provider does not demand it
+	SignRequests bool // authorization requests are signed with ClientKey (RFC 9101), also where not demanded
+	Auth0        bool // the issuer is an Auth0 tenant; implied by a host under auth0.com
 	// OAuth says that the provider is an authorization server without OpenID Connect, as resource servers name one
 	// (RFC 9728). Its metadata is looked for by RFC 8414 too, and must offer S256. It sends no ID token, and none is
 	// read: the issuer, the client and the audience, which is a resource (RFC 8707), are all that binds a login.
@@ -99,7 +105,8 @@ func (c Config) IsAuth0() bool {
 type Provider struct {
 	cfg   Config
 	http  *http.Client
-	plain bool // the issuer is on a loopback host, without TLS
+	own   *http.Client // for requests that the client makes as itself: it shows the client's certificate
+	plain bool         // the issuer is on a loopback host, without TLS
 
 	// exchangeAudience is the parameter of a token exchange that names the audience: audience (RFC 8693, section 2.1),
 	// unless the configuration says otherwise.
@@ -151,6 +158,9 @@ func New(cfg Config) (*Provider, error) {
 		p.http = &own
 	}
 	p.http.CheckRedirect = followNone
+	if err := p.prepareCertificate(); err != nil {
+		return nil, err
+	}
 	if secret := cfg.ClientSecret.Reveal(); len(secret) >= leastRedacted {
 		p.redactAlways(secret)
 		p.redactAlways(url.QueryEscape(cfg.ClientID) + ":" + url.QueryEscape(secret)) // as in an Authorization header

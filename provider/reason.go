@@ -20,6 +20,7 @@ const (
 	ReasonClientSecretMissing  Reason = "client_secret_missing" // the client has to authenticate, and no secret is set
 	ReasonClientSecretWrong    Reason = "client_secret_wrong"   // the provider did not accept the client secret
 	ReasonClientKeyRefused     Reason = "client_key_refused"    // the provider did not accept the client's key
+	ReasonCertificateRefused   Reason = "certificate_refused"   // the provider did not accept the client's certificate
 	ReasonUnknownClient        Reason = "unknown_client"        // a server without OpenID Connect does not know the client
 	ReasonInteractionRequired  Reason = "interaction_required"  // the login sent prompt=none, and the provider has to ask
 	ReasonDeclined             Reason = "declined"              // the user said no, or may not use the client
@@ -61,6 +62,7 @@ const (
 	ReasonOrganizationMissing Reason = "organization_missing"  // the login is of no organization
 	ReasonOrganizationOther   Reason = "organization_other"    // the login is of another organization
 	ReasonNoPKCE              Reason = "no_pkce"               // a server without OpenID Connect does not offer S256
+	ReasonBoundElsewhere      Reason = "bound_elsewhere"       // the access token is bound to another certificate
 	ReasonClockBehind         Reason = "clock_behind"          // this computer's clock is behind, by Diagnosis.Skew
 	ReasonClockAhead          Reason = "clock_ahead"           // this computer's clock is ahead, by Diagnosis.Skew
 	ReasonClockProbablyBehind Reason = "clock_probably_behind" // the token is of the future, and the skew is not known
@@ -73,6 +75,8 @@ const (
 	ReasonAudienceNotRenewed Reason = "audience_not_renewed" // the access token of a refresh is for another audience
 
 	// Reasons of an UnreachableError.
+
+	ReasonCertificateWanted Reason = "certificate_wanted" // the provider wants a certificate of the client that it knows
 
 	ReasonUnknownAuthority Reason = "unknown_authority" // no known authority signed the provider's certificate
 	ReasonAuthorityFile    Reason = "authority_file"    // the same, and SSL_CERT_FILE names no file of certificates

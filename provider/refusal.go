@@ -78,6 +78,8 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 		switch {
 		case p.cfg.ClientSecret.IsZero() && p.cfg.ClientKey != nil:
 			return ReasonClientKeyRefused
+		case p.cfg.ClientSecret.IsZero() && p.cfg.ClientCertificate != nil:
+			return ReasonCertificateRefused
 		case p.cfg.ClientSecret.IsZero():
 			return ReasonClientSecretMissing
 		}

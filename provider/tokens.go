@@ -99,11 +99,15 @@ func (p *Provider) tokens(r *tokenResponse, audience string) (*Tokens, Claims, e
 	if err != nil {
 		return nil, nil, err
 	}
-	// An access token is the API's to read. Two claims of one that is a JWT are read here nevertheless: exp, which may
-	// be earlier than expires_in says, and aud, which may be of an API that was not asked for.
+	// An access token is the API's to read. Some claims of one that is a JWT are read here nevertheless: exp, which may
+	// be earlier than expires_in says, aud, which may be of an API that was not asked for, and cnf, by which it may be of
+	// no use here.
 	claims, err := decodeClaims(r.AccessToken)
 	if err != nil {
 		claims = nil // it is opaque
+	}
+	if err := p.checkCertificateBinding(claims); err != nil {
+		return nil, nil, err
 	}
 	if exp := claims.Time("exp"); !exp.IsZero() && (expiry.IsZero() || exp.Before(expiry)) {
 		expiry = exp

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -72,6 +73,9 @@ func Unreachable(u *url.URL, err error) *UnreachableError {
 		notSent("its certificate has expired or is not valid yet, or this clock is wrong")
 	case isInvalid:
 		notSent("its certificate is not valid")
+	case isOp && op.Op == "remote error" && wantsCertificate(op.Err.Error()):
+		notSent("it accepts no connection without a certificate of the client that it knows")
+		e.Reason = ReasonCertificateWanted
 	case errors.Is(err, syscall.ECONNREFUSED):
 		notSent("connection refused")
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -107,6 +111,12 @@ func authoritiesUnread() string {
 		return words.Printable(path) + " holds none in the form PEM"
 	}
 	return ""
+}
+
+// wantsCertificate reports whether an alert of TLS is about the client's certificate (RFC 8446, section 6.2).
+func wantsCertificate(alert string) bool {
+	return slices.ContainsFunc([]string{"certificate required", "bad certificate", "unknown certificate"},
+		func(part string) bool { return strings.Contains(alert, part) })
 }
 
 // innermost returns the error within those that quote a URL.

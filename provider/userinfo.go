@@ -19,7 +19,7 @@ func (p *Provider) askUserInfo(ctx context.Context, m *metadata, t *Tokens) erro
 		return malformed("the UserInfo endpoint is no URL")
 	}
 	req.Header.Set("Authorization", "Bearer "+t.AccessToken.Reveal())
-	resp, err := p.sendOnce(ctx, req)
+	resp, err := p.sendOnce(ctx, p.own, req) // which a token may be bound to
 	if err != nil || resp.status != http.StatusOK {
 		return nil // the login is good without it
 	}

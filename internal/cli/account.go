@@ -150,7 +150,7 @@ func (a *app) openErrand(e errand, keychainLimit time.Duration) (*provider.Provi
 		return nil, nil, err
 	}
 	cfg.Push, cfg.SignRequests = e.Push, e.SignRequests
-	cfg.ClientKey = clientKey(e, store)
+	cfg.ClientKey, cfg.ClientCertificate = clientKey(e, store), clientCertificate(e)
 	p, err := provider.New(cfg)
 	return p, store, err
 }

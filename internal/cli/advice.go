@@ -96,6 +96,13 @@ func providerAdvice() []advice {
 				"({settings})", "",
 		},
 		{
+			provider.ReasonCertificateRefused,
+			"register the certificate with the application, or its subject, for tls_client_auth or " +
+				"self_signed_tls_client_auth ({settings})", "",
+		},
+		{provider.ReasonCertificateWanted, "give one that it knows with --client-certificate", ""},
+		{provider.ReasonBoundElsewhere, "give the certificate that the token is for with --client-certificate", ""},
+		{
 			provider.ReasonKeyAlgorithm,
 			"use another key with --client-key, or choose the algorithm of a new one: loopkey keys make --alg", "",
 		},
@@ -460,7 +467,7 @@ func configurationAdvice() []advice {
 		{config.ReasonOwnParameter, "use --{setting}", ""},
 		{config.ReasonNoParameter, "leave it out", ""},
 		{config.ReasonGivenTwice, "give one", ""},
-		{clientkey.ReasonExposed, "run chmod 600 on it, as the user whose it is", ""},
+		{clientkey.ReasonExposed, "run chmod 600 on it, if it is yours", ""},
 		{clientkey.ReasonEncrypted, "write it without a passphrase: openssl pkey -in FILE -out OTHER, then chmod 600", ""},
 		{clientkey.ReasonPublic, "name the file of the private key", ""},
 		{clientkey.ReasonNoKey, "write one key into it, as openssl genpkey does, or use loopkey keys make", ""},

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"sync"
 
 	"github.com/loopkey/loopkey/internal/clientkey"
@@ -16,21 +17,39 @@ func clientKey(e errand, store keystore.Store) func(context.Context) (provider.C
 	if e.ClientKey == "" {
 		return nil
 	}
+	return once(func(ctx context.Context) (provider.ClientKey, error) {
+		key, err := readClientKey(ctx, e, store)
+		key.ID, key.Algorithm = cmp.Or(e.ClientKeyID, key.ID), cmp.Or(e.ClientKeyAlg, key.Algorithm)
+		return key, err
+	})
+}
+
+// clientCertificate returns what reads the certificate of an errand's client; nil: the client has none.
+func clientCertificate(e errand) func(context.Context) (*tls.Certificate, error) {
+	if e.ClientCertificate == "" {
+		return nil
+	}
+	return once(func(context.Context) (*tls.Certificate, error) {
+		return clientkey.ReadCertificate(e.ClientCertificate, e.ClientCertificateKey)
+	})
+}
+
+// once returns a func that reads until that works, and from then on has it in memory.
+func once[T any](read func(context.Context) (T, error)) func(context.Context) (T, error) {
 	var mu sync.Mutex
-	var read *provider.ClientKey
-	return func(ctx context.Context) (provider.ClientKey, error) {
+	var value T
+	done := false
+	return func(ctx context.Context) (T, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		if read != nil {
-			return *read, nil
+		if done {
+			return value, nil
 		}
-		key, err := readClientKey(ctx, e, store)
-		if err != nil {
-			return provider.ClientKey{}, err
+		v, err := read(ctx)
+		if err == nil {
+			value, done = v, true
 		}
-		key.ID, key.Algorithm = cmp.Or(e.ClientKeyID, key.ID), cmp.Or(e.ClientKeyAlg, key.Algorithm)
-		read = &key
-		return key, nil
+		return v, err
 	}
 }
 

@@ -48,7 +48,7 @@ func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, 
 	client, why := t.client(id), "unknown client, or wrong client secret"
 	switch {
 	case client == nil || subtle.ConstantTimeCompare([]byte(client.Secret), []byte(secret)) != 1:
-	case len(client.Keys) > 0 && client.Secret == "":
+	case len(t.keysOf(client)) > 0 && client.Secret == "":
 		if why = t.checkAssertion(r, client); why == "" && !basic {
 			return client, true
 		}
@@ -72,7 +72,7 @@ func (t *Tenant) checkAssertion(r *http.Request, client *Client) string {
 	if r.PostForm.Get("client_assertion_type") != jwtAssertion || len(r.PostForm["client_assertion"]) != 1 {
 		return "the client has to authenticate by private_key_jwt"
 	}
-	claims, typ, ok := verifyWith(client.Keys, r.PostForm.Get("client_assertion"))
+	claims, typ, ok := verifyWith(t.keysOf(client), r.PostForm.Get("client_assertion"))
 	now := t.cfg.Now()
 	switch {
 	case !ok:
@@ -148,8 +148,33 @@ func verifyWith(keys []jose.JSONWebKey, raw string) (claims map[string]any, typ 
 	return nil, "", false
 }
 
+// SetKeys registers the public keys of a client, in place of those before. A client with keys and without a secret
+// authenticates by them.
+func (t *Tenant) SetKeys(clientID string, keys ...jose.JSONWebKey) {
+	client := t.client(clientID)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	client.Keys = keys
+}
+
+// RequireSignedRequests refuses authorization requests without a request object (RFC 9101) from now on.
+func (t *Tenant) RequireSignedRequests() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cfg.RequireSignedRequests = true
+}
+
+// keysOf returns the keys of a client.
+func (t *Tenant) keysOf(client *Client) []jose.JSONWebKey {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return client.Keys
+}
+
 // unsigned reports whether an authorization request lacks the signature that it must have.
 func (t *Tenant) unsigned(q url.Values, client *Client) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return !q.Has("request") && (t.cfg.RequireSignedRequests || client.SignsRequests)
 }
 
@@ -160,7 +185,7 @@ func (t *Tenant) openRequest(q url.Values) (parameters url.Values, why string) {
 	if client == nil || !q.Has("request") {
 		return q, ""
 	}
-	claims, typ, ok := verifyWith(client.Keys, q.Get("request"))
+	claims, typ, ok := verifyWith(t.keysOf(client), q.Get("request"))
 	audience, isList := claims["aud"].([]any)
 	switch {
 	case len(q["request"]) != 1:

@@ -7,6 +7,9 @@ import (
 
 // discovery sends the metadata of OpenID Connect Discovery 1.0, section 3, and RFC 8414.
 func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
+	t.mu.Lock()
+	signed := t.cfg.RequireSignedRequests
+	t.mu.Unlock()
 	doc := map[string]any{
 		"issuer":                                         t.issuer,
 		"authorization_endpoint":                         t.url("/authorize"),
@@ -24,7 +27,7 @@ func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
 		},
 		"subject_types_supported":                     []string{"public"},
 		"id_token_signing_alg_values_supported":       []string{t.cfg.Alg},
-		"require_signed_request_object":               t.cfg.RequireSignedRequests,
+		"require_signed_request_object":               signed,
 		"request_parameter_supported":                 true,
 		"request_object_signing_alg_values_supported": assertionAlgorithms(),
 		"token_endpoint_auth_methods_supported": []string{
