@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -120,7 +121,7 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(scriptKey{}).(*script)
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: tenant start|reset|requests|fail|revoke-all|rotate-keys|reused|register|key|signed …")
+		ts.Fatalf("usage: tenant start|reset|requests|fail|revoke-all|rotate-keys|reused|register|key|certificate|signed …")
 	}
 	switch verb, args := args[0], args[1:]; verb {
 	case "start":
@@ -153,6 +154,8 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		s.tenant.SetKeys(keyed, set.Keys...)
 	case "key":
 		s.key(ts, args[0])
+	case "certificate":
+		s.clientCertificate(ts, args)
 	case "signed":
 		s.tenant.RequireSignedRequests()
 	case "revoke-all":
@@ -185,8 +188,13 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 		}
 	}
 	has := func(option string) bool { return slices.Contains(options, option) }
+	var certificate *tls.Certificate
+	if has("tls") {
+		certificate = s.serverCertificate(ts)
+	}
 	started, err := tenant.Start(context.Background(), tenant.Config{
-		Auth0: has("auth0"), Rotate: has("rotate"), RequireConsentForOffline: has("consent"), RequirePAR: has("par"),
+		Certificate: certificate,
+		Auth0:       has("auth0"), Rotate: has("rotate"), RequireConsentForOffline: has("consent"), RequirePAR: has("par"),
 		NoRevocation: has("no-revocation"), HideEndSession: has("no-end-session"),
 		OAuth: has("oauth"), OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
 		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass), of(keyed, "")},

@@ -471,6 +471,7 @@ func configurationAdvice() []advice {
 		{clientkey.ReasonEncrypted, "write it without a passphrase: openssl pkey -in FILE -out OTHER, then chmod 600", ""},
 		{clientkey.ReasonPublic, "name the file of the private key", ""},
 		{clientkey.ReasonNoKey, "write one key into it, as openssl genpkey does, or use loopkey keys make", ""},
+		{clientkey.ReasonKeyless, "name the file of its key with --client-certificate-key", ""},
 		{clientkey.ReasonMismatch, "name the key that the certificate was made for", ""},
 		{clientkey.ReasonNotMade, "run loopkey keys make, and register what it prints", ""},
 		{config.ReasonUnclaimed, "set the issuer and the client ID in the environment too", ""},

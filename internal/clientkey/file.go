@@ -26,6 +26,7 @@ const (
 	ReasonEncrypted provider.Reason = "key_encrypted" // a private key in a file is encrypted with a passphrase
 	ReasonPublic    provider.Reason = "key_public"    // a file holds a public key, where the private one is needed
 	ReasonNoKey     provider.Reason = "key_none"      // a file holds no private key in a form that is known, or several
+	ReasonKeyless   provider.Reason = "key_keyless"   // the file of a certificate holds no private key
 	ReasonMismatch  provider.Reason = "key_mismatch"  // a certificate and a private key do not belong together
 	ReasonNotMade   provider.Reason = "key_not_made"  // the client's key is to be in the keystore, and is not there
 )
@@ -63,6 +64,7 @@ var (
 	errEncrypted = errors.New("the key in it is encrypted")
 	errNoKey     = errors.New("it holds no private key, neither as PEM (PKCS#8, SEC 1, PKCS#1) nor as JWK")
 	errSeveral   = errors.New("it holds several private keys")
+	errKeyless   = errors.New("it holds a certificate and no key")
 	errMismatch  = errors.New("the certificate is not for this key")
 )
 
@@ -115,6 +117,8 @@ func reasonOf(err error) provider.Reason {
 		return ReasonPublic
 	case errors.Is(err, errEncrypted):
 		return ReasonEncrypted
+	case errors.Is(err, errKeyless):
+		return ReasonKeyless
 	case errors.Is(err, errMismatch):
 		return ReasonMismatch
 	}
@@ -234,7 +238,10 @@ func ReadCertificate(path, keyPath string) (*tls.Certificate, error) {
 		}
 		key, _, err = parsePEM(content)
 	}
-	if err == nil && key == nil {
+	switch {
+	case err == nil && key == nil && keyPath == "":
+		err = errKeyless
+	case err == nil && key == nil:
 		err = errNoKey
 	}
 	if err == nil {

@@ -32,7 +32,7 @@ type usedAssertion struct{ expires time.Time }
 func (u *usedAssertion) expiry() time.Time { return u.expires }
 
 // authenticate returns the client that sent r. It authenticates in the one way that it is registered for: by its key
-// (private_key_jwt), by its secret (client_secret_basic or client_secret_post), or, where it is public, by its ID. Where
+// (private_key_jwt), by its certificate, by its secret (client_secret_basic or client_secret_post), or, where it is public, by its ID. Where
 // authenticate returns false it has responded with the error.
 func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, bool) {
 	if err := r.ParseForm(); err != nil {
@@ -50,6 +50,10 @@ func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, 
 	case client == nil || subtle.ConstantTimeCompare([]byte(client.Secret), []byte(secret)) != 1:
 	case len(t.keysOf(client)) > 0 && client.Secret == "":
 		if why = t.checkAssertion(r, client); why == "" && !basic {
+			return client, true
+		}
+	case t.hasCertificate(client):
+		if why = t.checkCertificate(r, client); why == "" && !basic {
 			return client, true
 		}
 	case r.PostForm.Has("client_assertion"):

@@ -136,7 +136,9 @@ func (t *Tenant) redeemDevice(w http.ResponseWriter, r *http.Request, client *Cl
 		return
 	}
 	audience, _ := t.audience(d.family, r.PostForm, true)
-	t.sendTokens(w, tokenGrant{family: d.family, scopes: d.scopes, audience: audience, refresh: true})
+	t.sendTokens(w, tokenGrant{
+		family: d.family, scopes: d.scopes, audience: audience, refresh: true, certificate: t.boundTo(r, client),
+	})
 }
 
 // NextUserCode waits for a device login to begin, and returns the code that its user has to enter.

@@ -42,6 +42,12 @@ func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
 			"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "name", "email", "picture",
 		},
 	}
+	if t.cfg.Certificate != nil {
+		doc["mtls_endpoint_aliases"] = t.aliases()
+		doc["tls_client_certificate_bound_access_tokens"] = true
+		doc["token_endpoint_auth_methods_supported"] = append(doc["token_endpoint_auth_methods_supported"].([]string),
+			"tls_client_auth", "self_signed_tls_client_auth")
+	}
 	if t.cfg.OAuth {
 		doc["registration_endpoint"] = t.url("/register")
 	}

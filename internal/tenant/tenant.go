@@ -10,6 +10,8 @@ package tenant
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -54,6 +56,10 @@ type Config struct {
 	RequirePAR     bool
 	// RequireSignedRequests refuses authorization requests without a request object (RFC 9101).
 	RequireSignedRequests bool
+	// Certificate makes the tenant serve TLS. It then has aliases of its endpoints for clients with certificates (RFC
+	// 8705), which one of ClientCAs issued, unless they are registered themselves.
+	Certificate *tls.Certificate
+	ClientCAs   *x509.CertPool
 	// AssertionsToEndpoint wants client assertions made out to the token endpoint, as Okta does, and not to the issuer.
 	AssertionsToEndpoint bool
 	OneResource          bool // a login for several resources (RFC 8707) is refused
@@ -90,6 +96,11 @@ type Client struct {
 	// Keys are the public keys of a client. Without a secret it authenticates by them (private_key_jwt).
 	Keys          []jose.JSONWebKey
 	SignsRequests bool // its authorization requests need a request object (RFC 9101)
+	// CertificateThumbprint is that of the certificate by which a client authenticates (self_signed_tls_client_auth).
+	// CertificateSubject is its subject, which one of Config.ClientCAs vouches for (tls_client_auth).
+	CertificateThumbprint, CertificateSubject string
+	// BindsToCertificate binds the tokens of a client to the certificate that it shows, however it authenticates.
+	BindsToCertificate bool
 }
 
 // allows reports whether redirect is a redirect URI of the client.
@@ -154,7 +165,9 @@ func Start(ctx context.Context, cfg Config) (*Tenant, error) {
 		_ = listener.Close()
 		return nil, errors.New("tenant: only loopback addresses are served")
 	}
-	t, err := newTenant(cfg, "http://"+listener.Addr().String())
+	at := listener.Addr().String()
+	listener, scheme := cfg.withTLS(listener)
+	t, err := newTenant(cfg, scheme+"://"+at)
 	if err != nil {
 		_ = listener.Close()
 		return nil, err
@@ -233,11 +246,17 @@ func (t *Tenant) routes() http.Handler {
 	route("GET", "/.well-known/jwks.json", "keys", t.jwks)
 	route("GET", "/authorize", "authorize", t.authorize)
 	route("POST", "/authorize", "authorize", t.logIn)
-	route("POST", t.path("/oauth/par", "/par"), "par", t.push)
-	route("POST", t.path("/oauth/token", "/token"), "token", t.token)
-	route("GET", "/userinfo", "userinfo", t.userinfo)
-	route("POST", t.path("/oauth/revoke", "/revoke"), "revoke", t.revoke)
-	route("POST", t.path("/oauth/device/code", "/device/code"), "device", t.deviceCode)
+	prefixes := []string{""}
+	if t.cfg.Certificate != nil {
+		prefixes = append(prefixes, aliasPrefix)
+	}
+	for _, prefix := range prefixes {
+		route("POST", prefix+t.path("/oauth/par", "/par"), "par", t.push)
+		route("POST", prefix+t.path("/oauth/token", "/token"), "token", t.token)
+		route("GET", prefix+"/userinfo", "userinfo", t.userinfo)
+		route("POST", prefix+t.path("/oauth/revoke", "/revoke"), "revoke", t.revoke)
+		route("POST", prefix+t.path("/oauth/device/code", "/device/code"), "device", t.deviceCode)
+	}
 	route("GET", "/device", "device_page", t.devicePage)
 	route("POST", "/device", "device_page", t.deviceLogIn)
 	route("GET", t.path("/oidc/logout", "/logout"), "end_session", t.endSession)

@@ -30,9 +30,10 @@ type refreshToken struct {
 }
 
 type accessGrant struct {
-	family  *family
-	scopes  []string
-	expires time.Time
+	family      *family
+	scopes      []string
+	expires     time.Time
+	certificate string // the thumbprint of the one that it is bound to; "": none
 }
 
 // token handles token requests (RFC 6749, sections 4.1.3 and 6, and RFC 8628, section 3.4).
@@ -81,6 +82,7 @@ func (t *Tenant) redeemCode(w http.ResponseWriter, r *http.Request, client *Clie
 	}
 	t.sendTokens(w, tokenGrant{
 		family: code.family, scopes: code.family.scopes, audience: audience, nonce: code.request.nonce, refresh: true,
+		certificate: t.boundTo(r, client),
 	})
 }
 
@@ -153,7 +155,9 @@ func (t *Tenant) redeemRefresh(w http.ResponseWriter, r *http.Request, client *C
 		refuse(w, http.StatusBadRequest, "invalid_target", "the login did not grant this resource")
 		return
 	}
-	t.sendTokens(w, tokenGrant{family: token.family, scopes: scopes, audience: audience, refresh: t.cfg.Rotate})
+	t.sendTokens(w, tokenGrant{
+		family: token.family, scopes: scopes, audience: audience, refresh: t.cfg.Rotate, certificate: t.boundTo(r, client),
+	})
 }
 
 // invalidGrantStatus returns the HTTP status of invalid_grant: 400 by RFC 6749, 403 as Auth0.
@@ -173,6 +177,8 @@ type tokenGrant struct {
 	refresh  bool   // send a new refresh token
 	issued   string // issued_token_type of an exchange; "": it is none
 	actor    string // the subject of who acts for the user; "": nobody does
+
+	certificate string // the thumbprint of the one that the access token is bound to; "": none
 }
 
 // sendTokens sends the token response.
@@ -234,6 +240,9 @@ func (t *Tenant) accessToken(g tokenGrant, lifetime time.Duration) (string, erro
 		if g.actor != "" {
 			claims["act"] = map[string]any{"sub": g.actor}
 		}
+		if g.certificate != "" {
+			claims["cnf"] = map[string]any{"x5t#S256": g.certificate}
+		}
 		if t.cfg.OnAccessToken != nil {
 			t.cfg.OnAccessToken(claims)
 		}
@@ -243,7 +252,9 @@ func (t *Tenant) accessToken(g tokenGrant, lifetime time.Duration) (string, erro
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	keep(t.access, token, &accessGrant{family: g.family, scopes: g.scopes, expires: now.Add(lifetime)}, now)
+	keep(t.access, token, &accessGrant{
+		family: g.family, scopes: g.scopes, expires: now.Add(lifetime), certificate: g.certificate,
+	}, now)
 	return token, nil
 }
 
@@ -303,6 +314,10 @@ func (t *Tenant) userinfo(w http.ResponseWriter, r *http.Request) {
 	grant := t.access[token]
 	valid := ok && grant != nil && !grant.family.revoked && t.cfg.Now().Before(grant.expires)
 	t.mu.Unlock()
+	if valid && grant.certificate != "" {
+		shown := t.shown(r)
+		valid = shown != nil && thumbprint(shown) == grant.certificate
+	}
 	if !valid {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		refuse(w, http.StatusUnauthorized, "invalid_token", "the access token is not valid")
