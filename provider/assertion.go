@@ -86,6 +86,7 @@ func (p *Provider) clientKey(ctx context.Context, accepted []string, signed stri
 	}
 	algorithm, err := key.algorithm(accepted)
 	if err != nil {
+		p.forgetDiscovery()
 		return ClientKey{}, "", fmt.Errorf("%s: %w", signed, err)
 	}
 	return key, algorithm, nil

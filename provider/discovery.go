@@ -196,6 +196,15 @@ func (p *Provider) expireDiscovery() {
 	p.store()
 }
 
+// forgetDiscovery makes the next process fetch discovery, because what it demands can't be done. What was changed there
+// meanwhile then counts at once.
+func (p *Provider) forgetDiscovery() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cache().Discovery = cached{}
+	p.store()
+}
+
 // discover fetches discovery and keeps it, or waits for another caller that does. The caller holds the mutex, which is
 // released meanwhile.
 func (p *Provider) discover(ctx context.Context) (*metadata, error) {

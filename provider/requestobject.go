@@ -21,6 +21,7 @@ func (p *Provider) signsRequests(m *metadata) bool {
 // and the client ID. The object is signed with the client's key, and for this provider alone.
 func (p *Provider) requestObject(ctx context.Context, m *metadata, q url.Values) (url.Values, error) {
 	if p.cfg.ClientKey == nil {
+		p.forgetDiscovery()
 		return nil, &keyError{ReasonRequestsUnsigned, "authorization requests have to be signed, and there is no client key"}
 	}
 	key, algorithm, err := p.clientKey(ctx, m.RequestObjectAlgorithms, "request objects")

@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/test/house"
@@ -26,9 +27,17 @@ func TestPushedRequest(t *testing.T) {
 	unreachable.code = 1
 	all := newWorlds(t)
 	all.refuse(t, map[string]trial{
-		"request_uri_missing":  lie(without("request_uri"), "request_uri"),
-		"request_uri_empty":    lie(set("request_uri", ""), "request_uri"),
-		"request_uri_a_number": lie(set("request_uri", 7), "JSON"),
+		"request_uri_missing":         lie(without("request_uri"), "request_uri"),
+		"request_uri_empty":           lie(set("request_uri", ""), "request_uri"),
+		"request_uri_a_number":        lie(set("request_uri", 7), "JSON"),
+		"request_uri_of_another_host": lie(set("request_uri", "https://mallory.example/request.jwt"), "leads elsewhere"),
+		"request_uri_a_script":        lie(set("request_uri", "javascript:alert(1)"), "leads elsewhere"),
+		"request_uri_too_long":        lie(set("request_uri", "urn:x:"+strings.Repeat("a", 512)), "leads elsewhere"),
+		"request_uri_with_spaces":     lie(set("request_uri", "urn:x:a b"), "leads elsewhere"),
+		"wanted_and_not_offered": {
+			lies: Lies{Discovery: without("pushed_authorization_request_endpoint")}, args: []string{"login", "--par"}, code: 2,
+			words: "leave --par out", requests: map[string]int{Push: 0, Authorize: 0},
+		},
 		"invalid_request": responded(
 			400, asJSON, `{"error":"invalid_request","error_description":"redirect_uri is not registered"}`,
 			"Allowed Callback URLs",
@@ -65,6 +74,7 @@ func TestPushedRequest(t *testing.T) {
 		"expires_in_huge":    {lies: Lies{Discovery: demanded, Push: set("expires_in", 1e18)}, requests: pushed},
 		"expires_in_zero":    {lies: Lies{Discovery: demanded, Push: set("expires_in", 0)}, requests: pushed},
 		"expires_in_missing": {lies: Lies{Discovery: demanded, Push: without("expires_in")}, requests: pushed},
+		"wanted":             {args: []string{"login", "--par"}, requests: pushed},
 		"not_demanded":       {requests: map[string]int{Push: 0, Authorize: 1, Token: 1}},
 	})
 }
