@@ -1,0 +1,69 @@
+package config
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A client's key is used for the client that it was set for, by the rules of the client secret. No .env sets one.
+func TestAClientKeyGoesWhereItsClientComesFrom(t *testing.T) {
+	t.Parallel()
+	const ours = "[profile.default]\ndomain = 'acme.auth0.com'\nclient_id = 'ours'\nclient_key = '/p/key'\n" +
+		"client_certificate = '/p/key'\n"
+	env := []string{"LOOPKEY_CLIENT_KEY=/e/key", "LOOPKEY_CLIENT_CERTIFICATE=/e/key"}
+	named := append([]string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}, env...)
+	for name, test := range map[string]struct {
+		world
+		want string // "refused": the commands that need it say no
+	}{
+		"environment, all else too":              {world{env: named}, "/e/key"},
+		"environment, client of the profile":     {world{env: env, toml: ours}, "/e/key"},
+		"environment, all else in ./.env":        {world{env: env, dotEnv: stranger}, "refused"},
+		"environment, ./.env over the profile":   {world{env: env, dotEnv: stranger, toml: ours}, "refused"},
+		"environment, ./.env names other things": {world{env: named, dotEnv: stranger}, "/e/key"},
+		"profile":                                {world{toml: ours}, "/p/key"},
+		"profile, issuer in ./.env":              {world{toml: ours, dotEnv: "LOOPKEY_ISSUER=https://mallory.example/\n"}, ""},
+		"profile, client in ./.env":              {world{toml: ours, dotEnv: "AUTH0_CLIENT_ID=mallory\n"}, ""},
+		"profile, the same in ./.env":            {world{toml: ours, dotEnv: "AUTH0_CLIENT_ID=ours\n"}, "/p/key"},
+		"profile, issuer by flag":                {world{toml: ours, flags: map[string]string{"issuer": "https://o.example"}}, ""},
+		"profile, client by flag":                {world{toml: ours, flags: map[string]string{"client-id": "other"}}, ""},
+		"profile without a client":               {world{toml: "[profile.default]\nclient_key='/p/key'", dotEnv: stranger}, ""},
+		"./.env": {
+			world{dotEnv: stranger + "LOOPKEY_CLIENT_KEY=/m/key\nLOOPKEY_CLIENT_CERTIFICATE=/m/key\nclient_key=/m/key\npar=true\n"}, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := load(t, test.world)
+			err := c.Needs("client-key", "client-certificate")
+			if test.want == "refused" {
+				if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "./.env") || c.ClientKey+c.ClientCertificate != "" {
+					t.Errorf("%q, %q, %v", c.ClientKey, c.ClientCertificate, err)
+				}
+				return
+			}
+			got := filepath.ToSlash(strings.TrimPrefix(c.ClientKey, filepath.VolumeName(c.ClientKey)))
+			if err != nil || got != test.want || c.Push {
+				t.Errorf("%q, %v; want %q", c.ClientKey, err, test.want)
+			}
+		})
+	}
+}
+
+// The path of a key is absolute, so that every process finds the file. keystore is no path.
+func TestClientKeyPaths(t *testing.T) {
+	t.Parallel()
+	c := load(t, world{flags: map[string]string{"client-key": "key.pem", "client-certificate": "keystore"}})
+	if !filepath.IsAbs(c.ClientKey) || filepath.Base(c.ClientKey) != "key.pem" {
+		t.Errorf("%q", c.ClientKey)
+	}
+	if c := load(t, world{flags: map[string]string{"client-key": "keystore"}}); c.ClientKey != "keystore" {
+		t.Errorf("%q", c.ClientKey)
+	}
+	in := world{toml: "[profile.default]\nclient_key = 'keystore'\nassertion_audience = 'everybody'\n"}.input(t)
+	if _, err := Load(in); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "issuer or token_endpoint") {
+		t.Errorf("an audience that is none: %v", err)
+	}
+}
