@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "draw docs/pictures again")
 
-// Every page, in light and dark, passes the accessibility rules of axe. With -update the README's pictures are drawn.
+// Every page, in light and dark, passes the accessibility rules of axe and makes sense to who hears it. With -update the README's pictures are drawn.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -61,6 +62,9 @@ func TestPages(t *testing.T) {
 			check := func(name string) {
 				t.Helper()
 				axe.Check(t, browser)
+				if scheme == "light" && name != "tenant" {
+					axe.CheckTree(t, browser)
+				}
 				picture := chromium.Get(t, browser, chromedp.CaptureScreenshot())
 				if len(picture) == 0 {
 					t.Errorf("no picture of %s", name)
@@ -106,6 +110,9 @@ func TestPages(t *testing.T) {
 			// An open page says that the server is gone.
 			_ = serving.Cmd.Process.Signal(os.Interrupt)
 			browser.Do(t, chromedp.WaitVisible(css(".gone")))
+			if !slices.ContainsFunc(axe.Tree(t, browser), func(s axe.Spoken) bool { return s.Role == "alert" && s.Live == "assertive" }) {
+				t.Error("a screen reader is not told that the server is gone")
+			}
 			check("gone")
 		})
 	}

@@ -27,8 +27,8 @@ type Derived struct {
 // returns.
 //
 // Its errors are those of obtain and of AccessToken. A keystore that can't be written only means that the next caller
-// obtains it anew. If the session ends while obtain runs, the error wraps ErrNotLoggedIn or ErrUnfinished. It is exported for
-// helpers of tools whose credentials are derived from a token.
+// obtains it anew. If the session ends while obtain runs, the error wraps ErrNotLoggedIn or ErrUnfinished. It is
+// exported for helpers of tools whose credentials are derived from a token.
 func (s *Session) Derive(
 	ctx context.Context, key string, least time.Duration, obtain func(context.Context) (Derived, error),
 ) (Derived, error) {

@@ -102,8 +102,9 @@ func (p *pair) form(t *testing.T, title, action string, here bool) url.Values {
 	for _, form := range markup.Elements(t, card, "form") {
 		fields := url.Values{}
 		for n := range form.Descendants() {
-			if n.Data == "input" {
-				fields.Set(markup.Attribute(n, "name"), markup.Attribute(n, "value"))
+			name := markup.Attribute(n, "name")
+			if n.Data == "input" || n.Data == "button" && here && name != "" {
+				fields.Set(name, markup.Attribute(n, "value"))
 			}
 		}
 		if markup.Attribute(form, "action") == action && fields.Has("here") == here {
@@ -337,4 +338,38 @@ func TestOthersLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	page.read(t, "event: change\n")
+}
+
+// Whatever the pages offer works in a browser that runs no script: each button sends a form, each link leads somewhere,
+// and nothing waits hidden for a script.
+func TestWithoutScripts(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "")
+	for _, path := range []string{"/", "/profile", "/protected", "/auth/logout"} {
+		_, body, _ := ask(t, p.client, http.MethodGet, p.base+path, nil, "Accept", "text/html")
+		buttons := markup.Elements(t, body, "button")
+		for _, button := range buttons {
+			form := button.Parent
+			for form != nil && form.Data != "form" {
+				form = form.Parent
+			}
+			if form == nil || markup.Attribute(form, "method") != "post" || markup.Attribute(form, "action") == "" ||
+				markup.Attribute(button, "type") == "button" {
+				t.Errorf("%s has a button that sends nothing", path)
+			}
+		}
+		links := markup.Elements(t, body, "a")
+		for _, link := range links {
+			target := markup.Attribute(link, "href")
+			if name, here := strings.CutPrefix(target, "#"); target == "" || here && !strings.Contains(body, `id="`+name+`"`) {
+				t.Errorf("%s has a link to %q", path, target)
+			}
+		}
+		if len(buttons) == 0 || len(links) < 3 {
+			t.Errorf("%s has %d buttons and %d links", path, len(buttons), len(links))
+		}
+		if strings.Contains(body, " hidden") && strings.Count(body, " hidden") != strings.Count(body, ` aria-hidden`) {
+			t.Errorf("%s hides something: %s", path, body)
+		}
+	}
 }

@@ -109,7 +109,6 @@ func Send(w http.ResponseWriter, r *http.Request, status int, page []byte) {
 	localhost.Secure(h) // again: what was to be an app's response has none of that
 	h["Content-Security-Policy"] = []string{policy(r)}
 	h["Content-Type"] = htmlType
-	h["Vary"] = varyCookie
 	if len(page) > alone {
 		h["Content-Length"] = []string{strconv.Itoa(len(page))}
 	}
@@ -124,8 +123,7 @@ const alone = 2048
 
 // Values of headers that many responses share. Nothing writes to them: http.Header sets and adds in new slices.
 var (
-	htmlType   = []string{"text/html; charset=utf-8"}
-	varyCookie = []string{"Cookie"}
+	htmlType = []string{"text/html; charset=utf-8"}
 )
 
 // Draw returns the page that t describes, as Render sends it.
