@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -15,7 +16,7 @@ type Issued struct {
 	TokenType string    // Bearer; NotAvailable: it is no access token, and nothing to put in a header
 	Kind      string    // issued_token_type (RFC 8693, section 3); "": an access token, by a grant that has no other
 	Expiry    time.Time // the earlier of expires_in and a JWT's exp; zero: the provider gave none
-	Scope     string    // as granted; as asked, where the provider does not say
+	Scope     string    // as granted, which may be less than was asked for; as asked, where nothing says it
 	Audience  string    // as asked; "" is the provider's default
 }
 
@@ -136,9 +137,9 @@ func (p *Provider) issued(r *tokenResponse, t Target, sent ...Secret) (*Issued, 
 	if !tokens.Expiry.IsZero() && !tokens.Expiry.After(p.now()) {
 		return nil, nil, p.clockError(ErrExpired, ReasonClockProbablyAhead, "the token had expired when it came")
 	}
-	if tokens.Scope == "" {
-		tokens.Scope = t.Scope // RFC 6749, section 5.1
-	}
+	// A response without a scope means the one that was asked for (RFC 6749, section 5.1), unless the token says
+	// otherwise.
+	tokens.Scope = cmp.Or(tokens.Scope, claims.Text("scope"), t.Scope)
 	return &Issued{
 		Token: tokens.AccessToken, TokenType: tokenType, Kind: r.IssuedTokenType, Expiry: tokens.Expiry,
 		Scope: tokens.Scope, Audience: t.Audience,

@@ -41,6 +41,10 @@ func accessScope(scope string) string {
 	return joined(all)
 }
 
+// MissingScope returns the values of asked that an access token with the scope granted lacks, for callers that got one
+// without a session.
+func MissingScope(asked, granted string) string { return missingScope(asked, granted) }
+
 // missingScope returns the values of asked that an access token with the scope granted lacks. A value may be granted
 // with its resource or without: Entra grants https://graph.microsoft.com/User.Read as User.Read.
 func missingScope(asked, granted string) string {

@@ -30,14 +30,14 @@ func (a *app) runExchange(ctx context.Context, acc *account, f tokenFlags, g gra
 		if x.Subject, err = a.readToken(g.subjectFile, "--subject-token-file"); err != nil {
 			return err
 		}
-		issued, err := acc.provider.ExchangeToken(ctx, x)
+		issued, err := withScope(target)(acc.provider.ExchangeToken(ctx, x))
 		return a.handOutIssued(ctx, acc, f, "--exchange", issued, err)
 	}
 	obtain := func(ctx context.Context) (*provider.Issued, error) {
 		if x.Subject, err = ownToken(ctx, acc, x.SubjectType); err != nil {
 			return nil, err
 		}
-		return acc.provider.ExchangeToken(ctx, x)
+		return withScope(target)(acc.provider.ExchangeToken(ctx, x))
 	}
 	var issued *provider.Issued
 	if g.actorFile != "" {
@@ -105,7 +105,7 @@ func (a *app) runIDJAG(ctx context.Context, f tokenFlags, g grantFlags) error {
 		if err != nil {
 			return nil, fmt.Errorf("profile %q: %w", g.idJAG, err)
 		}
-		return at.JWTBearer(ctx, assertion, target)
+		return withScope(target)(at.JWTBearer(ctx, assertion, target))
 	})
 	return a.handOutIssued(ctx, acc, f, "--id-jag", issued, err)
 }
@@ -167,7 +167,7 @@ func (a *app) runCI(ctx context.Context, f tokenFlags, g grantFlags) error {
 		return err
 	}
 	if g.jwtBearer {
-		issued, err := acc.provider.JWTBearer(ctx, subject, target)
+		issued, err := withScope(target)(acc.provider.JWTBearer(ctx, subject, target))
 		return a.handOutIssued(ctx, acc, f, "--ci", issued, err)
 	}
 	x := provider.TokenExchange{
@@ -182,6 +182,6 @@ func (a *app) runCI(ctx context.Context, f tokenFlags, g grantFlags) error {
 			return err
 		}
 	}
-	issued, err := acc.provider.ExchangeToken(ctx, x)
+	issued, err := withScope(target)(acc.provider.ExchangeToken(ctx, x))
 	return a.handOutIssued(ctx, acc, f, "--ci", issued, err)
 }

@@ -38,19 +38,22 @@ type grantFlags struct {
 func (g *grantFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&g.clientCredentials, "client-credentials", false, "a token of the client itself, with nobody logged in")
 	flags.BoolVar(&g.exchange, "exchange", false, "a token in exchange for the session's (RFC 8693), or for one of a file")
-	flags.StringVar(&g.subjectFile, "subject-token-file", "", "exchange: the token to trade, in a file; - is stdin")
+	flags.StringVar(&g.subjectFile, "subject-token-file", "", "exchange: the token to trade, in a `FILE`; - is stdin")
 	flags.StringVar(&g.subjectType, "subject-token-type", "",
-		"exchange: its type, access_token, id_token, jwt or a URI (default access_token, of the session)")
-	flags.StringVar(&g.actorFile, "actor-token-file", "", "exchange: the token of who acts for the subject; - is stdin")
-	flags.StringVar(&g.actorType, "actor-token-type", "", "exchange: its type")
-	flags.StringVar(&g.requestedType, "requested-token-type", "", "exchange: the type of token to get")
-	flags.StringArrayVar(&g.resources, "resource", nil, "the token is for this resource (RFC 8707); may be repeated")
+		"exchange: its `TYPE`: access_token, id_token, jwt or a URI (default access_token, of the session)")
+	flags.StringVar(&g.actorFile, "actor-token-file", "",
+		"exchange: the token of who acts for the subject, in a `FILE`; - is stdin")
+	flags.StringVar(&g.actorType, "actor-token-type", "", "exchange: its `TYPE`")
+	flags.StringVar(&g.requestedType, "requested-token-type", "", "exchange: the `TYPE` of token to get")
+	flags.StringArrayVar(&g.resources, "resource", nil,
+		"the token is for this resource, a `URI` (RFC 8707); may be repeated")
 	flags.BoolVar(&g.jwtBearer, "jwt-bearer", false, "a token for an assertion (RFC 7523)")
-	flags.StringVar(&g.assertionFile, "assertion-file", "", "jwt-bearer: the assertion, in a file; - is stdin")
+	flags.StringVar(&g.assertionFile, "assertion-file", "", "jwt-bearer: the assertion, in a `FILE`; - is stdin")
 	flags.BoolVar(&g.ci, "ci", false, "in CI a token for the job's ID token, elsewhere the session's")
-	flags.StringVar(&g.ciAudience, "ci-audience", "", "ci: the audience of the job's ID token (default the issuer)")
-	flags.StringVar(&g.connection, "connection", "", "the token of another provider in Auth0's token vault")
-	flags.StringVar(&g.idJAG, "id-jag", "", "a token through the session of this other profile (cross-app access)")
+	flags.StringVar(&g.ciAudience, "ci-audience", "", "ci: the `AUDIENCE` of the job's ID token (default the issuer)")
+	flags.StringVar(&g.connection, "connection", "",
+		"the token of another provider, by the `NAME` of its connection in Auth0's token vault")
+	flags.StringVar(&g.idJAG, "id-jag", "", "a token through the session of another `PROFILE` (cross-app access)")
 }
 
 // any reports whether a flag asks for a token that the session's refresh token does not bring.
@@ -190,7 +193,7 @@ func (a *app) runOwnGrant(ctx context.Context, f tokenFlags, g grantFlags) error
 		if err != nil {
 			return err
 		}
-		issued, err := acc.provider.JWTBearer(ctx, assertion, target)
+		issued, err := withScope(target)(acc.provider.JWTBearer(ctx, assertion, target))
 		return a.handOutIssued(ctx, acc, f, "--jwt-bearer", issued, err)
 	}
 	return a.runExchange(ctx, acc, f, g, target)
@@ -201,7 +204,7 @@ func (a *app) runClientCredentials(ctx context.Context, acc *account, f tokenFla
 	r := session.Request{MinLifetime: f.minLifetime, Force: f.force}
 	token, err := acc.session.ClientToken(ctx, keyOf("client_credentials", target), r,
 		func(ctx context.Context) (session.AccessToken, error) {
-			issued, err := acc.provider.ClientCredentials(ctx, target)
+			issued, err := withScope(target)(acc.provider.ClientCredentials(ctx, target))
 			if err != nil {
 				return session.AccessToken{}, err
 			}
@@ -254,6 +257,22 @@ func (a *app) readToken(path, flag string) (provider.Secret, error) {
 		return provider.Secret{}, fmt.Errorf("%w: %s: stdin holds no token, alone and on one line", errUsage, flag)
 	}
 	return provider.NewSecret(text), nil
+}
+
+// errLessScope says that a token lacks a scope that was asked for.
+var errLessScope = errors.New("the provider did not grant scope")
+
+// withScope returns what refuses a token that lacks a part of the scope that was asked for.
+func withScope(target provider.Target) func(*provider.Issued, error) (*provider.Issued, error) {
+	return func(t *provider.Issued, err error) (*provider.Issued, error) {
+		if err != nil {
+			return nil, err
+		}
+		if missing := session.MissingScope(target.Scope, t.Scope); missing != "" {
+			return nil, fmt.Errorf("%w %q (it granted %q)", errLessScope, missing, words.Printable(t.Scope))
+		}
+		return t, nil
+	}
 }
 
 // errNoBearer says that a token was to go into a header and is no access token.

@@ -62,6 +62,7 @@ func outcomes() []outcome {
 		{ci.ErrUnavailable, exitFailed},
 		{ci.ErrSetup, exitUsage},
 		{errNoBearer, exitRefused},
+		{errLessScope, exitRefused},
 		{mcp.ErrURL, exitUsage},
 		{mcp.ErrHeader, exitUsage},
 		{mcp.ErrNoClient, exitUsage},

@@ -103,6 +103,12 @@ func TestGrants(t *testing.T) {
 			append(exchange, "--audience", "https://na.example.com/", "-o", "header"), answer("token_type", "N_A"),
 			"no access token",
 		},
+		"scope_that_lacks_one": {
+			append(exchange, "--scope", "read admin"), answer("scope", "read"), `did not grant scope "admin"`,
+		},
+		"scope_of_the_token_alone": {
+			append(exchange, "--scope", "read admin"), claim("scope", "read"), `did not grant scope "admin"`,
+		},
 		"own_for_another": {own, claim("aud", mallory), "not for " + otherAPI},
 		"own_expired":     {own, claim("exp", ago(time.Minute)), "expired"},
 		"own_no_bearer":   {own, answer("token_type", "N_A"), "token type"},

@@ -32,6 +32,7 @@ const (
 	Public           = "public"
 	Confidential     = "confidential"      // client_secret_basic
 	ConfidentialPost = "confidential-post" // client_secret_post
+	Machine          = "machine"           // client_secret_basic, and client_credentials is its one grant
 )
 
 // Secret is the secret of the confidential clients. It holds characters that have to be encoded.

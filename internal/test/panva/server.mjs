@@ -31,6 +31,10 @@ server.listen(0, '127.0.0.1', () => {
     clients: [
       client('public', { token_endpoint_auth_method: 'none' }),
       client('confidential', { token_endpoint_auth_method: 'client_secret_basic', client_secret: options.secret }),
+      client('machine', {
+        token_endpoint_auth_method: 'client_secret_basic', client_secret: options.secret,
+        grant_types: ['client_credentials'], response_types: [], redirect_uris: [],
+      }),
       client('confidential-post', { token_endpoint_auth_method: 'client_secret_post', client_secret: options.secret }),
     ],
     jwks: {
@@ -57,6 +61,7 @@ server.listen(0, '127.0.0.1', () => {
     },
     features: {
       devInteractions: { enabled: true },
+      clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: options.requirePush },
       registration: { enabled: options.register },
