@@ -17,7 +17,7 @@ const mayImport = `
 bench: internal/tenant internal/test/ready
 bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
-internal/ci: internal/localurl internal/words provider
+internal/ci: internal/localurl internal/private internal/words provider
 internal/cli: internal/agent internal/ci internal/clientkey internal/clipboard internal/clock internal/config
 	internal/credential internal/doctor
 	internal/environ internal/granted internal/handoff internal/hosts internal/journal internal/kept internal/keystores

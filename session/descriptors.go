@@ -27,7 +27,7 @@ func holdDescriptors() (release func(), err error) {
 		held = nil
 	}
 	for range spareDescriptors {
-		f, err := os.Open(os.DevNull)
+		f, err := os.Open(os.DevNull) //nolint:forbidigo // the null device
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 			release()
 			return nil, fmt.Errorf("%w: %w", ErrTooFewFiles, err)

@@ -18,12 +18,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -218,17 +218,6 @@ func unavailable(u *url.URL, err error) error {
 }
 
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.New("it is no file")
-	}
-	content, err := io.ReadAll(io.LimitReader(f, mostToken+1))
-	if err == nil && len(content) > mostToken {
-		err = errors.New("it is too large for a token")
-	}
+	content, _, err := private.ReadRegular(path, mostToken)
 	return content, err
 }

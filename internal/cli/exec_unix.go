@@ -29,7 +29,7 @@ func passSignal(p *os.Process, sig os.Signal) {
 
 // inForeground reports whether our process group is the foreground group of the terminal.
 func inForeground() bool {
-	tty, err := os.Open("/dev/tty")
+	tty, err := os.Open("/dev/tty") //nolint:forbidigo // the terminal
 	if err != nil {
 		return false
 	}

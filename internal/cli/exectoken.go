@@ -136,7 +136,7 @@ func (f *tokenFile) remove() {
 
 // sweepTokenFiles removes the token files in a place whose exec was killed.
 func sweepTokenFiles(place string) {
-	folder, err := os.Open(place)
+	folder, err := os.Open(place) //nolint:forbidigo // a folder
 	if err != nil {
 		return
 	}

@@ -8,9 +8,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"runtime"
 
 	"github.com/go-jose/go-jose/v4"
@@ -70,30 +67,14 @@ var (
 
 // read returns the content of a file. A private one is refused where another user owns it or can read it.
 func read(path string, isPrivate bool) ([]byte, error) {
-	f, info, err := private.OpenRegular(path)
+	content, info, err := private.ReadRegular(path, mostFile)
 	if err != nil {
-		return nil, &Error{Path: path, err: plain(err)}
+		return nil, &Error{Path: path, err: err}
 	}
-	defer f.Close()
 	if isPrivate && runtime.GOOS != "windows" && private.Exposed(info, 0o077) != "" {
 		return nil, &Error{path, ReasonExposed, errExposed}
 	}
-	content, err := io.ReadAll(io.LimitReader(f, mostFile+1))
-	if err == nil && len(content) > mostFile {
-		err = fmt.Errorf("it is larger than %d KiB", mostFile>>10)
-	}
-	if err != nil {
-		return nil, &Error{Path: path, err: plain(err)}
-	}
 	return content, nil
-}
-
-// plain returns an error of a file without the file's path.
-func plain(err error) error {
-	if e := new(os.PathError); errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }
 
 // Read reads a private key from a file: one key in PEM, or a JWK. A certificate beside a key in PEM must be the key's.

@@ -166,12 +166,12 @@ func dotEnvContent(path string) (string, error) {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, private.ErrNotRegular):
 		return "", nil
 	case err != nil:
-		return "", plain(err)
+		return "", private.WithoutPath(err)
 	}
 	defer file.Close()
 	content, err := io.ReadAll(io.LimitReader(file, mostDotEnv+1))
 	if err != nil {
-		return "", plain(err)
+		return "", private.WithoutPath(err)
 	}
 	if len(content) <= mostDotEnv {
 		return decoded(content), nil

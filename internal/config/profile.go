@@ -68,7 +68,7 @@ func readConfigFile(p places) ([]byte, fs.FileMode, error) {
 	if p.file == "" || p.file == os.DevNull {
 		return nil, 0, nil
 	}
-	content, info, err := readLimited(p.file, mostConfigFile)
+	content, info, err := private.ReadRegular(p.file, mostConfigFile)
 	if errors.Is(err, os.ErrNotExist) && !p.named {
 		return nil, 0, nil
 	}

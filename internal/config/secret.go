@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -101,12 +102,12 @@ func (c *Config) ClientSecret() (string, error) {
 func ReadSecret(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", plain(err)
+		return "", private.WithoutPath(err)
 	}
 	var content []byte
 	switch {
 	case info.Mode().IsRegular():
-		content, _, err = readLimited(path, mostSecret)
+		content, _, err = private.ReadRegular(path, mostSecret)
 	case info.Mode()&os.ModeNamedPipe != 0:
 		content, err = readPipe(path)
 	default:
@@ -123,12 +124,12 @@ func ReadSecret(path string) (string, error) {
 }
 
 func readPipeNow(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:forbidigo // a pipe, under a limit of time
 	if err != nil {
-		return nil, plain(err)
+		return nil, private.WithoutPath(err)
 	}
 	defer f.Close()
-	return readAll(f, mostSecret)
+	return private.ReadLimited(f, mostSecret)
 }
 
 func readPipe(path string) ([]byte, error) {

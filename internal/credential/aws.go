@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -127,19 +126,16 @@ func (a *AWS) check(c *Call) (sts.Role, string, error) {
 	return role, endpoint, err
 }
 
-// mostPolicy is how many characters of a session policy AWS takes.
-const mostPolicy = 2048
+const (
+	mostPolicy     = 2048     // characters of a session policy that AWS takes
+	mostPolicyFile = 16 << 10 // bytes
+)
 
 // policy returns a session policy: JSON, or the content of a file in the form of the AWS command line.
 func policy(given string) (string, error) {
 	text := given
 	if path, ok := strings.CutPrefix(given, "file://"); ok {
-		file, _, err := private.OpenRegular(path)
-		if err != nil {
-			return "", fmt.Errorf("%w: --policy: %w", ErrInput, err)
-		}
-		defer file.Close()
-		content, err := io.ReadAll(io.LimitReader(file, mostPolicy*utf8.UTFMax+1))
+		content, _, err := private.ReadRegular(path, mostPolicyFile)
 		if err != nil {
 			return "", fmt.Errorf("%w: --policy: %w", ErrInput, err)
 		}

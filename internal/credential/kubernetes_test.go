@@ -160,11 +160,14 @@ func TestKubernetesKind(t *testing.T) {
 		info   string
 		want   credential.Ask
 	}{
-		"usual":       {credential.Kubernetes{}, execInfo("https://" + listed), credential.Ask{IDToken: true}},
-		"by hand":     {credential.Kubernetes{}, "", credential.Ask{IDToken: true}},
-		"by the flag": {credential.Kubernetes{AccessToken: true}, execInfo("https://" + listed), credential.Ask{}},
+		"usual":   {credential.Kubernetes{}, execInfo("https://" + listed), credential.Ask{IDToken: true, Host: listed}},
+		"by hand": {credential.Kubernetes{}, "", credential.Ask{IDToken: true}},
+		"by the flag": {
+			credential.Kubernetes{AccessToken: true}, execInfo("https://" + listed), credential.Ask{Host: listed},
+		},
 		"by the entry": {
-			credential.Kubernetes{}, execInfo("https://access." + listed), credential.Ask{Audience: "api"},
+			credential.Kubernetes{}, execInfo("https://access." + listed),
+			credential.Ask{Audience: "api", Host: "access." + listed},
 		},
 		"renewed in any case": {credential.Kubernetes{Force: true}, "", credential.Ask{IDToken: true, Force: true}},
 	} {

@@ -11,7 +11,7 @@ import (
 // may hold secrets.
 func Parent() (name string, pid int) {
 	pid = syscall.Getppid()
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm") //nolint:forbidigo // the kernel's
 	if err != nil {
 		return "", pid
 	}

@@ -35,7 +35,7 @@ func holder(port int) string {
 		}
 		for _, fd := range descriptors {
 			if link, err := os.Readlink(process + "/fd/" + fd.Name()); err == nil && inodes[link] {
-				name, _ := os.ReadFile(process + "/comm")
+				name, _ := os.ReadFile(process + "/comm") //nolint:forbidigo // the kernel's
 				return fmt.Sprintf("%s (process %s)", words.Printable(strings.TrimSpace(string(name))), filepath.Base(process))
 			}
 		}

@@ -169,8 +169,8 @@ func standsForOthers(uid int64) bool { return uid == overflowUser() }
 
 // overflowUser returns that user, or -1 where this process knows all users.
 var overflowUser = sync.OnceValue(func() int64 {
-	text, err := os.ReadFile("/proc/sys/kernel/overflowuid")
-	users, mapErr := os.ReadFile("/proc/self/uid_map")
+	text, err := os.ReadFile("/proc/sys/kernel/overflowuid") //nolint:forbidigo // the kernel's
+	users, mapErr := os.ReadFile("/proc/self/uid_map")       //nolint:forbidigo // the kernel's
 	return overflowUserIn(string(text), string(users), err == nil && mapErr == nil)
 })
 

@@ -56,7 +56,7 @@ func socketsIn(port uint16, tables ...string) ([]socket, error) {
 	var all []socket
 	read, rows := 0, 0
 	for _, table := range tables {
-		f, err := os.Open(table)
+		f, err := os.Open(table)            //nolint:forbidigo // the kernel's
 		if errors.Is(err, fs.ErrNotExist) { // a machine may lack a family
 			continue
 		}

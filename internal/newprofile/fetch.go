@@ -28,12 +28,7 @@ func ReadTeam(ctx context.Context, source string) (content []byte, from string, 
 
 func readTeam(ctx context.Context, source string, client *http.Client) (content []byte, from string, err error) {
 	if !strings.Contains(source, "://") {
-		f, _, err := private.OpenRegular(source)
-		if err != nil {
-			return nil, "", fmt.Errorf("%w can't be read: %w", ErrTeam, err)
-		}
-		defer f.Close()
-		if content, err = io.ReadAll(io.LimitReader(f, mostTeamFile+1)); err != nil {
+		if content, _, err = private.ReadRegular(source, mostTeamFile); err != nil {
 			return nil, "", fmt.Errorf("%w can't be read: %w", ErrTeam, err)
 		}
 		return content, source, nil

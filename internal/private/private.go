@@ -72,6 +72,38 @@ func OpenRegular(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
+// ReadRegular reads a regular file as OpenRegular opens it, and refuses one of more than limit bytes. Its errors lack the
+// path, for the caller names it.
+func ReadRegular(path string, limit int64) ([]byte, fs.FileInfo, error) {
+	f, info, err := OpenRegular(path)
+	if err != nil {
+		return nil, nil, WithoutPath(err)
+	}
+	defer f.Close()
+	content, err := ReadLimited(f, limit)
+	return content, info, err
+}
+
+// ReadLimited returns what can be read from r, and refuses more than limit bytes. Its errors lack a file's path.
+func ReadLimited(r io.Reader, limit int64) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, WithoutPath(err)
+	}
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("it is larger than %d KiB", limit>>10)
+	}
+	return content, nil
+}
+
+// WithoutPath returns an error of a file without the file's path.
+func WithoutPath(err error) error {
+	if e := new(fs.PathError); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
 // Replace writes a file that is this user's alone, whole or not at all. A link in its place is replaced, not followed.
 func Replace(path string, data []byte) error {
 	return replace(path, data, func(*os.File) error { return nil })
@@ -114,7 +146,7 @@ const (
 // write in.
 func sweep(dir, name string) {
 	dir = filepath.Clean(dir)
-	folder, err := os.Open(dir)
+	folder, err := os.Open(dir) //nolint:forbidigo // a folder
 	if err != nil {
 		return
 	}

@@ -3,7 +3,6 @@ package setup
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,18 +41,13 @@ func plan(path string, edit func(string) (string, error)) (Change, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil { // of somebody who keeps such files in one repository
 		c.Path = real
 	}
-	f, info, err := private.OpenRegular(c.Path)
+	content, info, err := private.ReadRegular(c.Path, fileLimit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		c.isNew = true
 	case err != nil:
-		return c, fmt.Errorf("%s can't be read: %w", path, err)
+		return c, fmt.Errorf("%s can't be read: %w: %w", path, err, ErrCannotEdit)
 	default:
-		defer f.Close()
-		content, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
-		if err != nil || len(content) > fileLimit {
-			return c, fmt.Errorf("%s can't be read, or is larger than 4 MiB: %w", path, errors.Join(err, ErrCannotEdit))
-		}
 		c.before, c.mode = string(content), info.Mode().Perm()
 	}
 	if c.after, err = edit(c.before); err != nil {
@@ -97,7 +91,7 @@ var ErrChanged = errors.New("another program has changed it meanwhile, so nothin
 // Write makes the change. It returns the path of a copy of the file as it was, or "" if there was none. A file that has
 // changed since, as while the user was asked, stays as it is: the error wraps ErrChanged.
 func (c Change) Write() (backup string, err error) {
-	if now, err := os.ReadFile(c.Path); err == nil && (c.isNew || string(now) != c.before) {
+	if now, _, err := private.ReadRegular(c.Path, fileLimit); err == nil && (c.isNew || string(now) != c.before) {
 		return "", fmt.Errorf("%s: %w", c.Path, ErrChanged)
 	}
 	if err := private.OwnPlace(filepath.Dir(c.Path)); err != nil {
@@ -122,7 +116,7 @@ func Backup(path string) (string, error) {
 	if err := private.OwnPlace(filepath.Dir(path)); err != nil {
 		return "", fmt.Errorf("the folder of the configuration: %w", err)
 	}
-	content, err := os.ReadFile(path)
+	content, _, err := private.ReadRegular(path, fileLimit)
 	if err != nil {
 		return "", fmt.Errorf("a copy of the configuration: %w", err)
 	}

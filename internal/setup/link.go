@@ -40,7 +40,7 @@ func Link(program, path string) (made bool, err error) {
 	if os.Link(program, path) == nil { // needs no rights, and both on one drive
 		return true, nil
 	}
-	content, err := os.ReadFile(program)
+	content, err := os.ReadFile(program) //nolint:forbidigo // the one that runs
 	if err != nil {
 		return false, fmt.Errorf("the copy: %w", err)
 	}
