@@ -33,6 +33,13 @@ func (p *Provider) UnlistedScopes(ctx context.Context, scope string) ([]string, 
 	}), nil
 }
 
+// TakesPrompt reports whether a login may send a value of prompt: the provider's prompt_values_supported names it, or
+// says nothing (Initiating User Registration via OpenID Connect 1.0, section 4). It is false where that can't be read.
+func (p *Provider) TakesPrompt(ctx context.Context, value string) bool {
+	m, err := p.metadata(ctx, forLogin)
+	return err == nil && (len(m.PromptValues) == 0 || slices.Contains(m.PromptValues, value))
+}
+
 // LoginScope returns the scope of a login. A chosen one is the caller's, and stays as it is, because discovery need not
 // name every scope. "" means DefaultScope, without offline_access where scopes_supported lacks it: such providers
 // (Google, Cognito, GitLab) may refuse the whole login for it. With Config.OAuth "" means no scope.

@@ -36,6 +36,7 @@ type browserLogin struct {
 	ways        []string
 	code        *byCode // the other way, where no browser can be opened here
 	unopenable  error   // why none can be; nil: one may
+	choosing    bool    // the provider is to let the person choose the account, though they did not ask for that
 }
 
 // Where the port is taken and no loopkey replies, another one may be starting or ending: how often it is asked again,
@@ -61,6 +62,7 @@ func (a *app) loginByBrowser(
 	defer func() { b.stopWaiting() }()
 	defer code.close()
 	defer b.endTurn()
+	b.chooseAccount(ctx)
 	began := clock.Now()
 	deadline := time.Now().Add(f.timeout)
 	left := func() time.Duration { return max(time.Until(deadline), time.Millisecond) }
@@ -73,7 +75,7 @@ func (a *app) loginByBrowser(
 			err = b.byHolder(ctx, left())
 		}
 		if !acc.chooses() || errors.Is(err, handoff.ErrNoServer) {
-			if tokens, taken = b.alone(ctx, left()); b.asksLess(taken) {
+			if tokens, taken = b.alone(ctx, left()); b.asksLess(taken) || b.asksNoChoice(taken) {
 				continue
 			}
 			if result, ok := b.isByCode(ctx, taken); ok {
@@ -92,7 +94,7 @@ func (a *app) loginByBrowser(
 			return result.tokens, "", result.err
 		}
 		switch {
-		case b.asksLess(err):
+		case b.asksLess(err) || b.asksNoChoice(err):
 			continue
 		case err == nil && b.shared:
 			return nil, "together with another terminal", nil

@@ -98,7 +98,8 @@ func (a *app) noBrowserHere() error {
 // parameters, and a wish that is dropped in silence would seem to be granted. Without a person at the terminal the code
 // would be shown to whoever reads the output.
 func (b *browserLogin) maybeByCode(ctx context.Context) bool {
-	return !b.flags.noBrowser && !b.shared && b.flow != nil && len(b.wanted.Params) == 0 &&
+	asked := len(b.wanted.Params) > 0 && !(b.choosing && len(b.wanted.Params) == 1)
+	return !b.flags.noBrowser && !b.shared && b.flow != nil && !asked &&
 		(b.terminal.Interactive() || terminal.Is(b.stderr)) && b.account.provider.OffersDevice(ctx)
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+const selectAccount = "select_account"
+
 // An authorization is an authorization request that passed the checks of OpenID Connect Core 1.0, section 3.1.2.1.
 type authorization struct {
 	client       *Client
@@ -104,6 +106,11 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 	case slices.Contains(a.prompt, "none") && len(a.prompt) > 1:
 		return a, "", "invalid_request", "prompt=none can't be combined with another value"
 	}
+	for _, value := range a.prompt {
+		if len(t.cfg.Prompts) > 0 && !slices.Contains(t.cfg.Prompts, value) || t.cfg.NoSelectAccount && value == selectAccount {
+			return a, "", "invalid_request", "unsupported prompt value"
+		}
+	}
 	if t.cfg.OneResource && len(a.audiences) > 1 {
 		return a, "", "invalid_target", "one resource at a time"
 	}
@@ -167,7 +174,8 @@ func (t *Tenant) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	session := t.browser(w, r)
-	fresh := session.user != nil && !slices.Contains(a.prompt, "login") &&
+	asks := slices.Contains(a.prompt, "login") || slices.Contains(a.prompt, selectAccount)
+	fresh := session.user != nil && !asks &&
 		(a.maxAge < 0 || t.cfg.Now().Sub(session.authTime) <= a.maxAge) && (a.acr == "" || a.acr == session.acr)
 	switch {
 	case fresh && !slices.Contains(a.prompt, "consent"):

@@ -48,6 +48,9 @@ func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
 		doc["token_endpoint_auth_methods_supported"] = append(doc["token_endpoint_auth_methods_supported"].([]string),
 			"tls_client_auth", "self_signed_tls_client_auth")
 	}
+	if len(t.cfg.Prompts) > 0 {
+		doc["prompt_values_supported"] = t.cfg.Prompts
+	}
 	if t.cfg.OAuth {
 		doc["registration_endpoint"] = t.url("/register")
 	}

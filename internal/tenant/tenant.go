@@ -54,6 +54,10 @@ type Config struct {
 	HideEndSession bool
 	NoRevocation   bool
 	RequirePAR     bool
+	// Prompts are the values of prompt that are taken, and discovery names them; nil: those of OpenID Connect Core 1.0,
+	// and discovery names none. NoSelectAccount refuses that one, and says so nowhere before.
+	Prompts         []string
+	NoSelectAccount bool
 	// RequireSignedRequests refuses authorization requests without a request object (RFC 9101).
 	RequireSignedRequests bool
 	// Certificate makes the tenant serve TLS. It then has aliases of its endpoints for clients with certificates (RFC
