@@ -24,9 +24,8 @@ var ErrNoBrowser = errors.New("no browser can be opened here")
 //
 // A launcher may report success and open nothing, so the URL should be shown as well.
 func OpenBrowser(ctx context.Context, target string) error {
-	u, err := url.Parse(target)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "file" {
-		return errors.New("only a web page is opened in a browser")
+	if !isPage(target) {
+		return errNoPage
 	}
 	if command := os.Getenv("BROWSER"); command != "" {
 		commands, err := browserCommands(command, target)
@@ -50,6 +49,14 @@ func OpenBrowser(ctx context.Context, target string) error {
 		}
 	}
 	return openByPlatform(ctx, target)
+}
+
+var errNoPage = errors.New("only a web page is opened in a browser")
+
+// isPage reports whether a URL is one for a browser.
+func isPage(target string) bool {
+	u, err := url.Parse(target)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "file")
 }
 
 // BrowserName returns the command by which OpenBrowser would open a page, and opens none. Its errors wrap ErrNoBrowser

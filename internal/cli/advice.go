@@ -346,6 +346,10 @@ func serverAdvice() []advice {
 			reasonPortDenied, "low ports are for administrators: register another callback URL and give its --base-url " +
 				"(http://localhost:PORT, 1024 or above)", "",
 		},
+		{
+			(*loopback.WindowError)(nil), "leave --browser-profile and --private out, or run {login} --no-browser and open " +
+				"the URL in that window yourself", "",
+		},
 		{login.ErrForbidden, "run {logout} first, or {login}", ""},
 		{handoff.ErrOtherSession, "end it, or " + otherPort, ""},
 		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
@@ -579,6 +583,8 @@ func (at situation) advice(err error) string {
 	switch {
 	case errors.As(err, new(*session.ScopeError)):
 		return at.sentence((*session.ScopeError)(nil))
+	case errors.As(err, new(*loopback.WindowError)):
+		return at.sentence((*loopback.WindowError)(nil))
 	case errors.As(err, new(*loopback.PortsTakenError)):
 		return at.sentence((*loopback.PortsTakenError)(nil))
 	case errors.As(err, new(*loopback.PortTakenError)):

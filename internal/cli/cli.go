@@ -244,7 +244,19 @@ func (a *app) browse(ctx context.Context, target string) error {
 	if a.openBrowser != nil {
 		return a.openBrowser(ctx, target)
 	}
-	err := loopback.OpenBrowser(ctx, target)
+	return a.openIn(ctx, a.window(), target)
+}
+
+// window returns the window of the person's browser in which pages open.
+func (a *app) window() loopback.Window {
+	if a.config == nil {
+		return loopback.Window{}
+	}
+	return loopback.Window{Profile: a.config.BrowserProfile, Private: a.config.PrivateWindow}
+}
+
+func (a *app) openIn(ctx context.Context, w loopback.Window, target string) error {
+	err := w.Open(ctx, target)
 	a.traceBrowser(err)
 	return err
 }

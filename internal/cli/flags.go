@@ -21,6 +21,16 @@ func (a *app) paramFlag(flags *pflag.FlagSet) {
 	}
 }
 
+// browserFlags adds the flags of the configuration that only commands take which open a browser.
+func (a *app) browserFlags(flags *pflag.FlagSet) {
+	for _, f := range config.BrowserFlags() {
+		flag := flags.VarPF(&configFlag{Flag: f, given: a.flags}, f.Name, f.Short, f.Usage)
+		if f.Value == "bool" {
+			flag.NoOptDefVal = "true"
+		}
+	}
+}
+
 // A repeatedFlag notes each of its values.
 type repeatedFlag struct {
 	config.Flag

@@ -16,6 +16,7 @@ import (
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -96,6 +97,7 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 		flags.Duration(l.flag, 0, l.usage)
 	}
 	a.paramFlag(flags)
+	a.browserFlags(flags)
 	for _, p := range loginParams {
 		flags.String(p.flag, "", p.usage)
 	}
@@ -171,6 +173,19 @@ func (f *loginFlags) mergeParams(cfg *config.Config, given []string) error {
 	return nil
 }
 
+// checkWindow returns an error where the browser can't open the window that the login is to be made in. Where no browser
+// opens anyway, the person chooses the window.
+func (a *app) checkWindow(f loginFlags) error {
+	if f.noBrowser || f.device {
+		return nil
+	}
+	unfit := new(loopback.WindowError)
+	if err := a.window().Check(); errors.As(err, &unfit) {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return nil
+}
+
 func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	if f.timeout <= 0 {
 		return fmt.Errorf("%w: --timeout is %s: it must be positive", errUsage, f.timeout)
@@ -191,6 +206,9 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	}
 	f.limit(cfg)
 	cfg.Push = cfg.Push || f.push
+	if err := a.checkWindow(f); err != nil {
+		return err
+	}
 	acc, err := a.open(cfg, keychainLimitPerson)
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ something could not be done at the provider.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&f.local, "local", false, "delete the session here and leave the provider alone")
 	flags.BoolVar(&f.all, "all", false, "log out of every profile")
+	a.browserFlags(flags)
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "print the provider's logout URL instead of opening it")
 	return cmd
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/loopback"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -51,6 +52,7 @@ that needs a login opens one browser tab, however many hosts start it.`,
 			return a.runMCPLogin(cmd.Context(), args[0], f)
 		},
 	}
+	a.browserFlags(in.Flags())
 	in.Flags().DurationVar(&f.timeout, "timeout", 3*time.Minute, "how long to wait for you")
 	out := &cobra.Command{
 		Use:   "logout URL",
@@ -106,18 +108,19 @@ const (
 
 // An mcpSetup is what the authorization for a server is made of, in this process or in the one of a login.
 type mcpSetup struct {
-	URL          string      `json:"url"`
-	ClientID     string      `json:"client_id,omitempty"`
-	ClientIssuer string      `json:"client_issuer,omitempty"`
-	ClientSecret string      `json:"client_secret,omitempty"`
-	Scope        string      `json:"scope,omitempty"`
-	Header       http.Header `json:"header,omitempty"`
-	BaseURL      string      `json:"base_url,omitempty"`
-	Ports        []int       `json:"ports,omitempty"` // of the redirect URIs; empty: the one of BaseURL
-	Keystore     string      `json:"keystore"`
-	StateDir     string      `json:"state_dir"`
-	CacheDir     string      `json:"cache_dir"`
-	NoLog        bool        `json:"no_log,omitempty"`
+	URL          string          `json:"url"`
+	ClientID     string          `json:"client_id,omitempty"`
+	ClientIssuer string          `json:"client_issuer,omitempty"`
+	ClientSecret string          `json:"client_secret,omitempty"`
+	Scope        string          `json:"scope,omitempty"`
+	Header       http.Header     `json:"header,omitempty"`
+	BaseURL      string          `json:"base_url,omitempty"`
+	Window       loopback.Window `json:"window,omitzero"`
+	Ports        []int           `json:"ports,omitempty"` // of the redirect URIs; empty: the one of BaseURL
+	Keystore     string          `json:"keystore"`
+	StateDir     string          `json:"state_dir"`
+	CacheDir     string          `json:"cache_dir"`
+	NoLog        bool            `json:"no_log,omitempty"`
 }
 
 // mcpSetup returns the setup for a server by the configuration and the flags. What the folder's .env says does not
@@ -136,7 +139,7 @@ func (a *app) mcpSetup(server string, f mcpFlags) (*mcpSetup, *config.Config, er
 		return nil, nil, err
 	}
 	s := &mcpSetup{
-		URL: server, Scope: a.flags["scope"], Header: header, BaseURL: cfg.BaseURL, Ports: cfg.Ports(),
+		URL: server, Scope: a.flags["scope"], Header: header, BaseURL: cfg.BaseURL, Ports: cfg.Ports(), Window: a.window(),
 		Keystore: cfg.Keystore, StateDir: cfg.StateDir, CacheDir: cfg.CacheDir, NoLog: !cfg.Log,
 	}
 	issuerGiven := a.flags["issuer"] != "" || a.flags["domain"] != ""

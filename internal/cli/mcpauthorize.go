@@ -40,6 +40,7 @@ func (a *app) runMCPErrand(ctx context.Context) error {
 		return fmt.Errorf("%w: mcp authorize is for loopkey itself: run loopkey mcp login URL", errUsage)
 	}
 	a.server = e.URL
+	a.openBrowser = func(ctx context.Context, target string) error { return a.openIn(ctx, e.Window, target) }
 	a.givePassphrase(e.Keystore, e.Passphrase)
 	auth, err := a.authorization(&e.mcpSetup, keychainLimitPerson, nil)
 	if err != nil {

@@ -41,6 +41,7 @@ localhost alone. The browser that it opens is recognised; any other has to log i
 	flags.BoolVar(&f.passToken, "pass-access-token", false, "send the upstream a fresh access token as Authorization")
 	flags.BoolVar(&f.allowRemote, "allow-remote-upstream", false, "let the upstream be on another machine")
 	a.paramFlag(flags)
+	a.browserFlags(flags)
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "print the one-time URL instead of opening it")
 	return cmd
 }

@@ -129,6 +129,7 @@ func cause(about any, comments map[string]string) string {
 	for _, sample := range []error{
 		&session.AudienceError{Audience: "AUDIENCE"}, &session.ScopeError{Missing: "SCOPE", Granted: "SCOPES"},
 		&loopback.PortTakenError{Port: localurl.BasePort(localurl.Default)},
+		&loopback.WindowError{Browser: "BROWSER"},
 		&loopback.PortsTakenError{Errs: []error{&loopback.PortTakenError{Port: 3000}, &loopback.PortTakenError{Port: 3001}}},
 		&handoff.SetupError{Name: "keystore", There: "file"}, &otherServeError{flags: []string{"--pages DIR"}},
 	} {

@@ -68,6 +68,16 @@ func checkCharacters(text, what string, allowed func(rune) bool) error {
 	return nil
 }
 
+// checkBrowserProfile refuses what a browser would take for a flag or for another folder.
+func checkBrowserProfile(v value) error {
+	if strings.HasPrefix(v.text, "-") || strings.ContainsAny(v.text, `/\`) || strings.ContainsFunc(v.text, func(r rune) bool {
+		return r < ' ' || r == 0x7f || !strconv.IsPrint(r)
+	}) {
+		return errors.New("is no name of a browser's profile")
+	}
+	return nil
+}
+
 func checkBaseURL(v value) error {
 	_, err := localurl.ParseBase(v.text)
 	return err

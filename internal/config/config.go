@@ -47,6 +47,8 @@ type Config struct {
 	SessionMaxAge    time.Duration // of the next login, since then; 0: none
 	SessionIdle      time.Duration // of the next login, since a token was last handed out; 0: none
 	UnlockFor        time.Duration // how long the key of an encrypted file rests after its passphrase was given; 0: never
+	BrowserProfile   string        // of the person's browser, for logins; "": any
+	PrivateWindow    bool          // logins are made in a private window of it
 	File             string        // the path of config.toml; "": there is no place for one
 	StateDir         string
 	CacheDir         string

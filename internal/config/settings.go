@@ -46,6 +46,7 @@ type Flag struct {
 	Value       string // a word for the value, such as FILE
 	Usage       string
 	ForLogins   bool // only the commands that log a person in take it, and each may be given several times
+	ForBrowsers bool // only the commands that open a browser take it
 }
 
 // settings is the table of all settings, in the order in which --help shows them. A new setting is a row here and a
@@ -157,6 +158,18 @@ var settings = []setting{
 			Usage: "a further authorization parameter, such as access_type=offline; may be repeated",
 		},
 	},
+	{ // never in ./.env: it is about the person's own browser
+		name: "browser-profile", key: "browser_profile",
+		flag: Flag{
+			Value: "NAME", ForBrowsers: true, Usage: "the profile of your browser to log in with (Chrome, Edge, Firefox …)",
+		},
+		set: func(c *Config, text string) { c.BrowserProfile = text }, check: checkBrowserProfile,
+	},
+	{
+		name: "private", key: "private_window", isBool: true,
+		flag: Flag{Value: "bool", ForBrowsers: true, Usage: "log in in a private window of your browser"},
+		set:  func(c *Config, text string) { c.PrivateWindow = text == "true" },
+	},
 	{ // never in ./.env: it says who gets tokens
 		name: hostsKey, key: hostsKey, isTable: true,
 	},
@@ -253,9 +266,16 @@ func settingAbove(key string) *setting {
 // Flags returns the flags of the configuration, in the order of the help: those that every command takes, or those for
 // logins alone.
 func Flags(forLogins bool) []Flag {
+	return flagsOf(func(f Flag) bool { return f.ForLogins == forLogins && !f.ForBrowsers })
+}
+
+// BrowserFlags returns the flags of the configuration that the commands take which open a browser.
+func BrowserFlags() []Flag { return flagsOf(func(f Flag) bool { return f.ForBrowsers }) }
+
+func flagsOf(wanted func(Flag) bool) []Flag {
 	var flags []Flag
 	for _, s := range settings {
-		if s.flag.Value != "" && s.flag.ForLogins == forLogins {
+		if s.flag.Value != "" && wanted(s.flag) {
 			s.flag.Name = s.name
 			flags = append(flags, s.flag)
 		}

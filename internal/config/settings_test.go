@@ -38,7 +38,7 @@ func TestSettingsAreConsistent(t *testing.T) {
 	}
 	for _, s := range settings {
 		once(s.name)
-		if s.key != "" && s.key != strings.ReplaceAll(s.name, "-", "_") && !s.isTable && !s.isPorts { // --port, callback_ports
+		if s.key != "" && s.key != strings.ReplaceAll(s.name, "-", "_") && !s.isTable && !s.isPorts && s.name != "private" { // --port, callback_ports
 			t.Errorf("%s: the key %s is not its name with underscores", s.name, s.key)
 		}
 		for _, variable := range s.variables {
