@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // run runs loopkey in this process, without a standard input.
@@ -124,5 +125,30 @@ func TestChosen(t *testing.T) {
 		if n := len(a.root().Commands()); only != nil && n != 1 {
 			t.Errorf("%q makes %d commands", line, n)
 		}
+	}
+}
+
+// The help names the value of each flag in words, and not by its type in Go.
+func TestFlagsHaveNamedValues(t *testing.T) {
+	t.Parallel()
+	var visit func(cmd *cobra.Command)
+	seen := 0
+	visit = func(cmd *cobra.Command) {
+		for _, flags := range []*pflag.FlagSet{cmd.LocalFlags(), cmd.InheritedFlags()} {
+			flags.VisitAll(func(f *pflag.Flag) {
+				seen++
+				nameValue(f)
+				if name := f.Value.Type(); name != strings.ToUpper(name) || strings.Contains(f.DefValue, "[]") {
+					t.Errorf("%s --%s %s, by default %q", cmd.CommandPath(), f.Name, name, f.DefValue)
+				}
+			})
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(Commands())
+	if seen < 100 {
+		t.Errorf("%d flags were seen", seen)
 	}
 }

@@ -23,9 +23,7 @@ func shortHelp(root *cobra.Command) {
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		for _, flags := range []*pflag.FlagSet{cmd.LocalFlags(), cmd.InheritedFlags()} {
 			flags.VisitAll(func(f *pflag.Flag) {
-				if f.Value.Type() == "bool" { // the help is the last thing that this run does
-					f.Value, f.NoOptDefVal = onOrOff{f.Value}, ""
-				}
+				nameValue(f) // the help is the last thing that this run does
 			})
 		}
 		if !configured(cmd) {
@@ -49,6 +47,31 @@ func beforehand(cmd *cobra.Command) string {
 	return "Before the first login, " + at.sentence(provider.ReasonCallbackNotAllowed) + ":\n  " + at.callback() +
 		"\nWhere there is no keychain, " + at.sentence(keystore.ReasonNoKeychain) + "."
 }
+
+// nameValue has the help say what a flag's value is, where pflag would say its type in Go.
+func nameValue(f *pflag.Flag) {
+	switch f.Value.Type() {
+	case "bool":
+		f.Value, f.NoOptDefVal = onOrOff{f.Value}, ""
+	case "duration":
+		f.Value = named{f.Value, "TIME"}
+	case "string", "stringArray", "int":
+		last := f.Name[strings.LastIndexByte(f.Name, '-')+1:]
+		f.Value = named{f.Value, strings.ToUpper(last)}
+	}
+	if f.DefValue == "0s" || f.DefValue == "[]" { // as good as none
+		f.DefValue = ""
+	}
+}
+
+// A named is a flag whose value has a name in the help.
+type named struct {
+	pflag.Value
+	name string
+}
+
+// Type returns what stands for the value in the help.
+func (n named) Type() string { return n.name }
 
 // An onOrOff is a flag that is given without a value. pflag would show [=true|false] after its name.
 type onOrOff struct{ pflag.Value }
