@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -107,5 +109,25 @@ func TestDeclinedCode(t *testing.T) {
 	p.Expect("Logged in as Ada Lovelace")
 	if status := p.Exit(); status != 0 {
 		t.Errorf("login exits %d", status)
+	}
+}
+
+// Nobody types a new passphrase for a login that has no port.
+func TestPortBeforePassphrase(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t, "LOOPKEY_KEYSTORE=file", "LOOPKEY_UNLOCK_FOR=0", "TERM=xterm")
+	base, err := url.Parse(h.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(base.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	holdPort(t, "127.0.0.1", port)
+	p := pty.Start(t, h.Command(t.Context(), "login"))
+	p.Expect("is taken by")
+	if code := p.Exit(); code != 1 || strings.Contains(p.Screen(), "Passphrase") {
+		t.Errorf("login exits %d: %s", code, p.Screen())
 	}
 }

@@ -71,7 +71,7 @@ func (a *app) runDoctor(ctx context.Context, output string) error {
 	return nil
 }
 
-// mayAsk reports whether the keystore may ask the person for a passphrase, among whose lines no others belong.
+// mayAsk reports whether the keystore may ask the person for a passphrase.
 func (a *app) mayAsk(cfg *config.Config) bool {
 	if cfg == nil || !a.terminal.Interactive() {
 		return false

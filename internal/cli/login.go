@@ -222,6 +222,11 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 
 // logIn logs the person in, stores the session, and says who is logged in.
 func (a *app) logIn(ctx context.Context, acc *account, f loginFlags) error {
+	if !f.device && a.mayAsk(acc.config) { // nobody types one for nothing
+		if err := acc.portToBeHad(ctx); err != nil {
+			return err
+		}
+	}
 	release, err := acc.session.Storable(ctx)
 	if errors.Is(err, keystore.ErrCorrupt) {
 		a.say("The stored session can't be read; this login replaces it.")

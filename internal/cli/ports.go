@@ -12,11 +12,13 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/handoff"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/loopback"
 )
 
 // chooses reports whether the account's local server may have one of several ports, or any.
@@ -93,6 +95,28 @@ func loginLock(acc *account, suffix string) (*flock.Flock, error) {
 	}
 	return flock.New(filepath.Join(acc.config.StateDir, acc.config.Name()+suffix), flock.SetPermissions(0o600),
 		flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink)), nil
+}
+
+// portToBeHad returns why a login could not have one of the account's ports: other programs hold them all, and none is a
+// loopkey of this user. It holds no port when it returns.
+func (acc *account) portToBeHad(ctx context.Context) error {
+	for asked := 1; ; asked++ {
+		listener, _, err := localhost.ListenFirst(ctx, acc.config.Ports()...)
+		if err == nil {
+			return listener.Close()
+		}
+		for _, port := range acc.config.Ports() {
+			if acc.serverAt(port).There(ctx) { // it says what it can do
+				return nil
+			}
+		}
+		if asked >= mostAsked || !errors.As(err, new(*loopback.PortTakenError)) {
+			return err
+		}
+		if err := clock.Pause(ctx, askAgain); err != nil { // a loopkey may be starting
+			return err
+		}
+	}
 }
 
 // sayPort says which of several ports was chosen. passed are the reasons against those that come before it.
