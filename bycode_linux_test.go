@@ -1,10 +1,12 @@
 package main
 
 import (
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/tenant"
@@ -68,6 +70,52 @@ func TestEitherWay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where both ways are granted at the same moment, one login is stored.
+func TestBothWaysAtOnce(t *testing.T) {
+	t.Parallel()
+	var entered atomic.Bool
+	polled, exchanged := make(chan struct{}), make(chan struct{})
+	poll, exchange := sync.OnceFunc(func() { close(polled) }), sync.OnceFunc(func() { close(exchanged) })
+	h, browser := twoAccounts(t, tenant.Config{Intercept: func(endpoint string, _ http.ResponseWriter, r *http.Request) bool {
+		if endpoint != "token" {
+			return false
+		}
+		switch grant := r.FormValue("grant_type"); {
+		case grant == "authorization_code":
+			exchange()
+		case entered.Load() && strings.HasSuffix(grant, "device_code"):
+			poll()
+			select {
+			case <-exchanged:
+			case <-r.Context().Done():
+			}
+		}
+		return false
+	}})
+	h = h.With("BROWSER=", "DISPLAY=", "WAYLAND_DISPLAY=", "TERM=xterm")
+	p := pty.Start(t, h.Command(t.Context(), "login"))
+	issuer := strings.TrimSuffix(h.Tenant.Issuer(), "/")
+	p.Expect(issuer)
+	target := issuer + strings.TrimSpace(p.Expect("\r\n"))
+	p.Expect("and enter\r\n\x1b[1m")
+	code := strings.TrimSpace(strings.TrimSuffix(p.Expect("\x1b[22m\r\n"), "\x1b[22m\r\n"))
+	enterCode(t, h, code)
+	entered.Store(true)
+	<-polled
+	person := tenant.Person{Email: email, Password: password, Jar: browser}
+	if _, err := person.Visit(t.Context(), target); err != nil {
+		t.Log(err) // the other way was quicker, and nobody is there
+	}
+	p.Expect("Logged in as Ada Lovelace")
+	if status := p.Exit(); status != 0 {
+		t.Errorf("login exits %d: %s", status, p.Screen())
+	}
+	if noted := h.Must("log"); strings.Count(noted, "logged in at") != 1 {
+		t.Errorf("the log has not one login: %s", noted)
+	}
+	h.Must("token", "--force-refresh")
 }
 
 // A code is shown to a person who is there, and only where it can carry all that was asked for.

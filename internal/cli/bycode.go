@@ -139,8 +139,9 @@ func (b *browserLogin) logInByCode(ctx context.Context) {
 	case !b.code.wins(wayCode):
 		return
 	}
-	defer b.sayStoring(ctx)()
+	stop := b.sayStoring(ctx)
 	err = granted.Store(ctx, func(ctx context.Context) error { return b.keep(ctx, acc, tokens, anySubject) })
+	stop()
 	if errors.Is(err, loopback.ErrAgain) {
 		err = errRevokedTogether
 	}
