@@ -18,12 +18,14 @@ bench: internal/tenant internal/test/ready
 bench/floor:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
 internal/ci: internal/localurl internal/private internal/words provider
-internal/cli: internal/agent internal/ci internal/clientkey internal/clipboard internal/clock internal/config
+internal/cli: internal/agent internal/challenge internal/ci internal/clientkey internal/clipboard internal/clock
+	internal/config
 	internal/credential internal/doctor
 	internal/environ internal/granted internal/handoff internal/hosts internal/journal internal/kept internal/keystores
 	internal/known internal/localhost internal/localurl internal/login internal/mcp internal/newprofile internal/private
 	internal/proxy internal/redact internal/setup internal/sharedstore internal/sts internal/tenant internal/terminal
 	internal/upstream internal/wire internal/words keystore loopback provider session webui
+internal/challenge:
 internal/clientkey: internal/private internal/words keystore provider
 internal/clipboard: internal/environ
 internal/clock:
@@ -48,7 +50,7 @@ internal/localurl:
 internal/login: internal/clock internal/granted internal/localhost internal/localurl internal/words provider
 internal/manual: internal/cli
 internal/markdown:
-internal/mcp: internal/clock internal/granted internal/known internal/localurl internal/private internal/words keystore
+internal/mcp: internal/challenge internal/clock internal/granted internal/known internal/localurl internal/private internal/words keystore
 	loopback provider session
 internal/newprofile: internal/config internal/hosts internal/localurl internal/private internal/words provider
 internal/pages: internal/layout internal/markdown internal/private internal/template internal/words provider

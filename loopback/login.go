@@ -79,6 +79,8 @@ type Config struct {
 	// asked for Audience alone. Tokens.Audiences says which were granted.
 	Audiences []string
 	Params    url.Values // further parameters of the authorization request, such as prompt and login_hint
+	// Need is what the user's authentication has to be. It is asked for, and what comes back is compared.
+	Need provider.Requirement
 
 	// RedirectURI is where the browser comes back to, as registered with the provider: http://, then localhost,
 	// 127.0.0.1 or [::1], a port and a path. Port 0 stands for one that is free on both loopbacks; the provider must
@@ -171,6 +173,7 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	pending, err := flow.Begin(ctx, login.Request{
 		Wanted: login.Wanted{
 			Scope: cfg.Scope, Audience: cfg.Audience, Audiences: cfg.Audiences, Params: cfg.Params,
+			Need: cfg.Need,
 		}, CLI: true, Share: true,
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ type AuthorizationRequest struct {
 	Scope         string     // space-separated
 	Audience      string     // sent as audience or resource; "": not sent
 	Audiences     []string   // further ones, that the refresh token is for, too; not sent unless TakesAudiences
+	ACR           string     // the acr has to be one of these, with spaces between; "": any
 	Extra         url.Values // further ones, such as prompt; those that IsOwnParameter knows are passed over
 }
 
@@ -38,6 +39,7 @@ func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest)
 	if err != nil {
 		return "", err
 	}
+	demandACR(q, r.ACR, m.ClaimsParameter)
 	pushed := p.cfg.Push || m.PARRequired || m.PAREndpoint != "" && p.noted(pushes)
 	if p.signsRequests(m) {
 		object, err := p.requestObject(ctx, m, q)

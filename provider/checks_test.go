@@ -24,7 +24,8 @@ type forgery struct {
 func TestEachIDTokenCheck(t *testing.T) {
 	t.Parallel()
 	p := known(t)
-	login := idTokenExpectation{nonce: "n", accessToken: NewSecret("access"), maxAge: time.Minute, organization: "org_1"}
+	login := idTokenExpectation{nonce: "n", accessToken: NewSecret("access"), organization: "org_1"}
+	login.required = Requirement{ACR: "mfa hw", MaxAge: time.Minute}
 	first := idTokenExpectation{
 		renewed: true, nonce: "n", accessToken: NewSecret("access"),
 		subject: "ada", authTime: fuzzClock(), organization: "org_1",
@@ -33,6 +34,7 @@ func TestEachIDTokenCheck(t *testing.T) {
 		claims := knownClaims(map[string]any{
 			"nonce": "n", "azp": fakeClient, "auth_time": fuzzClock().Unix(),
 			"at_hash": fuzzKey.AccessTokenHash("access"), "org_id": "org_1",
+			"acr": "hw",
 		})
 		for _, c := range change {
 			c(claims)
@@ -70,6 +72,11 @@ func TestEachIDTokenCheck(t *testing.T) {
 		{ErrNonce, token(set("nonce", "of another login")), first, false},
 		{ErrAuthTime, token(set("auth_time", ago(3*time.Minute))), login, false},
 		{ErrAuthTime, token(without("auth_time")), login, false},
+		{ErrAuthTime, token(set("auth_time", ago(-2*time.Minute))), login, false},
+		{ErrACR, token(set("acr", "pwd")), login, false},
+		{ErrACR, token(set("acr", "mfa hw")), login, false},
+		{ErrACR, token(set("acr", []string{"mfa"})), login, false},
+		{ErrACR, token(without("acr")), login, false},
 		{ErrAuthTime, token(set("auth_time", ago(3*time.Minute))), first, false},
 		{ErrSubject, token(without("sub")), login, false},
 		{ErrSubject, token(set("sub", "charles")), first, false},

@@ -29,6 +29,7 @@ type metadata struct {
 	PAREndpoint              string   `json:"pushed_authorization_request_endpoint"`
 	PARRequired              bool     `json:"require_pushed_authorization_requests"`
 	IssInResponse            bool     `json:"authorization_response_iss_parameter_supported"`
+	ClaimsParameter          bool     `json:"claims_parameter_supported"`
 	IDTokenAlgorithms        []string `json:"id_token_signing_alg_values_supported"`
 	ScopesSupported          []string `json:"scopes_supported"`
 	UserInfoAlgorithms       []string `json:"userinfo_signing_alg_values_supported"`

@@ -50,6 +50,7 @@ var (
 	ErrAccessTokenHash error = checkError("access token hash")
 	ErrSubject         error = checkError("subject")
 	ErrAuthTime        error = checkError("authentication time")
+	ErrACR             error = checkError("authentication context")
 	ErrOrganization    error = checkError("organization")
 	ErrTokenType       error = checkError("token type")
 	ErrMalformed       error = checkError("form")

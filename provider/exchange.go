@@ -16,6 +16,7 @@ type CodeExchange struct {
 	Audience     string        // "": none
 	Audiences    []string      // further ones that the login asked for
 	MaxAge       time.Duration // with it auth_time is demanded; negative or zero: max_age was not sent
+	ACR          string        // the acr has to be one of these, with spaces between; "": any
 	Organization string        // of Auth0, by ID or by name; "": none
 }
 
@@ -37,7 +38,7 @@ func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error
 	if _, err := p.post(ctx, m, m.TokenEndpoint, form, &r); err != nil {
 		return nil, err
 	}
-	want := idTokenExpectation{nonce: x.Nonce, maxAge: x.MaxAge, organization: x.Organization}
+	want := idTokenExpectation{nonce: x.Nonce, required: Requirement{x.ACR, x.MaxAge}, organization: x.Organization}
 	t, err := p.accept(ctx, m, &r, x.Scope, x.Audience, want)
 	if err == nil && p.TakesAudiences() {
 		t.Audiences = x.Audiences

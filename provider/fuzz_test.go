@@ -277,7 +277,8 @@ func FuzzIDToken(f *testing.F) {
 	}
 	signature := good[:strings.LastIndex(good, ".")]
 	f.Fuzz(func(t *testing.T, raw string) {
-		claims, expiry, err := p.verifyIDToken(t.Context(), m, raw, idTokenExpectation{nonce: "n", maxAge: time.Minute})
+		want := idTokenExpectation{nonce: "n", required: Requirement{MaxAge: time.Minute}}
+		claims, expiry, err := p.verifyIDToken(t.Context(), m, raw, want)
 		if err != nil {
 			if claims != nil || !expiry.IsZero() || !errors.Is(err, ErrUntrusted) && !errors.Is(err, ErrUnreachable) {
 				t.Errorf("%v, %v", claims, err)

@@ -17,7 +17,7 @@ type idTokenExpectation struct {
 	keys         freshness // how old the keys may be
 	nonce        string
 	accessToken  Secret // which came with it
-	maxAge       time.Duration
+	required     Requirement
 	subject      string
 	authTime     time.Time
 	organization string // that Auth0 was asked for, by ID or by name; for a renewed token, the ID that the first one had
@@ -36,6 +36,7 @@ func idTokenChecks() []check {
 		(*candidate).checkIssuedAt,        // 10; 12.2
 		(*candidate).checkForm,            // section 2
 		(*candidate).checkNonce,           // 11; 12.2
+		(*candidate).checkACR,             // 12
 		(*candidate).checkAuthTime,        // 13; 12.2
 		(*candidate).checkSubject,         // section 2; 12.2
 		(*candidate).checkAccessTokenHash, // section 3.1.3.6
@@ -113,10 +114,13 @@ func (c *candidate) checkNonce() error {
 // is accepted: in Keycloak and GitLab it is when the user last authenticated, for whatever application. Cognito makes
 // it anew when it rotates refresh tokens.
 func (c *candidate) checkAuthTime() error {
-	at := c.claims.Time("auth_time")
-	if c.want.maxAge > 0 && (at.IsZero() || c.now.Sub(at) > c.want.maxAge+clockLeeway) {
+	switch c.want.required.Compare(c.claims, c.now).Time {
+	case AuthTimeMissing, AuthTimePast:
 		return c.refuse(ErrAuthTime, "the provider did not ask for the authentication again that max_age demands")
+	case AuthTimeFuture:
+		return c.refuse(ErrAuthTime, "the authentication that max_age demands is yet to come")
 	}
+	at := c.claims.Time("auth_time")
 	if c.want.authTime.IsZero() || at.IsZero() || at.Equal(c.want.authTime) { // also where this clock was set back
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 // TestForgedClaims verifies ID tokens with one claim changed, of a login and of a renewal.
 func TestForgedClaims(t *testing.T) {
 	t.Parallel()
+	aMinute := idTokenExpectation{nonce: "n", required: Requirement{MaxAge: time.Minute}}
 	old := time.Now().Add(-25 * time.Hour).Unix()
 	for name, c := range map[string]struct {
 		change func(map[string]any)
@@ -56,13 +57,13 @@ func TestForgedClaims(t *testing.T) {
 			func(c map[string]any) { c["aud"] = []any{fakeClient, 7} }, idTokenExpectation{nonce: "n"}, ErrUntrusted,
 		},
 		"max_age, no auth_time": {
-			func(map[string]any) {}, idTokenExpectation{nonce: "n", maxAge: time.Minute}, ErrAuthTime,
+			func(map[string]any) {}, aMinute, ErrAuthTime,
 		},
 		"max_age, too long ago": {
-			func(c map[string]any) { c["auth_time"] = old }, idTokenExpectation{nonce: "n", maxAge: time.Minute}, ErrAuthTime,
+			func(c map[string]any) { c["auth_time"] = old }, aMinute, ErrAuthTime,
 		},
 		"max_age, just now": {
-			func(c map[string]any) { c["auth_time"] = c["iat"] }, idTokenExpectation{nonce: "n", maxAge: time.Minute}, nil,
+			func(c map[string]any) { c["auth_time"] = c["iat"] }, aMinute, nil,
 		},
 		"another authentication": {
 			func(c map[string]any) { c["auth_time"] = old },

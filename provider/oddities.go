@@ -20,6 +20,7 @@ var (
 	metadataFlags = []string{
 		"require_pushed_authorization_requests", "authorization_response_iss_parameter_supported",
 		"require_signed_request_object",
+		"claims_parameter_supported",
 	}
 )
 

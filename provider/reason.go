@@ -28,6 +28,7 @@ const (
 	ReasonAccessPolicy         Reason = "access_policy"         // no access policy of Okta's allows the request
 	ReasonTarget               Reason = "target"                // the audience is unknown or not allowed (RFC 8707)
 	ReasonInvalidGrant         Reason = "invalid_grant"         // the code or the refresh token is used up or revoked
+	ReasonAnotherFactor        Reason = "another_factor"        // the user has to authenticate by another factor (Auth0)
 	ReasonRefreshRefused       Reason = "refresh_refused"       // a refresh was refused for none of the other reasons
 	ReasonGrantOff             Reason = "grant_off"             // the client may not use that grant, or nobody may
 	ReasonClientNotAuthorized  Reason = "client_not_authorized" // the client itself may get no token for the audience
@@ -61,6 +62,7 @@ const (
 	ReasonOrganizationUnnamed Reason = "organization_unnamed"  // Auth0 did not put the organization's name in the ID token
 	ReasonOrganizationMissing Reason = "organization_missing"  // the login is of no organization
 	ReasonOrganizationOther   Reason = "organization_other"    // the login is of another organization
+	ReasonACR                 Reason = "acr"                   // the acr of the authentication is none that was demanded
 	ReasonNoPKCE              Reason = "no_pkce"               // a server without OpenID Connect does not offer S256
 	ReasonBoundElsewhere      Reason = "bound_elsewhere"       // the access token is bound to another certificate
 	ReasonClockBehind         Reason = "clock_behind"          // this computer's clock is behind, by Diagnosis.Skew

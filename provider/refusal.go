@@ -84,6 +84,8 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 			return ReasonClientSecretMissing
 		}
 		return ReasonClientSecretWrong
+	case code == "mfa_required":
+		return ReasonAnotherFactor
 	case code == "consent_required", code == "interaction_required", code == "login_required":
 		return ReasonInteractionRequired
 	case has("policy evaluation failed"): // Okta, beside access_denied

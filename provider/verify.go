@@ -68,7 +68,7 @@ func (c *candidate) pass(checks []check) error {
 }
 
 // refuse returns the error of a check that failed.
-func (c *candidate) refuse(check error, format string, a ...any) error {
+func (c *candidate) refuse(check error, format string, a ...any) *UntrustedError {
 	return &UntrustedError{Check: check, detail: fmt.Sprintf(format, a...)}
 }
 

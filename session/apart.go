@@ -20,7 +20,8 @@ type order struct {
 	Token    string    `json:"refresh_token_sha256"` // the fingerprint of the refresh token to use
 	Audience string    `json:"audience,omitempty"`
 	Scope    string    `json:"scope,omitempty"`
-	Asked    time.Time `json:"asked,omitzero"` // when the caller came
+	StepUp   string    `json:"step_up,omitempty"` // which step-up of the session is to be renewed; "": itself
+	Asked    time.Time `json:"asked,omitzero"`    // when the caller came
 }
 
 // A reply says how an ordered renewal ended. It holds the session as it is stored then, which saves the process that
@@ -38,7 +39,7 @@ func (s *Session) renewApart(
 	ctx context.Context, st *state, r Request, asked time.Time,
 ) (now *state, changed bool, err error) {
 	o, err := wire.Marshal(&order{
-		Token: fingerprint(st.RefreshToken), Audience: r.Audience, Scope: r.Scope, Asked: asked,
+		Token: fingerprint(st.RefreshToken), Audience: r.Audience, Scope: r.Scope, StepUp: s.stepUp, Asked: asked,
 	})
 	if err != nil {
 		return nil, false, err
@@ -108,6 +109,9 @@ func (s *Session) obey(ctx context.Context, ordered []byte, re *reply, slow func
 	var o order
 	if wire.Unmarshal(ordered, &o) != nil {
 		return nil, errOtherVersion
+	}
+	if o.StepUp != "" {
+		s = s.beside(o.StepUp)
 	}
 	work, err := s.lock.acquireWork(ctx)
 	if err != nil {

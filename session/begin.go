@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/granted"
@@ -118,13 +119,20 @@ func (s *Session) replace(
 	default:
 		return replaced, err
 	}
+	if s.stepUp == "" {
+		s.retired = nil
+		err := s.endStepUps(ctx, old, func(_ context.Context, t provider.Secret) { s.retired = append(s.retired, t) })
+		if err != nil {
+			return replaced, err
+		}
+	}
 	now := s.cfg.Now()
 	st := &state{
 		head: head{
 			Version: stateVersion, Issuer: s.cfg.Provider.Issuer(), ClientID: s.cfg.Provider.ClientID(),
 			Resource: s.cfg.Resource,
 		},
-		body:  body{LoggedIn: now, Scope: t.Scope},
+		body:  body{LoggedIn: now, Scope: t.Scope, Of: s.of},
 		whole: true,
 	}
 	if old != nil {
@@ -173,15 +181,17 @@ func (s *Session) remember() (forget func()) {
 	return forget
 }
 
-// Retire revokes the refresh token that a new login replaced. Auth0 keeps 200 of them for each user and application,
-// then drops the oldest.
+// Retire revokes the refresh token that a new login replaced, and those of the step-ups that ended with that session.
+// Auth0 keeps 200 of them for each user and application, then drops the oldest.
 //
 // RFC 7009, section 2.1, lets a provider revoke the whole grant with the token, and a second login of the same browser
 // may share that grant. Where that can happen, Retire uses the new refresh token once. If the provider refuses it,
 // again is true: the login has to be repeated, and Retire will revoke nothing that time. The error is that of the
 // revocation or of the trial; the login stands.
 func (s *Session) Retire(ctx context.Context, replaced provider.Secret) (again bool, err error) {
-	if replaced.IsZero() {
+	retired := append(s.retired, replaced)
+	retired = slices.DeleteFunc(retired, provider.Secret.IsZero)
+	if s.retired = nil; len(retired) == 0 {
 		return false, nil
 	}
 	st, err := s.load(ctx)
@@ -191,11 +201,13 @@ func (s *Session) Retire(ctx context.Context, replaced provider.Secret) (again b
 	if st.RevocationCascades {
 		return false, nil
 	}
-	if err := s.cfg.Provider.Revoke(ctx, replaced); err != nil {
-		if errors.Is(err, provider.ErrNoEndpoint) {
-			return false, nil
+	for _, token := range retired {
+		if err := s.cfg.Provider.Revoke(ctx, token); err != nil {
+			if errors.Is(err, provider.ErrNoEndpoint) {
+				return false, nil
+			}
+			return false, err
 		}
-		return false, err
 	}
 	if s.cfg.Provider.Auth0() || st.RefreshToken == "" { // Auth0 revokes the one token, unless its tenant is set otherwise
 		return false, nil

@@ -77,6 +77,13 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 	if err := s.forgetClientTokens(ctx); err != nil {
 		return ended, err
 	}
+	if err := s.endStepUps(ctx, st, func(ctx context.Context, t provider.Secret) {
+		if !o.Local {
+			ended.revoke(ctx, s.cfg.Provider, t)
+		}
+	}); err != nil {
+		return ended, err
+	}
 	if err := s.cfg.Store.Delete(ctx, s.name); err != nil {
 		return ended, s.explain(err)
 	}
@@ -90,6 +97,19 @@ func (s *Session) End(ctx context.Context, o EndOptions) (Ended, error) {
 		s.cfg.Record(Event{Kind: EventLogout})
 	}
 	return ended, nil
+}
+
+// revoke revokes the refresh token of a step-up. That fails as a whole where one of the tokens stays alive.
+func (e *Ended) revoke(ctx context.Context, p *provider.Provider, refreshToken provider.Secret) {
+	ctx, cancel := context.WithTimeout(ctx, revokeLimit)
+	defer cancel()
+	err := p.Revoke(ctx, refreshToken)
+	if err != nil && e.RevokeError == nil {
+		e.RevokeError, e.Revoked = err, false
+	}
+	if !e.HadRefresh {
+		e.HadRefresh, e.Revoked = true, err == nil
+	}
 }
 
 func (s *Session) endAtProvider(ctx context.Context, st *state, o EndOptions, ended *Ended) {

@@ -29,10 +29,16 @@ var (
 	ErrClockBefore error = notRenewableError("by this computer's clock it was used in the future")
 	// ErrNoIDToken says that the ID token has expired and the provider sends none on renewal.
 	ErrNoIDToken error = notRenewableError("its ID token has expired and the provider sends none on renewal")
+	// ErrStepUp says that the session's authentication does not do for what was asked for: see StepUpError.
+	ErrStepUp error = notRenewableError("it takes another authentication")
+	// ErrAnotherFactor says that the provider demands another factor before it renews the session: Auth0's mfa_required.
+	ErrAnotherFactor error = notRenewableError("the provider demands another factor first (mfa_required)")
 	// ErrKeystore is keystore.ErrUnavailable, for callers that know no keystores. A *keystore.UnavailableError says why.
 	ErrKeystore = keystore.ErrUnavailable
 	// ErrSomebodyElse says that a login would have replaced the session of another subject.
 	ErrSomebodyElse = errors.New("somebody else is logged in")
+	// ErrAnotherUser says that a step-up was made by another user than the session's, or in another organization.
+	ErrAnotherUser = errors.New("another user than the one who is logged in has authenticated")
 	// ErrUnfinished says that a renewal came to no result that is of use to this caller. Asking again may help.
 	ErrUnfinished = errors.New("the renewal came to no result")
 	// ErrStale says that a new access token had expired when it came, by this machine's clock.

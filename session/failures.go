@@ -15,6 +15,7 @@ func failures() wire.Kinds {
 		wire.Sentinel("refresh_refused", ErrRefreshRefused),
 		wire.Sentinel("no_refresh_token", ErrNoRefreshToken),
 		wire.Sentinel("expired", ErrExpired),
+		wire.Sentinel("another_factor", ErrAnotherFactor),
 		wire.Sentinel("locked", ErrLocked),
 		wire.Sentinel("unfinished", ErrUnfinished),
 		wire.Sentinel("stale", ErrStale),

@@ -27,6 +27,14 @@ func (s *Session) Refuse(ctx context.Context, r Refusal) error {
 	if err != nil {
 		return err
 	}
+	if !r.Request.Need.IsZero() {
+		if err := s.refuseStepUps(ctx, st, r); err != nil {
+			return err
+		}
+		if !st.meets(r.Request, s.cfg.Now()) {
+			return nil
+		}
+	}
 	if st.refusedBy(r, s.cfg.Now()) == nil { // the usual report of a latecomer: it needs no lock
 		return nil
 	}

@@ -220,6 +220,9 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 			s.noteRefusedScope(ctx, st, r)
 		}
 		dropped := s.dropAudience(st, r, err)
+		if provider.Diagnose(err).Reason == provider.ReasonAnotherFactor {
+			err = ErrAnotherFactor
+		}
 		err = s.named(err)
 		if tokens != nil {
 			if lost := s.keepRotated(ctx, st, tokens, slow); lost != nil {

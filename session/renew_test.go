@@ -255,7 +255,7 @@ func TestApart(t *testing.T) {
 		}
 	}
 	// The process ended too soon.
-	for _, reply := range []string{"", "{", `{"v":2}`} {
+	for _, reply := range []string{"", "{", `{"v":3}`} {
 		s.cfg.Apart = func(context.Context, []byte) ([]byte, error) { return []byte(reply), nil }
 		if _, err := s.get(force); !errors.Is(err, session.ErrUnfinished) {
 			t.Errorf("%q: got %v", reply, err)
@@ -268,8 +268,8 @@ func TestApart(t *testing.T) {
 	}
 	// Another process has renewed the session meanwhile.
 	s.tenant.Reset()
-	late := []byte(`{"v":2,"refresh_token_sha256":"of another one"}`)
-	if reply := string(renewed(t.Context(), apart, late)); !strings.HasPrefix(reply, `{"v":2,"session":`) {
+	late := []byte(`{"v":3,"refresh_token_sha256":"of another one"}`)
+	if reply := string(renewed(t.Context(), apart, late)); !strings.HasPrefix(reply, `{"v":3,"session":`) {
 		t.Errorf("got %s", reply)
 	}
 	s.requests(0)

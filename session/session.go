@@ -75,6 +75,7 @@ const (
 	EventLogin   EventKind = "login"
 	EventRenewed EventKind = "renewed"
 	EventRefused EventKind = "refused" // the provider accepts the refresh token no more
+	EventStepUp  EventKind = "step-up"
 	EventLogout  EventKind = "logout"
 )
 
@@ -84,6 +85,10 @@ type Session struct {
 	cfg  Config
 	name string
 	lock fileLock
+
+	stepUp  string            // which step-up of a session this is; "": it is a session
+	of      time.Time         // of a step-up: when its session was made
+	retired []provider.Secret // the refresh tokens of step-ups that ended with a session that was replaced, for Retire
 
 	limits  atomic.Pointer[limits]    // as the session was last read; nil: not yet
 	renewed atomic.Pointer[time.Time] // when its own access token was obtained

@@ -40,9 +40,10 @@ type body struct {
 	IDClaims provider.Claims `json:"id_claims,omitempty"`
 	UserInfo provider.Claims `json:"userinfo,omitempty"`
 	// Of the login, for a renewed ID token may lack these claims.
-	Nonce        string    `json:"nonce,omitempty"`
-	AuthTime     time.Time `json:"auth_time,omitzero"`
-	Organization string    `json:"org_id,omitempty"`
+	Nonce          string          `json:"nonce,omitempty"`
+	AuthTime       time.Time       `json:"auth_time,omitzero"`
+	Organization   string          `json:"org_id,omitempty"`
+	Authentication provider.Claims `json:"authentication,omitempty"` // see authenticationOf
 
 	IDToken            string        `json:"id_token,omitempty"`
 	IDTokenExpiry      time.Time     `json:"id_token_expiry,omitzero"`
@@ -62,6 +63,10 @@ type body struct {
 	// What a renewal did not bring, so that none is made for it again. It counts until the next login.
 	RenewsNoIDToken bool        `json:"renews_no_id_token,omitempty"`
 	Ungranted       []ungranted `json:"ungranted,omitempty"`
+
+	StepUps    []stepUp  `json:"step_ups,omitempty"`            // the newest at the end
+	Superseded []string  `json:"superseded_step_ups,omitempty"` // refresh tokens, to be revoked with the session
+	Of         time.Time `json:"of,omitzero"`                   // of a step-up: when its session was made
 }
 
 // An ungranted is a scope that the provider did not grant whole when it was asked for by name.
@@ -245,7 +250,7 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 		st.IDTokenRefused = false
 		if st.IDClaims == nil {
 			st.Nonce, st.Organization = t.Claims.Text("nonce"), t.Claims.Text("org_id")
-			st.AuthTime = t.Claims.Time("auth_time")
+			st.AuthTime, st.Authentication = t.Claims.Time("auth_time"), authenticationOf(t.Claims)
 		}
 		st.IDClaims, st.Subject = t.Claims, t.Claims.Subject()
 		if t.UserInfo != nil {

@@ -10,6 +10,9 @@ import (
 // StoredToken returns the token that AccessToken would return without a renewal, and false if there is none. It asks
 // the provider for nothing and waits for no other process.
 func (s *Session) StoredToken(ctx context.Context, r Request) (AccessToken, bool, error) {
+	if !r.Need.IsZero() {
+		return s.storedStepUp(ctx, r)
+	}
 	now := s.cfg.Now()
 	st, err := s.readFor(ctx, r)
 	if err == nil {

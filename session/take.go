@@ -28,6 +28,10 @@ func (s *Session) Take(ctx context.Context) (refreshToken provider.Secret, err e
 	if err := s.forgetDerived(ctx); err != nil {
 		return provider.Secret{}, err
 	}
+	// Their refresh tokens expire: to revoke one may end the login that takes the session's place.
+	if err := s.endStepUps(ctx, st, func(context.Context, provider.Secret) {}); err != nil {
+		return provider.Secret{}, err
+	}
 	if err := s.cfg.Store.Delete(ctx, s.name); err != nil {
 		return provider.Secret{}, s.explain(err)
 	}

@@ -14,6 +14,11 @@ type Request struct {
 	Scope       string        // "": the one of the login; else the provider has to grant all of it
 	MinLifetime time.Duration // a token with less time left is renewed first
 	Force       bool          // renew even a good token
+	// Need is what the user's authentication has to be. Where the session's own is not, the token is that of a step-up,
+	// and a *StepUpError says that there is none.
+	Need provider.Requirement
+
+	since time.Time // see Since
 }
 
 // An AccessToken is an access token that may be handed out.
@@ -33,6 +38,18 @@ type AccessToken struct {
 // *ScopeError says that r.Scope was not granted; the provider is asked for it again after the next login, or if r.Force
 // is set. A provider that can't be reached leaves the session as it is.
 func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, error) {
+	if !r.Need.IsZero() {
+		return s.steppedUp(ctx, r)
+	}
+	t, err := s.accessToken(ctx, r)
+	if errors.Is(err, ErrAnotherFactor) {
+		return s.afterFactor(ctx, r)
+	}
+	return t, err
+}
+
+// accessToken is AccessToken for the session's own tokens.
+func (s *Session) accessToken(ctx context.Context, r Request) (AccessToken, error) {
 	asked := s.cfg.Now()
 	var out AccessToken
 	seen := s.lock.touched()

@@ -80,6 +80,9 @@ func (s *Server) bind(w http.ResponseWriter, r *http.Request) string {
 // store keeps a login. Everybody on this machine can make one here, and so can a page that sends a browser to the
 // login: neither may replace the session of the user who is logged in.
 func (s *Server) store(ctx context.Context, r *http.Request, p *login.Pending, t *provider.Tokens) error {
+	if wanted := p.Wanted(); wanted.Beside && p.CLI {
+		return s.cfg.Session.StepUp(ctx, t, wanted.Need) //nolint:wrapcheck // the words are the session's
+	}
 	mayReplace := func(string) bool { return true } // the user at the terminal asked for it
 	if !p.CLI {
 		subject, known := s.browsers.knows(r)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -65,6 +66,7 @@ func (c *Client) StoredToken(ctx context.Context, r session.Request) (session.Ac
 func (c *Client) accessToken(ctx context.Context, r session.Request, stored bool) (session.AccessToken, bool, error) {
 	var reply credential.AccessTokenJSON
 	q := parameters(r.Audience, r.Scope)
+	maps.Copy(q, r.Need.Params())
 	timing(q, r.MinLifetime, r.Force, stored)
 	err := c.ask(ctx, http.MethodGet, tokenPath, q, "", &reply)
 	return reply.Token(), reply.AccessToken != "", err
@@ -102,6 +104,7 @@ func (c *Client) idToken(
 // Refuse is session.Session.Refuse.
 func (c *Client) Refuse(ctx context.Context, r session.Refusal) error {
 	q := parameters(r.Request.Audience, r.Request.Scope)
+	maps.Copy(q, r.Request.Need.Params())
 	if r.IDToken {
 		q.Set("id_token", "true")
 	}

@@ -98,7 +98,7 @@ func (s *server) write(w http.ResponseWriter, status int, value any) {
 
 // token hands out an access token.
 func (s *server) token(_ http.ResponseWriter, r *http.Request) (any, error) {
-	q, err := s.parse(r, "audience", "scope", "min_ttl", "force", "stored")
+	q, err := s.parse(r, "audience", "scope", "acr_values", "max_age", "min_ttl", "force", "stored")
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (s *server) idToken(_ http.ResponseWriter, r *http.Request) (any, error) {
 // refused notes that a server refused the token in the body. An empty body says that it is not known which token that
 // was.
 func (s *server) refused(w http.ResponseWriter, r *http.Request) (any, error) {
-	q, err := s.parse(r, "audience", "scope", "id_token")
+	q, err := s.parse(r, "audience", "scope", "acr_values", "max_age", "id_token")
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +183,14 @@ func (s *server) parse(r *http.Request, known ...string) (query, error) {
 			return q, fmt.Errorf("%w: %s is given twice", ErrRequest, name)
 		}
 	}
-	q.request.Scope = values.Get("scope")
+	q.request.Scope, q.request.Need.ACR = values.Get("scope"), values.Get("acr_values")
+	if text := values.Get("max_age"); text != "" {
+		age, ok := provider.MaxAgeOf(text)
+		if !ok {
+			return q, fmt.Errorf("%w: max_age is no number of seconds", ErrRequest)
+		}
+		q.request.Need.MaxAge = age
+	}
 	if audience := values.Get("audience"); audience != "" && audience != s.cfg.Audience {
 		if !slices.Contains(s.cfg.Audiences, audience) {
 			return q, fmt.Errorf("%w: audience %q is neither the profile's nor a listed host's",

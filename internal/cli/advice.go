@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/url"
@@ -144,6 +145,7 @@ func providerAdvice() []advice {
 		{provider.ReasonScope, "ask for fewer scopes with --scope", ""},
 		{provider.ReasonTarget, "check --audience: the provider does not know it, or does not allow it to this client", ""},
 		{provider.ReasonInvalidGrant, "run {login} again", ""},
+		{provider.ReasonAnotherFactor, "run {login}, which lets the provider ask for it", ""},
 		{provider.ReasonRefreshRefused, "if it goes on like that, run {login}", ""},
 		{provider.ReasonPushRequired, "this client has to push its requests: run {login} again, which does", ""},
 		{provider.ReasonDeviceCodeExpired, "run {login} --device again", ""},
@@ -185,6 +187,10 @@ func providerAdvice() []advice {
 		},
 		{provider.ReasonOrganizationMissing, "check that the application may use organizations ({settings})", ""},
 		{provider.ReasonOrganizationOther, "check --organization", ""},
+		{
+			provider.ReasonACR, "check --acr-values, and that the provider lets this client ask for that ({settings})",
+			"check --acr-values, and that an Action asks for that authentication (Dashboard → Actions)",
+		},
 		{provider.ReasonClockBehind, "this computer's clock is {skew} behind the provider's: set it", ""},
 		{provider.ReasonClockAhead, "this computer's clock is {skew} ahead of the provider's: set it", ""},
 		{provider.ReasonClockProbablyBehind, "this computer's clock may be behind by that much: set it", ""},
@@ -319,6 +325,8 @@ func loginAdvice() []advice {
 		{login.OtherLogout, "run {logout} again", ""},
 		{login.OtherLogin, "finish the login in the tab that was opened last", ""},
 		{(*session.AudienceError)(nil), "run {login for the audience}", ""},
+		{(*session.StepUpError)(nil), "in a terminal, {step-up} opens the browser for it", ""},
+		{session.ErrAnotherUser, "choose the same account in the browser; {logout} ends the session of the other", ""},
 		{
 			(*session.ScopeError)(nil),
 			"log in with that scope, or run loopkey token --force-refresh if the provider grants it now", "",
@@ -501,6 +509,7 @@ func generalAdvice() []advice {
 		{session.ErrUnfinished, "run it again", ""},
 		{session.ErrStale, "is this clock right?", ""},
 		{session.ErrClockBefore, "set the clock, or run {login}", ""},
+		{session.ErrAnotherFactor, "run {token} in a terminal, which opens the browser for it", ""},
 		{session.ErrTooFewFiles, "raise the limit (ulimit -n), and try again{kept}", ""},
 		{session.ErrNoLocks, "choose a folder on another file system: set " + private.StateVariable(), ""},
 		{session.ErrLockInTheWay, "move it away", ""},
@@ -546,6 +555,7 @@ type situation struct {
 	command string            // that failed; "": it was none of ours
 	flags   map[string]string // of the configuration that it was given
 	params  []string          // further arguments of a login, to be given again
+	stepUp  string            // the line that gets the token of a step-up; "": none is needed
 	server  string            // the URL of the MCP server that the command is about; "": it is about none
 
 	session  bool           // there is a session of the configured client
@@ -561,6 +571,10 @@ func (at situation) advice(err error) string {
 	}
 	if e := new(session.AudienceError); errors.As(err, &e) {
 		return at.fill((*session.AudienceError)(nil), provider.Diagnosis{Audience: e.Audience}, "")
+	}
+	if e := new(session.StepUpError); errors.As(err, &e) {
+		at.stepUp = at.stepUpLine(e)
+		return at.sentence((*session.StepUpError)(nil))
 	}
 	if e := new(mcp.NoClientError); errors.As(err, &e) {
 		return at.fill(mcp.ErrNoClient, provider.Diagnosis{Issuer: e.Issuer}, "")
@@ -622,7 +636,7 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(subject), "{setting}", words.Printable(subject),
 			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
 			"{token}", at.line("token"), "{doctor}", at.line("doctor"), "{issuer host}", at.issuerHost(),
-			"{one audience}", at.oneAudience(),
+			"{one audience}", at.oneAudience(), "{step-up}", cmp.Or(at.stepUp, at.line("token")+" --acr ACR"),
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),

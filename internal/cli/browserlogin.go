@@ -59,6 +59,7 @@ func (a *app) loginByBrowser(
 		app: a, account: acc, flags: f, wanted: acc.wanted(f.params), pasted: lines, stopWaiting: func() {}, code: code,
 		unopenable: a.noBrowserHere(),
 	}
+	b.wanted.Need, b.wanted.Beside = f.need, f.beside
 	defer func() { b.stopWaiting() }()
 	defer code.close()
 	defer b.endTurn()
@@ -157,7 +158,7 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 	tokens, err := loopback.Login(ctx, loopback.Config{
 		AppName:  appName,
 		Provider: acc.provider, Scope: b.wanted.Scope, Audience: b.wanted.Audience, Audiences: b.wanted.Audiences,
-		Params:  b.wanted.Params,
+		Params: b.wanted.Params, Need: b.wanted.Need,
 		BaseURL: acc.config.BaseURL, Ports: acc.config.Ports(), Bound: b.bound, Timeout: limit,
 		ShowURL:     func(authorizationURL string) { b.show(ctx, authorizationURL, b.flow.ShortOf(authorizationURL)) },
 		OpenBrowser: b.open, Opened: func(err error) { b.browserOpened(ctx, err) },
@@ -168,6 +169,9 @@ func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provide
 				return errCodeFirst
 			}
 			defer b.sayStoring(ctx)()
+			if b.wanted.Beside {
+				return acc.session.StepUp(storing, t, b.wanted.Need)
+			}
 			return b.keep(storing, acc, t, anySubject)
 		},
 		Attend: func(flow *login.Flow) (end func(), err error) {
@@ -340,7 +344,8 @@ func (b *browserLogin) otherWays(ctx context.Context) []string {
 	if b.pasted != nil {
 		ways = append(ways, "paste here the URL that the browser ends up at")
 	}
-	if !(b.unopenable != nil && b.maybeByCode(ctx)) && b.account.provider.OffersDevice(ctx) { // from memory, by now
+	byCode := b.unopenable != nil && b.maybeByCode(ctx)
+	if !byCode && !b.wanted.Beside && b.account.provider.OffersDevice(ctx) { // from memory, by now
 		at := b.situation(b.account)
 		at.params = nil // a login with a code carries none
 		ways = append(ways, "run "+at.line("login")+" --device instead")

@@ -99,6 +99,7 @@ func (a *app) noBrowserHere() error {
 // would be shown to whoever reads the output.
 func (b *browserLogin) maybeByCode(ctx context.Context) bool {
 	asked := len(b.wanted.Params) > 0 && !(b.choosing && len(b.wanted.Params) == 1)
+	asked = asked || b.wanted.Beside || !b.wanted.Need.IsZero()
 	return !b.flags.noBrowser && !b.shared && b.flow != nil && !asked &&
 		(b.terminal.Interactive() || terminal.Is(b.stderr)) && b.account.provider.OffersDevice(ctx)
 }

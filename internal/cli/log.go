@@ -111,6 +111,8 @@ func sentenceOf(e journal.Entry) string {
 		text = "renewed" + at
 	case session.EventRefused:
 		text = "the provider ended the session" + at
+	case session.EventStepUp:
+		text = "authenticated anew" + at
 	case session.EventLogout:
 		text = "logged out" + at
 	case tokenEvent:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +26,8 @@ type loginFlags struct {
 	push              bool // the authorization request is pushed to the provider
 	timeout           time.Duration
 	params            url.Values
+	need              provider.Requirement      // what the authentication has to be
+	beside            bool                      // it is a step-up, beside the session
 	limits            map[string]*time.Duration // of the session, by flag; nil: the flag was not given
 	gate              *toolGate                 // of a login that a tool began; nil: the person did
 }
@@ -37,9 +38,10 @@ var loginParams = []struct{ flag, param, usage string }{
 	{"organization", "organization", "Auth0 organization to log in to"},
 	{"invitation", "invitation", "Auth0 organization invitation"},
 	{"connection", "connection", "Auth0 connection to log in with"},
+	{"connection-scope", "connection_scope", "scopes to ask for at that connection's own provider"},
 	{"login-hint", "login_hint", "who is logging in, such as an email address"},
 	{"screen-hint", "screen_hint", "signup shows Auth0's sign-up page"},
-	{"acr-values", "acr_values", "how strongly to authenticate"},
+	{"acr-values", "acr_values", "how to authenticate: one of these, or the login fails"},
 	{"max-age", "max_age", "seconds since the last authentication, at most"},
 	{"ui-locales", "ui_locales", "languages for the provider's pages"},
 }
@@ -117,11 +119,21 @@ func (f *loginFlags) readParams(flags *pflag.FlagSet) error {
 			f.params.Set(p.param, value)
 		}
 	}
+	return f.readNeed()
+}
+
+// readNeed takes from the parameters what the authentication has to be.
+func (f *loginFlags) readNeed() error {
 	if age := f.params.Get("max_age"); age != "" {
-		if seconds, err := strconv.Atoi(age); err != nil || seconds < 0 {
+		if _, ok := provider.MaxAgeOf(age); !ok {
 			return fmt.Errorf("%w: --max-age is %q: it is a number of seconds", errUsage, age)
 		}
 	}
+	acr := strings.Join(strings.Fields(f.params.Get("acr_values")), " ")
+	if acr != "" {
+		f.params.Set("acr_values", acr)
+	}
+	f.need.ACR = acr
 	return nil
 }
 

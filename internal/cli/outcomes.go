@@ -74,6 +74,7 @@ func outcomes() []outcome {
 		{mcp.ErrBusy, exitFailed},
 		{session.ErrNotLoggedIn, exitNotLoggedIn},
 		{session.ErrCannotRenew, exitNotLoggedIn},
+		{session.ErrAnotherUser, exitRefused},
 		{keystore.ErrUnavailable, exitKeychain},
 		{keystore.ErrCorrupt, exitFailed},
 		{sts.ErrRefused, exitRefused},

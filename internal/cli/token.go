@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/agent"
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/provider"
@@ -20,6 +22,7 @@ type tokenFlags struct {
 	force       bool
 	copy        bool // into the clipboard, not to stdout
 	idToken     bool
+	need        needFlags // what its authentication has to be
 	output      string
 }
 
@@ -33,7 +36,8 @@ func (a *app) token() *cobra.Command {
 costs the provider no request and the keychain one read; another is renewed
 first, by one process at a time.`,
 		Example: `  curl -H "$(loopkey token -o header)" https://api.example.com/
-  loopkey token --audience https://other.example.com/ -o json`,
+  loopkey token --audience https://other.example.com/ -o json
+  loopkey token --challenge 'Bearer error="insufficient_user_authentication", acr_values="mfa"'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if g.any() {
@@ -46,6 +50,7 @@ first, by one process at a time.`,
 	flags.BoolVar(&f.idToken, "id-token", false, "print the ID token instead")
 	flags.DurationVar(&f.minLifetime, "min-ttl", time.Minute, "renew a token that has less left")
 	flags.BoolVar(&f.force, "force-refresh", false, "renew even a good token")
+	f.need.add(flags)
 	flags.StringVarP(&f.output, "output", "o", "raw", "raw, json or header")
 	flags.BoolVar(&f.copy, "copy", false, "put the token into the clipboard for 45 seconds, and print nothing")
 	g.add(flags)
@@ -75,6 +80,13 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 	if err := f.checkAll(); err != nil {
 		return err
 	}
+	need, scope, err := f.need.read()
+	if err != nil {
+		return err
+	}
+	if f.need.isGiven() && f.idToken {
+		return fmt.Errorf("%w: --acr, --max-age and --challenge are for an access token", errUsage)
+	}
 	source, cfg, err := a.source()
 	if err != nil {
 		return err
@@ -90,7 +102,15 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 		a.recorder(cfg, f.tool(), "").note(idToken, "", token)
 		return a.handOut(ctx, f, token, credential.JSONOfID(token, expiry))
 	}
-	token, err := source.AccessToken(ctx, a.request(cfg, f))
+	request := a.request(cfg, f)
+	request.Need, request.Scope = need, scopeWith(request.Scope, scope)
+	token, err := source.AccessToken(ctx, request)
+	if errors.As(err, new(*session.StepUpError)) {
+		begun := clock.Now()
+		if err = a.stepUp(ctx, a.opened, err); err == nil {
+			token, err = a.opened.session.AccessToken(ctx, request.Since(begun))
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/internal/words"
+	"github.com/loopkey/loopkey/session"
 )
 
 const (
@@ -45,6 +46,9 @@ func (a *app) logInForTool(ctx context.Context, cfg *config.Config, f loginFlags
 	acc, err := a.open(cfg, keychainLimitPerson)
 	if err != nil {
 		return err
+	}
+	if errors.As(why, new(*session.StepUpError)) {
+		return a.stepUp(ctx, acc, why)
 	}
 	f.gate = &toolGate{account: acc, asked: asked, why: why}
 	if f.device {

@@ -128,6 +128,7 @@ func cause(about any, comments map[string]string) string {
 	}
 	for _, sample := range []error{
 		&session.AudienceError{Audience: "AUDIENCE"}, &session.ScopeError{Missing: "SCOPE", Granted: "SCOPES"},
+		&session.StepUpError{Request: session.Request{Need: provider.Requirement{ACR: "ACR"}}},
 		&loopback.PortTakenError{Port: localurl.BasePort(localurl.Default)},
 		&loopback.WindowError{Browser: "BROWSER"},
 		&loopback.PortsTakenError{Errs: []error{&loopback.PortTakenError{Port: 3000}, &loopback.PortTakenError{Port: 3001}}},

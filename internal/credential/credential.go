@@ -62,6 +62,8 @@ type Ask struct {
 	Stored          bool   // only a token that needs no renewal: the zero Token if there is none
 	Force           bool   // a good token is renewed, too
 	Host            string // the server that the tool sends the token to, for the user's log; "": it is not known
+
+	Need provider.Requirement // what the authentication has to be, for an access token
 }
 
 // A Token is a token that a helper hands to its tool.
@@ -80,8 +82,12 @@ func (c *Call) ask(h *hosts.Host, usual string) Ask {
 
 // AskFor returns what to ask for on behalf of a host, for whoever sends it usual tokens where the entry names none.
 func AskFor(h *hosts.Host, usual string, minLifetime time.Duration) Ask {
+	need := provider.Requirement{ACR: h.ACR, MaxAge: h.MaxAge}
+	if !need.IsZero() { // it is one on access tokens
+		usual = hosts.AccessToken
+	}
 	kind := cmp.Or(h.Token, usual)
-	return Ask{IDToken: kind == hosts.IDToken, Audience: h.Audience, Scope: h.Scope, MinLifetime: minLifetime}
+	return Ask{IDToken: kind == hosts.IDToken, Audience: h.Audience, Scope: h.Scope, MinLifetime: minLifetime, Need: need}
 }
 
 // token returns a token.
@@ -212,6 +218,6 @@ func (s Session) Refused(ctx context.Context, a Ask, refused provider.Secret) er
 
 func (s Session) request(a Ask) session.Request {
 	return session.Request{
-		Audience: cmp.Or(a.Audience, s.Audience), Scope: a.Scope, MinLifetime: a.MinLifetime, Force: a.Force,
+		Audience: cmp.Or(a.Audience, s.Audience), Scope: a.Scope, MinLifetime: a.MinLifetime, Force: a.Force, Need: a.Need,
 	}
 }

@@ -29,8 +29,8 @@ func TestSlowFirstReply(t *testing.T) {
 		says  string // "": the server hangs up
 		want  string // a part of the error; "": the reply
 	}{
-		"slow":         {2 * time.Minute, `{"v":2,"begun":{"url":"http://localhost/"}}` + "\n", ""},
-		"slower still": {4 * time.Minute, `{"v":2,"begun":{"url":"http://localhost/"}}` + "\n", "in time"},
+		"slow":         {2 * time.Minute, `{"v":3,"begun":{"url":"http://localhost/"}}` + "\n", ""},
+		"slower still": {4 * time.Minute, `{"v":3,"begun":{"url":"http://localhost/"}}` + "\n", "in time"},
 		"ended":        {time.Minute, "", "ended"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,7 +45,9 @@ func (w Waiting) Login(ctx context.Context, wanted login.Wanted, at Terminal) er
 	if !wanted.Equal(w.Wanted) { // it would outlive the terminal that it waits in
 		return ErrOtherLogin
 	}
-	pending := w.Flow.Join(wanted)
+	own := wanted
+	own.Beside = false // where the tokens go is the business of who waits here, and the flow does not know it
+	pending := w.Flow.Join(own)
 	if pending == nil {
 		return ErrNotNow
 	}

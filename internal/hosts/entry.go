@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/words"
 )
@@ -61,6 +62,9 @@ func parseEntry(table map[string]any) (Host, error) {
 			return h, err
 		}
 	}
+	if h.Token == IDToken && (h.ACR != "" || h.MaxAge > 0) {
+		return h, errors.New("acr_values and max_age are for access tokens")
+	}
 	if h.Pattern == "" {
 		return h, errors.New(`it has no host, such as host = "git.acme.example"`)
 	}
@@ -81,6 +85,14 @@ func (h *Host) set(key, text string) error {
 		h.Scope = strings.Join(strings.Fields(text), " ")
 	case "username":
 		h.Username = text
+	case "acr_values":
+		h.ACR = strings.Join(strings.Fields(text), " ")
+	case "max_age":
+		age, err := time.ParseDuration(text)
+		if err != nil || age < time.Second {
+			return errors.New(`max_age is how long ago the authentication may be, at most, such as "10m"`)
+		}
+		h.MaxAge = age.Truncate(time.Second)
 	case "token":
 		h.Token = text
 		return oneOf(key, text, AccessToken, IDToken)
@@ -92,7 +104,7 @@ func (h *Host) set(key, text string) error {
 		return oneOf(key, text, "bearer", "raw")
 	default:
 		return fmt.Errorf("%q is no key of a host: there are host, audience, scope, token, username, tools, "+
-			"authtype and authorization", words.Printable(key))
+			"acr_values, max_age, authtype and authorization", words.Printable(key))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Kinds of tokens.
@@ -31,6 +32,10 @@ type Host struct {
 	AuthType      string   // "bearer": git sends the token so without having been asked to; "": the server's choice
 	Authorization string   // "raw": cargo sends the token alone, without "Bearer "; "": with it
 	Tools         []string // none: all
+
+	// What the user's authentication has to be for an access token; see provider.Requirement.
+	ACR    string
+	MaxAge time.Duration
 }
 
 // String returns the entry as config.toml has it.

@@ -98,7 +98,7 @@ func (t *Tokens) getStored(
 		return token, true, nil
 	}
 	token, ok, err := read()
-	if err == nil && ok {
+	if err == nil && ok && k.Need.MaxAge == 0 {
 		now, life := t.now(), storedLife
 		if !token.Expiry.IsZero() {
 			life = min(life, token.Expiry.Sub(now)-k.MinLifetime)
@@ -122,7 +122,7 @@ func (t *Tokens) get(k key, read func() (session.AccessToken, error)) (session.A
 	if err != nil {
 		return session.AccessToken{}, state, err
 	}
-	if !k.Force {
+	if !k.Force && k.Need.MaxAge == 0 { // else it is too old some day
 		t.keep(k, t.entry(k, token), state)
 	}
 	return token, state, nil

@@ -168,7 +168,7 @@ func (f *Flow) exchange(
 ) (*provider.Tokens, error) {
 	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
 		Code: code, RedirectURI: f.cfg.RedirectURI, CodeVerifier: l.verifier, Nonce: l.nonce,
-		Scope: l.scope, Audience: l.wanted.Audience, Audiences: l.audiences(), MaxAge: l.maxAge,
+		Scope: l.scope, Audience: l.wanted.Audience, Audiences: l.audiences(), MaxAge: l.need.MaxAge, ACR: l.need.ACR,
 		Organization: l.wanted.Params.Get("organization"),
 	})
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -114,6 +114,11 @@ type Wanted struct {
 	Scope    string     `json:"scope,omitempty"`    // "": what provider.LoginScope makes of that
 	Audience string     `json:"audience,omitempty"` // the API of the access token; "": the provider's default
 	Params   url.Values `json:"params,omitempty"`   // further authorization parameters: organization, prompt and so on
+	// Need is what the authentication has to be. It is asked for beside Params, and what comes back is compared. A
+	// max_age of Params is compared too; an acr_values of Params is a wish.
+	Need provider.Requirement `json:"need,omitzero"`
+	// Beside says that the tokens are not the session's: they are stored beside it, for requests that need what Need is.
+	Beside bool `json:"beside,omitempty"`
 	// Audiences are further APIs that the refresh token is to get tokens for. A provider that refuses to grant several
 	// at once is asked again, without them.
 	Audiences []string `json:"audiences,omitempty"`
@@ -123,7 +128,8 @@ type Wanted struct {
 func (w Wanted) Equal(other Wanted) bool {
 	return cmp.Or(w.Scope, provider.DefaultScope) == cmp.Or(other.Scope, provider.DefaultScope) &&
 		w.Audience == other.Audience && w.Params.Encode() == other.Params.Encode() &&
-		slices.Equal(w.Audiences, other.Audiences)
+		slices.Equal(w.Audiences, other.Audiences) && w.Need == other.Need &&
+		w.Beside == other.Beside
 }
 
 // A Request describes a login to begin.
@@ -146,7 +152,7 @@ type login struct {
 	guest         bool
 	browser       string
 	wanted        Wanted
-	maxAge        time.Duration
+	need          provider.Requirement
 	scope         string // as the provider was asked for it
 	short         string // names it in ShortPath
 	state, nonce  string
@@ -180,8 +186,9 @@ func (f *Flow) Begin(ctx context.Context, r Request) (*Pending, error) {
 	if p := f.join(l); p != nil {
 		return p, nil
 	}
-	if seconds, err := strconv.Atoi(r.Params.Get("max_age")); err == nil && seconds >= 0 {
-		l.maxAge = max(time.Duration(seconds)*time.Second, 1) // max_age=0 asks for an authentication now, 0 for none
+	l.need = r.Need
+	if age, ok := provider.MaxAgeOf(r.Params.Get("max_age")); ok && l.need.MaxAge == 0 {
+		l.need.MaxAge = age
 	}
 	if err := f.prepare(ctx, l); err != nil {
 		return nil, err
@@ -231,12 +238,20 @@ func (f *Flow) prepare(ctx context.Context, l *login) error {
 	l.url, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
 		RedirectURI: f.cfg.RedirectURI, State: l.state, Nonce: l.nonce,
 		CodeChallenge: oauth2.S256ChallengeFromVerifier(verifier),
-		Scope:         l.scope, Audience: l.wanted.Audience, Audiences: l.audiences(), Extra: l.wanted.Params,
+		Scope:         l.scope, Audience: l.wanted.Audience, Audiences: l.audiences(), ACR: l.need.ACR, Extra: l.params(),
 	})
 	if f.asksLess(l, err) { // of a request that was pushed
 		return f.prepare(ctx, l)
 	}
 	return err
+}
+
+// params returns the further authorization parameters of l.
+func (l *login) params() url.Values {
+	params := url.Values{}
+	maps.Copy(params, l.wanted.Params)
+	maps.Copy(params, l.wanted.Need.Params())
+	return params
 }
 
 // audiences returns the further audiences that l asks for.

@@ -25,6 +25,9 @@ func (l *login) part(f *Flow, shared bool) *Pending {
 	return &Pending{URL: l.url, ReturnTo: l.returnTo, CLI: l.cli, Guest: l.guest, Shared: shared, flow: f, login: l}
 }
 
+// Wanted returns what the login asks for.
+func (p *Pending) Wanted() Wanted { return p.login.wanted }
+
 // Drop ends one part in a login. A login in which nobody has a part any more is forgotten, and its response refused.
 func (f *Flow) Drop(p *Pending) { f.drop(p) }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/challenge"
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/words"
@@ -204,7 +205,7 @@ func (a *Authorization) secretOf(ctx context.Context, c known.Client) (provider.
 func (a *Authorization) Challenged(
 	ctx context.Context, status int, challenges []string, sent provider.Secret,
 ) error {
-	c := parseBearer(challenges)
+	c := challenge.Parse(challenges)
 	token, err := a.obtain(ctx, false)
 	if err == nil && token.Token.Reveal() != sent.Reveal() { // another request, or another process, has got it meanwhile
 		return nil
@@ -223,7 +224,7 @@ func (a *Authorization) Challenged(
 			return err
 		}
 	}
-	w := Wish{Metadata: c.metadata, Scope: c.scope}
+	w := Wish{Metadata: c.Metadata, Scope: c.Scope}
 	if isUnknownClient(err) {
 		c := readState(a.cfg.StateDir, a.cfg.URL).Session
 		if a.isConfigured(c.Issuer) {
@@ -287,17 +288,19 @@ func (a *Authorization) replace(ctx context.Context, refused provider.Secret) (s
 }
 
 // stepUp logs in for the scope that the server asks for, together with what was asked for before.
-func (a *Authorization) stepUp(ctx context.Context, c bearer, token sessions.AccessToken, sent provider.Secret) error {
+func (a *Authorization) stepUp(
+	ctx context.Context, c challenge.Bearer, token sessions.AccessToken, sent provider.Secret,
+) error {
 	asked := readState(a.cfg.StateDir, a.cfg.URL).Asked
 	has := slices.Concat(asked, strings.Fields(token.Scope))
-	missing := slices.DeleteFunc(slices.Clone(c.scope), func(s string) bool { return slices.Contains(has, s) })
+	missing := slices.DeleteFunc(slices.Clone(c.Scope), func(s string) bool { return slices.Contains(has, s) })
 	switch {
-	case len(c.scope) == 0:
+	case len(c.Scope) == 0:
 		return fmt.Errorf("%w, and does not say which", ErrScopeRefused)
 	case len(missing) == 0:
-		return fmt.Errorf("%w that the login asked for: %s", ErrScopeRefused, strings.Join(c.scope, " "))
+		return fmt.Errorf("%w that the login asked for: %s", ErrScopeRefused, strings.Join(c.Scope, " "))
 	}
-	return a.login(ctx, Wish{Metadata: c.metadata, Scope: union(asked, c.scope), StepUp: true}, sent)
+	return a.login(ctx, Wish{Metadata: c.Metadata, Scope: union(asked, c.Scope), StepUp: true}, sent)
 }
 
 // union returns the values of both, sorted, each once.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/challenge"
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/known"
@@ -35,7 +36,7 @@ type plan struct {
 
 // prepare finds out what a login has to ask for, and where. The caller holds the lock of the server's state.
 func (a *Authorization) prepare(ctx context.Context, w Wish) (*plan, error) {
-	r, err := a.findResource(ctx, bearer{metadata: w.Metadata})
+	r, err := a.findResource(ctx, challenge.Bearer{Metadata: w.Metadata})
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (a *Authorization) scope(ctx context.Context, p *provider.Provider, r *reso
 	if len(w.Scope) > 0 {
 		scope = w.Scope
 	}
-	if configured := scopesIn(a.cfg.Scope); len(configured) > 0 {
+	if configured := challenge.Scopes(a.cfg.Scope); len(configured) > 0 {
 		scope = configured
 		if w.StepUp {
 			scope = union(configured, w.Scope)
@@ -388,8 +389,8 @@ func (a *Authorization) ask(ctx context.Context) (Wish, error) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1)) // it may be a stream
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized:
-		c := parseBearer(resp.Header.Values("WWW-Authenticate"))
-		return Wish{Metadata: c.metadata, Scope: c.scope}, nil
+		c := challenge.Parse(resp.Header.Values("WWW-Authenticate"))
+		return Wish{Metadata: c.Metadata, Scope: c.Scope}, nil
 	case resp.StatusCode < 300:
 		a.endSession(asking, resp.Header.Get("Mcp-Session-Id"))
 		return Wish{}, ErrNoLogin

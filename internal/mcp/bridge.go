@@ -45,7 +45,7 @@ func Run(ctx context.Context, c Config) error {
 		Config: c, url: u, client: newClient(c.HTTPClient), out: newWriter(c.Out),
 		calls: map[string]*call{}, ended: make(chan struct{}), renewing: make(chan struct{}, 1),
 		slots: make(chan struct{}, mostNotifications), params: paramHeaders{tools: map[string][]paramHeader{}},
-		challenges: challenges{pending: map[string]*challenge{}},
+		challenges: challenges{pending: map[string]*question{}},
 	}
 	return b.run(ctx)
 }

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/challenge"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
@@ -211,21 +212,20 @@ func (b *bridge) token(ctx context.Context) (provider.Secret, error) {
 
 // wantsToken reports whether a response is a challenge that an authorizer can do something about.
 func wantsToken(status int, challenges []string) bool {
-	return status == http.StatusUnauthorized || status == http.StatusForbidden &&
-		slices.ContainsFunc(challenges, func(challenge string) bool {
-			challenge = strings.ToLower(challenge)
-			return strings.Contains(challenge, `error="insufficient_scope"`) ||
-				strings.Contains(challenge, "error=insufficient_scope")
-		})
+	if status == http.StatusForbidden {
+		code := challenge.Parse(challenges).Error
+		return code == challenge.InsufficientScope || code == challenge.InsufficientAuthentication
+	}
+	return status == http.StatusUnauthorized
 }
 
 // challenges are the questions to the authorizer that have no answer yet.
 type challenges struct {
 	mu      sync.Mutex
-	pending map[string]*challenge
+	pending map[string]*question
 }
 
-type challenge struct {
+type question struct {
 	done chan struct{}
 	err  error
 }
@@ -240,7 +240,7 @@ func (b *bridge) challenged(ctx context.Context, status int, fields []string, se
 	b.challenges.mu.Lock()
 	c := b.challenges.pending[key]
 	if c == nil {
-		c = &challenge{done: make(chan struct{})}
+		c = &question{done: make(chan struct{})}
 		b.challenges.pending[key] = c
 		asking, cancel := b.untilEnd(ctx)
 		b.work.Go(func() {

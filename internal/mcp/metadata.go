@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/challenge"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/words"
 )
@@ -42,18 +43,18 @@ const wellKnownResource = "/.well-known/oauth-protected-resource"
 
 // findResource fetches the metadata of a server's resource: where the challenge says, else under the server's path, or
 // at its root. A server that has none is its own authorization server, as it was before there was such metadata.
-func (a *Authorization) findResource(ctx context.Context, c bearer) (*resource, error) {
-	if c.metadata != "" {
-		at, err := url.Parse(c.metadata)
+func (a *Authorization) findResource(ctx context.Context, c challenge.Bearer) (*resource, error) {
+	if c.Metadata != "" {
+		at, err := url.Parse(c.Metadata)
 		if err != nil || !a.mayAsk(at) {
-			return nil, fmt.Errorf("%w: it is at %q, which is not https", ErrMetadata, words.Printable(c.metadata))
+			return nil, fmt.Errorf("%w: it is at %q, which is not https", ErrMetadata, words.Printable(c.Metadata))
 		}
 		raw, err := a.fetch(ctx, at)
 		if err != nil {
 			return nil, err
 		}
 		if raw == nil {
-			return nil, fmt.Errorf("%w: there is none at %s", ErrMetadata, words.Printable(c.metadata))
+			return nil, fmt.Errorf("%w: there is none at %s", ErrMetadata, words.Printable(c.Metadata))
 		}
 		return parseResource(raw, a.server)
 	}
@@ -111,7 +112,7 @@ func parseResource(raw []byte, server *url.URL) (*resource, error) {
 	if !covers(m.Resource, server) {
 		return nil, fmt.Errorf("%w: it is of %q, not of %s", ErrMetadata, words.Printable(m.Resource), server)
 	}
-	r := &resource{name: m.Resource, scopes: scopesIn(strings.Join(m.Scopes, " "))}
+	r := &resource{name: m.Resource, scopes: challenge.Scopes(strings.Join(m.Scopes, " "))}
 	if len(m.Servers) == 0 {
 		r.issuers = []string{server.Scheme + "://" + server.Host}
 		return r, nil

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/loopkey/loopkey/internal/challenge"
 )
 
 func mustURL(t testing.TB, raw string) *url.URL {
@@ -136,7 +138,7 @@ func TestFindResource(t *testing.T) {
 				t.Fatal(err)
 			}
 			at := strings.ReplaceAll(c.challenge, "SERVER", server.URL)
-			r, err := a.findResource(t.Context(), bearer{metadata: at})
+			r, err := a.findResource(t.Context(), challenge.Bearer{Metadata: at})
 			if !errors.Is(err, c.err) || !slices.Equal(asked, c.asked) {
 				t.Fatalf("asked %v, got %v", asked, err)
 			}

@@ -14,10 +14,6 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// maxAgeLeeway is how much older than max_age a login may be. It covers the way back from the provider and clocks that
-// differ: without it a short max_age could never be met.
-const maxAgeLeeway = time.Minute
-
 // A requirement is what a page asks of a login. The zero requirement is met by every login.
 type requirement struct {
 	claims []claimRequirement // all must hold
@@ -69,11 +65,13 @@ func (q requirement) check(claims provider.Claims, now time.Time) verdict {
 	if lacks != nil {
 		return verdict{outcome: forbidden, lacks: lacks}
 	}
-	if q.acr != nil && !slices.Contains(q.acr, claims.Text("acr")) {
+	need := provider.Requirement{ACR: strings.Join(q.acr, " "), MaxAge: q.maxAge}
+	short := need.Compare(claims, now)
+	if short.ACR {
 		lacks = append(lacks, fmt.Sprintf("It asks for a login of the kind (acr) %s; this one is %s.",
 			oneOf(q.acr), orNone(words.Line(claims.Text("acr"), 100))))
 	}
-	if reason := q.tooOld(claims, now); reason != "" {
+	if reason := q.tooOld(short.Time, claims, now); reason != "" {
 		lacks = append(lacks, reason)
 	}
 	if lacks != nil {
@@ -84,17 +82,14 @@ func (q requirement) check(claims provider.Claims, now time.Time) verdict {
 }
 
 // tooOld says why the login does not meet max_age, or "" if it does.
-func (q requirement) tooOld(claims provider.Claims, now time.Time) string {
-	if q.maxAge == 0 {
-		return ""
-	}
+func (q requirement) tooOld(why provider.AuthTime, claims provider.Claims, now time.Time) string {
 	reason := ""
-	switch at := claims.Time("auth_time"); {
-	case at.IsZero():
+	switch why {
+	case provider.AuthTimeMissing:
 		reason = "this one does not say when it was (auth_time)"
-	case now.Sub(at) > q.maxAge+maxAgeLeeway:
-		reason = "this one was " + words.Duration(now.Sub(at)) + " ago"
-	case at.Sub(now) > maxAgeLeeway: // a login of tomorrow proves nothing about today
+	case provider.AuthTimePast:
+		reason = "this one was " + words.Duration(now.Sub(claims.Time("auth_time"))) + " ago"
+	case provider.AuthTimeFuture: // a login of tomorrow proves nothing about today
 		reason = "this one says that it is still to come (auth_time), so a clock is wrong"
 	default:
 		return ""

@@ -23,7 +23,8 @@ type authorization struct {
 	audiences    []string
 	prompt       []string
 	maxAge       time.Duration // negative: not in the request
-	acr          string
+	acrs         []string      // that the request asks for
+	acr          string        // of those, the one that the tenant makes
 	loginHint    string
 	organization string
 	expires      time.Time // only of a pushed request
@@ -78,7 +79,7 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 	a = &authorization{
 		client: client, redirectURI: redirect, state: q.Get("state"), nonce: q.Get("nonce"),
 		challenge: q.Get("code_challenge"), scopes: strings.Fields(q.Get("scope")), prompt: strings.Fields(q.Get("prompt")),
-		maxAge: -1, acr: q.Get("acr_values"), loginHint: q.Get("login_hint"), organization: q.Get("organization"),
+		maxAge: -1, loginHint: q.Get("login_hint"), organization: q.Get("organization"),
 	}
 	a.audiences = q["resource"] // RFC 8707
 	if t.cfg.Auth0 {
@@ -94,7 +95,16 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 	} else if q.Get("max_age") != "" {
 		return a, "", "invalid_request", "max_age is not a number of seconds"
 	}
+	acrs, essential, readable := acrsOf(q)
+	acr, met := t.chooseACR(acrs, essential)
+	if a.acr = acr; acr != "" {
+		a.acrs = acrs
+	}
 	switch {
+	case !readable:
+		return a, "", "invalid_request", "claims is no JSON object of claims"
+	case !met:
+		return a, "", "unmet_authentication_requirements", "there is no such authentication here"
 	case q.Get("response_type") != "code":
 		return a, "", "unsupported_response_type", "only the authorization code flow is offered"
 	case !slices.Contains(a.scopes, "openid") && !t.cfg.OAuth:
@@ -176,7 +186,8 @@ func (t *Tenant) authorize(w http.ResponseWriter, r *http.Request) {
 	session := t.browser(w, r)
 	asks := slices.Contains(a.prompt, "login") || slices.Contains(a.prompt, selectAccount)
 	fresh := session.user != nil && !asks &&
-		(a.maxAge < 0 || t.cfg.Now().Sub(session.authTime) <= a.maxAge) && (a.acr == "" || a.acr == session.acr)
+		(a.maxAge < 0 || t.cfg.Now().Sub(session.authTime) <= a.maxAge) &&
+		(a.acr == "" || slices.Contains(a.acrs, session.acr))
 	switch {
 	case fresh && !slices.Contains(a.prompt, "consent"):
 		t.grant(w, a, session)

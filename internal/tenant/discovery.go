@@ -20,6 +20,7 @@ func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
 		"pushed_authorization_request_endpoint":          t.url(t.path("/oauth/par", "/par")),
 		"require_pushed_authorization_requests":          t.cfg.RequirePAR,
 		"authorization_response_iss_parameter_supported": true,
+		"claims_parameter_supported":                     true,
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query"},
 		"grant_types_supported": []string{
@@ -47,6 +48,9 @@ func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
 		doc["tls_client_certificate_bound_access_tokens"] = true
 		doc["token_endpoint_auth_methods_supported"] = append(doc["token_endpoint_auth_methods_supported"].([]string),
 			"tls_client_auth", "self_signed_tls_client_auth")
+	}
+	if t.cfg.ACRs != nil {
+		doc["acr_values_supported"] = t.cfg.ACRs
 	}
 	if len(t.cfg.Prompts) > 0 {
 		doc["prompt_values_supported"] = t.cfg.Prompts

@@ -58,6 +58,8 @@ type Config struct {
 	// and discovery names none. NoSelectAccount refuses that one, and says so nowhere before.
 	Prompts         []string
 	NoSelectAccount bool
+	// ACRs are the kinds of authentication that there are; nil: whatever a login asks for.
+	ACRs []string
 	// RequireSignedRequests refuses authorization requests without a request object (RFC 9101).
 	RequireSignedRequests bool
 	// Certificate makes the tenant serve TLS. It then has aliases of its endpoints for clients with certificates (RFC
@@ -152,6 +154,8 @@ type Tenant struct {
 	assertions map[string]*usedAssertion
 	redeemed   map[string]bool // identity assertions, by jti
 	reused     int
+
+	demandsMFA bool
 
 	registering sync.Mutex
 	registered  map[string]*Client // those that registered themselves

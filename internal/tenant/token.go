@@ -132,12 +132,17 @@ func (t *Tenant) redeemRefresh(w http.ResponseWriter, r *http.Request, client *C
 		t.reused++
 		valid = false
 	}
-	if valid && t.cfg.Rotate {
+	lacksMFA := valid && t.demandsMFA && token.family.acr != multiFactor
+	if valid && !lacksMFA && t.cfg.Rotate {
 		token.used = true
 	}
 	t.mu.Unlock()
 	if !valid {
 		refuse(w, t.invalidGrantStatus(), "invalid_grant", "Unknown or invalid refresh token.")
+		return
+	}
+	if lacksMFA {
+		refuseMFA(w)
 		return
 	}
 	scopes := token.family.scopes

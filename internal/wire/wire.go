@@ -29,8 +29,9 @@ import (
 )
 
 // Version is the version of all messages. Both ends must have the same. It grows with every change to a message that
-// the other end must not overlook: version 2 has the whole request of a login in the hand-off.
-const Version = 2
+// the other end must not overlook: version 2 has the whole request of a login in the hand-off, version 3 what the
+// authentication has to be.
+const Version = 3
 
 var (
 	// ErrUnreadable says that a message is no line of JSON, or not of the expected type, or too long.

@@ -25,7 +25,7 @@ func TestLines(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, want := b.String(), `{"v":2,"text":"one"}`+"\n"; !strings.HasPrefix(got, want) {
+	if got, want := b.String(), `{"v":3,"text":"one"}`+"\n"; !strings.HasPrefix(got, want) {
 		t.Errorf("got %q, want %q first", got, want)
 	}
 	lines := NewReader(iotest.OneByteReader(&b), 64)
@@ -49,19 +49,19 @@ func TestWhatIsNoMessage(t *testing.T) {
 		want error
 	}{
 		"nothing":         {strings.NewReader(""), io.EOF},
-		"cut short":       {strings.NewReader(`{"v":2,"text":"hun`), io.EOF},
-		"without its end": {strings.NewReader(`{"v":2,"text":"hunter"}`), io.EOF},
+		"cut short":       {strings.NewReader(`{"v":3,"text":"hun`), io.EOF},
+		"without its end": {strings.NewReader(`{"v":3,"text":"hunter"}`), io.EOF},
 		"no JSON":         {strings.NewReader("hunter\n"), ErrUnreadable},
-		"another type":    {strings.NewReader(`{"v":2,"text":{"hunter":2}}` + "\n"), ErrUnreadable},
+		"another type":    {strings.NewReader(`{"v":3,"text":{"hunter":2}}` + "\n"), ErrUnreadable},
 		"an array":        {strings.NewReader(`["hunter"]` + "\n"), ErrUnreadable},
-		"more than one":   {strings.NewReader(`{"v":2} {"text":"hunter"}` + "\n"), ErrUnreadable},
-		"another version": {strings.NewReader(`{"v":3,"text":["hunter"]}` + "\n"), ErrVersion},
+		"more than one":   {strings.NewReader(`{"v":3} {"text":"hunter"}` + "\n"), ErrUnreadable},
+		"another version": {strings.NewReader(`{"v":4,"text":["hunter"]}` + "\n"), ErrVersion},
 		"an old version":  {strings.NewReader(`{"v":1,"text":"hunter"}` + "\n"), ErrVersion},
 		"no version":      {strings.NewReader(`{"text":"hunter"}` + "\n"), ErrVersion},
 		"too long": {
 			strings.NewReader(`{"text":"` + strings.Repeat("hunter", limit) + `"}` + "\n"), ErrUnreadable,
 		},
-		"an end that is lost": {io.MultiReader(strings.NewReader(`{"v":2`), iotest.ErrReader(broken)), broken},
+		"an end that is lost": {io.MultiReader(strings.NewReader(`{"v":3`), iotest.ErrReader(broken)), broken},
 	} {
 		var l letter
 		err := NewReader(c.in, limit).Read(&l)
@@ -160,7 +160,7 @@ func TestForeignKinds(t *testing.T) {
 
 // FuzzMessage checks that any line is read or refused, and that what is read can be written and says the same then.
 func FuzzMessage(f *testing.F) {
-	f.Add([]byte(`{"v":2,"text":"x"}`))
+	f.Add([]byte(`{"v":3,"text":"x"}`))
 	f.Add([]byte(`{"error":"x","kinds":["away"],"parts":{"locked":{"Why":"\u001b","Wait":9007199254740993}}}`))
 	f.Add([]byte(`{"v":3}`))
 	f.Add([]byte("null"))

@@ -29,6 +29,7 @@ func TestIDToken(t *testing.T) {
 			lies: Lies{Claims: without(name)}, words: words, requests: map[string]int{Token: 1, UserInfo: 0, Revoke: 0},
 		}
 	}
+	acr := []string{"login", "--acr-values", "mfa"}
 	newWorlds(t).refuse(t, map[string]trial{
 		"iss_wrong":   claim("iss", "https://mallory.example.com", "issuer"),
 		"iss_missing": missing("iss", "issuer"),
@@ -72,6 +73,18 @@ func TestIDToken(t *testing.T) {
 		},
 		"auth_time_old": {
 			lies: Lies{Claims: at("auth_time", time.Hour)}, args: []string{"login", "--max-age", "60"}, words: "max_age",
+		},
+		"auth_time_of_tomorrow": {
+			lies: Lies{Claims: at("auth_time", -24*time.Hour)}, args: []string{"login", "--max-age", "60"},
+			words: "yet to come",
+		},
+		"acr_missing": {args: acr, words: "--acr-values"},
+		"acr_another": {lies: Lies{Claims: set("acr", "pwd")}, args: acr, words: `"pwd"`},
+		"acr_a_list":  {lies: Lies{Claims: set("acr", []any{"mfa"})}, args: acr, words: "--acr-values"},
+		"acr_both":    {lies: Lies{Claims: set("acr", "mfa hw")}, args: acr, words: "--acr-values"},
+		"acr_escapes": {lies: Lies{Claims: set("acr", "mfa\x1b[2J")}, args: acr, words: "--acr-values"},
+		"amr_of_another_acr": {
+			lies: Lies{Claims: set("amr", []any{"mfa"})}, args: acr, words: "--acr-values",
 		},
 
 		"sig_wrong": {lies: Lies{Sign: func(header, claims map[string]any) string {
@@ -214,6 +227,26 @@ func TestIDTokenAccepted(t *testing.T) {
 			}
 		}}, requests: map[string]int{Token: 1, UserInfo: 0}}, // never fetched
 		"key_by_url": {lies: Lies{Header: set("jku", "http://127.0.0.1:1/keys")}, requests: one}, // never looked at
+		"acr_one_of_two": {lies: Lies{Claims: set("acr", "hw")}, args: []string{"login", "--acr-values", " mfa  hw "},
+			after: func(t *testing.T, w *world) {
+				if q := w.Queries()[len(w.Queries())-1]; q.Get("acr_values") != "mfa hw" || q.Has("claims") {
+					t.Errorf("the login asked for %v", q)
+				}
+			}},
+		"acr_essential": { // to a provider that takes the parameter claims
+			lies: Lies{Discovery: set("claims_parameter_supported", true), Claims: set("acr", "mfa")},
+			args: []string{"login", "--acr-values", "mfa hw"}, after: func(t *testing.T, w *world) {
+				const want = `{"id_token":{"acr":{"essential":true,"values":["mfa","hw"]}}}`
+				if got := w.Queries()[len(w.Queries())-1].Get("claims"); got != want {
+					t.Errorf("claims is %q", got)
+				}
+			},
+		},
+		"acr_a_wish": {args: []string{"login", "--param", "acr_values=mfa"}},
+		"acr_of_Auth0": { // which tells of several factors by amr
+			lies: Lies{Claims: set("amr", []any{"pwd", "mfa"})},
+			args: []string{"login", "--acr-values", "http://schemas.openid.net/pape/policies/2007/06/multi-factor"},
+		},
 		"max_age_kept": {args: []string{"login", "--max-age", "60"}, after: func(t *testing.T, w *world) {
 			if got := w.Queries()[len(w.Queries())-1].Get("max_age"); got != "60" {
 				t.Errorf("max_age was sent as %q", got)

@@ -1,49 +1,99 @@
-package mcp
+// Package challenge reads what a server asks for when it refuses a request for its access token: the WWW-Authenticate
+// fields of the response.
+package challenge
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
-// A bearer is what a Bearer challenge of a server says (RFC 6750, section 3; RFC 9728, section 5.1). It is foreign
-// text: a scope has been checked, a URL has not.
-type bearer struct {
-	metadata string   // the URL of the resource's metadata; "": not in the challenge
-	scope    []string // that the request needs; nil: not in the challenge
+// A Bearer is what a Bearer challenge of a server says (RFC 6750, section 3; RFC 9470, section 3; RFC 9728, section
+// 5.1). It is foreign text: a scope, an acr and an error have been checked, a URL has not.
+type Bearer struct {
+	Metadata string   // the URL of the resource's metadata; "": not in the challenge
+	Scope    []string // that the request needs; nil: not in the challenge
+	Error    string   // a code; "": not in the challenge
+	// With InsufficientAuthentication: the kinds of authentication (acr) of which one would do, in the server's order, nil
+	// is any; and how long ago the authentication may be, at most.
+	ACR       []string
+	MaxAge    time.Duration
+	HasMaxAge bool
 }
+
+// Codes of Bearer.Error.
+const (
+	InsufficientScope          = "insufficient_scope"               // RFC 6750, section 3.1
+	InsufficientAuthentication = "insufficient_user_authentication" // RFC 9470, section 3
+)
 
 // Limits of a challenge. What is longer counts as not there.
 const (
 	mostChallenge = 16 << 10 // of a WWW-Authenticate field
-	mostScope     = 4 << 10  // of all scopes together
+	mostScope     = 4 << 10  // of all scopes together, and of all values of acr_values
 )
 
-// parseBearer returns the first Bearer challenge among WWW-Authenticate fields, or the zero bearer.
-func parseBearer(fields []string) bearer {
+// Parse returns the first Bearer challenge among WWW-Authenticate fields, or the zero Bearer. One with
+// InsufficientAuthentication goes before the others: it says what a renewed token would not help.
+func Parse(fields []string) Bearer {
+	var first *Bearer
 	for _, field := range fields {
 		if len(field) > mostChallenge {
 			continue
 		}
 		for _, c := range splitChallenges(field) {
-			if strings.EqualFold(c.scheme, "Bearer") {
-				return bearer{metadata: c.params["resource_metadata"], scope: scopesIn(c.params["scope"])}
+			if !strings.EqualFold(c.scheme, "Bearer") {
+				continue
+			}
+			b := bearerOf(c.params)
+			if b.Error == InsufficientAuthentication {
+				return b
+			}
+			if first == nil {
+				first = &b
 			}
 		}
 	}
-	return bearer{}
+	if first == nil {
+		return Bearer{}
+	}
+	return *first
 }
 
-// scopesIn returns the values of a scope, sorted, each once. It leaves out what can't be one (RFC 6749, section 3.3).
-func scopesIn(scope string) []string {
+func bearerOf(params map[string]string) Bearer {
+	b := Bearer{Metadata: params["resource_metadata"], Scope: Scopes(params["scope"])}
+	if len(b.Scope) == 0 {
+		b.Scope = nil
+	}
+	if code := params["error"]; IsValue(code) && len(code) <= len(InsufficientAuthentication) {
+		b.Error = code
+	}
+	if acr := params["acr_values"]; len(acr) <= mostScope {
+		b.ACR = slices.DeleteFunc(strings.Fields(acr), func(value string) bool { return !IsValue(value) })
+	}
+	if len(b.ACR) == 0 {
+		b.ACR = nil
+	}
+	if seconds, err := strconv.ParseUint(params["max_age"], 10, 31); err == nil {
+		b.MaxAge, b.HasMaxAge = time.Duration(seconds)*time.Second, true
+	}
+	return b
+}
+
+// Scopes returns the values of a scope, sorted, each once. It leaves out what can't be one (RFC 6749, section 3.3).
+func Scopes(scope string) []string {
 	if len(scope) > mostScope {
 		return nil
 	}
-	values := slices.DeleteFunc(strings.Fields(scope), func(value string) bool { return !isScope(value) })
+	values := slices.DeleteFunc(strings.Fields(scope), func(value string) bool { return !IsValue(value) })
 	slices.Sort(values)
 	return slices.Compact(values)
 }
 
-func isScope(value string) bool {
+// IsValue reports whether a word can be an acr, a scope or a code: it can stand in a list with spaces between, and
+// between quotes.
+func IsValue(value string) bool {
 	foreign := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
 	return value != "" && !strings.ContainsFunc(value, foreign)
 }

@@ -1,12 +1,14 @@
-package mcp
+package challenge
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
-func TestParseBearer(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", mostChallenge)
 	for name, c := range map[string]struct {
@@ -33,9 +35,9 @@ func TestParseBearer(t *testing.T) {
 		"no scopes":   {[]string{"Bearer scope=\"a\x7fb \u202e c \\\\ d\""}, "", "c d"},
 		"too long":    {[]string{`Bearer scope="` + long + `"`, `Bearer scope="a"`}, "", "a"},
 	} {
-		got := parseBearer(c.fields)
-		if got.metadata != c.metadata || strings.Join(got.scope, " ") != c.scope {
-			t.Errorf("%s: got %q and scope %q", name, got.metadata, got.scope)
+		got := Parse(c.fields)
+		if got.Metadata != c.metadata || strings.Join(got.Scope, " ") != c.scope {
+			t.Errorf("%s: got %q and scope %q", name, got.Metadata, got.Scope)
 		}
 	}
 }
@@ -45,21 +47,61 @@ func TestParseBearer(t *testing.T) {
 func FuzzChallenge(f *testing.F) {
 	f.Add(`Bearer realm="x", resource_metadata="https://x/m", scope="a b"`)
 	f.Add(`Negotiate YWJj==, Basic realm="\"", Bearer error=invalid_token`)
+	f.Add(`Bearer error="insufficient_user_authentication", acr_values="a b", max_age="5"`)
 	f.Add("Bearer scope=\"\x00\x7f\u202e\", =, ,")
 	foreign := func(r rune) bool { return r <= ' ' || r > '~' }
 	f.Fuzz(func(t *testing.T, field string) {
-		got := parseBearer([]string{field})
-		for _, scope := range got.scope {
+		got := Parse([]string{field})
+		for _, scope := range slices.Concat(got.Scope, got.ACR) {
 			if scope == "" || strings.ContainsFunc(scope, foreign) {
 				t.Errorf("%q has the scope %q", field, scope)
 			}
 		}
-		if !slices.IsSorted(got.scope) {
-			t.Errorf("%q is not sorted", got.scope)
+		if !slices.IsSorted(got.Scope) {
+			t.Errorf("%q is not sorted", got.Scope)
 		}
 		quoted := `Basic realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(field) + `"`
-		if inside := parseBearer([]string{quoted}); inside.metadata != "" || inside.scope != nil {
+		if inside := Parse([]string{quoted}); !reflect.DeepEqual(inside, Bearer{}) {
 			t.Errorf("%q is read out of a quoted string: %+v", quoted, inside)
 		}
 	})
+}
+
+// What an API asks for by RFC 9470 is read, in tokens and in quoted strings, and goes before other challenges.
+func TestAuthentication(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x ", mostScope)
+	for name, c := range map[string]struct {
+		fields []string
+		want   Bearer
+	}{
+		"both": {
+			[]string{`Bearer error="insufficient_user_authentication", acr_values="b a", max_age="300"`},
+			Bearer{Error: InsufficientAuthentication, ACR: []string{"b", "a"}, MaxAge: 300 * time.Second, HasMaxAge: true},
+		},
+		"as tokens": {
+			[]string{`Bearer error=insufficient_user_authentication, max_age=0`},
+			Bearer{Error: InsufficientAuthentication, HasMaxAge: true},
+		},
+		"behind another": {
+			[]string{`Bearer error="invalid_token"`, `DPoP algs="ES256", Bearer error="insufficient_user_authentication"`},
+			Bearer{Error: InsufficientAuthentication},
+		},
+		"foreign text": {
+			[]string{"Bearer error=\"insufficient_user_authentication\", acr_values=\"a\x1b[2J b \u202ec\", max_age=\"-1\""},
+			Bearer{Error: InsufficientAuthentication, ACR: []string{"b"}},
+		},
+		"too long": {
+			[]string{
+				`Bearer error="insufficient_user_authentication", acr_values="` + long + `", max_age="99999999999999999999"`,
+			},
+			Bearer{Error: InsufficientAuthentication},
+		},
+		"an error of several words": {[]string{`Bearer error="insufficient_scope x"`}, Bearer{}},
+	} {
+		got := Parse(c.fields)
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %+v, not %+v", name, got, c.want)
+		}
+	}
 }

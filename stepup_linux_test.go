@@ -1,0 +1,49 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/pty"
+)
+
+// At a terminal a token for another authentication costs one trip of the browser, also through the loopkey serve that
+// holds the port, and then none. The session's own token stays.
+func TestStepUpAtTerminal(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t, "TERM=xterm")
+	h.Must("login")
+	own := h.Must("token")
+	trip := func(args ...string) {
+		t.Helper()
+		h.Tenant.Reset()
+		p := pty.Start(t, h.Command(t.Context(), args...))
+		p.Expect("The token takes an authentication of the kind (acr)")
+		p.Expect("Opening your browser")
+		if code := p.Exit(); code != 0 {
+			t.Fatalf("exit code %d", code)
+		}
+		if n := h.Tenant.Requests("token"); n != 1 { // of the code
+			t.Errorf("%d token requests", n)
+		}
+		token := h.Must(args...)
+		if !strings.Contains(p.Screen(), strings.TrimSpace(token)) || token == own {
+			t.Error("the token that was shown is not the one that is kept, or it is the session's")
+		}
+		if n := h.Tenant.Requests("token"); n != 1 {
+			t.Errorf("what is kept costs %d token requests", n-1)
+		}
+	}
+	trip("token", "--acr", "mfa")
+	h.Serve()
+	trip("token", "--challenge", `Bearer error="insufficient_user_authentication", acr_values="hw", max_age="600"`)
+	if h.Must("token") != own {
+		t.Error("the session has another token than before")
+	}
+	h.Must("logout", "--no-browser")
+	house.Refused(t, h.Run("token", "--acr", "mfa"), 3, "loopkey login")
+	if n := h.Tenant.Requests("revoke"); n != 3 {
+		t.Errorf("%d revocations", n)
+	}
+}
