@@ -158,6 +158,8 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		s.clientCertificate(ts, args)
 	case "signed":
 		s.tenant.RequireSignedRequests()
+	case "demand-mfa":
+		s.tenant.DemandMFA()
 	case "revoke-all":
 		s.tenant.RevokeAll("ada")
 	case "rotate-keys":

@@ -25,7 +25,7 @@ internal/cli: internal/agent internal/challenge internal/ci internal/clientkey i
 	internal/known internal/localhost internal/localurl internal/login internal/mcp internal/newprofile internal/private
 	internal/proxy internal/redact internal/setup internal/sharedstore internal/sts internal/tenant internal/terminal
 	internal/upstream internal/wire internal/words keystore loopback provider session webui
-internal/challenge:
+internal/challenge: provider
 internal/clientkey: internal/private internal/words keystore provider
 internal/clipboard: internal/environ
 internal/clock:
@@ -58,7 +58,7 @@ internal/private:
 internal/setup: internal/private internal/words
 internal/redact: internal/words
 internal/secrets:
-internal/proxy: internal/credential internal/hosts internal/localhost internal/upstream internal/words provider
+internal/proxy: internal/challenge internal/credential internal/hosts internal/localhost internal/upstream internal/words provider
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
 internal/sts: internal/hosts internal/words provider
 internal/template:

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/loopkey/loopkey/provider"
 )
 
 // A Bearer is what a Bearer challenge of a server says (RFC 6750, section 3; RFC 9470, section 3; RFC 9728, section
@@ -35,7 +37,7 @@ const (
 )
 
 // Parse returns the first Bearer challenge among WWW-Authenticate fields, or the zero Bearer. One with
-// InsufficientAuthentication goes before the others: it says what a renewed token would not help.
+// InsufficientAuthentication goes before the others, also one of DPoP: a renewed token would not help it.
 func Parse(fields []string) Bearer {
 	var first *Bearer
 	for _, field := range fields {
@@ -43,14 +45,15 @@ func Parse(fields []string) Bearer {
 			continue
 		}
 		for _, c := range splitChallenges(field) {
-			if !strings.EqualFold(c.scheme, "Bearer") {
+			isBearer := strings.EqualFold(c.scheme, "Bearer")
+			if !isBearer && !strings.EqualFold(c.scheme, "DPoP") {
 				continue
 			}
 			b := bearerOf(c.params)
 			if b.Error == InsufficientAuthentication {
 				return b
 			}
-			if first == nil {
+			if first == nil && isBearer {
 				first = &b
 			}
 		}
@@ -59,6 +62,16 @@ func Parse(fields []string) Bearer {
 		return Bearer{}
 	}
 	return *first
+}
+
+// Need returns what the user's authentication has to be by a challenge with InsufficientAuthentication. One that leaves
+// it to the provider what would do asks for an authentication now.
+func (b Bearer) Need() provider.Requirement {
+	need := provider.Requirement{ACR: strings.Join(b.ACR, " ")}
+	if b.HasMaxAge || need.ACR == "" {
+		need.MaxAge = max(b.MaxAge, provider.MaxAgeNow)
+	}
+	return need
 }
 
 func bearerOf(params map[string]string) Bearer {

@@ -83,6 +83,10 @@ func TestAuthentication(t *testing.T) {
 			[]string{`Bearer error=insufficient_user_authentication, max_age=0`},
 			Bearer{Error: InsufficientAuthentication, HasMaxAge: true},
 		},
+		"of DPoP": {
+			[]string{`Bearer scope="a"`, `DPoP algs="ES256", error="insufficient_user_authentication", acr_values="a"`},
+			Bearer{Error: InsufficientAuthentication, ACR: []string{"a"}},
+		},
 		"behind another": {
 			[]string{`Bearer error="invalid_token"`, `DPoP algs="ES256", Bearer error="insufficient_user_authentication"`},
 			Bearer{Error: InsufficientAuthentication},

@@ -430,6 +430,7 @@ func toolAdvice() []advice {
 		},
 		{mcp.ErrLoginNeeded, "run {login}", ""},
 		{mcp.ErrTokenRefused, "whoever runs the server can say why; {logout} ends the session", ""},
+		{mcp.ErrAuthenticationRefused, "whoever runs the server can say which login it takes", ""},
 		{mcp.ErrScopeRefused, "ask for it with {login} --scope, or ask whoever runs the server", ""},
 		{mcp.ErrMetadata, "whoever runs the server has to correct that; no token was sent", ""},
 		{mcp.ErrNoReply, "try again when it can be reached", ""},

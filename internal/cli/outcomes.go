@@ -69,6 +69,7 @@ func outcomes() []outcome {
 		{mcp.ErrLoginNeeded, exitNotLoggedIn},
 		{mcp.ErrTokenRefused, exitRefused},
 		{mcp.ErrScopeRefused, exitRefused},
+		{mcp.ErrAuthenticationRefused, exitRefused},
 		{mcp.ErrMetadata, exitRefused},
 		{mcp.ErrNoReply, exitFailed},
 		{mcp.ErrBusy, exitFailed},

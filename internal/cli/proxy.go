@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,6 +80,16 @@ func (a *app) runProxy(ctx context.Context, f proxyFlags) error {
 		Explain: func(err error) string { sentence, _ := a.explain(err); return sentence },
 	}
 	pass.Ask.Host = to.HostPort()
+	told := ""
+	var telling sync.Mutex
+	pass.Tell = func(err error) {
+		telling.Lock()
+		defer telling.Unlock()
+		if sentence, _ := a.explain(err); sentence != told { // not for each request
+			told = sentence
+			a.say("%s", sentence)
+		}
+	}
 	if _, err := tokens.Token(ctx, pass.Ask); err != nil { // it says now that nobody is logged in
 		return err
 	}

@@ -71,14 +71,7 @@ func readChallenge(field string) (need provider.Requirement, scope string, err e
 		return need, "", fmt.Errorf("%w: --challenge has no Bearer error=\"%s\" that can be read",
 			errUsage, challenge.InsufficientAuthentication)
 	}
-	need.ACR = strings.Join(b.ACR, " ")
-	if b.HasMaxAge {
-		need.MaxAge = max(b.MaxAge, provider.MaxAgeNow)
-	}
-	if need.IsZero() { // it leaves to the provider what would be sufficient
-		need.MaxAge = provider.MaxAgeNow
-	}
-	return need, strings.Join(b.Scope, " "), nil
+	return b.Need(), strings.Join(b.Scope, " "), nil
 }
 
 // stepUpLimit is how long the person has for a step-up.

@@ -40,6 +40,9 @@ first, by one process at a time.`,
   loopkey token --challenge 'Bearer error="insufficient_user_authentication", acr_values="mfa"'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if g.any() && f.need.isGiven() {
+				return fmt.Errorf("%w: --acr, --max-age and --challenge are for the session's own tokens", errUsage)
+			}
 			if g.any() {
 				return a.runGrant(cmd.Context(), f, g)
 			}

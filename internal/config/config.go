@@ -94,6 +94,7 @@ func Load(in Input) (*Config, error) {
 	if c.Params, err = paramsOf(in.Params, profile); err != nil {
 		return nil, err
 	}
+	sameTenant(profile, flags, variables, file.layer)
 	layers := []layer{flags, variables, file.layer, profile, above}
 	if c.ProfileNamed() { // what the person names beats what the folder brings
 		if foreign(file.layer, flags, variables, profile) {

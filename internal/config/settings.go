@@ -218,6 +218,10 @@ var settings = []setting{
 		name: "refresh-audiences", key: "refresh_audiences", isBool: true,
 		set: func(c *Config, text string) { c.RefreshAudiences = text == "true" },
 	},
+	{ // never in ./.env: it says which names stand for one provider
+		name: "other-domains", key: "other_domains",
+		set: func(*Config, string) {}, check: checkOtherDomains,
+	},
 	{
 		name: "log", variables: []string{"LOOPKEY_LOG"}, above: "log", isBool: true,
 		set:          func(c *Config, text string) { c.Log = text != "off" && text != "false" },

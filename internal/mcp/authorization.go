@@ -25,6 +25,8 @@ var (
 	ErrLoginNeeded = errors.New("the MCP server wants a login")
 	// ErrTokenRefused says that the server refuses the token of a login, or of a renewal, that was only just made.
 	ErrTokenRefused = errors.New("the MCP server refuses a token that was just issued for it")
+	// ErrAuthenticationRefused says that the server wants another authentication than a login has just made.
+	ErrAuthenticationRefused = errors.New("the MCP server wants another authentication than the login made")
 	// ErrScopeRefused says that the server wants a scope that the login has asked for, or does not say which.
 	ErrScopeRefused = errors.New("the MCP server refuses the request for lack of a scope")
 )
@@ -58,11 +60,14 @@ type AuthorizationConfig struct {
 
 // A Wish is what a login is begun for. The zero Wish is that of a person.
 type Wish struct {
-	Metadata string    `json:"metadata,omitempty"` // where the server said that its metadata is
-	Scope    []string  `json:"scope,omitempty"`    // that the server asked for
-	StepUp   bool      `json:"step_up,omitempty"`  // Scope has more than an earlier login asked for, and all of that
-	Unknown  string    `json:"unknown,omitempty"`  // the ID of a client that the authorization server no longer knows
-	Began    time.Time `json:"began,omitzero"`     // when the login was begun, for LogIn in another process
+	Metadata string   `json:"metadata,omitempty"` // where the server said that its metadata is
+	Scope    []string `json:"scope,omitempty"`    // that the server asked for
+	// Need is what the server said the person's authentication has to be. It is asked for; whether it was met the server
+	// alone can tell, for such a login has no ID token.
+	Need    provider.Requirement `json:"need,omitzero"`
+	StepUp  bool                 `json:"step_up,omitempty"` // Scope has more than an earlier login asked for, and all of that
+	Unknown string               `json:"unknown,omitempty"` // the ID of a client that the authorization server no longer knows
+	Began   time.Time            `json:"began,omitzero"`    // when the login was begun, for LogIn in another process
 }
 
 // An Authorization has the access tokens for one MCP server, and follows the authorization of MCP 2025-06-18 to
@@ -212,6 +217,12 @@ func (a *Authorization) Challenged(
 	}
 	if err != nil && !needsLogin(err) {
 		return err
+	}
+	if err == nil && c.Error == challenge.InsufficientAuthentication {
+		if clock.Within(readState(a.cfg.StateDir, a.cfg.URL).LoggedIn, a.cfg.Now(), justNow) {
+			return ErrAuthenticationRefused
+		}
+		return a.login(ctx, Wish{Metadata: c.Metadata, Scope: c.Scope, Need: c.Need()}, sent)
 	}
 	if err == nil && status == http.StatusForbidden {
 		return a.stepUp(ctx, c, token, sent)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +30,7 @@ type plan struct {
 	client  known.Client
 	at      *client
 	scope   []string
+	need    provider.Requirement
 	session *sessions.Session
 }
 
@@ -66,7 +66,7 @@ func (a *Authorization) prepare(ctx context.Context, w Wish) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &plan{at: at, scope: scope, client: known.Client{
+	l := &plan{at: at, scope: scope, need: w.Need, client: known.Client{
 		Profile: Profile, Issuer: issuer, ClientID: at.id, Keystore: a.cfg.Keystore,
 		Resource: r.name, Server: a.cfg.URL,
 	}}
@@ -329,7 +329,7 @@ func (a *Authorization) browse(ctx context.Context, l *plan, began time.Time, b 
 		limit = loginLimit
 	}
 	deadline := a.cfg.Now().Add(limit)
-	params := url.Values{}
+	params := l.need.Params()
 	if slices.Contains(l.scope, offlineAccess) { // OpenID Connect Core 1.0, section 11
 		params.Set("prompt", "consent")
 	}

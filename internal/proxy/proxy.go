@@ -39,6 +39,7 @@ type Config struct {
 	Ask     credential.Ask    // for the tokens of To
 	Secret  provider.Secret   // what callers show; zero: nothing, because the listener accepts this user alone
 	Explain func(error) string
+	Tell    func(error) // hears why a request that takes another authentication has no token for it; may be nil
 }
 
 // New returns the proxy's handler. Where callers show a secret it stands behind localhost.OwnHost.
@@ -57,7 +58,7 @@ func New(cfg Config) http.Handler {
 		ModifyResponse: func(res *http.Response) error { withoutCookies(res.Header); return nil },
 		ErrorHandler:   h.down,
 		Transport: &renewing{
-			tokens: cfg.Tokens, ask: cfg.Ask,
+			tokens: cfg.Tokens, ask: cfg.Ask, tell: cfg.Tell,
 			base: &http.Transport{
 				Proxy: http.ProxyFromEnvironment, DialContext: dial, TLSHandshakeTimeout: dialTimeout,
 				ResponseHeaderTimeout: headerTimeout, IdleConnTimeout: upstream.IdleTimeout, MaxIdleConnsPerHost: 32,

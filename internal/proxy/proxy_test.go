@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/hosts"
@@ -26,12 +27,18 @@ type wallet struct {
 	mu      sync.Mutex
 	number  int // of the token
 	refused int
-	empty   error // why there is no token
+	empty   error                  // why there is no token
+	needs   []provider.Requirement // that tokens were asked for with
+	weak    error                  // why there is no token for one of them
 }
 
-func (w *wallet) Token(context.Context, credential.Ask) (credential.Token, error) {
+func (w *wallet) Token(_ context.Context, a credential.Ask) (credential.Token, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !a.Need.IsZero() {
+		w.needs = append(w.needs, a.Need)
+		return credential.Token{Secret: provider.NewSecret("stronger")}, w.weak
+	}
 	return credential.Token{Secret: provider.NewSecret(fmt.Sprintf("token-%d", w.number))}, w.empty
 }
 
@@ -56,6 +63,7 @@ func (w *wallet) renewals() int {
 type front struct {
 	*wallet
 	address string
+	told    []error
 }
 
 // start starts a server and a proxy to it.
@@ -70,6 +78,11 @@ func start(t *testing.T, behind http.HandlerFunc) *front {
 	f := &front{wallet: &wallet{}}
 	own := httptest.NewServer(proxy.New(proxy.Config{
 		To: to, Tokens: f.wallet, Secret: provider.NewSecret(secret), Explain: func(err error) string { return err.Error() },
+		Tell: func(err error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.told = append(f.told, err)
+		},
 	}))
 	t.Cleanup(own.Close)
 	f.address = own.Listener.Addr().String()
@@ -127,6 +140,34 @@ func TestWhatGoesThrough(t *testing.T) {
 			got.Header.Get("Cookie") != "" || got.Header.Get("X-Mine") != "1" {
 			t.Errorf("%s came as %s with %v", target, got.RequestURI, got.Header)
 		}
+	}
+}
+
+// Where the server asks for another authentication, the token of a step-up goes there, with the whole request. Without
+// one the server's own response goes to the caller, and the person is told.
+func TestStepUp(t *testing.T) {
+	t.Parallel()
+	f := start(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Header.Get("Authorization") != "Bearer stronger" {
+			w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="60"`)
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		_, _ = w.Write(body)
+	})
+	resp, body := f.send(t, known("POST /", "Content-Length: 3")+"abc")
+	if resp.StatusCode != http.StatusOK || body != "abc" || f.renewals() != 0 || len(f.told) != 0 {
+		t.Errorf("%d %q, %d renewals, told %v", resp.StatusCode, body, f.renewals(), f.told)
+	}
+	if want := (provider.Requirement{ACR: "mfa", MaxAge: time.Minute}); len(f.needs) != 1 || f.needs[0] != want {
+		t.Errorf("asked for %+v", f.needs)
+	}
+	f.weak = errors.New("nobody is at a terminal")
+	resp, _ = f.send(t, known("GET /"))
+	if resp.StatusCode != http.StatusForbidden || !strings.Contains(resp.Header.Get("WWW-Authenticate"), "acr_values") ||
+		len(f.told) != 1 || f.renewals() != 0 {
+		t.Errorf("%d %v, %d renewals, told %v", resp.StatusCode, resp.Header, f.renewals(), f.told)
 	}
 }
 

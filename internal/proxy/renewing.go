@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/loopkey/loopkey/internal/challenge"
 	"github.com/loopkey/loopkey/internal/credential"
 )
 
@@ -28,6 +29,7 @@ type renewing struct {
 	base   http.RoundTripper
 	tokens credential.Tokens
 	ask    credential.Ask
+	tell   func(error) // hears why there is no token of a step-up; may be nil
 
 	mu   sync.Mutex
 	vain string // a new token that the server refused too: that it is new does not help
@@ -45,8 +47,15 @@ func (t *renewing) RoundTrip(r *http.Request) (*http.Response, error) {
 		body.original = http.NoBody
 	}
 	res, err := t.send(r, token, body, hasBody)
-	if err != nil || res.StatusCode != http.StatusUnauthorized || t.isVain(token) {
+	if err != nil {
 		return res, err
+	}
+	if c := challenge.Parse(res.Header.Values("WWW-Authenticate")); c.Error == challenge.InsufficientAuthentication &&
+		(res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden) {
+		return t.stepUp(r, res, c, token, body, hasBody)
+	}
+	if res.StatusCode != http.StatusUnauthorized || t.isVain(token) {
+		return res, nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), tokenWait)
 	defer cancel()
@@ -60,15 +69,44 @@ func (t *renewing) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !body.rewind() {
 		return res, nil // the next request has the new token
 	}
-	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // so that its connection can be used again
-	_ = res.Body.Close()
-	res, err = t.send(r, fresh, io.NopCloser(bytes.NewReader(body.sent)), hasBody)
+	res, err = t.again(r, res, fresh, body, hasBody)
 	if err == nil && res.StatusCode == http.StatusUnauthorized {
 		t.mu.Lock()
 		t.vain = fresh.Secret.Reveal()
 		t.mu.Unlock()
 	}
 	return res, err
+}
+
+// stepUp sends a request once more, with the token of a step-up (RFC 9470). Where there is none the server's own
+// response goes to the caller, and tell hears what the person can do: a proxy opens no browser.
+func (t *renewing) stepUp(
+	r *http.Request, res *http.Response, c challenge.Bearer, sent credential.Token, body *replayed, hasBody bool,
+) (*http.Response, error) {
+	if t.ask.IDToken {
+		return res, nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), tokenWait)
+	defer cancel()
+	ask := t.ask
+	ask.Need = c.Need()
+	stronger, err := t.tokens.Token(ctx, ask)
+	if err != nil && t.tell != nil {
+		t.tell(err)
+	}
+	if err != nil || stronger.Secret.Reveal() == sent.Secret.Reveal() || !body.rewind() {
+		return res, nil //nolint:nilerr // the server's own response says what is wrong
+	}
+	return t.again(r, res, stronger, body, hasBody)
+}
+
+// again sends a request once more in place of a response.
+func (t *renewing) again(
+	r *http.Request, res *http.Response, token credential.Token, body *replayed, hasBody bool,
+) (*http.Response, error) {
+	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // so that its connection can be used again
+	_ = res.Body.Close()
+	return t.send(r, token, io.NopCloser(bytes.NewReader(body.sent)), hasBody)
 }
 
 func (t *renewing) isVain(token credential.Token) bool {

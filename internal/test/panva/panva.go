@@ -54,6 +54,7 @@ type Options struct {
 	Algorithm            string        // of the ID tokens' signatures: RS256, PS256, ES256 or EdDSA; "": RS256
 	RequirePush          bool          // authorization requests must be pushed (RFC 9126)
 	Register             bool          // anyone may register a client (RFC 7591)
+	ACR                  string        // what a login is by its acr; "": it has none
 	Resource             string        // another resource, whose scopes are mcp:read and mcp:write
 }
 
@@ -78,7 +79,7 @@ func Start(t *testing.T, o Options) *Server {
 	seconds := func(d, fallback time.Duration) int { return int(cmp.Or(d, fallback).Seconds()) }
 	options, err := json.Marshal(map[string]any{
 		"secret": Secret, "resources": []string{Orders, Invoices}, "requirePush": o.RequirePush,
-		"register": o.Register, "mcp": o.Resource,
+		"register": o.Register, "mcp": o.Resource, "acr": o.ACR,
 		"algorithm":           cmp.Or(o.Algorithm, "RS256"),
 		"accessTokenSeconds":  seconds(o.AccessTokenLifetime, 10*time.Minute),
 		"refreshTokenSeconds": seconds(o.RefreshTokenLifetime, time.Hour),

@@ -32,7 +32,10 @@ func client(t *testing.T, s *panva.Server, id string) *provider.Provider {
 }
 
 // A login does what a browser and a callback do, without either.
-type login struct{ scope, audience string }
+type login struct {
+	scope, audience string
+	need            provider.Requirement
+}
 
 func (l login) run(t *testing.T, s *panva.Server, p *provider.Provider) *provider.Tokens {
 	t.Helper()
@@ -51,11 +54,12 @@ func (l login) attempt(t *testing.T, s *panva.Server, p *provider.Provider) (*pr
 	}
 	state, nonce, verifier := rand.Text(), rand.Text(), rand.Text()+rand.Text()
 	challenge := sha256.Sum256([]byte(verifier))
+	extra := l.need.Params()
+	extra.Set("prompt", "consent") // without it there is no offline_access (OpenID Connect Core 1.0, section 11)
 	target, err := p.AuthorizationURL(ctx, provider.AuthorizationRequest{
 		RedirectURI: redirectURI, State: state, Nonce: nonce, Scope: l.scope, Audience: l.audience,
 		CodeChallenge: base64.RawURLEncoding.EncodeToString(challenge[:]),
-		// Without it there is no offline_access (OpenID Connect Core 1.0, section 11).
-		Extra: url.Values{"prompt": {"consent"}},
+		ACR:           l.need.ACR, Extra: extra,
 	})
 	if err != nil {
 		return nil, err
@@ -74,7 +78,7 @@ func (l login) attempt(t *testing.T, s *panva.Server, p *provider.Provider) (*pr
 	}
 	return p.Exchange(ctx, provider.CodeExchange{
 		Code: code, RedirectURI: redirectURI, CodeVerifier: provider.NewSecret(verifier), Nonce: nonce,
-		Scope: l.scope, Audience: l.audience,
+		Scope: l.scope, Audience: l.audience, ACR: l.need.ACR, MaxAge: l.need.MaxAge,
 	})
 }
 

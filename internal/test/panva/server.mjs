@@ -48,6 +48,7 @@ server.listen(0, '127.0.0.1', () => {
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
     cookies: { keys: [createHash('sha256').update(issuer).digest('hex')] },
     pkce: { required: () => true },
+    acrValues: options.acr ? [options.acr, 'urn:example:another'] : [],
     scopes: ['openid', 'offline_access', 'profile', 'email', 'read', 'write', 'mcp:read', 'mcp:write'],
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], auth_time: null, acr: null },
     findAccount: (_, id) => ({
@@ -60,6 +61,7 @@ server.listen(0, '127.0.0.1', () => {
       Interaction: 300, RefreshToken: options.refreshTokenSeconds, Session: 3600,
     },
     features: {
+      claimsParameter: { enabled: Boolean(options.acr) },
       devInteractions: { enabled: true },
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
@@ -84,6 +86,11 @@ server.listen(0, '127.0.0.1', () => {
       },
     },
   });
+  const finished = provider.interactionFinished.bind(provider);
+  provider.interactionFinished = (request, response, result, how) => {
+    if (options.acr && result.login) result.login.acr = options.acr;
+    return finished(request, response, result, how);
+  };
   provider.on('server_error', (_, error) => console.error(error));
   // The test counts what reaches the provider.
   const counts = {};
