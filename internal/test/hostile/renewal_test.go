@@ -33,7 +33,16 @@ func TestRenewal(t *testing.T) {
 		c.code = 1
 		return c
 	}
+	factor := func(body string) trial {
+		c := responded(403, asJSON, body, "opens the browser for it")
+		c.code = 3
+		return c
+	}
 	newWorlds(t).refuse(t, map[string]trial{
+		"mfa_required": factor(`{"error":"mfa_required","error_description":"\u001b[2J","mfa_token":"` +
+			strings.Repeat("x", 1<<16) + `"}`),
+		"mfa_required_without_a_token": factor(`{"error":"mfa_required"}`),
+
 		"sub_wrong":       claims(set("sub", "mallory"), "subject"),
 		"sub_missing":     claims(without("sub"), "subject"),
 		"iss_wrong":       claims(set("iss", "https://mallory.example.com"), "issuer"),
