@@ -60,14 +60,15 @@ type AuthorizationConfig struct {
 
 // A Wish is what a login is begun for. The zero Wish is that of a person.
 type Wish struct {
-	Metadata string   `json:"metadata,omitempty"` // where the server said that its metadata is
-	Scope    []string `json:"scope,omitempty"`    // that the server asked for
+	Metadata string    `json:"metadata,omitempty"` // where the server said that its metadata is
+	Scope    []string  `json:"scope,omitempty"`    // that the server asked for
+	StepUp   bool      `json:"step_up,omitempty"`  // Scope has more than an earlier login asked for, and all of that
+	Unknown  string    `json:"unknown,omitempty"`  // the ID of a client that the authorization server no longer knows
+	Began    time.Time `json:"began,omitzero"`     // when the login was begun, for LogIn in another process
+
 	// Need is what the server said the person's authentication has to be. It is asked for; whether it was met the server
 	// alone can tell, for such a login has no ID token.
-	Need    provider.Requirement `json:"need,omitzero"`
-	StepUp  bool                 `json:"step_up,omitempty"` // Scope has more than an earlier login asked for, and all of that
-	Unknown string               `json:"unknown,omitempty"` // the ID of a client that the authorization server no longer knows
-	Began   time.Time            `json:"began,omitzero"`    // when the login was begun, for LogIn in another process
+	Need provider.Requirement `json:"need,omitzero"`
 }
 
 // An Authorization has the access tokens for one MCP server, and follows the authorization of MCP 2025-06-18 to
