@@ -136,6 +136,27 @@ func TestMCPStepUp(t *testing.T) {
 	}
 }
 
+// A server that wants another authentication gets it by a login that asks for it, with the scopes of before, once.
+func TestMCPAuthentication(t *testing.T) {
+	t.Parallel()
+	s := startMCP(t)
+	h := s.host(t)
+	h.want("initialize")
+	h.want("write")
+	h.want("pay")
+	h.want("write")
+	if tabs := s.opened(t); tabs != 3 {
+		t.Errorf("%d tabs", tabs)
+	}
+	h.call("never") // its login is made, and does not help
+	if got := h.call("never").Error.Message; !strings.Contains(got, "another authentication than the login made") {
+		t.Errorf("the error is %q", got)
+	}
+	if tabs := s.opened(t); tabs != 4 {
+		t.Errorf("%d tabs for what no login meets", tabs)
+	}
+}
+
 // A server that can't be reached keeps the session, fails the request and opens no tab.
 func TestMCPUnreachable(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ import (
 )
 
 // An mcpServer is a remote MCP server whose authorization server is a tenant. It verifies each token. Its tool write
-// needs the scope mcp:write.
+// needs the scope mcp:write, its tool pay another authentication.
 type mcpServer struct {
 	*httptest.Server
 	house  *house.House
@@ -219,6 +219,10 @@ func (s *mcpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case message.Method == "write" && !slices.Contains(scopes, "mcp:write"):
 		challenge(http.StatusForbidden, `, error="insufficient_scope", scope="mcp:write"`)
+	case message.Method == "pay" && !strings.Contains(payloadOf(token), `"acr":"mfa"`):
+		challenge(http.StatusUnauthorized, `, error="insufficient_user_authentication", acr_values="mfa"`)
+	case message.Method == "never":
+		challenge(http.StatusUnauthorized, `, error="insufficient_user_authentication", acr_values="never"`)
 	case message.ID == nil:
 		w.WriteHeader(http.StatusAccepted)
 	default:
@@ -226,6 +230,13 @@ func (s *mcpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":{"method":%q,"protocolVersion":"2025-06-18"}}`,
 			message.ID, message.Method)
 	}
+}
+
+// payloadOf returns the claims of a JWT as they are written.
+func payloadOf(token string) string {
+	parts := strings.Split(token, ".")
+	claims, _ := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
+	return string(claims)
 }
 
 // verify returns the scopes of the token of a request, or nil where it is refused.

@@ -220,10 +220,7 @@ func (a *Authorization) Challenged(
 		return err
 	}
 	if err == nil && c.Error == challenge.InsufficientAuthentication {
-		if clock.Within(readState(a.cfg.StateDir, a.cfg.URL).LoggedIn, a.cfg.Now(), justNow) {
-			return ErrAuthenticationRefused
-		}
-		return a.login(ctx, Wish{Metadata: c.Metadata, Scope: c.Scope, Need: c.Need()}, sent)
+		return a.authenticate(ctx, c, sent)
 	}
 	if err == nil && status == http.StatusForbidden {
 		return a.stepUp(ctx, c, token, sent)
@@ -313,6 +310,15 @@ func (a *Authorization) stepUp(
 		return fmt.Errorf("%w that the login asked for: %s", ErrScopeRefused, strings.Join(c.Scope, " "))
 	}
 	return a.login(ctx, Wish{Metadata: c.Metadata, Scope: union(asked, c.Scope), StepUp: true}, sent)
+}
+
+// authenticate logs in with the authentication that the server asks for, and the scopes of before.
+func (a *Authorization) authenticate(ctx context.Context, c challenge.Bearer, sent provider.Secret) error {
+	st, need := readState(a.cfg.StateDir, a.cfg.URL), c.Need()
+	if st.Need == need && clock.Within(st.LoggedIn, a.cfg.Now(), justNow) {
+		return ErrAuthenticationRefused
+	}
+	return a.login(ctx, Wish{Metadata: c.Metadata, Scope: union(st.Asked, c.Scope), StepUp: true, Need: need}, sent)
 }
 
 // union returns the values of both, sorted, each once.

@@ -369,7 +369,7 @@ func (a *Authorization) keep(ctx context.Context, l *plan, began time.Time, t *p
 		return loopback.ErrAgain
 	}
 	return a.change(ctx, began, func(st *state) {
-		st.Session, st.Asked = l.client, l.scope
+		st.Session, st.Asked, st.Need = l.client, l.scope, l.need
 		st.LoggedIn = a.cfg.Now().UTC()
 		st.Ended, st.Failure = st.LoggedIn, ""
 	})

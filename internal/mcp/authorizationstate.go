@@ -16,6 +16,7 @@ import (
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/provider"
 )
 
 // A state is what all processes know of the authorization of one server: whose session it is, and what became of the
@@ -24,6 +25,8 @@ type state struct {
 	Server  string       `json:"server"`
 	Session known.Client `json:"session,omitzero"` // of the last login that worked; zero: none has
 	Asked   []string     `json:"asked,omitempty"`  // the scopes that it asked for
+	// Need is the authentication that it asked for.
+	Need provider.Requirement `json:"need,omitzero"`
 
 	// The last login. It is pending from Began on: until Ended, or until its process is gone.
 	Began    time.Time `json:"began,omitzero"`

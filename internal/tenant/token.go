@@ -248,6 +248,9 @@ func (t *Tenant) accessToken(g tokenGrant, lifetime time.Duration) (string, erro
 		if g.certificate != "" {
 			claims["cnf"] = map[string]any{"x5t#S256": g.certificate}
 		}
+		if g.family.acr != "" { // RFC 9470, section 6.1
+			claims["acr"], claims["auth_time"] = g.family.acr, g.family.authTime.Unix()
+		}
 		if t.cfg.OnAccessToken != nil {
 			t.cfg.OnAccessToken(claims)
 		}
