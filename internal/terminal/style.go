@@ -3,8 +3,6 @@ package terminal
 import (
 	"io"
 	"strings"
-
-	"rsc.io/qr"
 )
 
 // Bold returns text in bold, where the terminal draws that.
@@ -21,11 +19,11 @@ func (t *Terminal) ShowQR(text string) bool {
 	if !t.styled || !t.unicode {
 		return false
 	}
-	code, err := qr.Encode(text, qr.L)
-	if err != nil || code.Size+2*margin > t.width() {
+	code, ok := encodeQR(text)
+	if !ok || code.size+2*margin > t.width() {
 		return false
 	}
-	_, err = io.WriteString(t, drawQR(code))
+	_, err := io.WriteString(t, drawQR(code))
 	return err == nil
 }
 
@@ -33,11 +31,11 @@ func (t *Terminal) ShowQR(text string) bool {
 const margin = 2
 
 // drawQR draws two modules in each character. The colours are set, for a code has to be dark on light.
-func drawQR(code *qr.Code) string {
+func drawQR(code *qrCode) string {
 	var b strings.Builder
-	for y := -margin; y < code.Size+margin; y += 2 {
+	for y := -margin; y < code.size+margin; y += 2 {
 		b.WriteString("\x1b[30;107m")
-		for x := -margin; x < code.Size+margin; x++ {
+		for x := -margin; x < code.size+margin; x++ {
 			b.WriteString([]string{" ", "▀", "▄", "█"}[module(code, x, y)+2*module(code, x, y+1)])
 		}
 		b.WriteString("\x1b[0m\n")
@@ -46,8 +44,8 @@ func drawQR(code *qr.Code) string {
 }
 
 // module returns 1 for a dark module of code, 0 for a light one and for what is around the code.
-func module(code *qr.Code, x, y int) int {
-	if code.Black(x, y) {
+func module(code *qrCode, x, y int) int {
+	if code.isDark(x, y) {
 		return 1
 	}
 	return 0
