@@ -17,6 +17,8 @@ func (osEntries) ask(context.Context, string) (string, error) { return "", error
 // tell leaves every write to go-keyring.
 func (osEntries) tell(context.Context, string, string) error { return errors.ErrUnsupported }
 
+func (osEntries) untell(context.Context, string) error { return errors.ErrUnsupported }
+
 // Leases are files here, so there are no conversations.
 type leases struct{}
 

@@ -103,7 +103,9 @@ func (l *talkedLease) read(ctx context.Context, name string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		l.held = map[string]*string{}
+		if l.held == nil {
+			l.held = map[string]*string{}
+		}
 		for _, other := range names {
 			if got, ok := values[other]; other == name && ok {
 				value = &got
@@ -123,7 +125,29 @@ func (l *talkedLease) read(ctx context.Context, name string) (string, error) {
 	return *value, nil
 }
 
-// write replaces an entry. It reads it back too, so that the next read has it.
+// remove deletes an entry, and returns ErrNotFound where there is none.
+func (l *talkedLease) remove(ctx context.Context, name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, name)
+	if name == l.record {
+		l.seen = nil
+	}
+	removed, err := l.talk.Remove(ctx, name)
+	if err != nil {
+		return err
+	}
+	if l.held == nil {
+		l.held = map[string]*string{}
+	}
+	l.held[name] = nil // for whoever makes sure that it is gone
+	if !removed {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// write writes an entry. It reads it back too, so that the next read has it.
 func (l *talkedLease) write(ctx context.Context, name, value string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -40,6 +40,9 @@ func (o osEntries) set(ctx context.Context, name, value string) error {
 }
 
 func (o osEntries) remove(ctx context.Context, name string) error {
+	if err := o.untell(ctx, name); err == nil || errors.Is(err, ErrNotFound) {
+		return err
+	}
 	defer o.leases.forget(name)
 	_, err := call(ctx, func() (string, error) {
 		before := copies(o.service, name)

@@ -100,6 +100,16 @@ func (o osEntries) tell(ctx context.Context, name, value string) error {
 	return o.soon(ctx, func(ctx context.Context) error { return l.write(ctx, name, value) })
 }
 
+// untell removes an entry whose record is leased in the conversation of the lease. Every error but ErrNotFound means that
+// go-keyring has to remove it.
+func (o osEntries) untell(ctx context.Context, name string) error {
+	l := o.leases.of(name)
+	if l == nil {
+		return errors.ErrUnsupported
+	}
+	return o.soon(ctx, func(ctx context.Context) error { return l.remove(ctx, name) })
+}
+
 // soon makes a call that leaves go-keyring three quarters of the time.
 func (osEntries) soon(ctx context.Context, call func(context.Context) error) error {
 	if end, ok := ctx.Deadline(); ok {

@@ -265,6 +265,25 @@ func TestReadCosts(t *testing.T) {
 	if diff := cmp.Diff(want, tap.Asked()); diff != "" {
 		t.Errorf("a lease under which all is read and written:\n%s", diff)
 	}
+	must("save large")
+	must("save large")
+	must("note")
+	if r := child(t, "lease and change", patience, env...); r.Why+r.Other != "" {
+		t.Fatalf("%+v", r)
+	}
+	want = secretservice.Asked{Calls: []string{
+		"Hello", "RequestName", "SearchItems", "SearchItems", "OpenSession", "GetSecrets",
+		"SearchItems", "GetSecrets", // the part
+		"Get", "SetSecret", "GetSecrets", // the note
+		"Get", "CreateItem", "GetSecrets", "SearchItems", "Get", // the next part, and whether another follows it
+		"SearchItems", "Get", // what a crash may have left of the part before last
+		"Get", "SetSecret", "GetSecrets", // the index
+		"SearchItems", "Get", "Get", "SearchItems", "Delete", "SearchItems", // the part of before
+		"Hello", "SearchItems", "OpenSession", "GetSecrets",
+	}, Waits: 22 + 3, Connections: 2}
+	if diff := cmp.Diff(want, tap.Asked()); diff != "" {
+		t.Errorf("the same of a large record:\n%s", diff)
+	}
 }
 
 // An item that is deleted after a reader has found it is not there any more. That does not mean that the keychain can't

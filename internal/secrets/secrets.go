@@ -38,6 +38,7 @@ type Talk struct {
 	session  string            // the object of the session; "": not open yet
 	searches map[string]uint32 // the serials of searches whose replies were not used yet, by entry
 	items    map[string]string // the items that stand for entries
+	base     string            // the collection in which an entry was read; "": none was yet
 }
 
 // Dial connects to the D-Bus session at address. It sends nothing yet.
@@ -112,10 +113,17 @@ func (t *Talk) Read(ctx context.Context, names ...string) (map[string]string, er
 			}
 			if ok {
 				values[name] = string(secret)
+				t.base = item[:strings.LastIndexByte(item, '/')]
 			}
 		}
 	}
 	for name, found := range unknown {
+		if t.base == loginCollection && found.none(t.base) { // which is the one that counts
+			if err := t.open(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		value, ok, err := t.elsewhere(ctx, name, found)
 		if err != nil {
 			return nil, err
@@ -127,12 +135,11 @@ func (t *Talk) Read(ctx context.Context, names ...string) (map[string]string, er
 	return values, nil
 }
 
-// Write replaces an entry that was read in this conversation, and reads it back. After an error it is not known whether
-// the entry was replaced.
+// Write replaces an entry, or makes one in the collection of those that were read in this conversation, and reads it back. After an error it is not known whether the entry was written.
 func (t *Talk) Write(ctx context.Context, name, value string) error {
 	item := t.items[name]
 	if item == "" {
-		return ErrUnclear
+		return t.create(ctx, name, value)
 	}
 	// A write that is given up must not be done later, while another process changes the entry. So it is sent only to a
 	// service that replies.
@@ -147,10 +154,7 @@ func (t *Talk) Write(ctx context.Context, name, value string) error {
 		return err
 	}
 	var e encoder
-	e.text(t.session)
-	e.bytes("")
-	e.bytes(value)
-	e.text("text/plain; charset=utf8") // as go-keyring says
+	t.secret(&e, value)
 	written := t.call(item, itemInterface, "SetSecret", "(oayays)", e.b)
 	asked, err := t.askSecrets(ctx, item)
 	if err != nil {
@@ -159,6 +163,20 @@ func (t *Talk) Write(ctx context.Context, name, value string) error {
 	if _, err := t.conn.wait(ctx, written, ""); err != nil {
 		return err
 	}
+	return t.compare(ctx, asked, item, value)
+}
+
+// secret appends a secret as the Secret Service takes it.
+func (t *Talk) secret(e *encoder, value string) {
+	e.align(8)
+	e.text(t.session)
+	e.bytes("")
+	e.bytes(value)
+	e.text("text/plain; charset=utf8") // as go-keyring says
+}
+
+// compare waits for the secret of an item, which has to be value.
+func (t *Talk) compare(ctx context.Context, asked uint32, item, value string) error {
 	secrets, err := t.gotSecrets(ctx, asked)
 	if err == nil && string(secrets[item]) != value {
 		err = ErrUnclear
@@ -166,8 +184,102 @@ func (t *Talk) Write(ctx context.Context, name, value string) error {
 	return err
 }
 
+// create makes an entry in the collection of those that were read, as go-keyring makes one. Another that came into being
+// meanwhile is replaced.
+func (t *Talk) create(ctx context.Context, name, value string) error {
+	if err := t.open(ctx); err != nil {
+		return err
+	}
+	if err := t.openSession(ctx); err != nil {
+		return err
+	}
+	var e encoder
+	e.array(8, func() {
+		e.align(8)
+		e.text(itemInterface + ".Label")
+		e.signature("s")
+		e.text("Password for '" + name + "' on '" + t.service + "'")
+		e.align(8)
+		e.text(itemInterface + ".Attributes")
+		e.signature("a{ss}")
+		t.attributes(&e, name)
+	})
+	t.secret(&e, value)
+	e.uint32(1) // replace
+	made := t.call(t.base, collectionInterface, "CreateItem", "a{sv}(oayays)b", e.b)
+	d, err := t.conn.wait(ctx, made, "oo")
+	if err != nil {
+		return err
+	}
+	item, prompt := d.text(), d.text()
+	if d.failed || prompt != noPrompt || !strings.HasPrefix(item, t.base+"/") {
+		return ErrUnclear
+	}
+	asked, err := t.askSecrets(ctx, item)
+	if err != nil {
+		return err
+	}
+	if err := t.compare(ctx, asked, item, value); err != nil {
+		return err
+	}
+	t.items[name] = item
+	return nil
+}
+
+// Remove deletes an entry, and makes sure that it is gone. It reports whether there was one. After an error it is not
+// known whether the entry is there.
+func (t *Talk) Remove(ctx context.Context, name string) (bool, error) {
+	if err := t.open(ctx); err != nil {
+		return false, err
+	}
+	for removed := false; ; removed = true {
+		delete(t.items, name)
+		t.find([]string{name})
+		found, err := t.found(ctx, name)
+		if err != nil {
+			return false, err
+		}
+		if found.none(t.base) {
+			return removed, nil
+		}
+		item, ok := found.only(t.base)
+		if !ok || removed {
+			return false, ErrUnclear
+		}
+		gone := t.call(item, itemInterface, "Delete", "", nil)
+		d, err := t.conn.wait(ctx, gone, "o")
+		if err != nil {
+			return false, err
+		}
+		if d.text() != noPrompt || d.failed {
+			return false, ErrUnclear
+		}
+	}
+}
+
+// noPrompt is the path that stands for no prompt.
+const noPrompt = "/"
+
+// open makes sure that the collection of the entries is not locked, and that the service replies. What is given up must
+// not be done later, while another process changes the entries.
+func (t *Talk) open(ctx context.Context) error {
+	if t.base == "" {
+		return ErrUnclear
+	}
+	d, err := t.variant(ctx, t.property(t.base, collectionInterface, "Locked"), "b")
+	if err != nil {
+		return err
+	}
+	if d.uint32() != 0 || d.failed {
+		return ErrUnclear
+	}
+	return nil
+}
+
 // Forget forgets which item stands for an entry, for somebody else may have replaced it.
-func (t *Talk) Forget(name string) { delete(t.items, name) }
+func (t *Talk) Forget(name string) {
+	delete(t.items, name)
+}
 
 // find queues searches for those of the entries that were not found yet.
 func (t *Talk) find(names []string) {
@@ -181,6 +293,12 @@ func (t *Talk) find(names []string) {
 // search queues a search for the items of an entry.
 func (t *Talk) search(name string) uint32 {
 	var e encoder
+	t.attributes(&e, name)
+	return t.call(servicePath, serviceInterface, "SearchItems", "a{ss}", e.b)
+}
+
+// attributes appends the attributes of an entry.
+func (t *Talk) attributes(e *encoder, name string) {
 	e.array(8, func() {
 		for _, pair := range [][2]string{{"username", name}, {"service", t.service}} {
 			e.align(8)
@@ -188,7 +306,6 @@ func (t *Talk) search(name string) uint32 {
 			e.text(pair[1])
 		}
 	})
-	return t.call(servicePath, serviceInterface, "SearchItems", "a{ss}", e.b)
 }
 
 func (t *Talk) call(path, face, member, signature string, body []byte) uint32 {
@@ -225,6 +342,13 @@ func (i items) only(collection string) (item string, ok bool) {
 		item = candidate
 	}
 	return item, item != "" && slices.Contains(i.unlocked, item)
+}
+
+// none reports whether no item is in the collection.
+func (i items) none(collection string) bool {
+	return !slices.ContainsFunc(slices.Concat(i.unlocked, i.locked), func(item string) bool {
+		return strings.HasPrefix(item, collection+"/")
+	})
 }
 
 // secrets returns the secrets of those items that are not locked.
@@ -340,7 +464,7 @@ func (t *Talk) elsewhere(ctx context.Context, name string, found items) (value s
 	if item, ok := found.only(base); ok {
 		secrets, err := t.gotSecrets(ctx, asked)
 		if secret, ok := secrets[item]; ok {
-			t.items[name] = item
+			t.items[name], t.base = item, base
 			return string(secret), true, nil
 		}
 		return "", false, cmp.Or(err, ErrUnclear)
