@@ -24,8 +24,8 @@ import (
 //
 // A record is written under a shared lock, and only while the identity that it is encrypted to is the one in the file.
 // Making another identity takes the lock alone. That happens where there is none, or where there are no records, so no
-// record is ever left without its identity. One that is damaged beside records is left as it is: another program damaged
-// it, and a new one would take whatever is typed next for the passphrase.
+// record is ever left without its identity. One that is damaged beside records is left as it is: another program
+// damaged it, and a new one would take whatever is typed next for the passphrase.
 //
 // No record has a name by which its files could be mistaken for these: a record's end in .age or begin with a dot.
 const (

@@ -100,8 +100,8 @@ func (o osEntries) tell(ctx context.Context, name, value string) error {
 	return o.soon(ctx, func(ctx context.Context) error { return l.write(ctx, name, value) })
 }
 
-// untell removes an entry whose record is leased in the conversation of the lease. Every error but ErrNotFound means that
-// go-keyring has to remove it.
+// untell removes an entry whose record is leased in the conversation of the lease. Every error but ErrNotFound means
+// that go-keyring has to remove it.
 func (o osEntries) untell(ctx context.Context, name string) error {
 	l := o.leases.of(name)
 	if l == nil {

@@ -109,8 +109,8 @@ func (s *Server) watchOthers(ctx context.Context) {
 	}
 }
 
-// othersChanged reports whether something of the other sessions is another than a page has shown last. What could not be
-// read is not asked for again: a keychain may show a dialog each time.
+// othersChanged reports whether something of the other sessions is another than a page has shown last. What could not
+// be read is not asked for again: a keychain may show a dialog each time.
 func (s *Server) othersChanged(ctx context.Context) bool {
 	o := &s.others
 	o.mu.Lock()
@@ -130,7 +130,8 @@ func (s *Server) forgetOthers() {
 	s.others.looked = time.Time{}
 }
 
-// lookAtOthers reads the sessions that have changed since before. With again it also reads those that could not be read.
+// lookAtOthers reads the sessions that have changed since before. With again it also reads those that could not be
+// read.
 func (s *Server) lookAtOthers(ctx context.Context, before otherSessions, again bool) otherSessions {
 	// What all requests share is not read under the limits of one.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), othersLimit)

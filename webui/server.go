@@ -57,8 +57,8 @@ type Config struct {
 	// user's: one that opened a one-time URL, or that the system says runs as this user. Its sessions are renewed and
 	// ended by what that browser sends. Its calls do not overlap. nil: there are none.
 	Others func(ctx context.Context) []Other
-	// Events returns what happened last to the sessions, the newest first, for the same browsers. Its calls do not overlap.
-	// nil: nothing is shown.
+	// Events returns what happened last to the sessions, the newest first, for the same browsers. Its calls do not
+	// overlap. nil: nothing is shown.
 	Events func(ctx context.Context) []Event
 	// Checks finds what is wrong with the setup, for the same browsers, when the user asks for it. It returns when ctx
 	// ends. Its calls do not overlap. nil: the start page offers no checks.
@@ -122,7 +122,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, provider: cfg.Session.Provider(), base: base,
-		checking: make(chan struct{}, 1), logouts: newLogouts(cfg.Now), seen: newSeenTokens(cfg.Now), streams: streams{stopping: make(chan struct{})},
+		checking: make(chan struct{}, 1), logouts: newLogouts(cfg.Now),
+		seen: newSeenTokens(cfg.Now), streams: streams{stopping: make(chan struct{})},
 	}
 	s.browsers = newBrowsers(browserCookie(localurl.Port(base)), cfg.Now)
 	s.watch = newWatch(cfg.Session, cfg.Now, s.browsers.forget)
@@ -217,7 +218,8 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 }
 
 // Run keeps open pages current until ctx ends: what changes the session, here or in another process, shows on them
-// within a second, and what becomes of the other sessions and the events within two. It is called once. Guard and the pages know of such changes without it when they are asked.
+// within a second, and what becomes of the other sessions and the events within two. It is called once. Guard and the
+// pages know of such changes without it when they are asked.
 func (s *Server) Run(ctx context.Context) {
 	defer s.streams.run()()
 	var watching sync.WaitGroup

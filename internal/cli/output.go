@@ -12,8 +12,8 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 )
 
-// printTable prints a table: heading and rows of columns that tabs separate. Where it is wider than the terminal, a person
-// could not read it: then each row is printed by narrow, over several lines.
+// printTable prints a table: heading and rows of columns that tabs separate. Where it is wider than the terminal, a
+// person could not read it: then each row is printed by narrow, over several lines.
 func (a *app) printTable(heading string, rows []string, narrow func(i int) string) error {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)

@@ -304,8 +304,8 @@ func (w *wizard) askRest(ctx context.Context, p *chosenProvider) error {
 	return nil
 }
 
-// chooseKeystore asks whether sessions should rest in an encrypted file, where this machine has no keychain. One that is
-// locked is one.
+// chooseKeystore asks whether sessions should rest in an encrypted file, where this machine has no keychain. One that
+// is locked is one.
 func (w *wizard) chooseKeystore(ctx context.Context) error {
 	if !w.asks || w.config.Given("keystore") || w.config.Keystore != keystores.Default {
 		return nil

@@ -186,8 +186,9 @@ type Source interface {
 // A Session hands out the tokens of a source.
 type Session struct {
 	Source   Source
-	Audience string                                              // of an Ask that names none
-	Note     func(a Ask, audience string, token provider.Secret) // is told of each token before it is handed out; nil: nobody
+	Audience string // of an Ask that names none
+	// Note is told of each token before it is handed out. nil: nobody is.
+	Note func(a Ask, audience string, token provider.Secret)
 }
 
 // Token returns a token of the session.

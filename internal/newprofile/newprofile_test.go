@@ -198,7 +198,8 @@ func TestPlacesInDocs(t *testing.T) {
 	}
 }
 
-// Each provider with a row has a page: the places as they are here, and what can fail as docs/troubleshooting.md has it.
+// Each provider with a row has a page: the places as they are here, and what can fail as docs/troubleshooting.md has
+// it.
 func TestProviderPages(t *testing.T) {
 	t.Parallel()
 	read := func(name string) string {

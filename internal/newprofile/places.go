@@ -18,8 +18,8 @@ type Places struct {
 // Other is the Provider of Places at a provider that has no row of its own.
 const Other = "another provider"
 
-// all is the table of the providers. docs/providers.md has the same rows, docs/providers/ a page for each, and tests hold
-// them together.
+// all is the table of the providers. docs/providers.md has the same rows, docs/providers/ a page for each, and tests
+// hold them together.
 func all() []Places {
 	return []Places{
 		{

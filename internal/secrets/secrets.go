@@ -135,7 +135,8 @@ func (t *Talk) Read(ctx context.Context, names ...string) (map[string]string, er
 	return values, nil
 }
 
-// Write replaces an entry, or makes one in the collection of those that were read in this conversation, and reads it back. After an error it is not known whether the entry was written.
+// Write replaces an entry, or makes one in the collection of those that were read in this conversation, and reads it
+// back. After an error it is not known whether the entry was written.
 func (t *Talk) Write(ctx context.Context, name, value string) error {
 	item := t.items[name]
 	if item == "" {
@@ -184,8 +185,8 @@ func (t *Talk) compare(ctx context.Context, asked uint32, item, value string) er
 	return err
 }
 
-// create makes an entry in the collection of those that were read, as go-keyring makes one. Another that came into being
-// meanwhile is replaced.
+// create makes an entry in the collection of those that were read, as go-keyring makes one. Another that came into
+// being meanwhile is replaced.
 func (t *Talk) create(ctx context.Context, name, value string) error {
 	if err := t.open(ctx); err != nil {
 		return err

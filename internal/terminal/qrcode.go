@@ -1,15 +1,16 @@
 package terminal
 
-// A qrCode is a QR code (ISO/IEC 18004) of the lowest level of error correction, which a screen needs no more of: it does
-// not get dirty. It is made here, because the libraries for it make tables at the start of every program that holds one.
+// A qrCode is a QR code (ISO/IEC 18004) of the lowest level of error correction, which a screen needs no more of: it
+// does not get dirty. It is made here, because the libraries for it make tables at the start of every program that
+// holds one.
 type qrCode struct {
 	size  int
 	dark  []bool
 	fixed []bool // a module that is the same whatever the text is
 }
 
-// qrVersions are the versions from 1 on, as table 9 of the standard has them for level L: all codewords, those for error
-// correction in a block, blocks, and the centres of the alignment patterns. The last one fills 80 columns.
+// qrVersions are the versions from 1 on, as table 9 of the standard has them for level L: all codewords, those for
+// error correction in a block, blocks, and the centres of the alignment patterns. The last one fills 80 columns.
 var qrVersions = [...]struct {
 	codewords, check, blocks int
 	centres                  []int
@@ -46,7 +47,7 @@ func qrData(text string, countBits, room int) []byte {
 	data, used := make([]byte, room), 0
 	add := func(value, bits int) {
 		for i := bits - 1; i >= 0; i-- {
-			data[used/8] |= byte(value>>i&1) << (7 - used%8) //nolint:gosec // a bit
+			data[used/8] |= byte(value>>i&1) << (7 - used%8)
 			used++
 		}
 	}
