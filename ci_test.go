@@ -18,7 +18,10 @@ import (
 	"github.com/loopkey/loopkey/internal/test/house"
 )
 
-const acme = "https://api.acme.example/"
+const (
+	acme = "https://api.acme.example/"
+	job  = "repo:acme/orders:ref:refs/heads/main" // the subject of a CI job
+)
 
 // trusting returns a house whose tenant trusts another one, and that one. Both have the house's client, which may have
 // tokens for acme and for each other's issuer.
@@ -27,7 +30,7 @@ func trusting(t *testing.T) (h *house.House, trusted *tenant.Tenant) {
 	h = house.New(t, "http://127.0.0.1:1") // configured below
 	client := tenant.Client{
 		ID: house.Client, RedirectURIs: []string{h.Base + "/auth/callback"}, Audiences: []string{acme},
-		Scopes: []string{"read:orders"},
+		Scopes: []string{"read:orders"}, Federated: job,
 	}
 	start := func(cfg tenant.Config, audiences ...string) *tenant.Tenant {
 		client.Audiences = append([]string{acme}, audiences...)
@@ -79,9 +82,9 @@ func TestCI(t *testing.T) {
 	}
 	line := strings.Fields(lines[0][1])
 	h, ci := trusting(t)
-	job := func(audience string) string {
+	tokenOf := func(audience string) string {
 		token, err := ci.Assert("JWT", map[string]any{
-			"iss": ci.Issuer(), "sub": "repo:acme/orders:ref:refs/heads/main", "aud": audience,
+			"iss": ci.Issuer(), "sub": job, "aud": audience,
 			"iat": time.Now().Unix(), "exp": time.Now().Add(5 * time.Minute).Unix(),
 		})
 		if err != nil {
@@ -91,12 +94,12 @@ func TestCI(t *testing.T) {
 	}
 	github := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "Bearer request-token" && r.URL.Query().Get("api-version") == "2.0" {
-			_ = json.NewEncoder(w).Encode(map[string]any{"value": job(r.URL.Query().Get("audience"))})
+			_ = json.NewEncoder(w).Encode(map[string]any{"value": tokenOf(r.URL.Query().Get("audience"))})
 		}
 	}))
 	t.Cleanup(github.Close)
 	file := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(file, []byte(job(h.Tenant.Issuer())+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(tokenOf(h.Tenant.Issuer())+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	bearer := func(r house.Result, sub string) {
@@ -112,24 +115,28 @@ func TestCI(t *testing.T) {
 	jobs := map[string]*house.House{
 		"GitHub Actions": h.With("GITHUB_ACTIONS=true", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=request-token",
 			"ACTIONS_ID_TOKEN_REQUEST_URL="+github.URL+"/idtoken?api-version=2.0"),
-		"GitLab CI":  h.With("GITLAB_CI=true", "LOOPKEY_CI_TOKEN="+job(h.Tenant.Issuer())),
+		"GitLab CI":  h.With("GITLAB_CI=true", "LOOPKEY_CI_TOKEN="+tokenOf(h.Tenant.Issuer())),
 		"Kubernetes": h.With("LOOPKEY_CI_TOKEN_FILE=" + file),
 	}
-	const sub = "repo:acme/orders:ref:refs/heads/main"
 	for name, in := range jobs {
 		t.Run(name, func(t *testing.T) {
 			r := in.Run(line...)
-			bearer(r, sub)
+			bearer(r, job)
 			if r.Stderr != "" {
 				t.Errorf("stderr says %s", r.Stderr)
 			}
-			bearer(in.Run(append(line, "--jwt-bearer")...), sub)
+			bearer(in.Run(append(line, "--jwt-bearer")...), job)
 		})
 	}
 
+	federated := jobs["Kubernetes"]
+	bearer(federated.Run(append(line, "--client-credentials", "--scope", "read:orders")...), house.Client+"@clients")
+	house.Refused(t, federated.With("LOOPKEY_CLIENT_SECRET=s3cret").Run(append(line, "--client-credentials")...), 2,
+		"leave the client secret")
+
 	house.Refused(t, h.With("GITHUB_ACTIONS=true").Run(line...), 2, "permissions: id-token: write")
 	house.Refused(t, h.With("GITLAB_CI=true").Run(line...), 2, "id_tokens: LOOPKEY_CI_TOKEN: aud: "+h.Tenant.Issuer())
-	cluster := h.With("LOOPKEY_CI_TOKEN=" + job("https://kubernetes.default.svc.cluster.local"))
+	cluster := h.With("LOOPKEY_CI_TOKEN=" + tokenOf("https://kubernetes.default.svc.cluster.local"))
 	h.Tenant.Reset()
 	house.Refused(t, cluster.Run(line...), 2, "LOOPKEY_CI_TOKEN: ", "for another audience", "--ci-audience")
 	if got := h.Tenant.Requests("token"); got != 0 {

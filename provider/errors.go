@@ -27,8 +27,13 @@ var (
 	ErrConfig = errors.New("configuration")
 	// ErrPublicClient says that the client has nothing by which it authenticates, and so gets no token for itself
 	// (RFC 6749, section 4.4). It wraps ErrConfig.
-	ErrPublicClient error = publicClientError("the client has no secret and no key, and without them it gets no token for itself")
+	ErrPublicClient error = publicClientError(
+		"the client has no secret and no key, and without them it gets no token for itself")
 )
+
+// ErrTwoProofs says that the client has a secret or a key of its own beside the assertion by which it was to
+// authenticate. It wraps ErrConfig.
+var ErrTwoProofs error = publicClientError("the client has a secret or a key, beside the assertion of another issuer")
 
 type publicClientError string
 

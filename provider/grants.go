@@ -62,6 +62,27 @@ func (p *Provider) ClientCredentials(ctx context.Context, t Target) (*Issued, er
 	return issued, p.checkTarget(claims, t)
 }
 
+// FederatedCredentials is ClientCredentials for a client that has no secret and no key, and proves that it is itself by
+// an assertion which another issuer signed: workload identity federation (RFC 7523, section 2.2). The client
+// authenticates by nothing else.
+func (p *Provider) FederatedCredentials(ctx context.Context, assertion Secret, t Target) (*Issued, error) {
+	if p.authMethod(&metadata{}) != authNone {
+		return nil, ErrTwoProofs
+	}
+	form := t.form("client_credentials", p.cfg.AudienceParameter)
+	form.Set("client_assertion_type", assertionType)
+	form.Set("client_assertion", assertion.Reveal())
+	r, err := p.grant(ctx, form)
+	if err != nil {
+		return nil, err
+	}
+	issued, claims, err := p.issued(r, t, assertion)
+	if err != nil {
+		return nil, err
+	}
+	return issued, p.checkTarget(claims, t)
+}
+
 // JWTBearer gets an access token for an assertion about somebody, which an issuer signed that the provider trusts
 // (RFC 7523, section 2.1).
 func (p *Provider) JWTBearer(ctx context.Context, assertion Secret, t Target) (*Issued, error) {

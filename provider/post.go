@@ -18,6 +18,7 @@ func (p *Provider) post(
 ) (*response, error) {
 	for _, name := range []string{
 		"code", "code_verifier", "refresh_token", "token", "device_code", "subject_token", "actor_token", "assertion",
+		"client_assertion",
 	} {
 		p.redact(form.Get(name))
 	}

@@ -137,6 +137,7 @@ func providerAdvice() []advice {
 			provider.ReasonSubjectRefused, "look that the token has not expired, is for {configured issuer} and is of the " +
 				"type that --subject-token-type says", "",
 		},
+		{provider.ErrTwoProofs, "leave the client secret and the client's key out", ""},
 		{
 			provider.ErrPublicClient, "give it with --client-secret-file, or in LOOPKEY_CLIENT_SECRET; {settings}", "",
 		},

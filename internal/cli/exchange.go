@@ -166,6 +166,10 @@ func (a *app) runCI(ctx context.Context, f tokenFlags, g grantFlags) error {
 	if err != nil {
 		return err
 	}
+	if g.clientCredentials {
+		issued, err := withScope(target)(acc.provider.FederatedCredentials(ctx, subject, target))
+		return a.handOutIssued(ctx, acc, f, "--ci", issued, err)
+	}
 	if g.jwtBearer {
 		issued, err := withScope(target)(acc.provider.JWTBearer(ctx, subject, target))
 		return a.handOutIssued(ctx, acc, f, "--ci", issued, err)

@@ -82,14 +82,14 @@ func (g *grantFlags) ways() []string {
 // check refuses flags that don't go together, and puts the URIs in the place of the types' names.
 func (g *grantFlags) check(f tokenFlags) error {
 	ways := g.ways()
-	exchanges := g.exchange || g.ci && !g.jwtBearer
+	exchanges := g.exchange || g.ci && !g.jwtBearer && !g.clientCredentials
 	subject := cmp.Or(g.subjectFile, g.subjectType, g.actorFile, g.actorType, g.requestedType)
 	_, actorless := g.actorFile, g.actorFile == ""
 	says := func(format string, a ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{errUsage}, a...)...)
 	}
 	switch {
-	case g.ci && len(ways) == 2 && (g.exchange || g.jwtBearer): // they say what becomes of the job's ID token
+	case g.ci && len(ways) == 2 && (g.exchange || g.jwtBearer || g.clientCredentials): // what becomes of the job's token
 	case len(ways) > 1:
 		return says("%s are several ways to a token: give one", strings.Join(ways, " and "))
 	case len(ways) == 0 && len(g.resources) > 0:
@@ -115,7 +115,7 @@ func (g *grantFlags) check(f tokenFlags) error {
 		return says("--jwt-bearer needs --assertion-file, and nothing else does")
 	case g.ciAudience != "" && !g.ci:
 		return says("--ci-audience goes with --ci: give both")
-	case f.idToken && !(g.ci && !g.jwtBearer):
+	case f.idToken && (!g.ci || !exchanges):
 		return says("--id-token is for the session's: to get one by an exchange, give --requested-token-type id_token")
 	}
 	return g.checkTypes(f)

@@ -56,6 +56,10 @@ func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, 
 		if why = t.checkCertificate(r, client); why == "" && !basic {
 			return client, true
 		}
+	case client.Federated != "" && r.PostForm.Has("client_assertion"):
+		if why = t.checkFederated(r, client); why == "" && !basic {
+			return client, true
+		}
 	case r.PostForm.Has("client_assertion"):
 		why = "the client is not registered for private_key_jwt"
 	default:
@@ -68,6 +72,16 @@ func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, 
 		refuse(w, http.StatusUnauthorized, "invalid_client", why)
 	}
 	return nil, false
+}
+
+// checkFederated returns what is wrong with the assertion of a trusted issuer by which a client authenticates, or ""
+// (RFC 7523, section 2.2).
+func (t *Tenant) checkFederated(r *http.Request, client *Client) string {
+	claims, _, ok := t.verifyTrusted(r.PostForm.Get("client_assertion"))
+	if !ok || claims["sub"] != client.Federated || r.PostForm.Get("client_assertion_type") != jwtAssertion {
+		return "the assertion is not accepted"
+	}
+	return ""
 }
 
 // checkAssertion returns what is wrong with the assertion by which a client authenticates, or "" (RFC 7523, section 3;

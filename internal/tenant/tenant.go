@@ -4,7 +4,8 @@
 // It offers the authorization code flow with PKCE, refresh tokens that rotate with reuse detection, the device grant,
 // client credentials, token exchange, JWT bearer and identity assertions (ID-JAG), pushed and signed authorization
 // requests, clients that authenticate by a key, UserInfo, revocation, RP-initiated and back-channel logout. With
-// Config.Auth0 it differs from the specifications where Auth0 does. With Config.OAuth it registers clients too (RFC 7591).
+// Config.Auth0 it differs from the specifications where Auth0 does. With Config.OAuth it registers clients too (RFC
+// 7591).
 package tenant
 
 import (
@@ -98,6 +99,7 @@ type Client struct {
 	AnyPort                              bool     // of a redirect URI on the loopback (RFC 8252, section 7.3)
 	Audiences                            []string // the APIs that it may have tokens for
 	Scopes                               []string // those that it may have for itself
+	Federated                            string   // the sub of a trusted issuer's JWT by which it may authenticate
 	BackchannelLogoutURI                 string
 	// Keys are the public keys of a client. Without a secret it authenticates by them (private_key_jwt).
 	Keys          []jose.JSONWebKey
