@@ -17,7 +17,7 @@ const (
 	TypeJWT          = tokenTypePrefix + "jwt"
 	typeIDJAG        = tokenTypePrefix + "id-jag"
 
-	tokenTypePrefix = "urn:ietf:params:oauth:token-type:"
+	tokenTypePrefix = "urn:ietf:params:oauth:token-type:" //nolint:gosec // no credential
 )
 
 // TokenTypeOf returns the URI of a token type that is given by its last word, such as id_token, or by its URI; "" where

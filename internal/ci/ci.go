@@ -8,7 +8,8 @@
 //	token, err := job.Token(ctx, "https://login.example.com/")
 //
 // A token is handed on only if it says that it is for the audience that was asked for: a cluster's own token, or one
-// for another service, goes nowhere else. No redirect is followed, every response has a limit, and no error holds a token.
+// for another service, goes nowhere else. No redirect is followed, every response has a limit, and no error holds a
+// token.
 package ci
 
 import (
@@ -55,7 +56,7 @@ func (setupError) Unwrap() error { return ErrSetup }
 // The variables that name the token where it lies ready: the token itself, as GitLab's id_tokens can write it, or a
 // file, as Kubernetes projects it.
 const (
-	TokenVariable = "LOOPKEY_CI_TOKEN"
+	TokenVariable = "LOOPKEY_CI_TOKEN" //nolint:gosec // the name of a variable
 	FileVariable  = "LOOPKEY_CI_TOKEN_FILE"
 )
 

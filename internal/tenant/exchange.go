@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	tokenTypes      = "urn:ietf:params:oauth:token-type:"
+	tokenTypes      = "urn:ietf:params:oauth:token-type:" //nolint:gosec // no credential
 	exchangeType    = "urn:ietf:params:oauth:grant-type:token-exchange"
-	jwtBearerType   = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	jwtBearerType   = "urn:ietf:params:oauth:grant-type:jwt-bearer" //nolint:gosec // no credential
 	connectionType  = "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token"
-	connectionToken = "http://auth0.com/oauth/token-type/federated-connection-access-token"
+	connectionToken = "http://auth0.com/oauth/token-type/federated-connection-access-token" //nolint:gosec // as above
 	assertionTyp    = "oauth-id-jag+jwt"
 )
 
