@@ -166,16 +166,17 @@ func TestDidYouMean(t *testing.T) {
 	for args, want := range map[string]string{
 		"statsu": "loopkey status?", "whoam": "loopkey whoami?", "logn": "loopkey login?", "sever": "loopkey serve?",
 		"help whoan": "loopkey help whoami?", "token --audienze x": "--audience?", "login --no-browsr": "--no-browser?",
-		"login --devise": "--device?", "mcp logn https://x": "loopkey mcp login?", "token --qqqqqqq": "see loopkey token --help",
+		"login --devise":     "--device?",
+		"mcp logn https://x": "loopkey mcp login?", "token --qqqqqqq": "see loopkey token --help",
 	} {
 		r := h.Run(strings.Fields(args)...)
 		if r.Code != 2 || !strings.Contains(r.Stderr, want) {
 			t.Errorf("%s: exit %d: %s", args, r.Code, r.Stderr)
 		}
 	}
-	r := h.With("LOOPKEY_PROFILE=defualt").Run("token")
-	if want := "LOOPKEY_PROFILE in the environment names that profile: did you mean loopkey token -p default?"; r.Code != 3 ||
-		!strings.Contains(r.Stderr, want) {
+	r := h.With("LOOPKEY_PROFILE=defaul").Run("token")
+	const want = "LOOPKEY_PROFILE in the environment names that profile: did you mean loopkey token -p default?"
+	if r.Code != 3 || !strings.Contains(r.Stderr, want) {
 		t.Errorf("LOOPKEY_PROFILE: exit %d: %s", r.Code, r.Stderr)
 	}
 }

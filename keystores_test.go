@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -110,5 +111,25 @@ func TestKeystoreThatCannotBeAsked(t *testing.T) {
 	notes, err := filepath.Glob(filepath.Join(h.Dir, ".local/state/loopkey/*.known.json"))
 	if err != nil || len(notes) > 0 {
 		t.Errorf("still noted: %v, %v", notes, err)
+	}
+	// A note that can't be read, such as one of a later version, is no proof that nobody is logged in.
+	h.Must("login")
+	notes, err = filepath.Glob(filepath.Join(h.Dir, ".local/state/loopkey/*.known.json"))
+	if err != nil || len(notes) != 1 {
+		t.Fatalf("%v, %v", notes, err)
+	}
+	if err := os.WriteFile(notes[0], []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"logout --all --profile other", "sessions"} {
+		r = h.Run(strings.Fields(command)...)
+		const want = `profile "default" may still be logged in: run loopkey logout -p default`
+		if r.Code != 1 || !strings.Contains(r.Stderr, want) {
+			t.Errorf("%s: exit %d: %s", command, r.Code, r.Stderr)
+		}
+	}
+	h.Must("logout", "-p", "default", "--no-browser") // as it said
+	if r := h.Run("logout", "--all"); r.Code != 0 || !strings.Contains(r.Stderr, "Nobody was logged in") {
+		t.Errorf("logout --all: exit %d: %s", r.Code, r.Stderr)
 	}
 }

@@ -84,7 +84,8 @@ func TestClosedTab(t *testing.T) {
 	s.ahead.Add(int64(2 * time.Second)) // the view is old
 	closed, leave := context.WithCancel(t.Context())
 	leave()
-	s.server.Handler().ServeHTTP(&recorder{header: http.Header{}}, s.request(t, known.Jar, "/protected").WithContext(closed))
+	r := s.request(t, known.Jar, "/protected").WithContext(closed)
+	s.server.Handler().ServeHTTP(&recorder{header: http.Header{}}, r)
 	if status, body, _ := ask(t, known, http.MethodGet, s.base+"/protected", nil); status != http.StatusOK {
 		t.Errorf("after a tab was closed: %d %s", status, body)
 	}

@@ -127,12 +127,25 @@ func TestAdviceLine(t *testing.T) {
 		{at.line("logout"), `loopkey logout --client-secret-file '/it'\''s/here' -p work`},
 		{at.line("token", "profile", "home", "client-secret-file", ""),
 			`loopkey token --audience 'https://a b/' --scope read:x -p home`},
+		{ofProfile(t, "work").line("login"), "loopkey login -p work"},
 		{situation{}.line("login", "keystore", "file"), "loopkey login --keystore file"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)
 		}
 	}
+}
+
+// ofProfile is the situation of one session among several, whose profile the person did not name.
+func ofProfile(t *testing.T, name string) situation {
+	t.Helper()
+	cfg, err := config.Load(config.Input{
+		Flags: map[string]string{"profile": name}, Environ: []string{private.HomeVariable() + "=" + t.TempDir()}, Alone: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return situation{command: "logout", config: cfg}
 }
 
 func TestSimilar(t *testing.T) {

@@ -91,7 +91,8 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	if cfg.Complete() == nil && !cfg.CompletedByDotEnv() && !slices.ContainsFunc(all, isKnown) {
 		all = append(all, cfg.Client)
 	}
-	if len(all) == 0 {
+	damaged := a.sayDamaged(cfg.StateDir)
+	if len(all) == 0 && damaged == nil {
 		a.say("Nobody was logged in.")
 		return nil
 	}
@@ -113,7 +114,7 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 		logouts = append(logouts, l)
 	}
 	a.endAll(ctx, endings, f.local)
-	var failed []error
+	failed := []error{damaged}
 	for _, l := range logouts {
 		a.server = l.known.Server
 		if l.err == nil {
@@ -131,6 +132,21 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 		return nil
 	}
 	return &partlyError{err}
+}
+
+// sayDamaged says which notes of sessions can't be read, and returns errPartly if there are any: those sessions may
+// still be there.
+func (a *app) sayDamaged(stateDir string) error {
+	damaged := known.Damaged(stateDir)
+	for _, note := range damaged {
+		profile := words.Printable(note.Profile)
+		a.say("The note %s can't be read, so profile %q may still be logged in: run loopkey logout -p %s, with --issuer and "+
+			"--client-id where the profile has none.", words.Printable(note.Path), profile, quote(note.Profile))
+	}
+	if len(damaged) > 0 {
+		return errPartly
+	}
+	return nil
 }
 
 // logoutOf logs out of the client that a configuration names, in its keystore and in all others where a login of the
@@ -162,7 +178,11 @@ func nobodyWas(cfg *config.Config) string {
 	if cfg.Server != "" {
 		return "Nobody was logged in to " + words.Printable(cfg.Server) + "."
 	}
-	return fmt.Sprintf("Nobody was logged in under profile %q at %s.", cfg.Profile, cfg.Issuer)
+	where := ""
+	if cfg.FromDotEnv("issuer") { // the person may not know that it comes with the folder
+		where = ", which " + cfg.Origin("issuer") + " names"
+	}
+	return fmt.Sprintf("Nobody was logged in under profile %q at %s%s.", cfg.Profile, cfg.Issuer, where)
 }
 
 // reportEnding says what became of a session. left says that the browser has been at the provider's logout already.

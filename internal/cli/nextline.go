@@ -58,6 +58,9 @@ func (at situation) line(command string, set ...string) string {
 	if command == "login" && at.server == "" {
 		at.addLastLogin(flags)
 	}
+	if c := at.config; c != nil && flags["profile"] == "" && c.Origin("profile") == "flag --profile" {
+		flags["profile"] = c.Profile // of one session among several, which the person did not name
+	}
 	for i := 0; i+1 < len(set); i += 2 {
 		flags[set[i]] = set[i+1]
 	}

@@ -86,6 +86,9 @@ func (a *app) statusAll(ctx context.Context, output string) error {
 		return err
 	}
 	documents, failed := []statusDocument{}, []error{}
+	if err := a.sayDamaged(cfg.StateDir); err != nil {
+		failed = append(failed, err)
+	}
 	for _, k := range all {
 		a.server = k.Server
 		info, err := a.statusOf(ctx, k, cfg)

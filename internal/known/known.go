@@ -134,6 +134,26 @@ func All(stateDir string) ([]Client, error) {
 	return list(stateDir, func(string) bool { return true })
 }
 
+// A DamagedNote is a note that can't be read: nobody knows whether its session is there.
+type DamagedNote struct{ Path, Profile string }
+
+// Damaged returns the notes that All leaves out.
+func Damaged(stateDir string) []DamagedNote {
+	entries, _ := os.ReadDir(stateDir) // All reports why it can't be read
+	var damaged []DamagedNote
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), suffix)
+		end := strings.LastIndexByte(name, '.')
+		if !ok || end < 0 {
+			continue
+		}
+		if _, ok := Recall(stateDir, name); !ok {
+			damaged = append(damaged, DamagedNote{filepath.Join(stateDir, entry.Name()), name[:end]})
+		}
+	}
+	return damaged
+}
+
 // OfProfile returns those of All that belong to a profile. It reads no other notes, however many there are.
 func OfProfile(stateDir, profile string) ([]Client, error) {
 	return list(stateDir, func(name string) bool {
