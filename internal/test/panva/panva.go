@@ -10,6 +10,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -49,6 +51,11 @@ const Subject = "ada"
 
 // Options say how the provider behaves. The zero value suits most tests.
 type Options struct {
+	// ClientKeys is the key set of the clients with keys; nil: there are none.
+	ClientKeys any
+	// Certificate and Key, in PEM, make the provider serve TLS and ask clients for certificates.
+	Certificate, Key string
+
 	AccessTokenLifetime  time.Duration // 0: 10 minutes
 	RefreshTokenLifetime time.Duration // 0: an hour
 	Algorithm            string        // of the ID tokens' signatures: RS256, PS256, ES256 or EdDSA; "": RS256
@@ -83,6 +90,7 @@ func Start(t *testing.T, o Options) *Server {
 		"algorithm":           cmp.Or(o.Algorithm, "RS256"),
 		"accessTokenSeconds":  seconds(o.AccessTokenLifetime, 10*time.Minute),
 		"refreshTokenSeconds": seconds(o.RefreshTokenLifetime, time.Hour),
+		"clientKeys":          o.ClientKeys, "certificate": o.Certificate, "key": o.Key,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +109,7 @@ func Start(t *testing.T, o Options) *Server {
 	}()
 	limit := time.NewTimer(5 * time.Minute)
 	defer limit.Stop()
-	s := &Server{browser: browser()}
+	s := &Server{browser: browser(o.Certificate)}
 	select {
 	case s.Issuer = <-issuer:
 	case <-limit.C:
@@ -186,10 +194,15 @@ type page struct {
 	body     []byte
 }
 
-func browser() *http.Client {
+// browser returns the user's browser, which trusts a certificate in PEM beside all others.
+func browser(trusted string) *http.Client {
 	jar, _ := cookiejar.New(nil) // without options it can't fail
+	authorities := x509.NewCertPool()
+	authorities.AppendCertsFromPEM([]byte(trusted))
 	return &http.Client{
-		Jar: jar, Timeout: 5 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true},
+		Jar: jar, Timeout: 5 * time.Minute, Transport: &http.Transport{
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12},
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -2,6 +2,7 @@
 // prints its issuer as a line of JSON, and ends when its stdin does.
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createServer as createTLSServer } from 'node:https';
 
 // oidc-provider 9 asks for Node 22; this is all that it needs of it here.
 URL.parse ??= (url, base) => (URL.canParse(url, base) ? new URL(url, base) : null);
@@ -24,9 +25,12 @@ const client = (id, more) => ({
   ...more,
 });
 
-const server = createServer();
+const server = options.certificate
+  ? createTLSServer({ cert: options.certificate, key: options.key, requestCert: true, rejectUnauthorized: false })
+  : createServer();
 server.listen(0, '127.0.0.1', () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const issuer = `http${options.certificate ? 's' : ''}://127.0.0.1:${server.address().port}`;
+  const keyed = { token_endpoint_auth_method: 'private_key_jwt', jwks: options.clientKeys };
   const provider = new Provider(issuer, {
     clients: [
       client('public', { token_endpoint_auth_method: 'none' }),
@@ -36,6 +40,14 @@ server.listen(0, '127.0.0.1', () => {
         grant_types: ['client_credentials'], response_types: [], redirect_uris: [],
       }),
       client('confidential-post', { token_endpoint_auth_method: 'client_secret_post', client_secret: options.secret }),
+      ...(options.clientKeys ? [
+        client('keyed', keyed),
+        client('keyed-signed', { ...keyed, require_signed_request_object: true, request_object_signing_alg: 'ES256' }),
+        client('certified', {
+          token_endpoint_auth_method: 'self_signed_tls_client_auth', tls_client_certificate_bound_access_tokens: true,
+          jwks: options.clientKeys,
+        }),
+      ] : []),
     ],
     jwks: {
       keys: [
@@ -46,6 +58,14 @@ server.listen(0, '127.0.0.1', () => {
       ],
     },
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
+    clientAuthMethods: [
+      'none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt',
+      ...(options.certificate ? ['self_signed_tls_client_auth'] : []),
+    ],
+    // What it accepts beside the issuer, draft-ietf-oauth-rfc7523bis forbids.
+    assertJwtClientAuthClaimsAndHeader: async (_, claims) => {
+      if (claims.aud !== issuer) throw new errors.InvalidClientAuth('the audience is not the issuer');
+    },
     cookies: { keys: [createHash('sha256').update(issuer).digest('hex')] },
     pkce: { required: () => true },
     acrValues: options.acr ? [options.acr, 'urn:example:another'] : [],
@@ -67,6 +87,14 @@ server.listen(0, '127.0.0.1', () => {
       deviceFlow: { enabled: true },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: options.requirePush },
       registration: { enabled: options.register },
+      requestObjects: { enabled: true },
+      mTLS: {
+        enabled: Boolean(options.certificate), certificateBoundAccessTokens: true, selfSignedTlsClientAuth: true,
+        getCertificate: (ctx) => {
+          const der = ctx.socket.getPeerCertificate?.()?.raw;
+          return der && `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----`;
+        },
+      },
       revocation: { enabled: true },
       rpInitiatedLogout: { enabled: true },
       userinfo: { enabled: true },
