@@ -18,12 +18,14 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/loopkey/loopkey/internal/test/forge"
 )
 
 // signers returns a key of each kind, by an algorithm that is its own.
 func signers() map[string]crypto.Signer {
 	return map[string]crypto.Signer{
-		"RS256": must(rsa.GenerateKey(rand.Reader, 2048)), "ES256": must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
+		"RS256": forge.RS256().Private, "ES256": forge.ES256().Private,
 		"ES384": must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
 		"ES512": must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)),
 		"EdDSA": ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
@@ -104,6 +106,7 @@ func TestClientAssertion(t *testing.T) {
 func TestAssertionAlgorithm(t *testing.T) {
 	t.Parallel()
 	keys := signers()
+	rsa512 := ClientKey{Signer: keys["RS256"], Algorithm: "RS512"}
 	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it must be refused
 	if err != nil {
 		t.Fatal(err)
@@ -117,10 +120,10 @@ func TestAssertionAlgorithm(t *testing.T) {
 		"nothing said":          {ClientKey{Signer: keys["RS256"]}, nil, "RS256", ""},
 		"both":                  {ClientKey{Signer: keys["RS256"]}, []string{"PS256", "RS256"}, "RS256", ""},
 		"PS256 alone":           {ClientKey{Signer: keys["RS256"]}, []string{"ES256", "PS256"}, "PS256", ""},
-		"chosen":                {ClientKey{Signer: keys["RS256"], Algorithm: "RS512"}, []string{"RS256", "RS512"}, "RS512", ""},
-		"chosen, not accepted":  {ClientKey{Signer: keys["RS256"], Algorithm: "RS512"}, []string{"RS256"}, "", ReasonKeyAlgorithm},
+		"chosen":                {rsa512, []string{"RS256", "RS512"}, "RS512", ""},
+		"chosen, not accepted":  {rsa512, []string{"RS256"}, "", ReasonKeyAlgorithm},
 		"chosen, does not fit":  {ClientKey{Signer: keys["ES256"], Algorithm: "RS256"}, nil, "", ReasonKeyKind},
-		"none fits":             {ClientKey{Signer: keys["ES256"]}, []string{"RS256", "HS256", "none"}, "", ReasonKeyAlgorithm},
+		"none fits":             {ClientKey{Signer: keys["ES256"]}, []string{"RS256", "none"}, "", ReasonKeyAlgorithm},
 		"none and HMAC offered": {ClientKey{Signer: keys["RS256"]}, []string{"none", "HS256"}, "", ReasonKeyAlgorithm},
 		"none chosen":           {ClientKey{Signer: keys["RS256"], Algorithm: "none"}, []string{"none"}, "", ReasonKeyKind},
 		"1024 bits":             {ClientKey{Signer: weak}, nil, "", ReasonKeyKind},
@@ -164,7 +167,7 @@ func TestAssertionAudience(t *testing.T) {
 		"endpoint":               {"https://a.example/x", "https://a.example/token", true, "https://a.example/token"},
 		"endpoint of another":    {"https://a.example", "https://b.example/token", true, ""},
 		"endpoint, other port":   {"https://a.example", "https://a.example:8443/token", true, ""},
-		"Okta":                   {"https://a.okta.com", "https://a.okta.com/oauth2/v1/token", false, "https://a.okta.com/oauth2/v1/token"},
+		"Okta":                   {"https://a.okta.com", "https://a.okta.com/v1/token", false, "https://a.okta.com/v1/token"},
 		"Okta's, of another":     {"https://a.okta.com", "https://b.okta.com/oauth2/v1/token", false, ""},
 		"a name that ends alike": {"https://a.notokta.com", "https://a.notokta.com/token", false, "https://a.notokta.com"},
 	} {
@@ -194,6 +197,20 @@ func TestAssertionRefused(t *testing.T) {
 		t.Errorf("%v (%s)", err, Diagnose(err).Reason)
 	}
 	f.count(t, "invalid_client", map[string]int{"/.well-known/openid-configuration": 1, "/token": 1})
+	for name, c := range map[string]struct {
+		offered []string
+		want    Reason
+	}{
+		"not offered":     {[]string{"client_secret_basic", "none"}, ReasonMethodNotOffered},
+		"offered":         {[]string{"client_secret_basic", "private_key_jwt"}, ReasonClientKeyRefused},
+		"nothing is said": {[]string{}, ReasonClientKeyRefused},
+	} {
+		f.set("token_endpoint_auth_methods_supported", c.offered)
+		_, err := renew(t.Context(), f.client(t, withKey(ClientKey{Signer: signers()["ES256"]})))
+		if got := Diagnose(err).Reason; got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
 }
 
 // A signed request holds all parameters in its request object, and only those that OpenID Connect wants beside it.
@@ -206,7 +223,9 @@ func TestRequestObject(t *testing.T) {
 	request := AuthorizationRequest{
 		RedirectURI: "http://localhost:3000/auth/callback", State: "s", Nonce: "n", CodeChallenge: "c",
 		Scope: "openid email", Audience: "https://one", Audiences: []string{"https://two"},
-		Extra: url.Values{"max_age": {"60"}, "claims": {`{"id_token":{"acr":null}}`}, "iss": {"mallory"}, "prompt": {"login"}},
+		Extra: url.Values{
+			"max_age": {"60"}, "claims": {`{"id_token":{"acr":null}}`}, "iss": {"mallory"}, "prompt": {"login"},
+		},
 	}
 	raw, err := f.client(t, withKey(ClientKey{Signer: key})).AuthorizationURL(t.Context(), request)
 	if err != nil {

@@ -27,8 +27,8 @@ type AuthorizationRequest struct {
 	Extra         url.Values // further ones, such as prompt; those that IsOwnParameter knows are passed over
 }
 
-// AuthorizationURL returns the URL to send the browser to. If the provider demands it, of all clients or of this one, or
-// if Config.Push does, the request is pushed first and the URL only refers to it (RFC 9126). If the provider or
+// AuthorizationURL returns the URL to send the browser to. If the provider demands it, of all clients or of this one,
+// or if Config.Push does, the request is pushed first and the URL only refers to it (RFC 9126). If the provider or
 // Config.SignRequests demands it, the request is signed with the client's key (RFC 9101).
 func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (string, error) {
 	m, err := p.metadata(ctx, forLogin)

@@ -37,6 +37,19 @@ func (p *Provider) authMethod(m *metadata) authMethod {
 	return authSecretBasic
 }
 
+// compareMethod says of a refusal that the provider does not offer the way in which the client authenticates, where
+// discovery tells how clients may.
+func (p *Provider) compareMethod(m *metadata, method authMethod, refused *RefusedError) {
+	offered := m.TokenEndpointAuthMethods
+	isOther := refused != nil && len(offered) > 0 && !slices.Contains(offered, string(method))
+	switch {
+	case !isOther:
+	case refused.Reason == ReasonClientKeyRefused,
+		refused.Reason == ReasonCertificateRefused && !slices.Contains(offered, "self_signed_tls_client_auth"):
+		refused.Reason = ReasonMethodNotOffered
+	}
+}
+
 // identify puts into a form or a header what tells the provider who the client is.
 func (p *Provider) identify(
 	ctx context.Context, m *metadata, method authMethod, form url.Values, header http.Header,

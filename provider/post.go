@@ -37,6 +37,7 @@ func (p *Provider) post(
 		}
 	}
 	if err != nil {
+		p.compareMethod(m, method, refused)
 		return resp, err
 	}
 	if into != nil {

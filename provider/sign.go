@@ -82,7 +82,8 @@ func (e *keyError) Unwrap() error { return ErrConfig }
 // Diagnosis returns e's reason.
 func (e *keyError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.reason} }
 
-// signJWT returns a JWT in the compact form (RFC 7515, section 7.1). The header names the algorithm, which fits the key.
+// signJWT returns a JWT in the compact form (RFC 7515, section 7.1). The header names the algorithm, which fits the
+// key.
 func signJWT(key crypto.Signer, header, claims map[string]any) (string, error) {
 	h, err := json.Marshal(header)
 	if err != nil {

@@ -101,6 +101,10 @@ func providerAdvice() []advice {
 			"register the certificate with the application, or its subject, for tls_client_auth or " +
 				"self_signed_tls_client_auth ({settings})", "",
 		},
+		{
+			provider.ReasonMethodNotOffered,
+			"its metadata names neither (token_endpoint_auth_methods_supported): use a client secret, or a public client", "",
+		},
 		{provider.ReasonCertificateWanted, "give one that it knows with --client-certificate", ""},
 		{provider.ReasonBoundElsewhere, "give the certificate that the token is for with --client-certificate", ""},
 		{

@@ -126,7 +126,7 @@ func helpGroups() []helpGroup {
 	return []helpGroup{
 		{"First steps", []string{"setup", "login", "demo", "doctor"}},
 		{"Tokens", []string{"token", "exec", "env", "credential", "proxy", "agent", "mcp"}},
-		{"Sessions and profiles", []string{"status", "sessions", "switch", "config", "lock", "unlock", "log", "logout"}},
+		{"Sessions and profiles", []string{"status", "sessions", "switch", "config", "keys", "lock", "unlock", "log", "logout"}},
 		{"In the browser", []string{"open", "serve"}},
 	}
 }

@@ -240,8 +240,8 @@ func (a *app) runKeysRotate(ctx context.Context, output, algorithm string) error
 	if err != nil {
 		return err
 	}
-	a.say("The old key is in use until loopkey keys rotate --finish. Register the new one beside it first; it is the last " +
-		"of these.")
+	a.say("The old key is in use until loopkey keys rotate --finish. Register the new one beside it first: the last of " +
+		"these.")
 	return a.printKeys(output, all.Public())
 }
 

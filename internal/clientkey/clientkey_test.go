@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -60,8 +61,8 @@ func TestRead(t *testing.T) {
 		"with parameters":    {slices.Concat(block("EC PARAMETERS", []byte{6, 0}), pkcs8), "", ""},
 		"with a certificate": {slices.Concat(certificate, pkcs8), "", ""},
 		"JWK":                {encoded, "k1", ""},
-		"a set of one":       {slices.Concat([]byte(`{"keys":[`), encoded, []byte(`]}`)), "k1", ""},
-		"a set of two":       {slices.Concat([]byte(`{"keys":[`), encoded, []byte(","), encoded, []byte(`]}`)), "", ReasonNoKey},
+		"a set of one":       {fmt.Appendf(nil, `{"keys":[%s]}`, encoded), "k1", ""},
+		"a set of two":       {fmt.Appendf(nil, `{"keys":[%s,%s]}`, encoded, encoded), "", ReasonNoKey},
 		"another's certificate": {
 			slices.Concat(certificate, block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(other)))), "", ReasonMismatch,
 		},
@@ -104,7 +105,8 @@ func TestReadRefusesExposed(t *testing.T) {
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key")
-	content := block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)))))
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	content := block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(key)))
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func keySettings() []string {
 }
 
 // dropForeignKeys takes the client's key and certificate away where they were set for another client, by the rules of
-// clientSecret. One in the environment, for a client that ./.env alone names, is an error for the commands that need it.
+// clientSecret. One in the environment, for a client that ./.env alone names, is an error for commands that need it.
 func (c *Config) dropForeignKeys(profile layer) {
 	profileIssuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
 	strangeIssuer := c.FromDotEnv("issuer") && c.Issuer != profileIssuer
@@ -32,7 +32,7 @@ func (c *Config) dropForeignKeys(profile layer) {
 			c.drop(name)
 		case given && v.from == fromEnvironment && (strangeIssuer || strangeClient):
 			c.drop(name)
-			c.fault(name, v.refuse("%w", because(ReasonUnclaimed, "", "is not used for an issuer or a client that ./.env names")))
+			c.fault(name, v.refuse("%w", because(ReasonUnclaimed, "", "is not for an issuer or a client that ./.env names")))
 		}
 	}
 }

@@ -12,6 +12,7 @@ func TestAClientKeyGoesWhereItsClientComesFrom(t *testing.T) {
 	t.Parallel()
 	const ours = "[profile.default]\ndomain = 'acme.auth0.com'\nclient_id = 'ours'\nclient_key = '/p/key'\n" +
 		"client_certificate = '/p/key'\n"
+	byFlag := func(name, value string) map[string]string { return map[string]string{name: value} }
 	env := []string{"LOOPKEY_CLIENT_KEY=/e/key", "LOOPKEY_CLIENT_CERTIFICATE=/e/key"}
 	named := append([]string{"AUTH0_DOMAIN=acme.auth0.com", "AUTH0_CLIENT_ID=ours"}, env...)
 	for name, test := range map[string]struct {
@@ -24,14 +25,14 @@ func TestAClientKeyGoesWhereItsClientComesFrom(t *testing.T) {
 		"environment, ./.env over the profile":   {world{env: env, dotEnv: stranger, toml: ours}, "refused"},
 		"environment, ./.env names other things": {world{env: named, dotEnv: stranger}, "/e/key"},
 		"profile":                                {world{toml: ours}, "/p/key"},
-		"profile, issuer in ./.env":              {world{toml: ours, dotEnv: "LOOPKEY_ISSUER=https://mallory.example/\n"}, ""},
+		"profile, issuer in ./.env":              {world{toml: ours, dotEnv: "LOOPKEY_ISSUER=https://m.example/\n"}, ""},
 		"profile, client in ./.env":              {world{toml: ours, dotEnv: "AUTH0_CLIENT_ID=mallory\n"}, ""},
 		"profile, the same in ./.env":            {world{toml: ours, dotEnv: "AUTH0_CLIENT_ID=ours\n"}, "/p/key"},
-		"profile, issuer by flag":                {world{toml: ours, flags: map[string]string{"issuer": "https://o.example"}}, ""},
-		"profile, client by flag":                {world{toml: ours, flags: map[string]string{"client-id": "other"}}, ""},
-		"profile without a client":               {world{toml: "[profile.default]\nclient_key='/p/key'", dotEnv: stranger}, ""},
+		"profile, issuer by flag":                {world{toml: ours, flags: byFlag("issuer", "https://o.example")}, ""},
+		"profile, client by flag":                {world{toml: ours, flags: byFlag("client-id", "other")}, ""},
+		"profile without a client":               {world{toml: "[profile.default]\nclient_key='/p'", dotEnv: stranger}, ""},
 		"./.env": {
-			world{dotEnv: stranger + "LOOPKEY_CLIENT_KEY=/m/key\nLOOPKEY_CLIENT_CERTIFICATE=/m/key\nclient_key=/m/key\npar=true\n"}, "",
+			world{dotEnv: stranger + "LOOPKEY_CLIENT_KEY=/m\nLOOPKEY_CLIENT_CERTIFICATE=/m\nclient_key=/m\npar=true\n"}, "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +40,8 @@ func TestAClientKeyGoesWhereItsClientComesFrom(t *testing.T) {
 			c := load(t, test.world)
 			err := c.Needs("client-key", "client-certificate")
 			if test.want == "refused" {
-				if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "./.env") || c.ClientKey+c.ClientCertificate != "" {
+				if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "./.env") ||
+					c.ClientKey+c.ClientCertificate != "" {
 					t.Errorf("%q, %q, %v", c.ClientKey, c.ClientCertificate, err)
 				}
 				return

@@ -78,7 +78,7 @@ var settings = []setting{
 	},
 	{ // never in ./.env, like the certificate: it says which of the user's keys sign for whom
 		name: "client-key", variables: []string{"LOOPKEY_CLIENT_KEY"}, key: "client_key", resolve: resolveClientKey,
-		flag: Flag{Value: "FILE", Usage: "file with the client's private key (private_key_jwt), or keystore: see loopkey keys"},
+		flag: Flag{Value: "FILE", Usage: "file with the client's private key, or keystore: see loopkey keys"},
 		set:  func(c *Config, text string) { c.ClientKey = fullPath(text) },
 
 		remembered: func(k known.Client) string { return k.ClientKey },

@@ -43,6 +43,8 @@ func configuration(_ context.Context, x *examination) []Finding {
 		{"issuer", "issuer", c.Issuer, c.Issuer != ""},
 		{"client ID", "client-id", c.ClientID, c.ClientID != ""},
 		{"discovery URL", "discovery-url", c.DiscoveryURL, false},
+		{"client key", "client-key", c.ClientKey, false},
+		{"client certificate", "client-certificate", c.ClientCertificate, false},
 		{"audience", "audience", c.Audience, false},
 		{"scope", "scope", c.Scope, false},
 		{"base URL", "base-url", c.BaseURL, true},

@@ -32,8 +32,8 @@ type usedAssertion struct{ expires time.Time }
 func (u *usedAssertion) expiry() time.Time { return u.expires }
 
 // authenticate returns the client that sent r. It authenticates in the one way that it is registered for: by its key
-// (private_key_jwt), by its certificate, by its secret (client_secret_basic or client_secret_post), or, where it is public, by its ID. Where
-// authenticate returns false it has responded with the error.
+// (private_key_jwt), by its certificate, by its secret (client_secret_basic or client_secret_post), or, where it is
+// public, by its ID. Where authenticate returns false it has responded with the error.
 func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, bool) {
 	if err := r.ParseForm(); err != nil {
 		refuse(w, http.StatusBadRequest, "invalid_request", "the form can't be parsed")

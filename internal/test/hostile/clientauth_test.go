@@ -49,14 +49,15 @@ func worldWith(t *testing.T, variable string) worlds {
 	return all
 }
 
-// A client with a key (private_key_jwt) signs for its provider alone, by an algorithm that is worth something, and tells
-// nobody what it has signed.
+// A client with a key (private_key_jwt) signs for its provider alone, by an algorithm that is worth something, and
+// tells nobody what it has signed.
 func TestClientKey(t *testing.T) {
 	t.Parallel()
 	all := worldWith(t, "LOOPKEY_CLIENT_KEY")
 	unsigned := map[string]int{Token: 0, Push: 0}
 	offers := func(name string, algorithms ...string) Lies { return Lies{Discovery: set(name, algorithms)} }
-	const of, ofRequests = "token_endpoint_auth_signing_alg_values_supported", "request_object_signing_alg_values_supported"
+	const of = "token_endpoint_auth_signing_alg_values_supported"
+	const ofRequests = "request_object_signing_alg_values_supported"
 	echo := func(w *world) {
 		w.On(Token, func(rw http.ResponseWriter, r *http.Request) bool {
 			refuse(rw, http.StatusUnauthorized, "invalid_client", "no good: "+r.PostFormValue("client_assertion"))
@@ -65,58 +66,13 @@ func TestClientKey(t *testing.T) {
 	}
 	all.refuse(t, map[string]trial{
 		"algorithms_none": {lies: offers(of, "none"), code: 2, words: "accepts signatures with none", requests: unsigned},
-		"algorithms_HMAC": {lies: offers(of, "HS256"), code: 2, words: "loopkey keys make --alg", requests: unsigned},
 		"request_algorithms_none": {
 			lies: Lies{Discovery: func(d map[string]any) {
 				d["require_signed_request_object"], d[ofRequests] = true, []string{"none"}
 			}},
 			code: 2, words: "request objects", requests: map[string]int{Authorize: 0},
 		},
-		"assertion_told_back":         {more: echo, words: "no good: [secret]", requests: map[string]int{Token: 1}},
-		"assertion_told_at_a_renewal": {more: echo, args: []string{"token", "--force-refresh"}, words: "[secret]"},
-	})
-}
-
-// Every request has an assertion of its own, also one that the provider asks to repeat.
-func TestAssertionsAreFresh(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "LOOPKEY_CLIENT_KEY="+keyFile(t))
-	sent := map[string]bool{}
-	w.On(Token, func(rw http.ResponseWriter, r *http.Request) bool {
-		assertion := r.PostFormValue("client_assertion")
-		if sent[assertion] || strings.Count(assertion, ".") != 2 {
-			t.Errorf("the assertion %q is none, or was sent before", assertion)
-		}
-		sent[assertion] = true
-		if len(sent) == 1 {
-			rw.Header().Set("Retry-After", "0")
-			rw.WriteHeader(http.StatusServiceUnavailable)
-		}
-		return len(sent) == 1
-	})
-	w.house.Must("token", "--force-refresh")
-	w.house.Must("token", "--force-refresh")
-	if len(sent) != 3 {
-		t.Errorf("%d assertions were sent, not 3", len(sent))
-	}
-}
-
-// A request that must be signed is not sent without a signature, and the browser stays closed.
-func TestSignedRequestsDemanded(t *testing.T) {
-	t.Parallel()
-	all := make(worlds, 1)
-	all <- newWorld(t)
-	all.refuse(t, map[string]trial{
-		"without_a_key": {
-			lies: Lies{Discovery: set("require_signed_request_object", true)}, code: 2, words: "--client-key",
-			requests: map[string]int{Authorize: 0, Push: 0},
-		},
-		"without_a_key_but_pushed": {
-			lies: Lies{Discovery: func(d map[string]any) {
-				d["require_signed_request_object"], d["require_pushed_authorization_requests"] = true, true
-			}},
-			code: 2, words: "--client-key", requests: map[string]int{Authorize: 0, Push: 0},
-		},
+		"assertion_told_back": {more: echo, words: "no good: [secret]", requests: map[string]int{Token: 1}},
 	})
 }
 
@@ -134,26 +90,20 @@ func TestClientCertificate(t *testing.T) {
 	another := map[string]any{"x5t#S256": strings.Repeat("A", 43)}
 	all.refuse(t, map[string]trial{
 		"alias_plain_http": {
-			lies: alias(map[string]any{"token_endpoint": "http://mallory.example/token"}), words: "token_endpoint", requests: none,
+			lies:  alias(map[string]any{"token_endpoint": "http://mallory.example/token"}),
+			words: "token_endpoint", requests: none,
 		},
-		"alias_a_script": {
-			lies:  alias(map[string]any{"pushed_authorization_request_endpoint": "javascript:alert(1)"}),
-			words: "pushed_authorization_request_endpoint", requests: none,
-		},
-		"bound_to_another": {lies: bound(another), words: "bound to a certificate"},
 		"bound_to_another_at_a_renewal": {
 			lies: bound(another), args: []string{"token", "--force-refresh"}, words: "bound to a certificate",
 		},
-		"bound_to_a_number": {lies: bound(map[string]any{"x5t#S256": 7}), words: "bound to a certificate"},
 	})
 	all.accept(t, map[string]trial{
-		"aliases_a_list":    {lies: alias([]string{"x"})},
-		"aliases_of_others": {lies: alias(map[string]any{"introspection_endpoint": "http://mallory.example/"})},
+		"aliases_a_list": {lies: alias([]string{"x"})},
 	})
 }
 
-// Without a certificate a token that is bound to one is of no use.
-func TestBoundWithoutCertificate(t *testing.T) {
+// What a client without a key or a certificate can't do is not done in another way, and the browser stays closed.
+func TestClientWithoutKey(t *testing.T) {
 	t.Parallel()
 	all := make(worlds, 1)
 	all <- newWorld(t)
@@ -161,6 +111,12 @@ func TestBoundWithoutCertificate(t *testing.T) {
 		"aud": "api", "exp": ago(-time.Hour), "cnf": map[string]any{"x5t#S256": strings.Repeat("A", 43)},
 	})
 	all.refuse(t, map[string]trial{
+		"signatures_demanded": {
+			lies: Lies{Discovery: func(d map[string]any) {
+				d["require_signed_request_object"], d["require_pushed_authorization_requests"] = true, true
+			}},
+			code: 2, words: "--client-key", requests: map[string]int{Authorize: 0, Push: 0},
+		},
 		"bound": {
 			lies: Lies{Claims: without("at_hash"), Token: set("access_token", token)}, words: "--client-certificate",
 		},
