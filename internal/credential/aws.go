@@ -14,6 +14,7 @@ import (
 	"github.com/loopkey/loopkey/internal/hosts"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/sts"
+	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
 	"github.com/loopkey/loopkey/session"
 )
@@ -137,7 +138,7 @@ func policy(given string) (string, error) {
 	if path, ok := strings.CutPrefix(given, "file://"); ok {
 		content, _, err := private.ReadRegular(path, mostPolicyFile)
 		if err != nil {
-			return "", fmt.Errorf("%w: --policy: %w", ErrInput, err)
+			return "", fmt.Errorf("%w: --policy: %s: %w", ErrInput, words.Printable(path), err)
 		}
 		text = strings.TrimSpace(string(content))
 	}
