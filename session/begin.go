@@ -120,8 +120,11 @@ func (s *Session) replace(
 		return replaced, err
 	}
 	if s.stepUp == "" {
-		s.retired = nil
-		err := s.endStepUps(ctx, old, func(_ context.Context, t provider.Secret) { s.retired = append(s.retired, t) })
+		err := s.endStepUps(ctx, old, func(_ context.Context, t provider.Secret) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.retired = append(s.retired, t)
+		})
 		if err != nil {
 			return replaced, err
 		}
@@ -189,9 +192,11 @@ func (s *Session) remember() (forget func()) {
 // again is true: the login has to be repeated, and Retire will revoke nothing that time. The error is that of the
 // revocation or of the trial; the login stands.
 func (s *Session) Retire(ctx context.Context, replaced provider.Secret) (again bool, err error) {
-	retired := append(s.retired, replaced)
-	retired = slices.DeleteFunc(retired, provider.Secret.IsZero)
-	if s.retired = nil; len(retired) == 0 {
+	s.mu.Lock()
+	retired := slices.DeleteFunc(append(s.retired, replaced), provider.Secret.IsZero)
+	s.retired = nil
+	s.mu.Unlock()
+	if len(retired) == 0 {
 		return false, nil
 	}
 	st, err := s.load(ctx)

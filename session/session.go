@@ -23,6 +23,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,8 +87,10 @@ type Session struct {
 	name string
 	lock fileLock
 
-	stepUp  string            // which step-up of a session this is; "": it is a session
-	of      time.Time         // of a step-up: when its session was made
+	stepUp string    // which step-up of a session this is; "": it is a session
+	of     time.Time // of a step-up: when its session was made
+
+	mu      sync.Mutex
 	retired []provider.Secret // the refresh tokens of step-ups that ended with a session that was replaced, for Retire
 
 	limits  atomic.Pointer[limits]    // as the session was last read; nil: not yet
