@@ -24,7 +24,8 @@ import (
 
 var update = flag.Bool("update", false, "draw docs/pictures again")
 
-// Every page, in light and dark, passes the accessibility rules of axe and makes sense to who hears it. With -update the README's pictures are drawn.
+// Every page, in light and dark, passes the accessibility rules of axe, and makes sense to who hears it. With -update the
+// pictures of docs/web-ui.md are drawn.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -110,7 +111,8 @@ func TestPages(t *testing.T) {
 			// An open page says that the server is gone.
 			_ = serving.Cmd.Process.Signal(os.Interrupt)
 			browser.Do(t, chromedp.WaitVisible(css(".gone")))
-			if !slices.ContainsFunc(axe.Tree(t, browser), func(s axe.Spoken) bool { return s.Role == "alert" && s.Live == "assertive" }) {
+			isTold := func(s axe.Spoken) bool { return s.Role == "alert" && s.Live == "assertive" }
+			if !slices.ContainsFunc(axe.Tree(t, browser), isTold) {
 				t.Error("a screen reader is not told that the server is gone")
 			}
 			check("gone")
