@@ -12,7 +12,7 @@ import (
 
 // A ClientKey is the private key of a client, whose public half is registered with the provider.
 type ClientKey struct {
-	Signer      crypto.Signer // of RSA, of ECDSA on P-256, P-384 or P-521, or of Ed25519
+	Signer      crypto.Signer // *rsa.PrivateKey, *ecdsa.PrivateKey (P-256, P-384, P-521) or ed25519.PrivateKey
 	ID          string        // kid, as it is registered; "": none is sent
 	Algorithm   string        // such as RS256 or ES256; "": one that fits the key and that the provider accepts
 	Certificate []byte        // in DER; nil: none. Entra ID knows a key by the hash of its certificate
@@ -35,7 +35,7 @@ func (p *Provider) assertion(ctx context.Context, m *metadata) (string, error) {
 		return "", err
 	}
 	now := p.now().Add(p.skew()) // the provider compares with its own clock
-	signed, err := signJWT(key.Signer, key.header(algorithm), map[string]any{
+	signed, err := key.sign(algorithm, "", map[string]any{
 		"iss": p.cfg.ClientID, "sub": p.cfg.ClientID, "aud": audience, "jti": rand.Text(),
 		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})
@@ -90,16 +90,4 @@ func (p *Provider) clientKey(ctx context.Context, accepted []string, signed stri
 		return ClientKey{}, "", fmt.Errorf("%s: %w", signed, err)
 	}
 	return key, algorithm, nil
-}
-
-// header returns the protected header of what the key signs.
-func (k ClientKey) header(algorithm string) map[string]any {
-	header := map[string]any{"alg": algorithm}
-	if k.ID != "" {
-		header["kid"] = k.ID
-	}
-	if k.Certificate != nil {
-		header["x5t#S256"] = thumbprint(k.Certificate)
-	}
-	return header
 }

@@ -38,9 +38,8 @@ func (p *Provider) requestObject(ctx context.Context, m *metadata, q url.Values)
 			claims[name] = parameterClaim(name, values)
 		}
 	}
-	header := key.header(algorithm)
-	header["typ"] = "oauth-authz-req+jwt" // section 10.8: it can't be taken for a client assertion
-	signed, err := signJWT(key.Signer, header, claims)
+	// Section 10.8: by its typ it can't be taken for a client assertion.
+	signed, err := key.sign(algorithm, "oauth-authz-req+jwt", claims)
 	if err != nil {
 		return nil, err
 	}

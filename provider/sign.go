@@ -4,16 +4,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
-	"encoding/asn1"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/loopkey/loopkey/internal/words"
 )
@@ -38,7 +35,7 @@ func algorithmsOf(public crypto.PublicKey) []string {
 			return []string{"ES512"}
 		}
 	case ed25519.PublicKey:
-		return []string{"EdDSA", "Ed25519"} // RFC 8037; RFC 9864
+		return []string{"EdDSA"} // RFC 8037
 	}
 	return nil
 }
@@ -82,59 +79,29 @@ func (e *keyError) Unwrap() error { return ErrConfig }
 // Diagnosis returns e's reason.
 func (e *keyError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.reason} }
 
-// signJWT returns a JWT in the compact form (RFC 7515, section 7.1). The header names the algorithm, which fits the
-// key.
-func signJWT(key crypto.Signer, header, claims map[string]any) (string, error) {
-	h, err := json.Marshal(header)
+// sign returns the claims as a JWT in the compact form (RFC 7515, section 7.1), with a typ unless that is "".
+func (k ClientKey) sign(algorithm, typ string, claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
-	c, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
+	header := new(jose.SignerOptions)
+	if typ != "" {
+		header.WithType(jose.ContentType(typ))
 	}
-	signed := base64.RawURLEncoding.EncodeToString(h) + "." + base64.RawURLEncoding.EncodeToString(c)
-	algorithm, _ := header["alg"].(string)
-	signature, err := signature(key, algorithm, []byte(signed))
+	if k.ID != "" {
+		header.WithHeader("kid", k.ID)
+	}
+	if k.Certificate != nil {
+		header.WithHeader("x5t#S256", thumbprint(k.Certificate))
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(algorithm), Key: k.Signer}, header)
 	if err != nil {
 		return "", fmt.Errorf("signing with the client's key: %w", err)
 	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
-}
-
-// signature signs a message (RFC 7518, section 3; RFC 8037, section 3.1).
-func signature(key crypto.Signer, algorithm string, message []byte) ([]byte, error) {
-	if algorithm == "EdDSA" || algorithm == "Ed25519" {
-		return key.Sign(rand.Reader, message, crypto.Hash(0))
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("signing with the client's key: %w", err)
 	}
-	hash := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}[algorithm[2:]]
-	h := hash.New()
-	_, _ = h.Write(message)
-	digest := h.Sum(nil)
-	switch algorithm[:2] {
-	case "PS":
-		return key.Sign(rand.Reader, digest, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash})
-	case "ES":
-		der, err := key.Sign(rand.Reader, digest, hash)
-		if err != nil {
-			return nil, err
-		}
-		return fixedSignature(der, key.Public())
-	}
-	return key.Sign(rand.Reader, digest, hash)
-}
-
-// fixedSignature returns an ECDSA signature in the form of RFC 7518, section 3.4: both numbers, each as long as the
-// curve's.
-func fixedSignature(der []byte, public crypto.PublicKey) ([]byte, error) {
-	var numbers struct{ R, S *big.Int }
-	key, ok := public.(*ecdsa.PublicKey)
-	if rest, err := asn1.Unmarshal(der, &numbers); err != nil || len(rest) > 0 || !ok {
-		return nil, errors.New("the signature has another form than ECDSA's")
-	}
-	size := (key.Params().BitSize + 7) / 8
-	fixed := make([]byte, 2*size)
-	numbers.R.FillBytes(fixed[:size])
-	numbers.S.FillBytes(fixed[size:])
-	return fixed, nil
+	return signed.CompactSerialize()
 }
