@@ -24,6 +24,7 @@ type AuthorizationRequest struct {
 	Audience      string     // sent as audience or resource; "": not sent
 	Audiences     []string   // further ones, that the refresh token is for, too; not sent unless TakesAudiences
 	ACR           string     // the acr has to be one of these, with spaces between; "": any
+	Prover        *Prover    // of NewProver: the code is good for the holder of its key alone
 	Extra         url.Values // further ones, such as prompt; those that IsOwnParameter knows are passed over
 }
 
@@ -79,6 +80,9 @@ func (p *Provider) authorizationForm(r AuthorizationRequest) (url.Values, error)
 	}
 	if !p.cfg.OAuth {
 		options = append(options, oauth2.SetAuthURLParam("nonce", r.Nonce))
+	}
+	if r.Prover != nil { // RFC 9449, section 10
+		options = append(options, oauth2.SetAuthURLParam("dpop_jkt", r.Prover.thumbprint()))
 	}
 	q, err := url.ParseQuery(strings.TrimPrefix(request.AuthCodeURL(r.State, options...), "?"))
 	if err != nil {

@@ -25,6 +25,7 @@ type DeviceCode struct {
 	deviceCode      Secret
 	scope, audience string
 	audiences       []string // further ones that were asked for
+	prover          *Prover
 }
 
 const (
@@ -61,6 +62,10 @@ func (p *Provider) startDevice(ctx context.Context, scope, audience string, furt
 	}
 	if m.DeviceEndpoint == "" {
 		return nil, fmt.Errorf("login on another device: %w", ErrNoEndpoint)
+	}
+	prover, err := p.NewProver(ctx)
+	if err != nil {
+		return nil, err
 	}
 	form := url.Values{"scope": {scope}, "client_id": {p.cfg.ClientID}}
 	p.setAudiences(form, audience, further)
@@ -99,7 +104,7 @@ func (p *Provider) startDevice(ctx context.Context, scope, audience string, furt
 	return &DeviceCode{
 		UserCode: words.Printable(r.UserCode), VerificationURI: r.URI, VerificationURIComplete: r.Complete, Expiry: expiry,
 		interval: interval, deviceCode: NewSecret(r.DeviceCode), scope: scope, audience: audience,
-		audiences: further,
+		audiences: further, prover: prover,
 	}, nil
 }
 
@@ -149,9 +154,9 @@ func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (
 				Code: "expired_token", description: "the code was not entered in time", Reason: ReasonDeviceCodeExpired,
 			}
 		}
-		var r tokenResponse
+		r := tokenResponse{prover: d.prover}
 		asking, done := granted.Asking(ctx)
-		_, err := p.post(asking, m, m.TokenEndpoint, form, &r)
+		_, err := p.postProven(asking, m, m.TokenEndpoint, form, d.prover, &r)
 		done()
 		var refused *RefusedError
 		errors.As(err, &refused)

@@ -42,6 +42,7 @@ type metadata struct {
 	CodeChallengeMethods     []string `json:"code_challenge_methods_supported"`
 	GrantTypes               []string `json:"grant_types_supported"`
 	PromptValues             []string `json:"prompt_values_supported"`
+	ProofAlgorithms          []string `json:"dpop_signing_alg_values_supported"`
 
 	named string // the token endpoint as discovery names it: TokenEndpoint may be its alias
 }

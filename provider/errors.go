@@ -58,6 +58,7 @@ var (
 	ErrACR             error = checkError("authentication context")
 	ErrOrganization    error = checkError("organization")
 	ErrTokenType       error = checkError("token type")
+	ErrKeyBinding      error = checkError("key binding")
 	ErrMalformed       error = checkError("form")
 )
 

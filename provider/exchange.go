@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"time"
 )
@@ -18,11 +19,15 @@ type CodeExchange struct {
 	MaxAge       time.Duration // with it auth_time is demanded; negative or zero: max_age was not sent
 	ACR          string        // the acr has to be one of these, with spaces between; "": any
 	Organization string        // of Auth0, by ID or by name; "": none
+	Prover       *Prover       // the AuthorizationRequest's
 }
 
 // Exchange redeems an authorization code (RFC 6749, section 4.1.3; RFC 7636, section 4.5). It asks UserInfo for what
 // the scope promises and the ID token lacks.
 func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error) {
+	if p.cfg.DPoP && x.Prover == nil {
+		return nil, fmt.Errorf("%w: DPoP without a Prover", ErrConfig)
+	}
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
 		return nil, err
@@ -34,8 +39,8 @@ func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error
 	if x.Audience != "" && p.cfg.AudienceParameter == "resource" { // RFC 8707, section 2.2
 		form.Set("resource", x.Audience)
 	}
-	var r tokenResponse
-	if _, err := p.post(ctx, m, m.TokenEndpoint, form, &r); err != nil {
+	r := tokenResponse{prover: x.Prover}
+	if _, err := p.postProven(ctx, m, m.TokenEndpoint, form, x.Prover, &r); err != nil {
 		return nil, err
 	}
 	want := idTokenExpectation{nonce: x.Nonce, required: Requirement{x.ACR, x.MaxAge}, organization: x.Organization}

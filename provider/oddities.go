@@ -16,6 +16,7 @@ var (
 		"id_token_signing_alg_values_supported", "scopes_supported", "userinfo_signing_alg_values_supported",
 		"token_endpoint_auth_methods_supported", "code_challenge_methods_supported", "grant_types_supported",
 		"token_endpoint_auth_signing_alg_values_supported", "request_object_signing_alg_values_supported",
+		"dpop_signing_alg_values_supported",
 	}
 	metadataFlags = []string{
 		"require_pushed_authorization_requests", "authorization_response_iss_parameter_supported",

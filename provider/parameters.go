@@ -12,7 +12,7 @@ import (
 var ownParameters = []string{
 	"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
 	"audience", "resource", "response_mode", "request", "request_uri",
-	"client_secret", "client_assertion", "client_assertion_type", "code_verifier",
+	"dpop_jkt", "client_secret", "client_assertion", "client_assertion_type", "code_verifier",
 }
 
 // IsOwnParameter reports whether a login sets an authorization parameter itself, so that AuthorizationRequest.Extra

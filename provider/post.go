@@ -16,6 +16,13 @@ import (
 func (p *Provider) post(
 	ctx context.Context, m *metadata, endpoint string, form url.Values, into any,
 ) (*response, error) {
+	return p.postProven(ctx, m, endpoint, form, nil, into)
+}
+
+// postProven is post with a proof of the prover's beside the form; nil: without one.
+func (p *Provider) postProven(
+	ctx context.Context, m *metadata, endpoint string, form url.Values, prover *Prover, into any,
+) (*response, error) {
 	for _, name := range []string{
 		"code", "code_verifier", "refresh_token", "token", "device_code", "subject_token", "actor_token", "assertion",
 		"client_assertion",
@@ -23,14 +30,14 @@ func (p *Provider) post(
 		p.redact(form.Get(name))
 	}
 	method := p.authMethod(m)
-	resp, err := p.postAs(ctx, m, endpoint, form, method)
+	resp, err := p.postWithNonce(ctx, m, endpoint, form, method, prover)
 	// Discovery tells how clients may authenticate, not how this one is registered. A request of a client that was not
 	// recognised has had no effect, so it may be made again in the other way.
 	var refused *RefusedError
 	errors.As(err, &refused)
 	mayPost := slices.Contains(m.TokenEndpointAuthMethods, string(authSecretPost))
 	if method == authSecretBasic && mayPost && refused != nil && refused.Code == "invalid_client" {
-		second, secondErr := p.postAs(ctx, m, endpoint, form, authSecretPost)
+		second, secondErr := p.postWithNonce(ctx, m, endpoint, form, authSecretPost, prover)
 		if again := new(RefusedError); !errors.As(secondErr, &again) || again.Code != "invalid_client" {
 			p.note(secretPost)
 			resp, err = second, secondErr
@@ -50,10 +57,14 @@ func (p *Provider) post(
 
 // postAs sends a form of a client that authenticates by method. An error response becomes a RefusedError.
 func (p *Provider) postAs(
-	ctx context.Context, m *metadata, endpoint string, form url.Values, method authMethod,
+	ctx context.Context, m *metadata, endpoint string, form url.Values, method authMethod, prover *Prover,
 ) (*response, error) {
 	resp, err := p.sendEach(ctx, p.own, func() (*http.Request, error) {
-		return p.formRequest(ctx, m, endpoint, form, method)
+		req, err := p.formRequest(ctx, m, endpoint, form, method)
+		if err != nil {
+			return nil, err
+		}
+		return req, prover.prove(req)
 	})
 	if err == nil && (resp.status >= 300 || isError(resp.body)) {
 		err = p.refused(resp)
@@ -62,7 +73,7 @@ func (p *Provider) postAs(
 }
 
 // formRequest returns a request with a form of a client that authenticates by method. It is good for one attempt:
-// another one needs a new request, with a new assertion.
+// another one needs a new request, with a new assertion and a new proof.
 func (p *Provider) formRequest(
 	ctx context.Context, m *metadata, endpoint string, form url.Values, method authMethod,
 ) (*http.Request, error) {

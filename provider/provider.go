@@ -36,8 +36,8 @@
 // what failed and why, by errors.Is, errors.As and Diagnose, and never what to do about it. It holds no token, no code
 // and no client secret, not even where the provider repeats it, and no control character of the provider's.
 //
-// The package follows RFC 6749, 7009, 7523, 7591, 7636 (S256 only), 8414, 8628, 8705, 8707, 9101, 9126, 9207, 9700, OpenID
-// Connect Core, Discovery, RP-Initiated and Back-Channel Logout 1.0, and what Auth0 does differently.
+// The package follows RFC 6749, 7009, 7523, 7591, 7636 (S256 only), 8414, 8628, 8705, 8707, 9101, 9126, 9207, 9449,
+// 9700, OpenID Connect Core, Discovery, RP-Initiated and Back-Channel Logout 1.0, and what Auth0 does differently.
 package provider
 
 import (
@@ -83,7 +83,10 @@ type Config struct {
 	// OAuth says that the provider is an authorization server without OpenID Connect, as resource servers name one
 	// (RFC 9728). Its metadata is looked for by RFC 8414 too, and must offer S256. It sends no ID token, and none is
 	// read: the issuer, the client and the audience, which is a resource (RFC 8707), are all that binds a login.
-	OAuth             bool
+	OAuth bool
+	// DPoP has every login bind its tokens to a key of its own (RFC 9449): they are of no use to a thief who has not the
+	// key. The provider has to offer it, and a login that brings a bearer token fails.
+	DPoP              bool
 	AudienceParameter string           // "audience" or "resource" (RFC 8707); "": audience for Auth0, else resource
 	CacheDir          string           // keeps discovery and keys between processes; "": they are kept in memory
 	AppName           string           // the program, which goes before loopkey in the User-Agent; "": loopkey alone

@@ -34,6 +34,9 @@ const (
 	ReasonGrantOff             Reason = "grant_off"             // the client may not use that grant, or nobody may
 	ReasonClientNotAuthorized  Reason = "client_not_authorized" // the client itself may get no token for the audience
 	ReasonSubjectRefused       Reason = "subject_refused"       // the token or assertion to be exchanged was not accepted
+	ReasonProofMissing         Reason = "proof_missing"         // the client's tokens are bound to a key: Config.DPoP
+	ReasonProofRefused         Reason = "proof_refused"         // the provider refused the proof of the key (DPoP)
+	ReasonProofNonce           Reason = "proof_nonce"           // the provider asks for another nonce each time (DPoP)
 	ReasonPushRequired         Reason = "push_required"         // the client has to push its requests; the next one is
 	ReasonDeviceCodeExpired    Reason = "device_code_expired"   // nobody entered the device's code in time
 	ReasonDiscoveryMoved       Reason = "discovery_moved"       // discovery redirects to another issuer, Diagnosis.Issuer
@@ -66,6 +69,8 @@ const (
 	ReasonACR                 Reason = "acr"                   // the acr of the authentication is none that was demanded
 	ReasonNoPKCE              Reason = "no_pkce"               // a server without OpenID Connect does not offer S256
 	ReasonBoundElsewhere      Reason = "bound_elsewhere"       // the access token is bound to another certificate
+	ReasonNoDPoP              Reason = "no_dpop"               // the provider does not offer DPoP with ES256
+	ReasonNotBound            Reason = "not_bound"             // DPoP was asked for, and a bearer token came
 	ReasonClockBehind         Reason = "clock_behind"          // this computer's clock is behind, by Diagnosis.Skew
 	ReasonClockAhead          Reason = "clock_ahead"           // this computer's clock is ahead, by Diagnosis.Skew
 	ReasonClockProbablyBehind Reason = "clock_probably_behind" // the token is of the future, and the skew is not known

@@ -19,6 +19,9 @@ type RefreshRequest struct {
 	Nonce        string    // "": not known
 	Organization string    // its org_id (Auth0); "": it had none
 
+	// Prover is the login's, by RestoreProver; nil: the login was made without one.
+	Prover *Prover
+
 	// Unproven demands a new ID token, because the refresh token came with one that was not believed. It is the Unproven
 	// of the Tokens that brought the refresh token.
 	Unproven bool
@@ -44,11 +47,11 @@ func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, erro
 	if r.Audience != "" {
 		form.Set(p.cfg.AudienceParameter, r.Audience)
 	}
-	var resp tokenResponse
-	_, err = p.post(ctx, m, m.TokenEndpoint, form, &resp)
+	resp := tokenResponse{prover: r.Prover}
+	_, err = p.postProven(ctx, m, m.TokenEndpoint, form, r.Prover, &resp)
 	if newer := p.moved(ctx, m, err); newer != nil {
-		m, resp = newer, tokenResponse{}
-		_, err = p.post(ctx, m, m.TokenEndpoint, form, &resp)
+		m, resp = newer, tokenResponse{prover: r.Prover}
+		_, err = p.postProven(ctx, m, m.TokenEndpoint, form, r.Prover, &resp)
 	}
 	if refused := new(RefusedError); errors.As(err, &refused) && refused.Reason == "" {
 		refused.Reason = ReasonRefreshRefused // some providers have another code for it than invalid_grant

@@ -62,6 +62,8 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 		return true
 	}
 	switch {
+	case code == "invalid_dpop_proof", code == "use_dpop_nonce", code == "invalid_request" && has("dpop"):
+		return p.proofReason(code)
 	case has("callback url mismatch"), has("redirect_uri"):
 		return ReasonCallbackNotAllowed
 	case has("service not found"):

@@ -15,7 +15,7 @@ import (
 // Tokens are what a provider granted, after every check has passed.
 type Tokens struct {
 	AccessToken   Secret
-	TokenType     string    // Bearer, however the provider writes it
+	TokenType     string    // Bearer or DPoP, however the provider writes it
 	Expiry        time.Time // of the access token: the earlier of expires_in and a JWT's exp; zero: the provider gave none
 	Scope         string    // as granted, space-separated
 	Audience      string    // as asked; "" is the provider's default
@@ -27,6 +27,9 @@ type Tokens struct {
 	IDTokenExpiry time.Time
 	Claims        Claims // the ID token's; nil: none came
 	UserInfo      Claims // the claims of UserInfo that the ID token lacks; nil: UserInfo was not asked
+
+	// Prover has the key that the tokens are bound to, the refresh token only of a public client; nil: to none.
+	Prover *Prover
 
 	// Unproven, beside an error of Refresh, says that the refresh token came with an ID token that was not believed, and
 	// that no ID token has been believed since.
@@ -60,6 +63,8 @@ type tokenResponse struct {
 	// No specification has a name for the lifetime of a refresh token. These two are in use.
 	RefreshExpiresIn      json.RawMessage `json:"refresh_expires_in"`
 	RefreshTokenExpiresIn json.RawMessage `json:"refresh_token_expires_in"`
+
+	prover *Prover // of the request's proof
 }
 
 // A scopeText is a space-separated list. Some providers write a JSON list; Twitch does.
@@ -83,9 +88,8 @@ func (p *Provider) tokens(r *tokenResponse, audience string) (*Tokens, Claims, e
 	for _, token := range []string{r.AccessToken, r.RefreshToken, r.IDToken} {
 		p.redact(token)
 	}
-	if !strings.EqualFold(r.TokenType, "Bearer") {
-		detail := "the access token is of type " + strconv.Quote(p.printable(r.TokenType)) + ", not Bearer"
-		return nil, nil, &UntrustedError{Check: ErrTokenType, detail: detail}
+	if err := p.checkTokenType(r); err != nil {
+		return nil, nil, err
 	}
 	if !usableToken(r.AccessToken) || !usableToken(r.RefreshToken) || !usableToken(r.IDToken) {
 		return nil, nil, malformed("a token is too large or holds characters that no token holds")
@@ -109,12 +113,15 @@ func (p *Provider) tokens(r *tokenResponse, audience string) (*Tokens, Claims, e
 	if err := p.checkCertificateBinding(claims); err != nil {
 		return nil, nil, err
 	}
+	if err := r.checkBinding(claims); err != nil {
+		return nil, nil, err
+	}
 	if exp := claims.Time("exp"); !exp.IsZero() && (expiry.IsZero() || exp.Before(expiry)) {
 		expiry = exp
 	}
 	return &Tokens{
-		AccessToken: NewSecret(r.AccessToken), TokenType: "Bearer", Expiry: expiry,
-		Scope: string(r.Scope), Audience: audience,
+		AccessToken: NewSecret(r.AccessToken), TokenType: r.tokenType(), Expiry: expiry,
+		Scope: string(r.Scope), Audience: audience, Prover: r.prover,
 		RefreshToken: NewSecret(r.RefreshToken), RefreshExpiry: refreshExpiry(r, now),
 	}, claims, nil
 }

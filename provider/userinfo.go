@@ -14,12 +14,10 @@ func (p *Provider) askUserInfo(ctx context.Context, m *metadata, t *Tokens) erro
 	if !lacksClaims(t) || m.UserInfoEndpoint == "" || t.Audience != "" && !p.cfg.Auth0 {
 		return nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfoEndpoint, nil)
-	if err != nil {
-		return malformed("the UserInfo endpoint is no URL")
+	resp, again, err := p.requestUserInfo(ctx, m, t)
+	if again {
+		resp, _, err = p.requestUserInfo(ctx, m, t)
 	}
-	req.Header.Set("Authorization", "Bearer "+t.AccessToken.Reveal())
-	resp, err := p.sendOnce(ctx, p.own, req) // which a token may be bound to
 	if err != nil || resp.status != http.StatusOK {
 		return nil // the login is good without it
 	}
@@ -36,6 +34,22 @@ func (p *Provider) askUserInfo(ctx context.Context, m *metadata, t *Tokens) erro
 	})
 	t.UserInfo = claims
 	return nil
+}
+
+// requestUserInfo sends one UserInfo request. again says that it was refused for lack of a nonce that is known now.
+func (p *Provider) requestUserInfo(ctx context.Context, m *metadata, t *Tokens) (resp *response, again bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfoEndpoint, nil)
+	if err != nil {
+		return nil, false, malformed("the UserInfo endpoint is no URL")
+	}
+	if err := t.Prover.Authorize(req, t.AccessToken); err != nil {
+		return nil, false, err
+	}
+	resp, err = p.sendOnce(ctx, p.own, req) // which shows the certificate that a token may be bound to
+	if err != nil {
+		return nil, false, err
+	}
+	return resp, t.Prover.asksForNonce(req.URL, resp.status, resp.header), nil
 }
 
 // lacksClaims reports whether the ID token lacks a name or an email address that the granted scope promises.

@@ -169,7 +169,7 @@ func (f *Flow) exchange(
 	tokens, err := f.cfg.Provider.Exchange(ctx, provider.CodeExchange{
 		Code: code, RedirectURI: f.cfg.RedirectURI, CodeVerifier: l.verifier, Nonce: l.nonce,
 		Scope: l.scope, Audience: l.wanted.Audience, Audiences: l.audiences(), MaxAge: l.need.MaxAge, ACR: l.need.ACR,
-		Organization: l.wanted.Params.Get("organization"),
+		Organization: l.wanted.Params.Get("organization"), Prover: l.prover,
 	})
 	if err != nil {
 		return nil, err

@@ -157,6 +157,7 @@ type login struct {
 	short         string // names it in ShortPath
 	state, nonce  string
 	verifier      provider.Secret
+	prover        *provider.Prover // nil: the tokens will be bound to no key
 	begun         time.Time
 	began         Moment // the same among what was seen
 	repeated      bool   // after ErrAgain
@@ -235,10 +236,14 @@ func (f *Flow) prepare(ctx context.Context, l *login) error {
 	if l.scope, err = f.cfg.Provider.LoginScope(ctx, l.wanted.Scope); err != nil {
 		return err
 	}
+	if l.prover, err = f.cfg.Provider.NewProver(ctx); err != nil {
+		return err
+	}
 	l.url, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
 		RedirectURI: f.cfg.RedirectURI, State: l.state, Nonce: l.nonce,
 		CodeChallenge: oauth2.S256ChallengeFromVerifier(verifier),
 		Scope:         l.scope, Audience: l.wanted.Audience, Audiences: l.audiences(), ACR: l.need.ACR, Extra: l.params(),
+		Prover: l.prover,
 	})
 	if f.asksLess(l, err) { // of a request that was pushed
 		return f.prepare(ctx, l)

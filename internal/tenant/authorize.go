@@ -27,6 +27,7 @@ type authorization struct {
 	acr          string        // of those, the one that the tenant makes
 	loginHint    string
 	organization string
+	thumbprint   string    // of the key that the code is bound to (dpop_jkt)
 	expires      time.Time // only of a pushed request
 }
 
@@ -80,6 +81,7 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 		client: client, redirectURI: redirect, state: q.Get("state"), nonce: q.Get("nonce"),
 		challenge: q.Get("code_challenge"), scopes: strings.Fields(q.Get("scope")), prompt: strings.Fields(q.Get("prompt")),
 		maxAge: -1, loginHint: q.Get("login_hint"), organization: q.Get("organization"),
+		thumbprint: q.Get("dpop_jkt"),
 	}
 	a.audiences = q["resource"] // RFC 8707
 	if t.cfg.Auth0 {

@@ -135,9 +135,11 @@ func (t *Tenant) redeemDevice(w http.ResponseWriter, r *http.Request, client *Cl
 		refuse(w, http.StatusBadRequest, code, description)
 		return
 	}
+	d.family.bound = bindsRefresh(client, thumbprintOf(r))
 	audience, _ := t.audience(d.family, r.PostForm, true)
 	t.sendTokens(w, tokenGrant{
 		family: d.family, scopes: d.scopes, audience: audience, refresh: true, certificate: t.boundTo(r, client),
+		thumbprint: thumbprintOf(r),
 	})
 }
 

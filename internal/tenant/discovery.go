@@ -58,6 +58,9 @@ func (t *Tenant) discovery(w http.ResponseWriter, _ *http.Request) {
 	if t.cfg.OAuth {
 		doc["registration_endpoint"] = t.url("/register")
 	}
+	if t.cfg.DPoP {
+		doc["dpop_signing_alg_values_supported"] = []string{string(proofAlg)}
+	}
 	if !t.cfg.NoRevocation {
 		doc["revocation_endpoint"] = t.url(t.path("/oauth/revoke", "/revoke"))
 	}

@@ -11,6 +11,7 @@ package tenant
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -70,6 +71,8 @@ type Config struct {
 	// AssertionsToEndpoint wants client assertions made out to the token endpoint, as Okta does, and not to the issuer.
 	AssertionsToEndpoint bool
 	OneResource          bool // a login for several resources (RFC 8707) is refused
+	DPoP                 bool // tokens are bound to the key of a proof (RFC 9449)
+	ProofNonce           bool // with DPoP: each proof needs the tenant's nonce
 	// RequireConsentForOffline drops offline_access unless prompt=consent was sent (OpenID Connect Core 1.0, section 11).
 	RequireConsentForOffline bool
 	// Rotate makes a refresh token usable once. A second use revokes the family (RFC 9700, section 4.14.2).
@@ -109,6 +112,7 @@ type Client struct {
 	CertificateThumbprint, CertificateSubject string
 	// BindsToCertificate binds the tokens of a client to the certificate that it shows, however it authenticates.
 	BindsToCertificate bool
+	Bound              bool // it gets no token without a proof of its key (DPoP)
 }
 
 // allows reports whether redirect is a redirect URI of the client.
@@ -158,6 +162,8 @@ type Tenant struct {
 	reused     int
 
 	demandsMFA bool
+	proofNonce string
+	proofs     map[string]*seenProof // by key and jti
 
 	registering sync.Mutex
 	registered  map[string]*Client // those that registered themselves
@@ -222,6 +228,7 @@ func newTenant(cfg Config, origin string) (*Tenant, error) {
 		access: map[string]*accessGrant{}, devices: map[string]*deviceGrant{},
 		assertions: map[string]*usedAssertion{}, redeemed: map[string]bool{},
 		userCodes: make(chan string, 16), registered: map[string]*Client{},
+		proofs: map[string]*seenProof{}, proofNonce: rand.Text(),
 	}, nil
 }
 

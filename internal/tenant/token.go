@@ -21,6 +21,7 @@ type family struct {
 	authTime  time.Time
 	acr, org  string
 	revoked   bool
+	bound     string // the thumbprint of the key that its refresh tokens are bound to; "": none
 }
 
 type refreshToken struct {
@@ -34,12 +35,16 @@ type accessGrant struct {
 	scopes      []string
 	expires     time.Time
 	certificate string // the thumbprint of the one that it is bound to; "": none
+	thumbprint  string // of the key that it is bound to (DPoP); "": none
 }
 
 // token handles token requests (RFC 6749, sections 4.1.3 and 6, and RFC 8628, section 3.4).
 func (t *Tenant) token(w http.ResponseWriter, r *http.Request) {
 	client, ok := t.authenticate(w, r)
 	if !ok {
+		return
+	}
+	if r, ok = t.withProof(w, r, client); !ok {
 		return
 	}
 	switch r.PostForm.Get("grant_type") {
@@ -60,7 +65,8 @@ func (t *Tenant) redeemCode(w http.ResponseWriter, r *http.Request, client *Clie
 	code := t.codes[form.Get("code")]
 	valid := code != nil && code.request.client == client && code.family == nil && !t.cfg.Now().After(code.expires) &&
 		form.Get("redirect_uri") == code.request.redirectURI &&
-		isVerifierOf(form.Get("code_verifier"), code.request.challenge)
+		isVerifierOf(form.Get("code_verifier"), code.request.challenge) &&
+		(code.request.thumbprint == "" || code.request.thumbprint == thumbprintOf(r) || !t.cfg.DPoP)
 	if code != nil && code.family != nil && code.request.client == client {
 		code.family.revoked = true
 	}
@@ -68,6 +74,7 @@ func (t *Tenant) redeemCode(w http.ResponseWriter, r *http.Request, client *Clie
 		code.family = &family{
 			client: client, user: code.user, browser: code.browser, scopes: code.request.scopes,
 			audiences: code.request.audiences, authTime: code.authTime, acr: code.acr, org: code.request.organization,
+			bound: bindsRefresh(client, thumbprintOf(r)),
 		}
 	}
 	t.mu.Unlock()
@@ -83,6 +90,7 @@ func (t *Tenant) redeemCode(w http.ResponseWriter, r *http.Request, client *Clie
 	t.sendTokens(w, tokenGrant{
 		family: code.family, scopes: code.family.scopes, audience: audience, nonce: code.request.nonce, refresh: true,
 		certificate: t.boundTo(r, client),
+		thumbprint:  thumbprintOf(r),
 	})
 }
 
@@ -126,7 +134,8 @@ func (t *Tenant) redeemRefresh(w http.ResponseWriter, r *http.Request, client *C
 	presented := form.Get("refresh_token")
 	t.mu.Lock()
 	token := t.refresh[presented]
-	valid := token != nil && token.family.client == client && !token.family.revoked && !t.cfg.Now().After(token.expires)
+	valid := token != nil && token.family.client == client && !token.family.revoked && !t.cfg.Now().After(token.expires) &&
+		(token.family.bound == "" || token.family.bound == thumbprintOf(r))
 	if valid && token.used {
 		token.family.revoked = true
 		t.reused++
@@ -162,6 +171,7 @@ func (t *Tenant) redeemRefresh(w http.ResponseWriter, r *http.Request, client *C
 	}
 	t.sendTokens(w, tokenGrant{
 		family: token.family, scopes: scopes, audience: audience, refresh: t.cfg.Rotate, certificate: t.boundTo(r, client),
+		thumbprint: thumbprintOf(r),
 	})
 }
 
@@ -184,6 +194,7 @@ type tokenGrant struct {
 	actor    string // the subject of who acts for the user; "": nobody does
 
 	certificate string // the thumbprint of the one that the access token is bound to; "": none
+	thumbprint  string // of the key that the access token is bound to (DPoP); "": none
 }
 
 // sendTokens sends the token response.
@@ -199,6 +210,9 @@ func (t *Tenant) sendTokens(w http.ResponseWriter, g tokenGrant) {
 	response := map[string]any{
 		"access_token": access, "token_type": "Bearer", "expires_in": int(lifetime.Seconds()),
 		"scope": strings.Join(g.scopes, " "),
+	}
+	if g.thumbprint != "" {
+		response["token_type"] = "DPoP"
 	}
 	if g.issued != "" {
 		response["issued_token_type"] = g.issued
@@ -245,8 +259,8 @@ func (t *Tenant) accessToken(g tokenGrant, lifetime time.Duration) (string, erro
 		if g.actor != "" {
 			claims["act"] = map[string]any{"sub": g.actor}
 		}
-		if g.certificate != "" {
-			claims["cnf"] = map[string]any{"x5t#S256": g.certificate}
+		if confirmation := g.confirmation(); len(confirmation) > 0 {
+			claims["cnf"] = confirmation
 		}
 		if g.family.acr != "" { // RFC 9470, section 6.1
 			claims["acr"], claims["auth_time"] = g.family.acr, g.family.authTime.Unix()
@@ -262,6 +276,7 @@ func (t *Tenant) accessToken(g tokenGrant, lifetime time.Duration) (string, erro
 	defer t.mu.Unlock()
 	keep(t.access, token, &accessGrant{
 		family: g.family, scopes: g.scopes, expires: now.Add(lifetime), certificate: g.certificate,
+		thumbprint: g.thumbprint,
 	}, now)
 	return token, nil
 }
@@ -317,18 +332,8 @@ func addUserClaims(claims map[string]any, u *User, scopes []string) {
 
 // userinfo handles UserInfo requests (OpenID Connect Core 1.0, section 5.3).
 func (t *Tenant) userinfo(w http.ResponseWriter, r *http.Request) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	t.mu.Lock()
-	grant := t.access[token]
-	valid := ok && grant != nil && !grant.family.revoked && t.cfg.Now().Before(grant.expires)
-	t.mu.Unlock()
-	if valid && grant.certificate != "" {
-		shown := t.shown(r)
-		valid = shown != nil && thumbprint(shown) == grant.certificate
-	}
-	if !valid {
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		refuse(w, http.StatusUnauthorized, "invalid_token", "the access token is not valid")
+	grant := t.grantShown(w, r)
+	if grant == nil {
 		return
 	}
 	claims := map[string]any{"sub": grant.family.user.Subject}

@@ -1,0 +1,308 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// A Prover holds the key that the tokens of one login are bound to, and makes the proofs that go with them (DPoP, RFC
+// 9449). The key is a P-256 key of that login alone. A nil Prover stands for bearer tokens. It is safe for concurrent
+// use.
+type Prover struct {
+	private *ecdsa.PrivateKey
+	now     func() time.Time
+
+	mu     sync.Mutex
+	nonces map[string]string // the last one of each server, by its origin; "": of the provider itself
+}
+
+// proofAlgorithm is the algorithm of every proof.
+const proofAlgorithm = "ES256"
+
+// Limits of nonces.
+const (
+	longestNonce    = 1 << 10
+	mostNonceOrigin = 32 // servers whose nonces are kept
+)
+
+// NewProver returns a prover with a new key for one login, or nil if Config.DPoP is not set. The provider has to say in
+// its metadata that it knows DPoP: one that does not know DPoP passes a proof over in silence.
+func (p *Provider) NewProver(ctx context.Context) (*Prover, error) {
+	if !p.cfg.DPoP {
+		return nil, nil
+	}
+	m, err := p.metadata(ctx, forLogin)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(m.ProofAlgorithms, proofAlgorithm) {
+		return nil, &UntrustedError{
+			Check: ErrMalformed, Reason: ReasonNoDPoP,
+			detail: "the provider does not say that it knows DPoP with ES256 (dpop_signing_alg_values_supported)",
+		}
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("a key for DPoP: %w", err)
+	}
+	return &Prover{private: private, now: p.now, nonces: map[string]string{}}, nil
+}
+
+// RestoreProver returns the prover of an earlier login, by its Key and its Nonce.
+func (p *Provider) RestoreProver(key Secret, nonce string) (*Prover, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(key.Reveal())
+	if err != nil {
+		return nil, errors.New("the key for DPoP is damaged")
+	}
+	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), raw)
+	if err != nil {
+		return nil, errors.New("the key for DPoP is damaged")
+	}
+	restored := &Prover{private: private, now: p.now, nonces: map[string]string{}}
+	restored.keepNonce("", nonce)
+	return restored, nil
+}
+
+// Key returns the private key, for a keystore.
+func (p *Prover) Key() Secret {
+	raw, err := p.private.Bytes()
+	if err != nil { // not reached: it is a P-256 key
+		return Secret{}
+	}
+	return NewSecret(base64.RawURLEncoding.EncodeToString(raw))
+}
+
+// Nonce returns the last nonce of the provider itself, for RestoreProver. It is no secret.
+func (p *Prover) Nonce() string { return p.nonceOf("") }
+
+// Remember takes a Nonce that another process stored since RestoreProver.
+func (p *Prover) Remember(nonce string) { p.keepNonce("", nonce) }
+
+// Authorize sets the header fields that show an access token to a resource server: Authorization, and the proof (RFC
+// 9449, section 7.1). With a nil Prover the token goes as a bearer token (RFC 6750, section 2.1).
+func (p *Prover) Authorize(r *http.Request, token Secret) error {
+	if p == nil {
+		r.Header.Set("Authorization", "Bearer "+token.Reveal())
+		return nil
+	}
+	proof, err := p.proof(r.Method, targetOf(r), token, p.nonceOf(originOf(r.URL)))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "DPoP "+token.Reveal())
+	r.Header.Set("DPoP", proof)
+	return nil
+}
+
+// Challenged takes the nonce of a resource server's response, for the next proof. It reports whether the server refused
+// the request for lack of that nonce, so that Authorize and the same request once more may do (RFC 9449, section 9).
+func (p *Prover) Challenged(resp *http.Response) bool {
+	return resp.Request != nil && p.asksForNonce(resp.Request.URL, resp.StatusCode, resp.Header)
+}
+
+// asksForNonce is Challenged for a response of a URL.
+func (p *Prover) asksForNonce(from *url.URL, status int, h http.Header) bool {
+	return p != nil && p.keepNonceIn(originOf(from), h) && status == http.StatusUnauthorized &&
+		slices.ContainsFunc(h.Values("WWW-Authenticate"), func(field string) bool {
+			return strings.Contains(field, "use_dpop_nonce")
+		})
+}
+
+// Proof returns a proof for one request with an access token to a resource server, for a caller that sends neither
+// itself. A nonce is what the server asked for; "": the last one that this prover has seen of it.
+func (p *Prover) Proof(method, target string, token Secret, nonce string) (Secret, error) {
+	u, err := url.Parse(target)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return Secret{}, fmt.Errorf("%w: a proof is for an https or http URL", ErrConfig)
+	}
+	if nonce != "" && !usableNonce(nonce) {
+		return Secret{}, fmt.Errorf("%w: that is no nonce of a server", ErrConfig)
+	}
+	r := &http.Request{Method: method, URL: u}
+	proof, err := p.proof(method, targetOf(r), token, cmp.Or(nonce, p.nonceOf(originOf(u))))
+	return NewSecret(proof), err
+}
+
+// proof returns a proof (RFC 9449, section 4.2). A zero token stands for a request to the provider, which has none.
+func (p *Prover) proof(method, target string, token Secret, nonce string) (string, error) {
+	claims := map[string]any{"jti": rand.Text(), "htm": method, "htu": target, "iat": p.now().Unix()}
+	if !token.IsZero() {
+		hash := sha256.Sum256([]byte(token.Reveal()))
+		claims["ath"] = base64.RawURLEncoding.EncodeToString(hash[:])
+	}
+	if nonce != "" {
+		claims["nonce"] = nonce
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("a proof for DPoP: %w", err)
+	}
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: proofAlgorithm, Key: p.private},
+		(&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"),
+	)
+	if err != nil {
+		return "", fmt.Errorf("a proof for DPoP: %w", err)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("a proof for DPoP: %w", err)
+	}
+	return signed.CompactSerialize()
+}
+
+// thumbprint returns the JWK thumbprint of the public key (RFC 7638), by which tokens name it.
+func (p *Prover) thumbprint() string {
+	sum, err := (&jose.JSONWebKey{Key: p.private.Public()}).Thumbprint(crypto.SHA256)
+	if err != nil { // not reached: it is a P-256 key
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(sum)
+}
+
+// targetOf returns the URL of a request as it is sent, without its query and its fragment (RFC 9449, section 4.2).
+func targetOf(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	if r.URL.Opaque != "" {
+		path, _, _ = strings.Cut(r.URL.Opaque, "?")
+	}
+	return r.URL.Scheme + "://" + cmp.Or(r.Host, r.URL.Host) + cmp.Or(path, "/")
+}
+
+func originOf(u *url.URL) string { return u.Scheme + "://" + strings.ToLower(u.Host) }
+
+func (p *Prover) nonceOf(origin string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.nonces[origin]
+}
+
+// keepNonceIn keeps the nonce of a response for the next proof, and reports whether there was one that can be used.
+func (p *Prover) keepNonceIn(origin string, h http.Header) bool {
+	given := h.Values("DPoP-Nonce")
+	return len(given) == 1 && p.keepNonce(origin, given[0])
+}
+
+func (p *Prover) keepNonce(origin, nonce string) bool {
+	if !usableNonce(nonce) {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.nonces[origin]; !known && len(p.nonces) >= mostNonceOrigin {
+		own, told := p.nonces[""]
+		clear(p.nonces)
+		if told {
+			p.nonces[""] = own
+		}
+	}
+	p.nonces[origin] = nonce
+	return true
+}
+
+// usableNonce reports whether a text is a nonce of a server (RFC 9449, section 8.1) that is short enough.
+func usableNonce(nonce string) bool {
+	foreign := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
+	return nonce != "" && len(nonce) <= longestNonce && !strings.ContainsFunc(nonce, foreign)
+}
+
+// prove puts a fresh proof into a request to the provider, in place of one that was sent.
+func (p *Prover) prove(r *http.Request) error {
+	if p == nil {
+		return nil
+	}
+	proof, err := p.proof(r.Method, targetOf(r), Secret{}, p.nonceOf(""))
+	if err == nil {
+		r.Header.Set("DPoP", proof)
+	}
+	return err
+}
+
+// postWithNonce is postAs. Where the provider refuses the proof for lack of a nonce of its own, it has not acted on the
+// request, which is sent once more with the nonce (RFC 9449, section 8).
+func (p *Provider) postWithNonce(
+	ctx context.Context, m *metadata, endpoint string, form url.Values, method authMethod, prover *Prover,
+) (*response, error) {
+	resp, err := p.postAs(ctx, m, endpoint, form, method, prover)
+	if prover == nil || resp == nil {
+		return resp, err
+	}
+	came := prover.keepNonceIn("", resp.header)
+	if refused := new(RefusedError); !came || !errors.As(err, &refused) || refused.Code != "use_dpop_nonce" {
+		return resp, err
+	}
+	resp, err = p.postAs(ctx, m, endpoint, form, method, prover)
+	if resp != nil {
+		prover.keepNonceIn("", resp.header)
+	}
+	return resp, err
+}
+
+// checkBinding compares the key that an access token is bound to with the one that the proof was made with, as far as
+// that can be read: of a token that is a JWT with the claim cnf (RFC 9449, section 6.1).
+func (r *tokenResponse) checkBinding(claims Claims) error {
+	if r.prover == nil {
+		return nil
+	}
+	cnf, told := claims["cnf"]
+	if !told {
+		return nil
+	}
+	if confirmation, ok := cnf.(map[string]any); ok && confirmation["jkt"] == r.prover.thumbprint() {
+		return nil
+	}
+	return &UntrustedError{Check: ErrKeyBinding, detail: "the access token is bound to another key than this session's"}
+}
+
+// checkTokenType wants the type of token that was asked for: a proof asks for one that is bound to its key.
+func (p *Provider) checkTokenType(r *tokenResponse) error {
+	switch {
+	case r.prover != nil && strings.EqualFold(r.TokenType, "DPoP"):
+		return nil
+	case r.prover != nil:
+		return &UntrustedError{
+			Check: ErrTokenType, Reason: ReasonNotBound,
+			detail: fmt.Sprintf("the access token is of type %q, not DPoP: it is bound to no key", p.printable(r.TokenType)),
+		}
+	case strings.EqualFold(r.TokenType, "Bearer"):
+		return nil
+	}
+	detail := fmt.Sprintf("the access token is of type %q, not Bearer", p.printable(r.TokenType))
+	return &UntrustedError{Check: ErrTokenType, detail: detail}
+}
+
+// proofReason returns why the provider refused a request for its proof, or for lack of one.
+func (p *Provider) proofReason(code string) Reason {
+	switch {
+	case !p.cfg.DPoP:
+		return ReasonProofMissing
+	case code == "use_dpop_nonce":
+		return ReasonProofNonce
+	}
+	return ReasonProofRefused
+}
+
+// tokenType returns the type of the access token, however the provider writes it.
+func (r *tokenResponse) tokenType() string {
+	if r.prover != nil {
+		return "DPoP"
+	}
+	return "Bearer"
+}
