@@ -26,6 +26,7 @@ type about struct {
 	Renewable     bool            `json:"renewable"` // as long as the two limits below have not passed
 	Refused       bool            `json:"refresh_refused,omitempty"`
 	Rotates       bool            `json:"rotates,omitempty"`
+	Bound         bool            `json:"bound,omitempty"`
 	RefreshExpiry time.Time       `json:"refresh_expiry,omitzero"`
 	SessionExpiry time.Time       `json:"session_expiry,omitzero"`
 	IDTokenExpiry time.Time       `json:"id_token_expiry,omitzero"`
@@ -45,7 +46,7 @@ func (s *Session) noteAbout(st *state) {
 	a := about{
 		Claims: provider.Claims{}, Scope: st.Scope, LoggedIn: st.LoggedIn, Renewed: st.Renewed,
 		Renewable: st.RefreshToken != "" && !st.RefreshRefused, Refused: st.RefreshRefused, Rotates: st.Rotates,
-		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.end(), IDTokenExpiry: st.IDTokenExpiry,
+		Bound: st.ProofKey != "", RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.end(), IDTokenExpiry: st.IDTokenExpiry,
 		Tokens: st.tokenInfos(),
 	}
 	claims := st.claims()
@@ -80,6 +81,9 @@ func (s *Session) readAbout() (*state, bool) {
 			RefreshExpiry: a.RefreshExpiry, RefreshRefused: a.Refused, LoggedIn: a.LoggedIn, Renewed: a.Renewed,
 			Rotates: a.Rotates,
 		},
+	}
+	if a.Bound {
+		st.ProofKey = "somewhere else" // as below
 	}
 	if a.Renewable {
 		st.RefreshToken = "somewhere else" // that there is one is all that info asks

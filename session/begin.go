@@ -217,7 +217,7 @@ func (s *Session) Retire(ctx context.Context, replaced provider.Secret) (again b
 	if s.cfg.Provider.Auth0() || st.RefreshToken == "" { // Auth0 revokes the one token, unless its tenant is set otherwise
 		return false, nil
 	}
-	_, err = s.AccessToken(ctx, Request{Force: true})
+	_, err = s.AccessToken(ctx, Request{Force: true, Proves: true})
 	switch {
 	case errors.Is(err, provider.ErrUnreachable): // the trial says nothing, and nothing is left to do
 		return false, nil

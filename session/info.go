@@ -19,6 +19,7 @@ type Info struct {
 	LoggedInAt, RenewedAt     time.Time
 	Renewable                 bool      // there is a refresh token, and the provider has not refused it
 	RefreshRefused            bool      // the provider no longer accepts the refresh token
+	Bound                     bool      // the access tokens are bound to a key of the session (DPoP)
 	Rotates                   bool      // the last renewal replaced the refresh token
 	RefreshExpiry             time.Time // zero: the provider did not say
 	SessionExpiry             time.Time // by the provider or by Limits.MaxAge; zero: neither says
@@ -74,8 +75,8 @@ func (s *Session) info(st *state) Info {
 	info := Info{
 		Profile: s.cfg.Profile, Issuer: st.Issuer, ClientID: st.ClientID, Resource: st.Resource, Subject: st.Subject,
 		Claims: st.claims(), Scope: st.Scope, LoggedInAt: st.LoggedIn, RenewedAt: st.Renewed,
-		Renewable: st.renewable(now) == nil,
-		Rotates:   st.Rotates, RefreshRefused: st.RefreshRefused,
+		Renewable: st.renewable(now) == nil, Bound: st.ProofKey != "",
+		Rotates: st.Rotates, RefreshRefused: st.RefreshRefused,
 		RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.end(), IDTokenExpiry: st.IDTokenExpiry,
 		Unusable: st.unusable(now), Audiences: st.Granted, AccessTokens: st.tokenInfos(),
 	}

@@ -209,6 +209,7 @@ func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(e
 		AuthTime:     st.AuthTime,
 		Organization: st.Organization,
 		Unproven:     st.Unproven,
+		Prover:       st.prover,
 	})
 	giveBack()
 	switch {

@@ -49,7 +49,7 @@ func newScene(t *testing.T, cfg tenant.Config) *scene {
 	}
 	t.Cleanup(s.tenant.Close)
 	s.p, err = provider.New(provider.Config{
-		Issuer: s.tenant.Issuer(), ClientID: clientID, Auth0: cfg.Auth0, Now: now,
+		Issuer: s.tenant.Issuer(), ClientID: clientID, Auth0: cfg.Auth0, DPoP: cfg.DPoP, Now: now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,9 +74,13 @@ func (s *scene) granted(scope, nonce, audience string, further ...string) *provi
 	s.t.Helper()
 	ctx := s.t.Context()
 	sum := sha256.Sum256([]byte(verifier))
+	prover, err := s.p.NewProver(ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	target, err := s.p.AuthorizationURL(ctx, provider.AuthorizationRequest{
 		RedirectURI: redirect, State: "s", Nonce: nonce, Scope: scope, Audience: audience, Audiences: further,
-		CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]),
+		CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]), Prover: prover,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -92,6 +96,7 @@ func (s *scene) granted(scope, nonce, audience string, further ...string) *provi
 	tokens, err := s.p.Exchange(ctx, provider.CodeExchange{
 		Code: provider.NewSecret(back.Query().Get("code")), RedirectURI: redirect,
 		CodeVerifier: provider.NewSecret(verifier), Nonce: nonce, Audience: audience, Audiences: further,
+		Prover: prover,
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -93,7 +93,8 @@ type Session struct {
 	mu      sync.Mutex
 	retired []provider.Secret // the refresh tokens of step-ups that ended with a session that was replaced, for Retire
 
-	limits  atomic.Pointer[limits]    // as the session was last read; nil: not yet
+	limits  atomic.Pointer[limits] // as the session was last read; nil: not yet
+	proving proving
 	renewed atomic.Pointer[time.Time] // when its own access token was obtained
 }
 

@@ -19,6 +19,8 @@ type state struct {
 	body
 	whole bool            // the body was read too
 	read  keystore.Record // what this was decoded from; zero: a new login
+	// prover has ProofKey; nil: the tokens are bound to no key.
+	prover *provider.Prover
 }
 
 type head struct {
@@ -30,6 +32,7 @@ type head struct {
 	SessionExpiry   time.Time   `json:"session_expiry,omitzero"`
 	Limits          limits      `json:"limits,omitzero"`
 	Current         storedToken `json:"access_token"`
+	ProofKey        string      `json:"dpop_key,omitempty"` // that the tokens are bound to; "": none
 }
 
 type body struct {
@@ -60,6 +63,7 @@ type body struct {
 	Others             []storedToken `json:"access_tokens,omitempty"`
 	RevocationCascades bool          `json:"revocation_cascades,omitempty"` // revoking a replaced token ended the grant
 	Rotates            bool          `json:"rotates,omitempty"`             // the last renewal replaced the refresh token
+	ProofNonce         string        `json:"dpop_nonce,omitempty"`          // the last one of the provider's
 	// What a renewal did not bring, so that none is made for it again. It counts until the next login.
 	RenewsNoIDToken bool        `json:"renews_no_id_token,omitempty"`
 	Ungranted       []ungranted `json:"ungranted,omitempty"`
@@ -139,10 +143,10 @@ func (t *storedToken) isCoveredBy(other *storedToken) bool {
 	return t.Scope != "" && accessScope(other.Asked) == accessScope(t.Scope) && missingScope(t.Scope, other.Scope) == ""
 }
 
-func (t *storedToken) handOut() AccessToken {
+func (st *state) handOut(t *storedToken) AccessToken {
 	return AccessToken{
 		Token: provider.NewSecret(t.Token), TokenType: t.TokenType, Expiry: t.Expiry,
-		Scope: t.Scope, Audience: t.Audience,
+		Scope: t.Scope, Audience: t.Audience, Prover: st.prover,
 	}
 }
 
@@ -222,6 +226,7 @@ func (st *state) apply(t *provider.Tokens, r Request, now time.Time) {
 		Token: t.AccessToken.Reveal(), TokenType: t.TokenType, Expiry: t.Expiry, Obtained: now,
 		Scope: t.Scope, Asked: normalScope(r.Scope), Audience: t.Audience,
 	}
+	st.bind(t.Prover)
 	if st.Current.Token == "" {
 		st.DefaultAudience = t.Audience
 	}

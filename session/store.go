@@ -51,6 +51,9 @@ func (s *Session) decode(record keystore.Record) (*state, error) {
 	if st.Issuer != s.cfg.Provider.Issuer() || st.ClientID != s.cfg.Provider.ClientID() || st.Resource != s.cfg.Resource {
 		return nil, s.explain(fmt.Errorf("%w: it belongs to another issuer, client or resource", keystore.ErrCorrupt))
 	}
+	if err := s.restoreProver(st); err != nil {
+		return nil, s.explain(fmt.Errorf("%w: %w", keystore.ErrCorrupt, err))
+	}
 	return st, nil
 }
 
@@ -62,9 +65,9 @@ func decodeRecord(record keystore.Record) (*state, error) {
 	if json.Unmarshal(record.Head, &version) != nil {
 		return nil, fmt.Errorf("%w: it is not a loopkey session", keystore.ErrCorrupt)
 	}
-	if version.Version != stateVersion {
+	if version.Version != stateVersion && version.Version != boundVersion {
 		return nil, fmt.Errorf("%w: it was written by another version of loopkey (format %d, this one reads %d)",
-			keystore.ErrCorrupt, version.Version, stateVersion)
+			keystore.ErrCorrupt, version.Version, boundVersion)
 	}
 	st := &state{whole: record.Body != nil, read: record}
 	if json.Unmarshal(record.Head, &st.head) != nil || st.Current.Token == "" || st.Issuer == "" || st.ClientID == "" {

@@ -18,6 +18,9 @@ func (s *Session) StoredToken(ctx context.Context, r Request) (AccessToken, bool
 	if err == nil {
 		err = s.spare(st, now)
 	}
+	if err == nil {
+		err = s.checkBound(st, r)
+	}
 	if err != nil {
 		return AccessToken{}, false, err
 	}
@@ -25,7 +28,7 @@ func (s *Session) StoredToken(ctx context.Context, r Request) (AccessToken, bool
 	if t == nil || r.Force || !t.good(now, r.MinLifetime, st.RefreshToken == "" && st.whole) {
 		return AccessToken{}, false, nil
 	}
-	return t.handOut(), true, nil
+	return st.handOut(t), true, nil
 }
 
 // StoredIDToken is StoredToken for the ID token.

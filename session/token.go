@@ -14,6 +14,7 @@ type Request struct {
 	Scope       string        // "": the one of the login; else the provider has to grant all of it
 	MinLifetime time.Duration // a token with less time left is renewed first
 	Force       bool          // renew even a good token
+	Proves      bool          // the caller sends a proof with the token, by its Prover; else one that needs a proof is ErrBound
 	// Need is what the user's authentication has to be. Where the session's own is not, the token is that of a step-up,
 	// and a *StepUpError says that there is none.
 	Need provider.Requirement
@@ -24,17 +25,19 @@ type Request struct {
 // An AccessToken is an access token that may be handed out.
 type AccessToken struct {
 	Token     provider.Secret
-	TokenType string
+	TokenType string    // Bearer or DPoP
 	Expiry    time.Time // zero: the provider did not say
 	Scope     string    // as granted
 	Audience  string    // "": the provider's default
+	// Prover authorizes requests with the token. It is nil for a bearer token, and that does it for those.
+	Prover *provider.Prover
 }
 
 // AccessToken returns a token that lives for at least r.MinLifetime. Where the provider's tokens are shorter-lived than
 // that, it returns one that was just renewed. It returns one that has not expired where a better one can't be had: the
 // provider can't be reached or refuses, the keystore can't be written, or another process is busy with the session.
 //
-// Its errors wrap ErrNotLoggedIn, ErrCannotRenew, ErrLocked, or the errors of the keystore and the provider. A
+// Its errors wrap ErrNotLoggedIn, ErrCannotRenew, ErrLocked, ErrBound, or the errors of the keystore and the provider. A
 // *ScopeError says that r.Scope was not granted; the provider is asked for it again after the next login, or if r.Force
 // is set. A provider that can't be reached leaves the session as it is.
 func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, error) {
@@ -65,13 +68,16 @@ func (s *Session) accessToken(ctx context.Context, r Request) (AccessToken, erro
 	if err := s.admitInTurn(ctx, st, asked, &turn); err != nil {
 		return out, err
 	}
+	if err := s.checkBound(st, r); err != nil {
+		return out, err
+	}
 	var living storedToken // to hand out where a renewal is kept away
 	if t := st.find(r); t != nil && !r.Force {
 		if t.good(asked, r.MinLifetime, st.RefreshToken == "" && st.whole) {
 			if turn != nil { // what was known is wrong: a process with another folder has renewed the session
 				s.lock.noteExpiry(st)
 			}
-			return t.handOut(), nil
+			return st.handOut(t), nil
 		}
 		living = *t
 	}
@@ -91,7 +97,7 @@ func (s *Session) accessToken(ctx context.Context, r Request) (AccessToken, erro
 			}
 			// A token obtained since this call began is enough, however short it lives: another caller made the same renewal.
 			if obtainedSince(t.Obtained, asked, now) || !r.Force && t.good(asked, r.MinLifetime, st.RefreshToken == "") {
-				out = t.handOut()
+				out = st.handOut(t)
 				return true
 			}
 			return false
@@ -104,7 +110,7 @@ func (s *Session) accessToken(ctx context.Context, r Request) (AccessToken, erro
 		},
 	})
 	if isKeptAway(err) && living.left(s.cfg.Now()) > 0 {
-		return living.handOut(), nil
+		return st.handOut(&living), nil
 	}
 	return out, err
 }

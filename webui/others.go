@@ -301,7 +301,7 @@ func (s *Server) renew(w http.ResponseWriter, r *http.Request, v view) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), renewLimit)
 	defer cancel()
-	request := session.Request{Force: true}
+	request := session.Request{Force: true, Proves: true} // nobody gets the token
 	if c.title == "" {
 		request.Audience = s.cfg.Audience
 	}

@@ -11,6 +11,7 @@ import (
 // A tokenView describes a token: what it is for, and how much of its life is left. It does not hold the token.
 type tokenView struct {
 	Kind, Audience string
+	Bound          bool // to a key of the session (DPoP)
 	Scopes         []string
 	From, Until    *moment
 	Total, Left    int64  // of its life, in seconds; Total 0: the provider gave no expiry
@@ -25,7 +26,9 @@ const accessToken = "Access token"
 func tokenViews(info session.Info, now time.Time) []tokenView {
 	var views []tokenView
 	for _, t := range info.AccessTokens {
-		views = append(views, viewToken(accessToken, t.Audience, t.Scope, t.Obtained, t.Expiry, now, info.Renewable))
+		v := viewToken(accessToken, t.Audience, t.Scope, t.Obtained, t.Expiry, now, info.Renewable)
+		v.Bound = info.Bound
+		views = append(views, v)
 	}
 	if !info.IDTokenExpiry.IsZero() {
 		issued := info.Claims.Time("iat")

@@ -106,7 +106,7 @@ func (w *watch) fresh(ctx context.Context) view {
 		w.renewed = now
 		// A request that is given up must not keep the others from the result. What comes of it is in the session.
 		renewing, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
-		_, _ = w.session.AccessToken(renewing, session.Request{})
+		_, _ = w.session.AccessToken(renewing, session.Request{Proves: true})
 		cancel()
 		w.refresh(ctx, true)
 	}

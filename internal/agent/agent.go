@@ -75,6 +75,7 @@ func kinds() []kind {
 		{"not_logged_in", http.StatusUnauthorized, session.ErrNotLoggedIn},
 		{"cannot_renew", http.StatusUnauthorized, session.ErrCannotRenew},
 		{"not_allowed", http.StatusForbidden, ErrNotAllowed},
+		{"bound", http.StatusForbidden, session.ErrBound},
 		{"invalid_request", http.StatusBadRequest, ErrRequest},
 		{"keystore_unavailable", http.StatusServiceUnavailable, keystore.ErrUnavailable},
 		{"keystore_corrupt", http.StatusServiceUnavailable, keystore.ErrCorrupt},

@@ -12,6 +12,7 @@ import (
 	"math"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -324,6 +325,21 @@ func (c *Config) RememberDiscovery(earlier known.Client) {
 		c.DiscoveryURL = earlier.DiscoveryURL
 		c.values["discovery-url"] = value{text: c.DiscoveryURL, from: fromLastLogin, origin: "the last login"}
 	}
+}
+
+// KeepDPoP binds the tokens of the next login to a key where the last login of the same client did, unless a source
+// says otherwise: nothing gets weaker by itself.
+func (c *Config) KeepDPoP(earlier known.Client) {
+	if c.values["dpop"].from == fromNowhere && earlier.DPoP {
+		c.DPoP = true
+		c.values["dpop"] = value{text: "true", from: fromLastLogin, origin: "the last login"}
+	}
+}
+
+// SetDPoP decides by a flag whether logins bind their tokens to a key.
+func (c *Config) SetDPoP(on bool) {
+	c.DPoP = on
+	c.values["dpop"] = value{text: strconv.FormatBool(on), from: fromFlag, origin: "flag --dpop"}
 }
 
 // KeepKeystore takes the keystore of the last login of the same client, where no source names one.

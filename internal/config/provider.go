@@ -9,7 +9,7 @@ import (
 func ProviderOf(k known.Client) provider.Config {
 	return provider.Config{
 		Issuer: k.Issuer, DiscoveryURL: k.DiscoveryURL, ClientID: k.ClientID, Auth0: k.Auth0,
-		AudienceParameter: k.AudienceParameter, OAuth: k.Resource != "",
+		AudienceParameter: k.AudienceParameter, OAuth: k.Resource != "", DPoP: k.DPoP,
 		AssertionToEndpoint: k.AssertionAudience == "token_endpoint",
 	}
 }

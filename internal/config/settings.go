@@ -222,6 +222,11 @@ var settings = []setting{
 		name: "other-domains", key: "other_domains",
 		set: func(*Config, string) {}, check: checkOtherDomains,
 	},
+	{ // never in ./.env: it could turn off what the person has turned on
+		name: "dpop", key: "dpop", isBool: true,
+		set:        func(c *Config, text string) { c.DPoP = text == "true" },
+		remembered: func(k known.Client) string { return onlyTrue(k.DPoP) },
+	},
 	{
 		name: "log", variables: []string{"LOOPKEY_LOG"}, above: "log", isBool: true,
 		set:          func(c *Config, text string) { c.Log = text != "off" && text != "false" },
@@ -235,6 +240,14 @@ var settings = []setting{
 		name: "cache-dir", key: "cache_dir", resolve: places.resolve,
 		set: func(c *Config, text string) { c.CacheDir = text },
 	},
+}
+
+// onlyTrue returns "true", or "" in place of "false".
+func onlyTrue(set bool) string {
+	if set {
+		return "true"
+	}
+	return ""
 }
 
 // settingNamed returns the setting with a name, or nil.

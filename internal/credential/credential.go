@@ -62,6 +62,7 @@ type Ask struct {
 	Stored          bool   // only a token that needs no renewal: the zero Token if there is none
 	Force           bool   // a good token is renewed, too
 	Host            string // the server that the tool sends the token to, for the user's log; "": it is not known
+	Proves          bool   // the caller sends a proof with an access token, by its Prover, where it is bound to a key
 
 	Need provider.Requirement // what the authentication has to be, for an access token
 }
@@ -70,6 +71,8 @@ type Ask struct {
 type Token struct {
 	Secret provider.Secret
 	Expiry time.Time // zero: the provider gave none
+	// Prover authorizes requests with the token, also with a bearer token, for which it is nil.
+	Prover *provider.Prover
 }
 
 // ask returns what to ask for on behalf of a host. usual is the kind of token that the protocol takes where the entry
@@ -208,7 +211,7 @@ func (s Session) Token(ctx context.Context, a Ask) (Token, error) {
 	if err == nil && s.Note != nil && !t.Token.IsZero() {
 		s.Note(a, t.Audience, t.Token)
 	}
-	return Token{Secret: t.Token, Expiry: t.Expiry}, err //nolint:wrapcheck // the words are the session's
+	return Token{Secret: t.Token, Expiry: t.Expiry, Prover: t.Prover}, err //nolint:wrapcheck // the words are the session's
 }
 
 // Refused notes that a server refused a token of the session.
@@ -220,5 +223,6 @@ func (s Session) Refused(ctx context.Context, a Ask, refused provider.Secret) er
 func (s Session) request(a Ask) session.Request {
 	return session.Request{
 		Audience: cmp.Or(a.Audience, s.Audience), Scope: a.Scope, MinLifetime: a.MinLifetime, Force: a.Force, Need: a.Need,
+		Proves: a.Proves,
 	}
 }

@@ -26,6 +26,7 @@ type Client struct {
 	DiscoveryURL      string `json:"discovery_url,omitempty"`      // of the metadata, where it is not under the issuer
 	Auth0             bool   `json:"auth0,omitempty"`              // the issuer is an Auth0 tenant
 	AudienceParameter string `json:"audience_parameter,omitempty"` // audience or resource; "": as Auth0 says
+	DPoP              bool   `json:"dpop,omitempty"`               // logins bind their tokens to a key
 	Keystore          string `json:"keystore,omitempty"`           // keychain, file, or socket:PATH
 	BaseURL           string `json:"base_url,omitempty"`           // of the local server
 	CallbackPorts     []int  `json:"callback_ports,omitempty"`     // that it may have; empty: the one of BaseURL
