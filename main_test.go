@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,6 +171,10 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		if got := s.tenant.ReusedFamilies(); got != want {
 			ts.Fatalf("%d families were revoked for reuse, not %d", got, want)
 		}
+	case "rotate-nonce":
+		s.tenant.RotateProofNonce()
+	case "userinfo": // FILE STATUS: asks with the header fields in a file, as curl -H @FILE does
+		s.askUserInfo(ts, ts.ReadFile(args[0]), args[1])
 	default:
 		ts.Fatalf("tenant has no %s", verb)
 	}
@@ -187,6 +192,7 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 			RedirectURIs: []string{base + "/auth/callback"}, PostLogoutRedirectURIs: []string{base},
 			Audiences: []string{"https://api.example.com/", "https://other.example.com/"},
 			Scopes:    []string{"read:orders", "write:orders"},
+			Bound:     slices.Contains(options, "must-prove"),
 		}
 	}
 	has := func(option string) bool { return slices.Contains(options, option) }
@@ -199,6 +205,7 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 		Auth0:       has("auth0"), Rotate: has("rotate"), RequireConsentForOffline: has("consent"), RequirePAR: has("par"),
 		NoRevocation: has("no-revocation"), HideEndSession: has("no-end-session"),
 		OAuth: has("oauth"), OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
+		DPoP: has("dpop"), ProofNonce: has("nonce"),
 		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass), of(keyed, "")},
 		Users:   []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
 		Vault:   map[string]string{"google-oauth2": "token-of-google"},
@@ -228,6 +235,24 @@ func (s *script) key(ts *testscript.TestScript, name string) {
 	block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	ts.Check(os.WriteFile(ts.MkAbs(name), block, 0o600))
 	s.tenant.SetKeys(keyed, jose.JSONWebKey{Key: private.Public()})
+}
+
+// askUserInfo sends a UserInfo request with header fields that a command printed.
+func (s *script) askUserInfo(ts *testscript.TestScript, fields, status string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.tenant.Issuer()+"/userinfo?query=1", nil)
+	ts.Check(err)
+	for line := range strings.Lines(fields) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	if got := strconv.Itoa(resp.StatusCode); got != status {
+		ts.Fatalf("UserInfo replied with %s %s, not %s", got, resp.Header.Get("WWW-Authenticate"), status)
+	}
 }
 
 // enterCode waits for a device login to begin, and logs the user in with its code.

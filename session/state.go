@@ -143,10 +143,17 @@ func (t *storedToken) isCoveredBy(other *storedToken) bool {
 	return t.Scope != "" && accessScope(other.Asked) == accessScope(t.Scope) && missingScope(t.Scope, other.Scope) == ""
 }
 
+// handOut returns a token of the session, with what proves that it is the session's.
 func (st *state) handOut(t *storedToken) AccessToken {
+	out := t.handOut()
+	out.Prover = st.prover
+	return out
+}
+
+func (t *storedToken) handOut() AccessToken {
 	return AccessToken{
 		Token: provider.NewSecret(t.Token), TokenType: t.TokenType, Expiry: t.Expiry,
-		Scope: t.Scope, Audience: t.Audience, Prover: st.prover,
+		Scope: t.Scope, Audience: t.Audience,
 	}
 }
 

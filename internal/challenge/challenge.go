@@ -53,7 +53,7 @@ func Parse(fields []string) Bearer {
 			if b.Error == InsufficientAuthentication {
 				return b
 			}
-			if first == nil && isBearer {
+			if first == nil && (isBearer || b.Metadata != "") { // of a server that takes bound tokens alone
 				first = &b
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
@@ -81,6 +82,7 @@ func (a *app) openWith(cfg *config.Config, secret string, keychainLimit time.Dur
 	elsewhere := ""
 	if k, ok := cfg.Noted(); ok {
 		cfg.RememberDiscovery(k)
+		cfg.KeepDPoP(k)
 		cfg.KeepKeystore(k)
 		if !slices.Contains(k.Keystores(), cfg.Keystore) {
 			elsewhere = k.Keystore
@@ -184,7 +186,7 @@ func anySubject(string) bool { return true }
 func (acc *account) holder() handoff.Holder {
 	return handoff.Holder{Session: acc.session.Name(), Setup: map[string]string{
 		"keystore": acc.config.Keystore, "discovery URL": acc.config.DiscoveryURL,
-		"audience parameter": acc.config.AudienceParameter,
+		"audience parameter": acc.config.AudienceParameter, "DPoP": strconv.FormatBool(acc.config.DPoP),
 	}}
 }
 

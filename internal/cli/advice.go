@@ -152,6 +152,23 @@ func providerAdvice() []advice {
 		{provider.ReasonInvalidGrant, "run {login} again", ""},
 		{provider.ReasonAnotherFactor, "run {login}, which lets the provider ask for it", ""},
 		{provider.ReasonRefreshRefused, "if it goes on like that, run {login}", ""},
+		{
+			provider.ReasonProofMissing, "its tokens are bound to a key: run {login} --dpop, or set dpop = true in the profile",
+			"",
+		},
+		{
+			provider.ReasonProofRefused,
+			"set this computer's clock if it is wrong; if it goes on like that, run {login}", "",
+		},
+		{provider.ReasonProofNonce, "whoever runs the provider has to correct that: it takes no nonce of its own", ""},
+		{
+			provider.ReasonNoDPoP,
+			"without DPoP a session is made by {login} --dpop=false, and dpop = false in the profile", "",
+		},
+		{
+			provider.ReasonNotBound,
+			"whoever runs the provider has to bind this client's tokens (dpop_bound_access_tokens); nothing was stored", "",
+		},
 		{provider.ReasonPushRequired, "this client has to push its requests: run {login} again, which does", ""},
 		{provider.ReasonDeviceCodeExpired, "run {login} --device again", ""},
 		{
@@ -433,6 +450,11 @@ func toolAdvice() []advice {
 			credential.ErrUnlisted, "list it in {config file}: [[{profile table}.hosts]] and under that host = \"…\", " +
 				"if tokens may go there", "",
 		},
+		{
+			session.ErrBound, "run {token} --dpop-proof METHOD URL for the header fields of one request, or " +
+				"loopkey proxy --to URL, which makes the proofs", "",
+		},
+		{errNotBound, "leave --dpop-proof out; {login} --dpop binds the next session", ""},
 		{mcp.ErrLoginNeeded, "run {login}", ""},
 		{mcp.ErrTokenRefused, "whoever runs the server can say why; {logout} ends the session", ""},
 		{mcp.ErrAuthenticationRefused, "whoever runs the server can say which login it takes", ""},

@@ -127,8 +127,10 @@ func (a *app) readyFirst(acc *account) credential.Source {
 
 // AccessToken is session.Session.AccessToken.
 func (s readyFirst) AccessToken(ctx context.Context, r session.Request) (session.AccessToken, error) {
-	if t, ok := s.ready().AccessToken(ctx, r); ok {
-		return t, nil
+	if !r.Proves { // the agent gives no key away
+		if t, ok := s.ready().AccessToken(ctx, r); ok {
+			return t, nil
+		}
 	}
 	return s.Session.AccessToken(ctx, r)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type loginFlags struct {
 	need              provider.Requirement      // what the authentication has to be
 	beside            bool                      // it is a step-up, beside the session
 	limits            map[string]*time.Duration // of the session, by flag; nil: the flag was not given
+	dpop              *bool                     // --dpop; nil: the flag was not given
 	gate              *toolGate                 // of a login that a tool began; nil: the person did
 }
 
@@ -83,6 +85,11 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 			if f.push {
 				a.loginFlags = append(a.loginFlags, "--par")
 			}
+			if flags := cmd.Flags(); flags.Changed("dpop") {
+				on, _ := flags.GetBool("dpop")
+				f.dpop = &on
+				a.loginFlags = append(a.loginFlags, "--dpop="+strconv.FormatBool(on))
+			}
 			if f.oneAudience {
 				a.loginFlags = append(a.loginFlags, "--one-audience")
 			}
@@ -98,6 +105,7 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 	for _, l := range sessionLimits {
 		flags.Duration(l.flag, 0, l.usage)
 	}
+	flags.Bool("dpop", false, "bind the session's tokens to a key of its own (RFC 9449)")
 	a.paramFlag(flags)
 	a.browserFlags(flags)
 	for _, p := range loginParams {
@@ -152,13 +160,16 @@ func (f *loginFlags) readLimits(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// limit sets the limits that were given in the configuration.
+// limit sets the limits that were given, and --dpop, in the configuration.
 func (f *loginFlags) limit(cfg *config.Config) {
 	if l := f.limits["session-max-age"]; l != nil {
 		cfg.SessionMaxAge = *l
 	}
 	if l := f.limits["session-idle"]; l != nil {
 		cfg.SessionIdle = *l
+	}
+	if f.dpop != nil {
+		cfg.SetDPoP(*f.dpop)
 	}
 }
 

@@ -221,10 +221,10 @@ type advised struct {
 }
 
 // Token returns the token of the authorizer.
-func (d advised) Token(ctx context.Context) (provider.Secret, error) {
+func (d advised) Token(ctx context.Context) (mcp.Token, error) {
 	token, err := d.Authorizer.Token(ctx)
 	if err == nil && !token.IsZero() {
-		d.recorder.note(accessToken, "", token)
+		d.recorder.note(accessToken, "", token.Secret)
 	}
 	return token, d.advise(ctx, err)
 }

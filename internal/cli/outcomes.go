@@ -77,6 +77,8 @@ func outcomes() []outcome {
 		{session.ErrNotLoggedIn, exitNotLoggedIn},
 		{session.ErrCannotRenew, exitNotLoggedIn},
 		{session.ErrAnotherUser, exitRefused},
+		{session.ErrBound, exitUsage},
+		{errNotBound, exitUsage},
 		{keystore.ErrUnavailable, exitKeychain},
 		{keystore.ErrCorrupt, exitFailed},
 		{sts.ErrRefused, exitRefused},

@@ -75,8 +75,10 @@ func (a *app) runProxy(ctx context.Context, f proxyFlags) error {
 	if err != nil {
 		return err
 	}
+	ask := credential.AskFor(h, hosts.AccessToken, time.Minute)
+	ask.Proves = true
 	pass := proxy.Config{
-		To: to, Tokens: tokens, Ask: credential.AskFor(h, hosts.AccessToken, time.Minute),
+		To: to, Tokens: tokens, Ask: ask,
 		Explain: func(err error) string { sentence, _ := a.explain(err); return sentence },
 	}
 	pass.Ask.Host = to.HostPort()

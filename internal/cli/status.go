@@ -167,6 +167,7 @@ type statusDocument struct {
 	LoggedInAt     *time.Time          `json:"logged_in_at"`
 	RenewedAt      *time.Time          `json:"renewed_at,omitempty"`
 	Renewable      bool                `json:"renewable"`
+	DPoP           bool                `json:"dpop,omitempty"` // the access tokens are bound to a key
 	RefreshExpires *time.Time          `json:"refresh_expires_at,omitempty"`
 	SessionExpires *time.Time          `json:"session_expires_at,omitempty"`
 	IdleExpires    *time.Time          `json:"idle_expires_at,omitempty"`
@@ -190,6 +191,7 @@ func statusJSON(info session.Info) statusDocument {
 		Profile: info.Profile, Issuer: info.Issuer, ClientID: info.ClientID, Resource: info.Resource,
 		Subject: info.Subject, Name: info.Claims.Text("name"), Email: info.Claims.Text("email"),
 		LoggedInAt: words.UTC(info.LoggedInAt), RenewedAt: words.UTC(info.RenewedAt), Renewable: info.Renewable,
+		DPoP:           info.Bound,
 		RefreshExpires: words.UTC(info.RefreshExpiry), SessionExpires: words.UTC(info.SessionExpiry),
 		IdleExpires:  words.UTC(info.IdleExpiry),
 		AccessTokens: []statusAccessToken{}, Claims: info.Claims,
@@ -230,6 +232,9 @@ func (a *app) printStatus(info session.Info, server string) error {
 		about := lifetime(t.Expiry, now)
 		if t.Audience != "" {
 			about += ", for " + t.Audience
+		}
+		if info.Bound {
+			about += ", DPoP"
 		}
 		row("Access token", about)
 		if t.Scope != "" {

@@ -24,6 +24,7 @@ type tokenFlags struct {
 	idToken     bool
 	need        needFlags // what its authentication has to be
 	output      string
+	proof       proofFlags
 }
 
 func (a *app) token() *cobra.Command {
@@ -38,10 +39,13 @@ first, by one process at a time.`,
 		Example: `  curl -H "$(loopkey token -o header)" https://api.example.com/
   loopkey token --audience https://other.example.com/ -o json
   loopkey token --challenge 'Bearer error="insufficient_user_authentication", acr_values="mfa"'`,
-		Args: noArgs,
+		Args: f.proof.args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if g.any() && f.need.isGiven() {
 				return fmt.Errorf("%w: --acr, --max-age and --challenge are for the session's own tokens", errUsage)
+			}
+			if f.proof.wanted {
+				return a.runProof(cmd.Context(), f, g.any())
 			}
 			if g.any() {
 				return a.runGrant(cmd.Context(), f, g)
@@ -57,6 +61,7 @@ first, by one process at a time.`,
 	flags.StringVarP(&f.output, "output", "o", "raw", "raw, json or header")
 	flags.BoolVar(&f.copy, "copy", false, "put the token into the clipboard for 45 seconds, and print nothing")
 	g.add(flags)
+	f.proof.add(flags)
 	return cmd
 }
 

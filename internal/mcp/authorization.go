@@ -120,14 +120,14 @@ func NewAuthorization(cfg AuthorizationConfig) (*Authorization, error) {
 // leastLife is how long a token has to be good, so that it does not expire on its way.
 const leastLife = 30 * time.Second
 
-// Token returns the access token for the next request, renewed if it has to be. It is the zero Secret where a login is
+// Token returns the access token for the next request, renewed if it has to be. It is the zero Token where a login is
 // needed first, which only the server's refusal begins. A provider that can't be reached is an error.
-func (a *Authorization) Token(ctx context.Context) (provider.Secret, error) {
+func (a *Authorization) Token(ctx context.Context) (Token, error) {
 	token, err := a.obtain(ctx, false)
 	if needsLogin(err) {
-		return provider.Secret{}, nil
+		return Token{}, nil
 	}
-	return token.Token, err
+	return Token{token.Token, token.Prover}, err
 }
 
 // needsLogin reports whether an error says that only a login gets a token.
@@ -154,7 +154,7 @@ func (a *Authorization) obtain(ctx context.Context, force bool) (sessions.Access
 	if !force && held.session == s && held.changed.Equal(changed) && held.token.Expiry.After(a.cfg.Now().Add(leastLife)) {
 		return held.token, nil
 	}
-	token, err := s.AccessToken(ctx, sessions.Request{MinLifetime: leastLife, Force: force})
+	token, err := s.AccessToken(ctx, sessions.Request{MinLifetime: leastLife, Force: force, Proves: true})
 	if err != nil {
 		return sessions.AccessToken{}, err
 	}

@@ -52,7 +52,7 @@ func sameOrigin(a, b *url.URL) bool {
 func checkHeader(header http.Header) error {
 	ours := []string{
 		"Authorization", "Proxy-Authorization", "Accept", "Content-Type", "Content-Length", "Content-Encoding", "Host",
-		"Last-Event-Id",
+		"Last-Event-Id", "Dpop",
 		"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
 		"Upgrade",
 	}
@@ -103,12 +103,18 @@ func newClient(given *http.Client) *http.Client {
 		if token := first.Header["Authorization"]; token != nil {
 			req.Header["Authorization"] = token // net/http drops it where the same host is written in another way
 		}
+		if token, ok := first.Context().Value(sentToken{}).(Token); ok && token.Prover != nil { // a proof is for one URL
+			return token.Prover.Authorize(req, token.Secret)
+		}
 		return nil
 	}
 	return client
 }
 
 const mostRedirects = 5
+
+// sentToken is the key of the token that goes with a request, in its context.
+type sentToken struct{}
 
 // A once transport sends a request over HTTP/1.1 on a connection that no request has used, unless it is a GET. A server
 // may close an idle connection just as the next request comes over it. It does not say then whether it has carried out
@@ -164,6 +170,15 @@ func (b *bridge) exchange(ctx context.Context, r *httpRequest) (*http.Response, 
 			return nil, err
 		}
 		resp, err := b.send(ctx, r, token)
+		if err == nil && token.Prover.Challenged(resp) { // the server has not carried it out
+			if r.refused != nil {
+				r.refused()
+			}
+			discard(resp)
+			if resp, err = b.send(ctx, r, token); err == nil {
+				token.Prover.Challenged(resp)
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -190,7 +205,7 @@ func (b *bridge) exchange(ctx context.Context, r *httpRequest) (*http.Response, 
 		}
 		asked[resp.StatusCode] = true
 		discard(resp)
-		if err := b.challenged(ctx, resp.StatusCode, challenges, token); err != nil {
+		if err := b.challenged(ctx, resp.StatusCode, challenges, token.Secret); err != nil {
 			return nil, err
 		}
 	}
@@ -199,9 +214,9 @@ func (b *bridge) exchange(ctx context.Context, r *httpRequest) (*http.Response, 
 // mostRenewed is how often a request is sent again because the token changed while it was under way.
 const mostRenewed = 2
 
-func (b *bridge) token(ctx context.Context) (provider.Secret, error) {
+func (b *bridge) token(ctx context.Context) (Token, error) {
 	if b.Authorizer == nil {
-		return provider.Secret{}, nil
+		return Token{}, nil
 	}
 	token, err := b.Authorizer.Token(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -265,7 +280,7 @@ func (b *bridge) challenged(ctx context.Context, status int, fields []string, se
 }
 
 // send sends a request once.
-func (b *bridge) send(ctx context.Context, r *httpRequest, token provider.Secret) (*http.Response, error) {
+func (b *bridge) send(ctx context.Context, r *httpRequest, token Token) (*http.Response, error) {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
@@ -289,7 +304,10 @@ func (b *bridge) send(ctx context.Context, r *httpRequest, token provider.Secret
 		req.Header[name] = values
 	}
 	if !token.IsZero() {
-		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+		if err := token.Prover.Authorize(req, token.Secret); err != nil {
+			return nil, failure(codeUnauthorized, "%v", err)
+		}
+		req = req.WithContext(context.WithValue(ctx, sentToken{}, token))
 	}
 	resp, err := b.client.Do(req)
 	switch {

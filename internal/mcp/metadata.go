@@ -30,6 +30,7 @@ type resource struct {
 	name    string   // the resource indicator, as it is written
 	issuers []string // of the authorization servers, one at least
 	scopes  []string // that it knows
+	bound   bool     // it takes only access tokens that are bound to a key (DPoP)
 }
 
 // Limits of the metadata of a resource.
@@ -105,6 +106,7 @@ func parseResource(raw []byte, server *url.URL) (*resource, error) {
 		Resource string   `json:"resource"`
 		Servers  []string `json:"authorization_servers"`
 		Scopes   []string `json:"scopes_supported"`
+		Bound    bool     `json:"dpop_bound_access_tokens_required"`
 	}
 	if !isObject(raw) || json.Unmarshal(raw, &m) != nil {
 		return nil, fmt.Errorf("%w: it is not the JSON that it should be", ErrMetadata)
@@ -112,7 +114,7 @@ func parseResource(raw []byte, server *url.URL) (*resource, error) {
 	if !covers(m.Resource, server) {
 		return nil, fmt.Errorf("%w: it is of %q, not of %s", ErrMetadata, words.Printable(m.Resource), server)
 	}
-	r := &resource{name: m.Resource, scopes: challenge.Scopes(strings.Join(m.Scopes, " "))}
+	r := &resource{name: m.Resource, scopes: challenge.Scopes(strings.Join(m.Scopes, " ")), bound: m.Bound}
 	if len(m.Servers) == 0 {
 		r.issuers = []string{server.Scheme + "://" + server.Host}
 		return r, nil

@@ -238,10 +238,10 @@ type authorizer struct {
 	ask   func(ctx context.Context, a *authorizer, status int) error
 }
 
-func (a *authorizer) Token(context.Context) (provider.Secret, error) {
+func (a *authorizer) Token(context.Context) (mcp.Token, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return provider.NewSecret(a.token), nil
+	return mcp.Token{Secret: provider.NewSecret(a.token)}, nil
 }
 
 func (a *authorizer) Challenged(ctx context.Context, status int, _ []string, _ provider.Secret) error {

@@ -147,7 +147,7 @@ func (h *handler) rewrite(p *httputil.ProxyRequest) {
 	}
 	p.Out.URL, p.Out.Host = &u, u.Host
 	upstream.OnlyWebSocket(p)
-	for _, name := range []string{"Cookie", "Cookie2", "Authorization"} {
+	for _, name := range []string{"Cookie", "Cookie2", "Authorization", "DPoP"} {
 		p.Out.Header.Del(name)
 	}
 }

@@ -47,6 +47,16 @@ func (t *renewing) RoundTrip(r *http.Request) (*http.Response, error) {
 		body.original = http.NoBody
 	}
 	res, err := t.send(r, token, body, hasBody)
+	if err == nil && token.Prover.Challenged(res) { // the server has not acted on the request
+		if !body.rewind() {
+			return res, nil // the next request has the nonce
+		}
+		discard(res)
+		body = &replayed{original: io.NopCloser(bytes.NewReader(body.sent))}
+		if res, err = t.send(r, token, body, hasBody); err == nil && token.Prover.Challenged(res) {
+			return res, nil // it asks for another nonce each time
+		}
+	}
 	if err != nil {
 		return res, err
 	}
@@ -104,9 +114,14 @@ func (t *renewing) stepUp(
 func (t *renewing) again(
 	r *http.Request, res *http.Response, token credential.Token, body *replayed, hasBody bool,
 ) (*http.Response, error) {
-	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // so that its connection can be used again
-	_ = res.Body.Close()
+	discard(res)
 	return t.send(r, token, io.NopCloser(bytes.NewReader(body.sent)), hasBody)
+}
+
+// discard reads a little more of a response, so that its connection can be used again.
+func discard(res *http.Response) {
+	_, _ = io.CopyN(io.Discard, res.Body, 64<<10)
+	_ = res.Body.Close()
 }
 
 func (t *renewing) isVain(token credential.Token) bool {
@@ -132,7 +147,9 @@ func (t *renewing) send(
 	r *http.Request, token credential.Token, body io.ReadCloser, hasBody bool,
 ) (*http.Response, error) {
 	out := r.Clone(r.Context())
-	out.Header.Set("Authorization", "Bearer "+token.Secret.Reveal())
+	if err := token.Prover.Authorize(out, token.Secret); err != nil {
+		return nil, &tokenError{err}
+	}
 	if hasBody {
 		out.Body = body
 	}
