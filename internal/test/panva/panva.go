@@ -60,6 +60,7 @@ type Options struct {
 	RefreshTokenLifetime time.Duration // 0: an hour
 	Algorithm            string        // of the ID tokens' signatures: RS256, PS256, ES256 or EdDSA; "": RS256
 	RequirePush          bool          // authorization requests must be pushed (RFC 9126)
+	ProofNonce           bool          // each DPoP proof needs the provider's nonce (RFC 9449, section 8)
 	Register             bool          // anyone may register a client (RFC 7591)
 	ACR                  string        // what a login is by its acr; "": it has none
 	Resource             string        // another resource, whose scopes are mcp:read and mcp:write
@@ -86,7 +87,7 @@ func Start(t *testing.T, o Options) *Server {
 	seconds := func(d, fallback time.Duration) int { return int(cmp.Or(d, fallback).Seconds()) }
 	options, err := json.Marshal(map[string]any{
 		"secret": Secret, "resources": []string{Orders, Invoices}, "requirePush": o.RequirePush,
-		"register": o.Register, "mcp": o.Resource, "acr": o.ACR,
+		"register": o.Register, "mcp": o.Resource, "acr": o.ACR, "proofNonce": o.ProofNonce,
 		"algorithm":           cmp.Or(o.Algorithm, "RS256"),
 		"accessTokenSeconds":  seconds(o.AccessTokenLifetime, 10*time.Minute),
 		"refreshTokenSeconds": seconds(o.RefreshTokenLifetime, time.Hour),

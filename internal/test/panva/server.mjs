@@ -1,6 +1,6 @@
 // panva's certified oidc-provider, on a port of its own choosing, for one test. It
 // prints its issuer as a line of JSON, and ends when its stdin does.
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createServer as createTLSServer } from 'node:https';
 
@@ -85,6 +85,7 @@ server.listen(0, '127.0.0.1', () => {
       devInteractions: { enabled: true },
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
+      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => options.proofNonce },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: options.requirePush },
       registration: { enabled: options.register },
       requestObjects: { enabled: true },
