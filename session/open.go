@@ -21,6 +21,7 @@ type Options struct {
 	DiscoveryURL     string          // of the metadata, where it is not under the issuer
 	ClientSecret     provider.Secret // zero: a public client
 	Auth0            bool            // the issuer is an Auth0 tenant under a domain of its own
+	DPoP             bool            // a login binds its tokens to a key: provider.Config.DPoP
 	Profile          string          // tells apart the sessions of one client; "": default
 	AppName          string          // in the keychain, in folders and as User-Agent; "": loopkey, to share its sessions
 	// Store is where the session rests; nil: the OS keychain, also where the last login of the command loopkey went to an
@@ -50,15 +51,16 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		return nil, fmt.Errorf("%w: there is no folder for the session's lock: set %s",
 			provider.ErrConfig, private.HomeVariable())
 	}
-	if app == loopkey && o.DiscoveryURL == "" {
+	if app == loopkey {
 		noted := known.Client{Profile: profile, Issuer: o.Issuer, ClientID: o.ClientID}
 		if k, ok := known.Recall(stateDir, noted.Name()); ok {
-			o.DiscoveryURL = k.DiscoveryURL
+			o.DiscoveryURL = cmp.Or(o.DiscoveryURL, k.DiscoveryURL)
+			o.DPoP = o.DPoP || k.DPoP // nothing gets weaker by itself
 		}
 	}
 	p, err := provider.New(provider.Config{
 		Issuer: o.Issuer, DiscoveryURL: o.DiscoveryURL, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Auth0: o.Auth0,
-		CacheDir: cmp.Or(o.CacheDir, folders.Cache), HTTPClient: o.HTTPClient, AppName: o.AppName, Now: o.Now,
+		DPoP: o.DPoP, CacheDir: cmp.Or(o.CacheDir, folders.Cache), HTTPClient: o.HTTPClient, AppName: o.AppName, Now: o.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -71,7 +73,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		if app == loopkey {
 			cfg.Known = known.Client{
 				Profile: profile, Issuer: p.Issuer(), DiscoveryURL: o.DiscoveryURL,
-				ClientID: p.ClientID(), Auth0: o.Auth0, Keystore: "keychain",
+				ClientID: p.ClientID(), Auth0: o.Auth0, DPoP: o.DPoP, Keystore: "keychain",
 			}
 		}
 	}
