@@ -107,7 +107,7 @@ func TestAssertionAlgorithm(t *testing.T) {
 	t.Parallel()
 	keys := signers()
 	rsa512 := ClientKey{Signer: keys["RS256"], Algorithm: "RS512"}
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it must be refused
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
 	}

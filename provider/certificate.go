@@ -48,13 +48,26 @@ func (p *Provider) prepareCertificate() error {
 	if transport.TLSClientConfig == nil {
 		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	transport.TLSClientConfig.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return p.cfg.ClientCertificate(r.Context())
-	}
+	transport.TLSClientConfig.GetClientCertificate = p.showCertificate
 	own := *p.http
 	own.Transport = transport
 	p.own = &own
 	return nil
+}
+
+// showCertificate returns the client's certificate for a handshake.
+func (p *Provider) showCertificate(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return p.readCertificate(r.Context())
+}
+
+// readCertificate returns the client's certificate, and notes which one the provider's tokens may be bound to.
+func (p *Provider) readCertificate(ctx context.Context) (*tls.Certificate, error) {
+	certificate, err := p.cfg.ClientCertificate(ctx)
+	if err == nil && len(certificate.Certificate) > 0 {
+		shown := thumbprint(certificate.Certificate[0])
+		p.shown.Store(&shown)
+	}
+	return certificate, err
 }
 
 // checkCertificateBinding compares the certificate that an access token is bound to, if it is a JWT that says so (RFC
@@ -65,21 +78,13 @@ func (p *Provider) checkCertificateBinding(claims Claims) error {
 	if !told {
 		return nil
 	}
-	elsewhere := &UntrustedError{
+	if shown := p.shown.Load(); shown != nil && bound == *shown {
+		return nil
+	}
+	return &UntrustedError{
 		Check: ErrTokenType, Reason: ReasonBoundElsewhere,
 		detail: "the access token is bound to a certificate that is not the client's",
 	}
-	if p.cfg.ClientCertificate == nil {
-		return elsewhere
-	}
-	certificate, err := p.cfg.ClientCertificate(context.Background()) // from memory: it was shown with the request
-	if err != nil {
-		return err
-	}
-	if len(certificate.Certificate) == 0 || bound != thumbprint(certificate.Certificate[0]) {
-		return elsewhere
-	}
-	return nil
 }
 
 // thumbprint returns the hash of a certificate by which keys and tokens are known (RFC 7515, section 4.1.8).

@@ -55,7 +55,7 @@ func (p *Provider) identify(
 	ctx context.Context, m *metadata, method authMethod, form url.Values, header http.Header,
 ) error {
 	if p.cfg.ClientCertificate != nil { // so that one that can't be read is told of by itself
-		if _, err := p.cfg.ClientCertificate(ctx); err != nil {
+		if _, err := p.readCertificate(ctx); err != nil {
 			return err
 		}
 	}

@@ -117,6 +117,7 @@ type Provider struct {
 
 	ahead      atomic.Int64 // the provider's clock less this computer's, in nanoseconds
 	redactions redactions
+	shown      atomic.Pointer[string] // the thumbprint of the client's certificate, once it was read
 
 	mu          sync.Mutex // never held during a request
 	cached      *diskCache

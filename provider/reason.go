@@ -20,7 +20,7 @@ const (
 	ReasonClientSecretMissing  Reason = "client_secret_missing" // the client has to authenticate, and no secret is set
 	ReasonClientSecretWrong    Reason = "client_secret_wrong"   // the provider did not accept the client secret
 	ReasonClientKeyRefused     Reason = "client_key_refused"    // the provider did not accept the client's key
-	ReasonMethodNotOffered     Reason = "method_not_offered"    // the provider offers no clients with keys, or certificates
+	ReasonMethodNotOffered     Reason = "method_not_offered"    // the provider knows no clients with keys or certificates
 	ReasonCertificateRefused   Reason = "certificate_refused"   // the provider did not accept the client's certificate
 	ReasonUnknownClient        Reason = "unknown_client"        // a server without OpenID Connect does not know the client
 	ReasonInteractionRequired  Reason = "interaction_required"  // the login sent prompt=none, and the provider has to ask

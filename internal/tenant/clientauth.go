@@ -20,7 +20,7 @@ func assertionAlgorithms() []jose.SignatureAlgorithm {
 }
 
 const (
-	jwtAssertion     = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" //nolint:gosec // no credential
+	jwtAssertion     = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 	requestType      = "oauth-authz-req+jwt"
 	longestAssertion = 5 * time.Minute // from now to exp, at most
 	clientClockSkew  = 10 * time.Second
@@ -214,7 +214,7 @@ func (t *Tenant) openRequest(q url.Values) (parameters url.Values, why string) {
 		return nil, "the request object is a JWT of another type"
 	case claims["iss"] != client.ID || claims["client_id"] != client.ID:
 		return nil, "the request object is another client's"
-	case claims["aud"] != t.issuer && !(isList && slices.Contains(audience, any(t.issuer))):
+	case claims["aud"] != t.issuer && (!isList || !slices.Contains(audience, any(t.issuer))):
 		return nil, "the request object is for another provider"
 	case claims["request"] != nil || claims["request_uri"] != nil || claims["sub"] != nil:
 		return nil, "the request object holds what none may hold"
