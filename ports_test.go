@@ -138,7 +138,7 @@ func TestOneTabForManyPorts(t *testing.T) {
 				opened[target] = true
 			}
 			if len(opened) != 1 {
-				t.Errorf("there are %d tabs: %v", len(opened), opened)
+				t.Fatalf("there are %d tabs: %v", len(opened), opened) // nobody visits the others
 			}
 			if _, err := url.Parse(target); err != nil {
 				t.Fatal(err)
