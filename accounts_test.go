@@ -100,7 +100,8 @@ func TestTwoAccounts(t *testing.T) {
 		t.Errorf("a login again sends prompt %q", prompt)
 	}
 	h.Must("logout", "-p", "work", "--no-browser")
-	if prompt, _ := logInAs(t, h, browser, "charles@example.com", "-p", "work", "--prompt", "consent"); prompt != "consent" {
+	prompt, _ = logInAs(t, h, browser, "charles@example.com", "-p", "work", "--prompt", "consent")
+	if prompt != "consent" {
 		t.Errorf("--prompt consent sends %q", prompt)
 	}
 	h.Must("logout", "-p", "work", "--no-browser")

@@ -15,7 +15,7 @@ import (
 func TestBrowserWindow(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("the browser is a script, and its folder that of Linux") //nolint:forbidigo // a window needs no part
+		t.Skip("the browser is a script, and its folder that of Linux")
 	}
 	h := house.WithTenant(t)
 	chrome, args := filepath.Join(h.Dir, "google-chrome"), filepath.Join(h.Dir, "args")
@@ -27,7 +27,7 @@ func TestBrowserWindow(t *testing.T) {
 		chrome: "#!/bin/sh\necho \"$@\" >>" + args + "\nfor last; do :; done\nexec " + house.Visitor(t) + " \"$last\"\n",
 		state:  `{"profile": {"info_cache": {"Default": {"name": "Ada"}, "Profile 1": {"name": "Work"}}}}`,
 	} {
-		if err := os.WriteFile(path, []byte(content), 0o700); err != nil { //nolint:gosec // a program has to run
+		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -78,7 +78,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 	var entered atomic.Bool
 	polled, exchanged := make(chan struct{}), make(chan struct{})
 	poll, exchange := sync.OnceFunc(func() { close(polled) }), sync.OnceFunc(func() { close(exchanged) })
-	h, browser := twoAccounts(t, tenant.Config{Intercept: func(endpoint string, _ http.ResponseWriter, r *http.Request) bool {
+	intercept := func(endpoint string, _ http.ResponseWriter, r *http.Request) bool {
 		if endpoint != "token" {
 			return false
 		}
@@ -93,7 +93,8 @@ func TestBothWaysAtOnce(t *testing.T) {
 			}
 		}
 		return false
-	}})
+	}
+	h, browser := twoAccounts(t, tenant.Config{Intercept: intercept})
 	h = h.With("BROWSER=", "DISPLAY=", "WAYLAND_DISPLAY=", "TERM=xterm")
 	p := pty.Start(t, h.Command(t.Context(), "login"))
 	issuer := strings.TrimSuffix(h.Tenant.Issuer(), "/")
@@ -172,7 +173,7 @@ func TestPortBeforePassphrase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	holdPort(t, "127.0.0.1", port)
+	holdPort(t, port)
 	p := pty.Start(t, h.Command(t.Context(), "login"))
 	p.Expect("is taken by")
 	if code := p.Exit(); code != 1 || strings.Contains(p.Screen(), "Passphrase") {

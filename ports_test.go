@@ -51,9 +51,9 @@ func manyPorts(t *testing.T, anyPort bool) (h *house.House, ports []int) {
 }
 
 // holdPort binds a port on one loopback, as another program might.
-func holdPort(t *testing.T, host string, port int) {
+func holdPort(t *testing.T, port int) {
 	t.Helper()
-	held, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	held, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,19 +64,19 @@ func holdPort(t *testing.T, host string, port int) {
 func TestCallbackPorts(t *testing.T) {
 	t.Parallel()
 	h, ports := manyPorts(t, false)
-	holdPort(t, "127.0.0.1", ports[0])
+	holdPort(t, ports[0])
 	r := h.Run("login")
 	chosen := fmt.Sprintf("This login comes back to http://127.0.0.1:%d (port %d is taken by ", ports[1], ports[0])
 	if r.Code != 0 || !strings.Contains(r.Stderr, chosen) || !strings.Contains(r.Stderr, "Logged in as Ada") {
 		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
 	}
-	holdPort(t, "127.0.0.1", ports[2])
+	holdPort(t, ports[2])
 	r = h.Run("logout")
 	if r.Code != 0 || !strings.Contains(r.Stderr, fmt.Sprintf("http://127.0.0.1:%d/auth/logout?", ports[1])) ||
 		!strings.Contains(r.Stderr, "the provider's session ended") {
 		t.Errorf("exit %d: %s", r.Code, r.Stderr)
 	}
-	holdPort(t, "127.0.0.1", ports[1])
+	holdPort(t, ports[1])
 	house.Refused(t, h.Run("login"), 1, "none of the callback ports is free", "add its port to callback_ports")
 	// What is said on the command line counts for more: one port, and what follows from it.
 	r = h.Run("login", "--port", strconv.Itoa(ports[0]))

@@ -70,7 +70,8 @@ internal/wire/kinds: internal/wire keystore provider
 internal/words:
 keystore: internal/clock internal/private internal/secrets internal/words
 keystore/keystoretest: keystore
-loopback: internal/clock internal/environ internal/localhost internal/localurl internal/login internal/words provider
+loopback: internal/clock internal/environ internal/localhost internal/localurl internal/login internal/private
+	internal/words provider
 provider: internal/clock internal/granted internal/localurl internal/private internal/words
 session: internal/clock internal/granted internal/known internal/private internal/wire internal/wire/kinds
 	internal/words keystore provider

@@ -113,8 +113,9 @@ type Config struct {
 const pageLimit = 2 * time.Second
 
 // Login logs the user in and returns the tokens. Its errors wrap those of package provider, ErrTimeout,
-// *PortTakenError (for each of Ports, in a *PortsTakenError), or what Store returned. Where the browser can't be opened and nobody knows the URL, for lack of
-// ShowURL and Pasted, it returns ErrNoBrowser at once. The port is free when it returns.
+// *PortTakenError (for each of Ports, in a *PortsTakenError), or what Store returned. Where the browser can't be opened
+// and nobody knows the URL, for lack of ShowURL and Pasted, it returns ErrNoBrowser at once. The port is free when it
+// returns.
 func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	p, err := cfg.provider()
 	if err != nil {

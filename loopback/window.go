@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/words"
 )
 
@@ -44,11 +44,11 @@ func (e *WindowError) Error() string {
 }
 
 // Check reports whether the user's browser can open the window. Its errors are a *WindowError, or wrap ErrNoBrowser.
-func (w Window) Check() error {
+func (w Window) Check(ctx context.Context) error {
 	if w == (Window{}) {
 		return nil
 	}
-	_, err := w.command("http://localhost/")
+	_, err := w.command(ctx, urlMark)
 	return err
 }
 
@@ -61,7 +61,7 @@ func (w Window) Open(ctx context.Context, target string) error {
 	if !isPage(target) {
 		return errNoPage
 	}
-	args, err := w.command(target)
+	args, err := w.command(ctx, target)
 	if err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func (w Window) Open(ctx context.Context, target string) error {
 }
 
 // command returns the command that opens a page in the window.
-func (w Window) command(target string) ([]string, error) {
-	browser, err := userBrowser()
+func (w Window) command(ctx context.Context, target string) ([]string, error) {
+	browser, err := userBrowser(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (w Window) command(target string) ([]string, error) {
 
 // userBrowser returns the command of the user's browser without a URL: the first of $BROWSER, else that of the default
 // browser.
-func userBrowser() ([]string, error) {
+func userBrowser(ctx context.Context) ([]string, error) {
 	value := os.Getenv("BROWSER")
 	if value == "" {
 		if inWSL() {
@@ -103,7 +103,7 @@ func userBrowser() ([]string, error) {
 		if _, err := platformBrowser(); err != nil {
 			return nil, err
 		}
-		if command := defaultBrowser(); command != nil {
+		if command := defaultBrowser(ctx); command != nil {
 			return command, nil
 		}
 		return nil, &WindowError{}
@@ -227,12 +227,7 @@ func (b *browserKind) profiles() []browserProfile {
 	if b.firefox {
 		name = "profiles.ini"
 	}
-	file, err := os.Open(filepath.Join(b.folder(), name))
-	if err != nil {
-		return nil
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, mostProfiles))
+	content, _, err := private.ReadRegular(filepath.Join(b.folder(), name), mostProfiles)
 	if err != nil {
 		return nil
 	}

@@ -23,7 +23,7 @@ func inHome(t *testing.T) (bin string) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(content), mode); err != nil { //nolint:gosec // programs have to run
+		if err := os.WriteFile(path, []byte(content), mode); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -33,7 +33,8 @@ func inHome(t *testing.T) (bin string) {
 	write("bin/xdg-settings", "#!/bin/sh\necho firefox.desktop\n", 0o700)
 	write("bin/xdg-open", "#!/bin/sh\n", 0o700)
 	write(".config/google-chrome/Local State",
-		`{"profile": {"info_cache": {"Default": {"name": "Ada"}, "Profile 1": {"name": "Work"}, "../x": {"name": "Up"}}}}`, 0o600)
+		`{"profile": {"info_cache": {"Default": {"name": "Ada"}, "Profile 1": {"name": "Work"}, "../x": {"name": "Up"}}}}`,
+		0o600)
 	write(".mozilla/firefox/profiles.ini",
 		"[Install1]\nName=no\n[Profile0]\nName=default-release\n[Profile1]\nName=work\n[Profile2]\nName=--evil\n", 0o600)
 	write(".local/share/applications/firefox.desktop", "[Desktop Action new]\nExec=no\n[Desktop Entry]\n"+
@@ -57,9 +58,16 @@ func TestWindow(t *testing.T) {
 		window  Window
 		want    []string
 	}{
-		"Chrome":             {"google-chrome", Window{Profile: "Work"}, []string{"google-chrome", "--profile-directory=Profile 1"}},
-		"Chrome, by folder":  {"google-chrome", Window{Profile: "Default"}, []string{"google-chrome", "--profile-directory=Default"}},
-		"Chrome, both":       {"google-chrome --x", Window{"Ada", true}, []string{"google-chrome", "--x", "--profile-directory=Default", "--incognito"}},
+		"Chrome": {
+			"google-chrome", Window{Profile: "Work"}, []string{"google-chrome", "--profile-directory=Profile 1"},
+		},
+		"Chrome, by folder": {
+			"google-chrome", Window{Profile: "Default"}, []string{"google-chrome", "--profile-directory=Default"},
+		},
+		"Chrome, both": {
+			"google-chrome --x", Window{"Ada", true},
+			[]string{"google-chrome", "--x", "--profile-directory=Default", "--incognito"},
+		},
 		"Chromium, private":  {"chromium %s", Window{Private: true}, []string{"chromium", "--incognito"}},
 		"Edge, private":      {"microsoft-edge:lynx", Window{Private: true}, []string{"microsoft-edge", "--inprivate"}},
 		"Firefox":            {"firefox", Window{Profile: "work"}, []string{"firefox", "-P", "work"}},
@@ -67,7 +75,7 @@ func TestWindow(t *testing.T) {
 		"the default, alone": {"", Window{Private: true}, []string{bin + "/firefox", "--private-window"}},
 	} {
 		t.Setenv("BROWSER", c.browser)
-		got, err := c.window.command(target)
+		got, err := c.window.command(t.Context(), target)
 		if want := append(c.want, target); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
@@ -90,7 +98,7 @@ func TestNoSuchWindow(t *testing.T) {
 		"no profiles at all":      {"chromium", Window{Profile: "Work"}, `chromium has no profile "Work"`},
 	} {
 		t.Setenv("BROWSER", c.browser)
-		err := c.window.Check()
+		err := c.window.Check(t.Context())
 		if e := new(WindowError); !errors.As(err, &e) || !strings.Contains(err.Error(), c.word) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -101,10 +109,10 @@ func TestNoSuchWindow(t *testing.T) {
 	t.Setenv("BROWSER", "")
 	t.Setenv("DISPLAY", "")
 	t.Setenv("WAYLAND_DISPLAY", "")
-	if err := (Window{Private: true}).Check(); !errors.Is(err, ErrNoBrowser) {
+	if err := (Window{Private: true}).Check(t.Context()); !errors.Is(err, ErrNoBrowser) {
 		t.Errorf("no display: %v", err)
 	}
-	if err := (Window{}).Check(); err != nil {
+	if err := (Window{}).Check(t.Context()); err != nil {
 		t.Errorf("any window: %v", err)
 	}
 	if err := (Window{Private: true}).Open(t.Context(), "javascript:alert(1)"); !errors.Is(err, errNoPage) {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,18 +13,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // askLimit is how long the system may take to say which browser is the default one.
 const askLimit = 5 * time.Second
 
 // output returns what a program of the system prints, or nil. It has a limit of its own, and prints little.
-func output(name string, args ...string) []byte {
+func output(ctx context.Context, name string, args ...string) []byte {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	text, err := exec.CommandContext(ctx, path, args...).Output() //nolint:gosec // a program of the system
 	if err != nil {
@@ -35,11 +36,11 @@ func output(name string, args ...string) []byte {
 }
 
 // defaultBrowser returns the command of the user's default browser, without a URL, or nil.
-func defaultBrowser() []string {
+func defaultBrowser(ctx context.Context) []string {
 	if runtime.GOOS == "darwin" {
-		return macBrowser()
+		return macBrowser(ctx)
 	}
-	desktop := strings.TrimSpace(string(output("xdg-settings", "get", "default-web-browser")))
+	desktop := strings.TrimSpace(string(output(ctx, "xdg-settings", "get", "default-web-browser")))
 	if desktop == "" || filepath.Base(desktop) != desktop {
 		return nil
 	}
@@ -69,12 +70,7 @@ const mostDesktopFile = 1 << 20
 
 // execOf returns the command of a desktop file (Desktop Entry Specification 1.5, section 7) without a URL, or nil.
 func execOf(path string) []string {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, mostDesktopFile))
+	content, _, err := private.ReadRegular(path, mostDesktopFile)
 	if err != nil {
 		return nil
 	}
@@ -104,7 +100,7 @@ func execOf(path string) []string {
 }
 
 // macBrowser is defaultBrowser on macOS, by what Launch Services noted.
-func macBrowser() []string {
+func macBrowser(ctx context.Context) []string {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil
@@ -115,7 +111,7 @@ func macBrowser() []string {
 		Scheme string `json:"LSHandlerURLScheme"`
 		Role   string `json:"LSHandlerRoleAll"`
 	}
-	text := output("/usr/bin/plutil", "-extract", "LSHandlers", "json", "-o", "-", list)
+	text := output(ctx, "/usr/bin/plutil", "-extract", "LSHandlers", "json", "-o", "-", list)
 	if json.Unmarshal(bytes.TrimSpace(text), &handlers) != nil {
 		return nil
 	}

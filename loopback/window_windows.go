@@ -1,13 +1,14 @@
 package loopback
 
 import (
+	"context"
 	"strings"
 
 	"golang.org/x/sys/windows/registry"
 )
 
 // defaultBrowser returns the command of the user's default browser, without a URL, or nil.
-func defaultBrowser() []string {
+func defaultBrowser(context.Context) []string {
 	id := registered(registry.CURRENT_USER,
 		`Software\Microsoft\Windows\Shell\Associations\UrlAssociations\https\UserChoice`, "ProgId")
 	for _, b := range []struct{ id, program string }{

@@ -98,8 +98,11 @@ func (a *app) noBrowserHere() error {
 // parameters, and a wish that is dropped in silence would seem to be granted. Without a person at the terminal the code
 // would be shown to whoever reads the output.
 func (b *browserLogin) maybeByCode(ctx context.Context) bool {
-	asked := len(b.wanted.Params) > 0 && !(b.choosing && len(b.wanted.Params) == 1)
-	asked = asked || b.wanted.Beside || !b.wanted.Need.IsZero()
+	ours := 0 // parameters that the person did not ask for
+	if b.choosing {
+		ours = 1
+	}
+	asked := len(b.wanted.Params) > ours || b.wanted.Beside || !b.wanted.Need.IsZero()
 	return !b.flags.noBrowser && !b.shared && b.flow != nil && !asked &&
 		(b.terminal.Interactive() || terminal.Is(b.stderr)) && b.account.provider.OffersDevice(ctx)
 }

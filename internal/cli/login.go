@@ -196,14 +196,14 @@ func (f *loginFlags) mergeParams(cfg *config.Config, given []string) error {
 	return nil
 }
 
-// checkWindow returns an error where the browser can't open the window that the login is to be made in. Where no browser
-// opens anyway, the person chooses the window.
-func (a *app) checkWindow(f loginFlags) error {
+// checkWindow returns an error where the browser can't open the window that the login is to be made in. Where no
+// browser opens anyway, the person chooses the window.
+func (a *app) checkWindow(ctx context.Context, f loginFlags) error {
 	if f.noBrowser || f.device {
 		return nil
 	}
 	unfit := new(loopback.WindowError)
-	if err := a.window().Check(); errors.As(err, &unfit) {
+	if err := a.window().Check(ctx); errors.As(err, &unfit) {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return nil
@@ -229,7 +229,7 @@ func (a *app) runLogin(ctx context.Context, f loginFlags) error {
 	}
 	f.limit(cfg)
 	cfg.Push = cfg.Push || f.push
-	if err := a.checkWindow(f); err != nil {
+	if err := a.checkWindow(ctx, f); err != nil {
 		return err
 	}
 	acc, err := a.open(cfg, keychainLimitPerson)

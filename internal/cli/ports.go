@@ -97,8 +97,8 @@ func loginLock(acc *account, suffix string) (*flock.Flock, error) {
 		flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink)), nil
 }
 
-// portToBeHad returns why a login could not have one of the account's ports: other programs hold them all, and none is a
-// loopkey of this user. It holds no port when it returns.
+// portToBeHad returns why a login could not have one of the account's ports: other programs hold them all, and none is
+// a loopkey of this user. It holds no port when it returns.
 func (acc *account) portToBeHad(ctx context.Context) error {
 	for asked := 1; ; asked++ {
 		listener, _, err := localhost.ListenFirst(ctx, acc.config.Ports()...)

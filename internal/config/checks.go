@@ -70,9 +70,8 @@ func checkCharacters(text, what string, allowed func(rune) bool) error {
 
 // checkBrowserProfile refuses what a browser would take for a flag or for another folder.
 func checkBrowserProfile(v value) error {
-	if strings.HasPrefix(v.text, "-") || strings.ContainsAny(v.text, `/\`) || strings.ContainsFunc(v.text, func(r rune) bool {
-		return r < ' ' || r == 0x7f || !strconv.IsPrint(r)
-	}) {
+	if strings.HasPrefix(v.text, "-") || strings.ContainsAny(v.text, `/\`) ||
+		strings.ContainsFunc(v.text, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return errors.New("is no name of a browser's profile")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -38,7 +39,8 @@ func TestSettingsAreConsistent(t *testing.T) {
 	}
 	for _, s := range settings {
 		once(s.name)
-		if s.key != "" && s.key != strings.ReplaceAll(s.name, "-", "_") && !s.isTable && !s.isPorts && s.name != "private" { // --port, callback_ports
+		other := map[string]string{"port": "callback_ports", "private": "private_window"}[s.name]
+		if s.key != "" && s.key != cmp.Or(other, strings.ReplaceAll(s.name, "-", "_")) && !s.isTable {
 			t.Errorf("%s: the key %s is not its name with underscores", s.name, s.key)
 		}
 		for _, variable := range s.variables {
