@@ -27,20 +27,24 @@ var (
 	ErrConfig = errors.New("configuration")
 	// ErrPublicClient says that the client has nothing by which it authenticates, and so gets no token for itself
 	// (RFC 6749, section 4.4). It wraps ErrConfig.
-	ErrPublicClient error = publicClientError(
+	ErrPublicClient error = configError(
 		"the client has no secret and no key, and without them it gets no token for itself")
+	// ErrUnboundGrant says that Config.DPoP wants tokens that are bound to the key of a login, and that there is no login
+	// in this grant: what it brings would be good for whoever has it. It wraps ErrConfig.
+	ErrUnboundGrant error = configError("tokens without a login are bound to no key (DPoP)")
 )
 
 // ErrTwoProofs says that the client has a secret or a key of its own beside the assertion by which it was to
 // authenticate. It wraps ErrConfig.
-var ErrTwoProofs error = publicClientError("the client has a secret or a key, beside the assertion of another issuer")
+var ErrTwoProofs error = configError("the client has a secret or a key, beside the assertion of another issuer")
 
-type publicClientError string
+// A configError says what can't be done as the client is configured. It wraps ErrConfig.
+type configError string
 
-func (e publicClientError) Error() string { return ErrConfig.Error() + ": " + string(e) }
+func (e configError) Error() string { return ErrConfig.Error() + ": " + string(e) }
 
 // Unwrap returns ErrConfig.
-func (publicClientError) Unwrap() error { return ErrConfig }
+func (configError) Unwrap() error { return ErrConfig }
 
 // The checks that a token or a response can fail, for errors.Is. Each wraps ErrUntrusted.
 var (

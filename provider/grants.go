@@ -102,6 +102,9 @@ func (p *Provider) JWTBearer(ctx context.Context, assertion Secret, t Target) (*
 // grant makes one token request, and a second one only if the first never reached the provider's token endpoint, which
 // has moved.
 func (p *Provider) grant(ctx context.Context, form url.Values) (*tokenResponse, error) {
+	if p.cfg.DPoP {
+		return nil, ErrUnboundGrant
+	}
 	m, err := p.metadata(ctx, forSession)
 	if err != nil {
 		return nil, err

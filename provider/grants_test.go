@@ -111,6 +111,28 @@ func TestConnectionToken(t *testing.T) {
 	}
 }
 
+// Where tokens are to be bound to a login's key, no grant without a login brings one that anybody could use, and nothing
+// is sent.
+func TestUnboundGrants(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	p := f.provider(t, func(cfg *Config) { cfg.DPoP, cfg.Auth0, cfg.ClientSecret = true, true, NewSecret("s3cret") })
+	ctx, token := t.Context(), NewSecret("token")
+	_, credentials := p.ClientCredentials(ctx, Target{})
+	_, exchange := p.ExchangeToken(ctx, TokenExchange{Subject: token, SubjectType: TypeIDToken})
+	_, bearer := p.JWTBearer(ctx, token, Target{})
+	_, identity := p.IdentityAssertion(ctx, token, "https://api.example.com/", Target{})
+	_, _, connection := p.ConnectionToken(ctx, token, "c")
+	for name, err := range map[string]error{
+		"client credentials": credentials, "exchange": exchange, "JWT bearer": bearer, "ID-JAG": identity,
+		"connection": connection,
+	} {
+		if !errors.Is(err, ErrUnboundGrant) || MaybeSent(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // What a refusal of a grant without a login means is not what it means at a login.
 func TestGrantReasons(t *testing.T) {
 	t.Parallel()

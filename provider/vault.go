@@ -11,14 +11,7 @@ const (
 )
 
 // ErrNoVault says that the provider is none that keeps the tokens of other providers. It wraps ErrConfig.
-var ErrNoVault error = vaultError("tokens of a connection are kept by Auth0 alone")
-
-type vaultError string
-
-func (e vaultError) Error() string { return ErrConfig.Error() + ": " + string(e) }
-
-// Unwrap returns ErrConfig.
-func (vaultError) Unwrap() error { return ErrConfig }
+var ErrNoVault error = configError("tokens of a connection are kept by Auth0 alone")
 
 // ConnectionToken gets the access token that Auth0's token vault keeps of another provider, to which the user connected
 // under a connection's name, such as google-oauth2. Auth0 asks for a refresh token that does not rotate. If another one

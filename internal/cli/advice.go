@@ -489,6 +489,7 @@ func toolAdvice() []advice {
 		{ci.ErrUntrusted, "it went no further; whoever runs the CI has to correct that", ""},
 		{ci.ErrRefused, "look whether the job may have an ID token", ""},
 		{ci.ErrUnavailable, "run the job again", ""},
+		{provider.ErrUnboundGrant, "use a profile without dpop for it", ""},
 		{provider.ErrNoVault, "give --domain, if the provider is Auth0 under a domain of your own", ""},
 		{errLessScope, "ask for fewer scopes with --scope, or let the provider allow them to this client", ""},
 		{errNoBearer, "leave -o header out, or ask for another type with --requested-token-type", ""},

@@ -52,6 +52,7 @@ func outcomes() []outcome {
 		{sts.ErrRequest, exitUsage},
 		{newprofile.ErrTeam, exitUsage},
 		{provider.ErrPublicClient, exitUsage},
+		{provider.ErrUnboundGrant, exitUsage},
 		{provider.ErrTwoProofs, exitUsage},
 		{provider.ErrNoVault, exitUsage},
 		{provider.ErrConfig, exitUsage},
