@@ -119,7 +119,7 @@ func TestProofs(t *testing.T) {
 	}
 }
 
-// TestProofNonce: a nonce that the provider asks for costs one more request, once. Each response may bring the next one.
+// TestProofNonce: a nonce that the provider asks for costs one more request, once. Each response may bring another.
 func TestProofNonce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -141,8 +141,11 @@ func TestProofNonce(t *testing.T) {
 			give: func(n int) []string { return []string{fmt.Sprint("n", n)} },
 			want: func(int) string { return "never" }, err: true, sent: []int{2, 2},
 		},
-		"no nonce":   {want: func(int) string { return "n" }, err: true, sent: []int{1, 1}},
-		"two nonces": {give: func(int) []string { return []string{"n", "n"} }, want: func(int) string { return "n" }, err: true, sent: []int{1, 1}},
+		"no nonce": {want: func(int) string { return "n" }, err: true, sent: []int{1, 1}},
+		"two nonces": {
+			give: func(int) []string { return []string{"n", "n"} }, want: func(int) string { return "n" }, err: true,
+			sent: []int{1, 1},
+		},
 		"a space in it": {
 			give: func(int) []string { return []string{"n n"} }, want: func(int) string { return "n n" }, err: true,
 			sent: []int{1, 1},

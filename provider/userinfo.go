@@ -37,7 +37,9 @@ func (p *Provider) askUserInfo(ctx context.Context, m *metadata, t *Tokens) erro
 }
 
 // requestUserInfo sends one UserInfo request. again says that it was refused for lack of a nonce that is known now.
-func (p *Provider) requestUserInfo(ctx context.Context, m *metadata, t *Tokens) (resp *response, again bool, err error) {
+func (p *Provider) requestUserInfo(
+	ctx context.Context, m *metadata, t *Tokens,
+) (resp *response, again bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfoEndpoint, nil)
 	if err != nil {
 		return nil, false, malformed("the UserInfo endpoint is no URL")

@@ -15,8 +15,8 @@ import (
 var ErrBound = errors.New("its access tokens are bound to a key (DPoP), so they can't be used as bearer tokens")
 
 // boundVersion is the version of a stored session whose tokens are bound to a key. A loopkey that knows no such session
-// reads no record of this version. So it neither hands out a token as a bearer token nor renews without a proof, which a
-// provider may take for theft.
+// reads no record of this version. So it neither hands out a token as a bearer token nor renews without a proof, which
+// a provider may take for theft.
 const boundVersion = 2
 
 // bind takes the key that the tokens of a login are bound to into the session.

@@ -20,17 +20,17 @@ import (
 )
 
 // bound returns a session whose tokens are bound to its key, at a tenant that wants its nonce in every proof.
-func bound(t *testing.T, client string) *scene {
+func bound(t *testing.T) *scene {
 	t.Helper()
 	s := newScene(t, tenant.Config{DPoP: true, ProofNonce: true, Rotate: true})
-	s.login(client)
+	s.login("")
 	return s
 }
 
 // A token that is bound to the session's key is for callers that send proofs. No other gets it, by no way.
 func TestBoundTokens(t *testing.T) {
 	t.Parallel()
-	s := bound(t, "")
+	s := bound(t)
 	ctx, mine := t.Context(), s.process()
 	for _, r := range []session.Request{{}, {Force: true}, {MinLifetime: 48 * time.Hour}, {Audience: api}} {
 		if token, err := mine.AccessToken(ctx, r); !errors.Is(err, session.ErrBound) || !token.Token.IsZero() {
@@ -63,7 +63,7 @@ func TestBoundTokens(t *testing.T) {
 // next login has another key.
 func TestBoundRenewals(t *testing.T) {
 	t.Parallel()
-	s := bound(t, "")
+	s := bound(t)
 	ctx := t.Context()
 	key := func() string {
 		t.Helper()
@@ -114,7 +114,7 @@ func client(t *testing.T, s *scene) *provider.Provider {
 // loopkey, which would send none, does not read the record at all.
 func TestBoundRecord(t *testing.T) {
 	t.Parallel()
-	s := bound(t, "")
+	s := bound(t)
 	ctx := t.Context()
 	name := s.process().Name()
 	record, err := s.store.Load(ctx, name)
@@ -152,7 +152,7 @@ func TestBoundRecord(t *testing.T) {
 // the server's nonce, with its body. A nonce that is asked for each time costs two requests each time, and no more.
 func TestBoundClient(t *testing.T) {
 	t.Parallel()
-	s := bound(t, "")
+	s := bound(t)
 	var seen []string
 	nonce, endless := "first", false
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -14,7 +14,7 @@ type Request struct {
 	Scope       string        // "": the one of the login; else the provider has to grant all of it
 	MinLifetime time.Duration // a token with less time left is renewed first
 	Force       bool          // renew even a good token
-	Proves      bool          // the caller sends a proof with the token, by its Prover; else one that needs a proof is ErrBound
+	Proves      bool          // the caller sends a proof with a token that needs one, by its Prover; else that is ErrBound
 	// Need is what the user's authentication has to be. Where the session's own is not, the token is that of a step-up,
 	// and a *StepUpError says that there is none.
 	Need provider.Requirement
@@ -37,7 +37,7 @@ type AccessToken struct {
 // that, it returns one that was just renewed. It returns one that has not expired where a better one can't be had: the
 // provider can't be reached or refuses, the keystore can't be written, or another process is busy with the session.
 //
-// Its errors wrap ErrNotLoggedIn, ErrCannotRenew, ErrLocked, ErrBound, or the errors of the keystore and the provider. A
+// Its errors wrap ErrNotLoggedIn, ErrCannotRenew, ErrLocked, ErrBound, or those of the keystore and the provider. A
 // *ScopeError says that r.Scope was not granted; the provider is asked for it again after the next login, or if r.Force
 // is set. A provider that can't be reached leaves the session as it is.
 func (s *Session) AccessToken(ctx context.Context, r Request) (AccessToken, error) {

@@ -43,7 +43,8 @@ func (f *proofFlags) args(cmd *cobra.Command, args []string) error {
 			errUsage)
 	}
 	f.method, f.url = args[0], args[1]
-	if isOther := func(r rune) bool { return r < 'A' || r > 'Z' }; f.method == "" || strings.ContainsFunc(f.method, isOther) {
+	isOther := func(r rune) bool { return r < 'A' || r > 'Z' }
+	if f.method == "" || strings.ContainsFunc(f.method, isOther) {
 		return fmt.Errorf("%w: the method is %q: methods are in capitals, such as GET", errUsage, f.method)
 	}
 	if u, err := url.Parse(f.url); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {

@@ -83,7 +83,8 @@ func TestProofs(t *testing.T) {
 		mu.Lock()
 		nonce, endless, taken = c.nonce, c.endless, nil
 		mu.Unlock()
-		resp, _ := f.send(t, known("POST /a%2Fb/../c?q=1", "DPoP: of.the.caller", fmt.Sprintf("Content-Length: %d", len(c.body)))+c.body)
+		length := fmt.Sprintf("Content-Length: %d", len(c.body))
+		resp, _ := f.send(t, known("POST /a%2Fb/../c?q=1", "DPoP: of.the.caller", length)+c.body)
 		mu.Lock()
 		if resp.StatusCode != c.status || len(taken) != c.requests || taken[len(taken)-1] != c.body {
 			t.Errorf("%s: %d, after %d requests", c.name, resp.StatusCode, len(taken))

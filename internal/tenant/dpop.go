@@ -161,8 +161,8 @@ func bindsRefresh(client *Client, thumbprint string) string {
 	return thumbprint
 }
 
-// grantShown returns the grant of the access token that a request shows: as a bearer token, or with a proof of the key that
-// it is bound to (section 7). Where it returns nil it has responded with the error.
+// grantShown returns the grant of the access token that a request shows: as a bearer token, or with a proof of the key
+// that it is bound to (section 7). Where it returns nil it has responded with the error.
 func (t *Tenant) grantShown(w http.ResponseWriter, r *http.Request) *accessGrant {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	t.mu.Lock()

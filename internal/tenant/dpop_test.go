@@ -79,7 +79,7 @@ func TestProofChecks(t *testing.T) {
 		{"no key", []string{sign(jose.ES256, key, "dpop+jwt", nil, good)}, "invalid_dpop_proof"},
 		{"another's key", []string{sign(jose.ES256, other, "dpop+jwt", public, good)}, "invalid_dpop_proof"},
 		{"a private key", []string{sign(jose.ES256, key, "dpop+jwt", jose.JSONWebKey{Key: key}, good)}, "invalid_dpop_proof"},
-		{"a symmetric algorithm", []string{sign(jose.HS256, make([]byte, 32), "dpop+jwt", public, good)}, "invalid_dpop_proof"},
+		{"symmetric", []string{sign(jose.HS256, make([]byte, 32), "dpop+jwt", public, good)}, "invalid_dpop_proof"},
 		{"no jti", []string{with("jti", nil)}, "invalid_dpop_proof"},
 		{"another method", []string{with("htm", "GET")}, "invalid_dpop_proof"},
 		{"another URL", []string{with("htu", "http://tenant.example/other")}, "invalid_dpop_proof"},

@@ -53,7 +53,7 @@ func TestDPoP(t *testing.T) {
 			body["token_type"] = "DPoP"
 			body["access_token"] = forge.RS256().Token(map[string]any{"cnf": []string{"jkt"}})
 		}, "bound to another key"),
-		"nonce_each_time":   nonces(func(n int64) string { return strconv.FormatInt(n, 10) }, 2, "takes no nonce of its own", 4),
+		"nonce_each_time":   nonces(func(n int64) string { return strconv.FormatInt(n, 10) }, 2, "no nonce of its own", 4),
 		"nonce_with_spaces": nonces(func(int64) string { return "a \t b" }, 1, "use_dpop_nonce", 4),
 		"nonce_quoted":      nonces(func(int64) string { return `a"\b` }, 1, "use_dpop_nonce", 4),
 		"nonce_empty":       nonces(func(int64) string { return "" }, 1, "use_dpop_nonce", 4),
