@@ -247,7 +247,7 @@ func (s *script) askUserInfo(ts *testscript.TestScript, fields, status string) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		req.Header.Set(name, value)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := new(http.Client).Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	if got := strconv.Itoa(resp.StatusCode); got != status {

@@ -24,8 +24,8 @@ import (
 
 var update = flag.Bool("update", false, "draw docs/pictures again")
 
-// Every page, in light and dark, passes the accessibility rules of axe, and makes sense to who hears it. With -update the
-// pictures of docs/web-ui.md are drawn.
+// Every page, in light and dark, passes the accessibility rules of axe, and makes sense to who hears it. With -update
+// the pictures of docs/web-ui.md are drawn.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

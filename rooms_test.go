@@ -50,15 +50,16 @@ internal/localurl:
 internal/login: internal/clock internal/granted internal/localhost internal/localurl internal/words provider
 internal/manual: internal/cli
 internal/markdown:
-internal/mcp: internal/challenge internal/clock internal/granted internal/known internal/localurl internal/private internal/words keystore
-	loopback provider session
+internal/mcp: internal/challenge internal/clock internal/granted internal/known internal/localurl internal/private
+	internal/words keystore loopback provider session
 internal/newprofile: internal/config internal/hosts internal/localurl internal/private internal/words provider
 internal/pages: internal/layout internal/markdown internal/private internal/template internal/words provider
 internal/private:
 internal/setup: internal/private internal/words
 internal/redact: internal/words
 internal/secrets:
-internal/proxy: internal/challenge internal/credential internal/hosts internal/localhost internal/upstream internal/words provider
+internal/proxy: internal/challenge internal/credential internal/hosts internal/localhost internal/upstream
+	internal/words provider
 internal/sharedstore: internal/localhost internal/private internal/wire internal/wire/kinds keystore
 internal/sts: internal/hosts internal/words provider
 internal/template:

@@ -73,7 +73,7 @@ func renewBound(t testing.TB, p *Provider, prover *Prover) (*Tokens, error) {
 // because the provider asked to wait. A key that was stored makes proofs of the same key.
 func TestProofs(t *testing.T) {
 	t.Parallel()
-	f, p, prover := bound(t)
+	f, _, prover := bound(t)
 	f.set("token_endpoint", f.URL+"/token?tenant=1")
 	good := f.tokens(func(a map[string]any) { a["token_type"] = "dpop" })
 	var mu sync.Mutex
@@ -88,7 +88,7 @@ func TestProofs(t *testing.T) {
 		}
 		_ = json.NewEncoder(w).Encode(good)
 	})
-	p = f.client(t, func(c *Config) { c.DPoP = true })
+	p := f.client(t, func(c *Config) { c.DPoP = true })
 	tokens, err := renewBound(t, p, prover)
 	if err != nil || tokens.TokenType != "DPoP" || tokens.Prover != prover {
 		t.Fatal(tokens, err)
@@ -297,7 +297,7 @@ func TestAuthorize(t *testing.T) {
 		if err := prover.Authorize(req, NewSecret(token)); err != nil {
 			t.Fatal(err)
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := new(http.Client).Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -111,8 +111,8 @@ func TestConnectionToken(t *testing.T) {
 	}
 }
 
-// Where tokens are to be bound to a login's key, no grant without a login brings one that anybody could use, and nothing
-// is sent.
+// Where tokens are to be bound to a login's key, no grant without a login brings one that anybody could use, and
+// nothing is sent.
 func TestUnboundGrants(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)

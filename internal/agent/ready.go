@@ -36,8 +36,8 @@ type Ready struct {
 // AccessToken returns an access token that the agent has ready.
 func (a Ready) AccessToken(ctx context.Context, r session.Request) (session.AccessToken, bool) {
 	var reply credential.AccessTokenJSON
-	ok := !r.Force && r.Need.IsZero() && a.ask(ctx, parameters(r.Audience, r.Scope), r.MinLifetime, &reply) && reply.AccessToken != ""
-	return reply.Token(), ok
+	ok := !r.Force && r.Need.IsZero() && a.ask(ctx, parameters(r.Audience, r.Scope), r.MinLifetime, &reply)
+	return reply.Token(), ok && reply.AccessToken != ""
 }
 
 // IDToken returns an ID token that the agent has ready.

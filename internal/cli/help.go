@@ -126,7 +126,9 @@ func helpGroups() []helpGroup {
 	return []helpGroup{
 		{"First steps", []string{"setup", "login", "demo", "doctor"}},
 		{"Tokens", []string{"token", "exec", "env", "credential", "proxy", "agent", "mcp"}},
-		{"Sessions and profiles", []string{"status", "sessions", "switch", "config", "keys", "lock", "unlock", "log", "logout"}},
+		{"Sessions and profiles", []string{
+			"status", "sessions", "switch", "config", "keys", "lock", "unlock", "log", "logout",
+		}},
 		{"In the browser", []string{"open", "serve"}},
 	}
 }

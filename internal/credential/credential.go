@@ -101,7 +101,7 @@ func (c *Call) token(ctx context.Context, a Ask) (Token, error) {
 	}
 	t, err := tokens.Token(ctx, a)
 	if err != nil {
-		return Token{}, err //nolint:wrapcheck // the words are the session's
+		return Token{}, err //nolint:wrapcheck // in the session's words
 	}
 	return t, nil
 }

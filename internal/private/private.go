@@ -72,8 +72,8 @@ func OpenRegular(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// ReadRegular reads a regular file as OpenRegular opens it, and refuses one of more than limit bytes. Its errors lack the
-// path, for the caller names it.
+// ReadRegular reads a regular file as OpenRegular opens it, and refuses one of more than limit bytes. Its errors lack
+// the path, for the caller names it.
 func ReadRegular(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	f, info, err := OpenRegular(path)
 	if err != nil {

@@ -119,7 +119,8 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 		return a, "", "invalid_request", "prompt=none can't be combined with another value"
 	}
 	for _, value := range a.prompt {
-		if len(t.cfg.Prompts) > 0 && !slices.Contains(t.cfg.Prompts, value) || t.cfg.NoSelectAccount && value == selectAccount {
+		isUnlisted := len(t.cfg.Prompts) > 0 && !slices.Contains(t.cfg.Prompts, value)
+		if isUnlisted || t.cfg.NoSelectAccount && value == selectAccount {
 			return a, "", "invalid_request", "unsupported prompt value"
 		}
 	}

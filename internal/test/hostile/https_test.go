@@ -54,7 +54,8 @@ func TestHTTPSFirst(t *testing.T) {
 		b := newBrowser(t)
 		b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		result := b.step(t, strings.Replace(shown, advice[2], advice[1], 1))
-		if status, body := b.get(t, result.String(), "Accept", "text/html"); status != 200 || result.Host != strings.TrimPrefix(advice[1], "http://") ||
+		status, body := b.get(t, result.String(), "Accept", "text/html")
+		if status != 200 || result.Host != strings.TrimPrefix(advice[1], "http://") ||
 			!strings.Contains(body, "You are logged in as Ada") {
 			t.Errorf("serve %t: %s responds %d: %s", serve, result, status, body)
 		}

@@ -91,7 +91,8 @@ func TestCertificates(t *testing.T) {
 	}
 	m := w.machine(t)
 	for file, why := range map[string]string{
-		der: der + " holds none in the form PEM", der + ".no": der + ".no: no such file", t.TempDir(): "it is no regular file",
+		der: der + " holds none in the form PEM", der + ".no": der + ".no: no such file",
+		t.TempDir(): "it is no regular file",
 	} {
 		m.env = append(m.env, "SSL_CERT_FILE="+file)
 		house.Refused(t, m.run(t, "login"), 1, "unknown authority, and SSL_CERT_FILE", why, "BEGIN CERTIFICATE")

@@ -78,7 +78,7 @@ func TestDPoP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, _ := get(http.DefaultClient, func(r *http.Request) {
+	status, _ := get(new(http.Client), func(r *http.Request) {
 		r.Header.Set("Authorization", "Bearer "+token.Token.Reveal())
 	})
 	if status != http.StatusUnauthorized {
