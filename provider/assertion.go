@@ -34,7 +34,7 @@ func (p *Provider) assertion(ctx context.Context, m *metadata) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	now := p.now().Add(p.skew()) // the provider compares with its own clock
+	now := p.providerNow()
 	signed, err := key.sign(algorithm, "", map[string]any{
 		"iss": p.cfg.ClientID, "sub": p.cfg.ClientID, "aud": audience, "jti": rand.Text(),
 		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),

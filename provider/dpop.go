@@ -62,7 +62,7 @@ func (p *Provider) NewProver(ctx context.Context) (*Prover, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a key for DPoP: %w", err)
 	}
-	return &Prover{private: private, now: p.now, nonces: map[string]string{}}, nil
+	return &Prover{private: private, now: p.providerNow, nonces: map[string]string{}}, nil
 }
 
 // RestoreProver returns the prover of an earlier login, by its Key and its Nonce.
@@ -75,7 +75,7 @@ func (p *Provider) RestoreProver(key Secret, nonce string) (*Prover, error) {
 	if err != nil {
 		return nil, errors.New("the key for DPoP is damaged")
 	}
-	restored := &Prover{private: private, now: p.now, nonces: map[string]string{}}
+	restored := &Prover{private: private, now: p.providerNow, nonces: map[string]string{}}
 	restored.keepNonce("", nonce)
 	return restored, nil
 }

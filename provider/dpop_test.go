@@ -69,6 +69,30 @@ func renewBound(t testing.TB, p *Provider, prover *Prover) (*Tokens, error) {
 	})
 }
 
+// The provider compares the time of a proof with its own clock, so a computer's that is wrong does no harm.
+func TestProofTime(t *testing.T) {
+	t.Parallel()
+	f, _, prover := bound(t)
+	p := f.client(t, func(c *Config) {
+		c.DPoP, c.Now = true, func() time.Time { return time.Now().Add(-3 * time.Hour) }
+	})
+	if _, err := p.Support(t.Context()); err != nil { // its response has the provider's time
+		t.Fatal(err)
+	}
+	prover, err := p.RestoreProver(prover.Key(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := prover.Proof(http.MethodGet, f.URL+"/x", NewSecret("token"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &http.Request{Header: http.Header{"Dpop": {proof.Reveal()}}}
+	if off := time.Since(time.Unix(readProof(t, r).IAT, 0)); off.Abs() > time.Hour {
+		t.Errorf("the proof is %s old", off)
+	}
+}
+
 // TestProofs: each request to the token endpoint has a fresh proof of the session's key, also one that is sent again
 // because the provider asked to wait. A key that was stored makes proofs of the same key.
 func TestProofs(t *testing.T) {

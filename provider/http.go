@@ -161,7 +161,7 @@ func (p *Provider) retryAfter(h http.Header) (after time.Duration, told bool) {
 		return time.Duration(seconds) * time.Second, true
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		after := at.Sub(p.now().Add(p.skew())).Round(time.Second)
+		after := at.Sub(p.providerNow()).Round(time.Second)
 		return max(after, 0), after < longest*time.Second
 	}
 	return 0, false

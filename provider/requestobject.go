@@ -28,7 +28,7 @@ func (p *Provider) requestObject(ctx context.Context, m *metadata, q url.Values)
 	if err != nil {
 		return nil, err
 	}
-	now := p.now().Add(p.skew())
+	now := p.providerNow()
 	claims := map[string]any{
 		"iss": p.cfg.ClientID, "aud": p.cfg.Issuer, "jti": rand.Text(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(requestObjectLife).Unix(),

@@ -20,5 +20,8 @@ func (p *Provider) Skew() (ahead time.Duration, ok bool) {
 	return ahead, ahead != 0
 }
 
+// providerNow returns the time by the provider's clock, which it compares the times in what it gets with.
+func (p *Provider) providerNow() time.Time { return p.now().Add(p.skew()) }
+
 // skew returns how far the provider's clock is ahead of this computer's, or 0 if no response has told that.
 func (p *Provider) skew() time.Duration { return time.Duration(p.ahead.Load()) }
