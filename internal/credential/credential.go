@@ -211,7 +211,7 @@ func (s Session) Token(ctx context.Context, a Ask) (Token, error) {
 	if err == nil && s.Note != nil && !t.Token.IsZero() {
 		s.Note(a, t.Audience, t.Token)
 	}
-	return Token{Secret: t.Token, Expiry: t.Expiry, Prover: t.Prover}, err //nolint:wrapcheck // the words are the session's
+	return Token{Secret: t.Token, Expiry: t.Expiry, Prover: t.Prover}, err //nolint:wrapcheck // its own words
 }
 
 // Refused notes that a server refused a token of the session.
