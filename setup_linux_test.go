@@ -120,12 +120,12 @@ func TestSetupWithoutKeychain(t *testing.T) {
 	if code := p.Exit(); code != 0 {
 		t.Errorf("setup exits %d", code)
 	}
-	// The lists fit the terminal's 80 columns.
+	// The lists fit the terminal's 80 columns, except for a long path.
 	for _, args := range [][]string{{"sessions"}, {"config", "list"}} {
 		p := pty.Start(t, h.Command(t.Context(), args...))
 		p.Exit()
 		for line := range strings.Lines(p.Screen()) {
-			if n := len([]rune(strings.TrimRight(line, "\r\n"))); n > 80 {
+			if n := len([]rune(strings.TrimRight(line, "\r\n"))); n > 80 && !strings.Contains(line, h.Dir) {
 				t.Errorf("%s prints %d columns: %s", args, n, line)
 			}
 		}

@@ -69,10 +69,10 @@ func (a *app) loginByBrowser(
 	left := func() time.Duration { return max(time.Until(deadline), time.Millisecond) }
 	for asked := 1; ; asked++ {
 		var taken error
+		if err := b.takeTurn(ctx); err != nil {
+			return nil, "", err
+		}
 		if acc.chooses() { // a loopkey that holds one of the ports comes before a free one
-			if err := b.takeTurn(ctx); err != nil {
-				return nil, "", err
-			}
 			err = b.byHolder(ctx, left())
 		}
 		if !acc.chooses() || errors.Is(err, handoff.ErrNoServer) {
@@ -101,7 +101,7 @@ func (a *app) loginByBrowser(
 			return nil, "together with another terminal", nil
 		case err == nil:
 			return nil, "through loopkey serve", nil
-		case errors.Is(err, handoff.ErrNoServer) && asked >= mostAsked:
+		case errors.Is(err, handoff.ErrNoServer) && asked >= patience(taken):
 			return nil, "", taken
 		case errors.Is(err, handoff.ErrEnded) && b.shared && b.loggedInSince(ctx, began): // by the code that it showed
 			return nil, "together with another terminal", nil
@@ -131,7 +131,7 @@ func (b *browserLogin) asksLess(err error) bool {
 // takeTurn waits until no other process looks for a port for the same session.
 func (b *browserLogin) takeTurn(ctx context.Context) (err error) {
 	if b.turn == nil {
-		b.turn, err = b.portTurn(ctx, b.account)
+		b.turn, err = b.account.loginTurn(ctx)
 	}
 	return err
 }

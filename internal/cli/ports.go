@@ -72,26 +72,46 @@ func passesOver(err error) bool {
 	}, func(kind error) bool { return errors.Is(err, kind) })
 }
 
-// portTurn waits until no other process looks for a port for the same session. With one port alone, the port itself
-// lets one process in; of several, each process would find another one free, and open another tab.
+// portTurn is loginTurn where there are several ports. With one port alone, the port itself lets one process in.
 func (a *app) portTurn(ctx context.Context, acc *account) (release func(), err error) {
 	if !acc.chooses() {
 		return func() {}, nil
 	}
+	return acc.loginTurn(ctx)
+}
+
+// loginTurn waits until no other process looks for a port for the same session. Of several ports each process would
+// find another one free, and open another tab; of one, it would find it taken by a login that can't be shared yet. That
+// one clears up by itself, so there no turn is needed where a lock can't be had.
+func (acc *account) loginTurn(ctx context.Context) (release func(), err error) {
 	lock, err := loginLock(acc, ".port.lock")
-	if err != nil {
-		return nil, err
+	if err == nil {
+		_, err = lock.TryLockContext(ctx, askAgain)
 	}
-	if _, err := lock.TryLockContext(ctx, askAgain); err != nil {
-		return nil, fmt.Errorf("the lock of logins: %w", err)
+	switch {
+	case err == nil:
+		return sync.OnceFunc(func() { _ = lock.Close() }), nil
+	case ctx.Err() == nil && !acc.chooses():
+		return func() {}, nil
 	}
-	return sync.OnceFunc(func() { _ = lock.Close() }), nil
+	return nil, fmt.Errorf("the lock of logins: %w", err)
+}
+
+// patience returns how often a loopkey that may hold a port is asked again. One that is starting or ending does not
+// reply for a moment, which is longer on a loaded machine; another program never does.
+func patience(taken error) int {
+	held := new(loopback.PortTakenError)
+	program, err := os.Executable()
+	if err == nil && errors.As(taken, &held) && strings.HasPrefix(held.Holder, filepath.Base(program)+" ") {
+		return 20 * mostAsked
+	}
+	return mostAsked
 }
 
 // loginLock returns a lock that the processes share which log in to an account.
 func loginLock(acc *account, suffix string) (*flock.Flock, error) {
 	if err := private.Dir(acc.config.StateDir); err != nil {
-		return nil, fmt.Errorf("the lock of logins: %w", err)
+		return nil, err
 	}
 	return flock.New(filepath.Join(acc.config.StateDir, acc.config.Name()+suffix), flock.SetPermissions(0o600),
 		flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink)), nil
@@ -100,6 +120,11 @@ func loginLock(acc *account, suffix string) (*flock.Flock, error) {
 // portToBeHad returns why a login could not have one of the account's ports: other programs hold them all, and none is
 // a loopkey of this user. It holds no port when it returns.
 func (acc *account) portToBeHad(ctx context.Context) error {
+	release, err := acc.loginTurn(ctx) // others would find the port taken meanwhile
+	if err != nil {
+		return err
+	}
+	defer release()
 	for asked := 1; ; asked++ {
 		listener, _, err := localhost.ListenFirst(ctx, acc.config.Ports()...)
 		if err == nil {
@@ -110,7 +135,7 @@ func (acc *account) portToBeHad(ctx context.Context) error {
 				return nil
 			}
 		}
-		if asked >= mostAsked || !errors.As(err, new(*loopback.PortTakenError)) {
+		if asked >= patience(err) || !errors.As(err, new(*loopback.PortTakenError)) {
 			return err
 		}
 		if err := clock.Pause(ctx, askAgain); err != nil { // a loopkey may be starting

@@ -71,7 +71,7 @@ func (a *app) logInForTool(ctx context.Context, cfg *config.Config, f loginFlags
 func (a *app) deviceTurn(ctx context.Context, acc *account) (release func(), err error) {
 	lock, err := loginLock(acc, ".device.lock")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the lock of logins: %w", err)
 	}
 	if got, err := lock.TryLock(); err != nil {
 		return nil, fmt.Errorf("the lock of logins: %w", err)

@@ -47,6 +47,12 @@ func TestProcessTable(t *testing.T) {
 		}
 	}
 	h.Must("login")
+	for range 50 { // the process that renews may end between two looks
+		if table.saw("renew") {
+			break
+		}
+		h.Must("token", "--force-refresh")
+	}
 	serving := h.Start("serve")
 	oneTime := serving.Line(t, h.Base+"/auth/enter?")
 	waitFor(t, notes, "file://") // the browser was started
@@ -117,6 +123,7 @@ func waitFor(t *testing.T, path, text string) {
 type processTable struct {
 	done    chan struct{}
 	reading sync.WaitGroup
+	mu      sync.Mutex
 	lines   map[string]bool
 }
 
@@ -144,13 +151,27 @@ func watchTable(t *testing.T, home string) *processTable {
 					continue
 				}
 				if line, err := os.ReadFile(filepath.Join(folder, "cmdline")); err == nil {
+					table.mu.Lock()
 					table.lines[string(bytes.ReplaceAll(line, []byte{0}, []byte{' '}))] = true
+					table.mu.Unlock()
 				}
 			}
 		}
 	})
 	t.Cleanup(func() { table.stop() })
 	return table
+}
+
+// saw reports whether an argument list with a word was seen so far.
+func (p *processTable) saw(word string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for line := range p.lines {
+		if strings.Contains(line, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // stop stops reading, and returns the argument lists that were seen.
