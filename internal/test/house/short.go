@@ -15,7 +15,7 @@ func Shorter(n int) int {
 	return n
 }
 
-// Often returns how often a test repeats what may fail once in many times: n with LOOPKEY_TEST_LONG=1, else a quarter
+// Often returns how often a test repeats what may fail once in many times: n with LOOPKEY_TEST_LONG=1, else an eighth
 // of that, and less with -short or the race detector, which makes each process take five times as long.
 func Often(n int) int {
 	switch {
@@ -24,7 +24,7 @@ func Often(n int) int {
 	case underRace:
 		return n / 5
 	case os.Getenv("LOOPKEY_TEST_LONG") != "1":
-		return n / 4
+		return max(1, n/8)
 	}
 	return n
 }
