@@ -45,7 +45,7 @@ func look() (address string, err error) {
 			return strings.TrimRight(address, "\n\r"), nil
 		}
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" { // where other programs look
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // where other programs look
 		if address, ok := busIn(dir); ok {
 			return address, os.Setenv(variable, address)
 		}

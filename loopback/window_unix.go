@@ -52,7 +52,8 @@ func defaultBrowser(ctx context.Context) []string {
 	return nil
 }
 
-// dataFolders returns where desktop files are (XDG Base Directory Specification).
+// dataFolders returns where desktop files are. A path that is not absolute counts as not there (XDG Base Directory
+// Specification, section 2): it would lead into the folder that the person happens to be in.
 func dataFolders() []string {
 	folders := filepath.SplitList(os.Getenv("XDG_DATA_DIRS"))
 	if len(folders) == 0 {
@@ -62,7 +63,9 @@ func dataFolders() []string {
 	if home == "" {
 		home = filepath.Join(os.Getenv("HOME"), ".local", "share")
 	}
-	return append([]string{home}, folders...)
+	return slices.DeleteFunc(append([]string{home}, folders...), func(folder string) bool {
+		return !filepath.IsAbs(folder)
+	})
 }
 
 // mostDesktopFile is how large a desktop file may be.
@@ -92,7 +95,7 @@ func execOf(path string) []string {
 		if len(command) > 0 && filepath.Base(command[0]) == "env" { // a snap's sets a variable for the desktop
 			command = slices.DeleteFunc(command[1:], func(word string) bool { return strings.Contains(word, "=") })
 		}
-		if len(command) > 0 {
+		if len(command) > 0 && (filepath.IsAbs(command[0]) || filepath.Base(command[0]) == command[0]) {
 			return command
 		}
 	}

@@ -239,3 +239,16 @@ func claimsOf(t *testing.T, part string) string {
 	}
 	return string(raw)
 }
+
+// A request with the refresh token that is no renewal has no proof, so a bound one is not sent.
+func TestBoundRefreshToken(t *testing.T) {
+	t.Parallel()
+	s := bound(t)
+	err := s.process().UseRefreshToken(t.Context(), func(context.Context, provider.Secret) (*provider.Tokens, error) {
+		t.Error("the refresh token is used")
+		return nil, nil
+	})
+	if !errors.Is(err, session.ErrBound) {
+		t.Error(err)
+	}
+}

@@ -25,6 +25,9 @@ func (s *Session) UseRefreshToken(
 	if err != nil {
 		return err
 	}
+	if st.prover != nil {
+		return s.named(ErrBound) // such a request has no proof
+	}
 	if err := s.spare(st, asked); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ const (
 
 // Limits of a challenge. What is longer counts as not there.
 const (
-	mostChallenge = 16 << 10 // of a WWW-Authenticate field
+	mostChallenge = 16 << 10 // of all WWW-Authenticate fields together
 	mostScope     = 4 << 10  // of all scopes together, and of all values of acr_values
 )
 
@@ -40,10 +40,12 @@ const (
 // InsufficientAuthentication goes before the others, also one of DPoP: a renewed token would not help it.
 func Parse(fields []string) Bearer {
 	var first *Bearer
+	left := mostChallenge
 	for _, field := range fields {
-		if len(field) > mostChallenge {
+		if len(field) > left {
 			continue
 		}
+		left -= len(field)
 		for _, c := range splitChallenges(field) {
 			isBearer := strings.EqualFold(c.scheme, "Bearer")
 			if !isBearer && !strings.EqualFold(c.scheme, "DPoP") {

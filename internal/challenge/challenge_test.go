@@ -17,6 +17,8 @@ func TestParse(t *testing.T) {
 		scope    string
 	}{
 		"none":        {nil, "", ""},
+		"many fields": {slices.Repeat([]string{"Basic " + strings.Repeat("a ", 4<<10)}, 600), "", ""},
+		"too late":    {[]string{"Basic " + long[:mostChallenge-8], `Bearer scope="a"`}, "", ""},
 		"bare":        {[]string{"Bearer"}, "", ""},
 		"metadata":    {[]string{`Bearer resource_metadata="https://x/m"`}, "https://x/m", ""},
 		"as a token":  {[]string{`bearer scope=read, resource_metadata="https://x/m"`}, "https://x/m", "read"},

@@ -96,14 +96,15 @@ func (a *app) noBrowserHere() error {
 
 // maybeByCode reports whether a login with a code may go on beside the one through the browser. It carries no
 // parameters, and a wish that is dropped in silence would seem to be granted. Without a person at the terminal the code
-// would be shown to whoever reads the output.
+// would be shown to whoever reads the output. Nor is one shown of a provider that ./.env names: it could pass on the
+// code of another, honest provider, for a login of its own.
 func (b *browserLogin) maybeByCode(ctx context.Context) bool {
 	ours := 0 // parameters that the person did not ask for
 	if b.choosing {
 		ours = 1
 	}
 	asked := len(b.wanted.Params) > ours || b.wanted.Beside || !b.wanted.Need.IsZero()
-	return !b.flags.noBrowser && !b.shared && b.flow != nil && !asked &&
+	return !b.account.config.CompletedByDotEnv() && !b.flags.noBrowser && !b.shared && b.flow != nil && !asked &&
 		(b.terminal.Interactive() || terminal.Is(b.stderr)) && b.account.provider.OffersDevice(ctx)
 }
 

@@ -154,6 +154,9 @@ func (a *app) runCI(ctx context.Context, f tokenFlags, g grantFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := g.admits(acc.config); err != nil {
+		return err
+	}
 	target, err := g.target(a, acc)
 	if err != nil {
 		return err

@@ -167,6 +167,20 @@ func (a *app) runGrant(ctx context.Context, f tokenFlags, g grantFlags) error {
 	return a.runOwnGrant(ctx, f, g)
 }
 
+// admits refuses a grant that would send a token from elsewhere to a stranger, or bring a token that is good for anybody
+// where the profile wants bound ones.
+func (g *grantFlags) admits(cfg *config.Config) error {
+	if g.ci || g.jwtBearer || g.subjectFile != "" || g.actorFile != "" {
+		if err := cfg.Claimed(); err != nil {
+			return err
+		}
+	}
+	if cfg.DPoP {
+		return provider.ErrUnboundGrant
+	}
+	return nil
+}
+
 // runOwnGrant is runGrant without a CI.
 func (a *app) runOwnGrant(ctx context.Context, f tokenFlags, g grantFlags) error {
 	if a.lookup(agentVariable) != "" {
@@ -177,6 +191,9 @@ func (a *app) runOwnGrant(ctx context.Context, f tokenFlags, g grantFlags) error
 	}
 	acc, err := a.account(keychainLimitScript)
 	if err != nil {
+		return err
+	}
+	if err := g.admits(acc.config); err != nil {
 		return err
 	}
 	target, err := g.target(a, acc)

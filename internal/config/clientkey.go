@@ -20,8 +20,8 @@ func keySettings() []string {
 // clientSecret. One in the environment, for a client that ./.env alone names, is an error for commands that need it.
 func (c *Config) dropForeignKeys(profile layer) {
 	profileIssuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
-	strangeIssuer := c.FromDotEnv("issuer") && c.Issuer != profileIssuer
-	strangeClient := c.FromDotEnv("client-id") && c.ClientID != profile["client-id"].text
+	strangeIssuer, strangeClient := c.strangers(profile)
+	c.strange = strangeIssuer || strangeClient
 	same := func(named, used string, strange bool) bool { return named == used || named == "" && !strange }
 	ofProfile := same(profileIssuer, c.Issuer, strangeIssuer) &&
 		same(profile["client-id"].text, c.ClientID, strangeClient)
@@ -30,7 +30,7 @@ func (c *Config) dropForeignKeys(profile layer) {
 		switch {
 		case given && v.from == fromProfile && !ofProfile:
 			c.drop(name)
-		case given && v.from == fromEnvironment && (strangeIssuer || strangeClient):
+		case given && v.from == fromEnvironment && c.strange:
 			c.drop(name)
 			c.fault(name, v.refuse("%w", because(ReasonUnclaimed, "", "is not for an issuer or a client that ./.env names")))
 		}

@@ -55,13 +55,14 @@ type Config struct {
 	CacheDir         string
 	Log              bool // what becomes of the sessions is recorded, for loopkey log
 
-	noted  *known.Client          // what Noted has read; nil: nothing
-	secret func() (string, error) // nil: none; a func, because fmt would print an unexported string
-	values map[string]value       // by the name of the setting; those that a source set
-	faults map[string]error       // by the name of the setting; values that can't be used, for who needs them
-	unread error                  // why a .env can't be read
-	notes  []string               // what of a .env is passed over, and why
-	unused []string               // what of a .env loopkey has no use for
+	noted   *known.Client          // what Noted has read; nil: nothing
+	secret  func() (string, error) // nil: none; a func, because fmt would print an unexported string
+	values  map[string]value       // by the name of the setting; those that a source set
+	faults  map[string]error       // by the name of the setting; values that can't be used, for who needs them
+	unread  error                  // why a .env can't be read
+	notes   []string               // what of a .env is passed over, and why
+	strange bool                   // ./.env alone names the issuer or the client
+	unused  []string               // what of a .env loopkey has no use for
 }
 
 // Load reads the configuration. Its errors wrap ErrInvalid. A missing issuer or client ID is no error of Load: Complete

@@ -29,8 +29,7 @@ const (
 func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	profileIssuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
 	fileIssuer, _, _, _ := issuerOf(file)
-	strangeIssuer := c.FromDotEnv("issuer") && c.Issuer != profileIssuer
-	strangeClient := c.FromDotEnv("client-id") && c.ClientID != profile["client-id"].text
+	strangeIssuer, strangeClient := c.strangers(profile)
 	// same reports whether a layer names what is used. A layer that names nothing fits, unless ./.env alone named it.
 	same := func(named, used string, strange bool) bool { return named == used || named == "" && !strange }
 
@@ -60,6 +59,22 @@ func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 		c.useSecret(path, true)
 	}
 	return profile.oneSecret()
+}
+
+// strangers reports whether ./.env alone names the issuer, and the client: it may be somebody else's.
+func (c *Config) strangers(profile layer) (issuer, client bool) {
+	profileIssuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
+	return c.FromDotEnv("issuer") && c.Issuer != profileIssuer,
+		c.FromDotEnv("client-id") && c.ClientID != profile["client-id"].text
+}
+
+// Claimed returns why no secret from elsewhere, such as a token in a file, may be sent to the issuer; nil: it may.
+func (c *Config) Claimed() error {
+	if !c.strange {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrInvalid,
+		because(ReasonUnclaimed, "", "a token from elsewhere is not sent to an issuer or as a client that ./.env names"))
 }
 
 // oneSecret refuses a profile that gives the client secret in two ways.
