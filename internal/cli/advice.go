@@ -163,7 +163,7 @@ func providerAdvice() []advice {
 		{provider.ReasonProofNonce, "whoever runs the provider has to correct that: it takes no nonce of its own", ""},
 		{
 			provider.ReasonNoDPoP,
-			"without DPoP a session is made by {login} --dpop=false, and dpop = false in the profile", "",
+			"without DPoP a session is made by a login with --dpop=false, and by dpop = false in the profile", "",
 		},
 		{
 			provider.ReasonNotBound,

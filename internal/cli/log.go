@@ -39,7 +39,8 @@ LOOPKEY_LOG=off, or log = false above the profiles of config.toml, turns it off.
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, or json: an object in each line")
-	cmd.Flags().IntVarP(&last, "last", "n", -1, "only so many entries, the last ones (default all)")
+	cmd.Flags().IntVarP(&last, "last", "n", -1, "only so many entries, the last ones")
+	cmd.Flags().Lookup("last").DefValue = "all"
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is noted from now on, until Ctrl-C")
 	return cmd
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -88,7 +87,11 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 			if flags := cmd.Flags(); flags.Changed("dpop") {
 				on, _ := flags.GetBool("dpop")
 				f.dpop = &on
-				a.loginFlags = append(a.loginFlags, "--dpop="+strconv.FormatBool(on))
+				if on {
+					a.loginFlags = append(a.loginFlags, "--dpop")
+				} else {
+					a.loginFlags = append(a.loginFlags, "--dpop=false")
+				}
 			}
 			if f.oneAudience {
 				a.loginFlags = append(a.loginFlags, "--one-audience")

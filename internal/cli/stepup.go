@@ -24,10 +24,29 @@ import (
 type needFlags struct{ acr, maxAge, challenge string }
 
 func (n *needFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&n.acr, "acr", "", "an authentication of one of these kinds, in a step-up if need be")
-	flags.StringVar(&n.maxAge, "max-age", "", "an authentication no more seconds ago, in a step-up if need be")
-	flags.StringVar(&n.challenge, "challenge", "", "what an API's WWW-Authenticate asks for (RFC 9470)")
+	flags.Var((*wish)(&n.acr), "acr", "an authentication of one of these kinds, in a step-up if need be")
+	flags.Var((*wish)(&n.maxAge), "max-age", "an authentication no more seconds ago, in a step-up if need be")
+	flags.Var((*wish)(&n.challenge), "challenge", "what an API's WWW-Authenticate asks for (RFC 9470)")
 }
+
+// A wish is the value of a flag that must not be empty: an unset variable of a script would ask for less.
+type wish string
+
+var _ pflag.Value = (*wish)(nil)
+
+// Set implements pflag.Value.
+func (w *wish) Set(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("it is empty")
+	}
+	*w = wish(text)
+	return nil
+}
+
+func (w *wish) String() string { return string(*w) }
+
+// Type implements pflag.Value.
+func (w *wish) Type() string { return "string" }
 
 // isGiven reports whether a flag was given.
 func (n *needFlags) isGiven() bool { return *n != needFlags{} }

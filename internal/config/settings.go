@@ -206,6 +206,7 @@ var settings = []setting{
 	},
 	{ // never in ./.env: with it the passphrase is asked for less often
 		name: "unlock-for", variables: []string{"LOOPKEY_UNLOCK_FOR"}, key: "unlock_for",
+		flag:  Flag{Usage: "how long the key of an encrypted file stays unlocked, such as 15m"},
 		set:   func(c *Config, text string) { c.UnlockFor, _ = time.ParseDuration(text) },
 		check: checkUnlockFor,
 	},
@@ -229,6 +230,7 @@ var settings = []setting{
 	},
 	{
 		name: "log", variables: []string{"LOOPKEY_LOG"}, above: "log", isBool: true,
+		flag:         Flag{Usage: "off: logins and tokens are not noted for loopkey log"},
 		set:          func(c *Config, text string) { c.Log = text != "off" && text != "false" },
 		defaultValue: "true", check: checkLog,
 	},

@@ -144,6 +144,7 @@ func (s Subject) examine(ctx context.Context) *examination {
 	client.Transport = x.way
 	asked := config.ProviderOf(s.Config.Client)
 	asked.HTTPClient = client
+	asked.DPoP = false // no token is asked for, so nothing needs a proof
 	p, err := provider.New(asked)
 	if err != nil { // the configuration was checked
 		x.way = nil
