@@ -148,11 +148,21 @@ func TestMCPAuthentication(t *testing.T) {
 	if tabs := s.opened(t); tabs != 3 {
 		t.Errorf("%d tabs", tabs)
 	}
+}
+
+// A server that no login satisfies gets one, though it asks for another authentication each time.
+func TestMCPAuthenticationRefused(t *testing.T) {
+	t.Parallel()
+	s := startMCP(t)
+	h := s.host(t)
+	h.want("initialize")
 	h.call("never") // its login is made, and does not help
-	if got := h.call("never").Error.Message; !strings.Contains(got, "another authentication than the login made") {
-		t.Errorf("the error is %q", got)
+	for range 3 {
+		if got := h.call("never").Error.Message; !strings.Contains(got, "another authentication than the login made") {
+			t.Errorf("the error is %q", got)
+		}
 	}
-	if tabs := s.opened(t); tabs != 4 {
+	if tabs := s.opened(t); tabs != 2 {
 		t.Errorf("%d tabs for what no login meets", tabs)
 	}
 }

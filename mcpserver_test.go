@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -27,7 +28,7 @@ import (
 )
 
 // An mcpServer is a remote MCP server whose authorization server is a tenant. It verifies each token. Its tool write
-// needs the scope mcp:write, its tool pay another authentication.
+// needs the scope mcp:write, its tool pay another authentication, and its tool never a different one each time.
 type mcpServer struct {
 	*httptest.Server
 	house  *house.House
@@ -222,7 +223,7 @@ func (s *mcpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case message.Method == "pay" && !strings.Contains(payloadOf(token), `"acr":"mfa"`):
 		challenge(http.StatusUnauthorized, `, error="insufficient_user_authentication", acr_values="mfa"`)
 	case message.Method == "never":
-		challenge(http.StatusUnauthorized, `, error="insufficient_user_authentication", acr_values="never"`)
+		challenge(http.StatusUnauthorized, `, error="insufficient_user_authentication", acr_values="`+rand.Text()+`"`)
 	case message.ID == nil:
 		w.WriteHeader(http.StatusAccepted)
 	default:

@@ -25,7 +25,7 @@ var (
 	ErrLoginNeeded = errors.New("the MCP server wants a login")
 	// ErrTokenRefused says that the server refuses the token of a login, or of a renewal, that was only just made.
 	ErrTokenRefused = errors.New("the MCP server refuses a token that was just issued for it")
-	// ErrAuthenticationRefused says that the server wants another authentication than a login has just made.
+	// ErrAuthenticationRefused says that the server wants another authentication than a login for it has just made.
 	ErrAuthenticationRefused = errors.New("the MCP server wants another authentication than the login made")
 	// ErrScopeRefused says that the server wants a scope that the login has asked for, or does not say which.
 	ErrScopeRefused = errors.New("the MCP server refuses the request for lack of a scope")
@@ -312,10 +312,12 @@ func (a *Authorization) stepUp(
 	return a.login(ctx, Wish{Metadata: c.Metadata, Scope: union(asked, c.Scope), StepUp: true}, sent)
 }
 
-// authenticate logs in with the authentication that the server asks for, and the scopes of before.
+// authenticate logs in with the authentication that the server asks for, and the scopes of before. Just after a login
+// for what a challenge asked for it does not, whatever the server asks for now: it may ask for something else each time.
 func (a *Authorization) authenticate(ctx context.Context, c challenge.Bearer, sent provider.Secret) error {
 	st, need := readState(a.cfg.StateDir, a.cfg.URL), c.Need()
-	if st.Need == need && clock.Within(st.LoggedIn, a.cfg.Now(), justNow) {
+	isMade := st.Need == need || !st.Need.IsZero()
+	if isMade && clock.Within(st.LoggedIn, a.cfg.Now(), justNow) {
 		return ErrAuthenticationRefused
 	}
 	return a.login(ctx, Wish{Metadata: c.Metadata, Scope: union(st.Asked, c.Scope), StepUp: true, Need: need}, sent)
