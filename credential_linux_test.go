@@ -122,6 +122,43 @@ func TestKubernetesUnfinished(t *testing.T) {
 	}
 }
 
+// A step-up that nobody finished is not begun again for a minute either.
+func TestKubernetesStepUpUnfinished(t *testing.T) {
+	t.Parallel()
+	h := house.WithTenant(t)
+	h.Configure(h.Tenant.Issuer(), "[[profile.default.hosts]]", `host = "k8s.acme.example"`, `acr_values = "hw"`)
+	h.Must("login")
+	h.Tenant.Reset()
+	plugin := func(env ...string) *pty.Terminal {
+		info := strings.Replace(interactive, `true`, `true,"cluster":{"server":"https://k8s.acme.example"}`, 1)
+		env = append(env, info, "TERM=xterm")
+		return pty.Start(t, h.With(env...).Command(t.Context(), "credential", "kubernetes"))
+	}
+	if p := plugin("VISIT=deny"); p.Exit() != 4 || tabs(h) != 1 {
+		t.Fatalf("%d tabs: %s", tabs(h), p.Screen())
+	}
+	for range 2 {
+		p := plugin()
+		p.Expect(" ago: within a minute no other is begun for a tool")
+		if p.Exit() != 3 || tabs(h) != 1 {
+			t.Errorf("%d tabs: %s", tabs(h), p.Screen())
+		}
+	}
+	notes, err := filepath.Glob(filepath.Join(h.Dir, ".local", "state", "loopkey", "*.login"))
+	if err != nil || len(notes) != 1 {
+		t.Fatalf("notes: %v, %v", notes, err)
+	}
+	if err := os.Remove(notes[0]); err != nil {
+		t.Fatal(err)
+	}
+	if p := plugin(); p.Exit() != 0 || tabs(h) != 2 {
+		t.Errorf("later: %d tabs: %s", tabs(h), p.Screen())
+	}
+	if _, err := os.Stat(notes[0]); err == nil {
+		t.Error("the note of an unfinished step-up outlives a finished one")
+	}
+}
+
 // A killed plugin leaves the note too, and a provider that can't be reached leaves none: no tab was opened.
 func TestKubernetesUnfinishedOtherwise(t *testing.T) {
 	t.Parallel()

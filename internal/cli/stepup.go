@@ -96,8 +96,9 @@ func readChallenge(field string) (need provider.Requirement, scope string, err e
 // stepUpLimit is how long the person has for a step-up.
 const stepUpLimit = 3 * time.Minute
 
-// stepUp makes the login that a token takes, in a browser, where somebody is at the terminal. Otherwise it returns why.
-func (a *app) stepUp(ctx context.Context, acc *account, why error) error {
+// stepUp makes the login that a token takes, in a browser, where somebody is at the terminal and the gate admits it.
+// Otherwise it returns why.
+func (a *app) stepUp(ctx context.Context, acc *account, gate *toolGate, why error) error {
 	step := new(session.StepUpError)
 	if !errors.As(why, &step) || acc == nil || !a.terminal.Interactive() || !terminal.Is(a.stderr) {
 		return why
@@ -114,7 +115,9 @@ func (a *app) stepUp(ctx context.Context, acc *account, why error) error {
 	}
 	other := *acc
 	other.config = &cfg
-	f := loginFlags{timeout: stepUpLimit, params: stepUpParams(acc, info), need: step.Request.Need, beside: true}
+	f := loginFlags{
+		timeout: stepUpLimit, params: stepUpParams(acc, info), need: step.Request.Need, beside: true, gate: gate,
+	}
 	a.say("%s.", words.Sentence(words.Printable(step.Error())))
 	_, _, err = a.loginByBrowser(ctx, &other, f)
 	return err

@@ -115,7 +115,7 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 	token, err := source.AccessToken(ctx, request)
 	if errors.As(err, new(*session.StepUpError)) {
 		begun := clock.Now()
-		if err = a.stepUp(ctx, a.opened, err); err == nil {
+		if err = a.stepUp(ctx, a.opened, nil, err); err == nil {
 			token, err = a.opened.session.AccessToken(ctx, request.Since(begun))
 		}
 	}

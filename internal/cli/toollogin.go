@@ -47,10 +47,12 @@ func (a *app) logInForTool(ctx context.Context, cfg *config.Config, f loginFlags
 	if err != nil {
 		return err
 	}
-	if errors.As(why, new(*session.StepUpError)) {
-		return a.stepUp(ctx, acc, why)
-	}
 	f.gate = &toolGate{account: acc, asked: asked, why: why}
+	if f.gate.isStepUp() {
+		err := a.stepUp(ctx, acc, f.gate, why)
+		f.gate.end(err)
+		return err
+	}
 	if f.device {
 		release, err := a.deviceTurn(ctx, acc)
 		if err != nil {
@@ -104,14 +106,19 @@ type toolGate struct {
 	noted   bool      // that a login was begun
 }
 
+// isStepUp reports whether the tool's token takes a step-up.
+func (g *toolGate) isStepUp() bool { return errors.As(g.why, new(*session.StepUpError)) }
+
 // admit returns errMeanwhile if another process has logged the person in since the tool asked, and why there is no
 // token, if nobody finished the last login.
 func (g *toolGate) admit(ctx context.Context) error {
 	if g == nil {
 		return nil
 	}
-	if info, err := g.account.session.Info(ctx); err == nil && info.LoggedInAt.After(g.asked) {
-		return errMeanwhile
+	if !g.isStepUp() { // which is made beside a login, however new that is
+		if info, err := g.account.session.Info(ctx); err == nil && info.LoggedInAt.After(g.asked) {
+			return errMeanwhile
+		}
 	}
 	data, err := private.Read(g.note(), 1<<10)
 	if err != nil {
