@@ -27,7 +27,8 @@ func (s *Session) Refuse(ctx context.Context, r Refusal) error {
 	if err != nil {
 		return err
 	}
-	if !r.Request.Need.IsZero() {
+	isOther := !r.Token.IsZero() && st.refusedBy(r, s.cfg.Now()) == nil // a step-up's token may come without a Need
+	if isOther || !r.Request.Need.IsZero() {
 		if err := s.refuseStepUps(ctx, st, r); err != nil {
 			return err
 		}

@@ -284,7 +284,8 @@ func (s *Session) storedStepUp(ctx context.Context, r Request) (AccessToken, boo
 	return AccessToken{}, false, nil
 }
 
-// refuseStepUps is Refuse for the tokens of step-ups.
+// refuseStepUps is Refuse for the tokens of step-ups. It touches the session's lock, for whoever keeps the tokens in
+// memory watches that one.
 func (s *Session) refuseStepUps(ctx context.Context, st *state, r Refusal) error {
 	for _, u := range st.StepUps {
 		if u.Audience != st.audienceOr(r.Request.Audience) {
@@ -296,6 +297,7 @@ func (s *Session) refuseStepUps(ctx context.Context, st *state, r Refusal) error
 		if err := s.beside(u.Name).Refuse(ctx, its); err != nil && !errors.Is(err, ErrNotLoggedIn) {
 			return err
 		}
+		s.lock.touch()
 	}
 	return nil
 }

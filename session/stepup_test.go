@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/kept"
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -251,6 +252,38 @@ func TestAnotherFactor(t *testing.T) {
 	s.requests(2) // one that is refused, and the step-up's renewal
 	if info, err := s.process().Info(t.Context()); err != nil || !info.Renewable {
 		t.Errorf("the session has ended: %+v, %v", info, err)
+	}
+}
+
+// The token of a step-up that a server refused is renewed, also for a program that keeps tokens in memory, and where
+// the report does not say what the token was for.
+func TestStepUpRefused(t *testing.T) {
+	t.Parallel()
+	for name, reported := range map[string]session.Request{
+		"with what it was for": {Need: mfa, Audience: api}, "without": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, tenant.Config{Rotate: true})
+			own := s.login(api).AccessToken.Reveal()
+			s.stepUp(mfa, api)
+			tokens := kept.New(s.process(), s.cfg.Now)
+			last := ""
+			for range 3 {
+				token, err := tokens.AccessToken(t.Context(), session.Request{Need: mfa, Audience: api})
+				if err != nil || token.Token.Reveal() == last {
+					t.Fatalf("the refused token is handed out again, or none: %v", err)
+				}
+				last = token.Token.Reveal()
+				if err := tokens.Refuse(t.Context(), session.Refusal{Request: reported, Token: token.Token}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.requests(2)
+			if token, err := s.get(session.Request{}); err != nil || token.Token.Reveal() != own {
+				t.Errorf("the session has another token than before: %v", err)
+			}
+		})
 	}
 }
 
