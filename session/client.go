@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -43,6 +45,7 @@ func (s *Session) ClientToken(
 		return t.handOut(), nil
 	}
 	lock := fileLock{dir: s.cfg.StateDir, name: s.clientName()}
+	var seen time.Time
 	if err == nil {
 		turn, lockErr := lock.wait(ctx, lock.turn())
 		if ctx.Err() != nil || errors.Is(lockErr, ErrLocked) {
@@ -50,6 +53,7 @@ func (s *Session) ClientToken(
 		}
 		if err = lockErr; err == nil {
 			defer func() { _ = turn.Close() }()
+			seen = lock.touched() // before the record is read: an End meanwhile deletes all of it
 			kept, err = s.clientTokens(ctx)
 		}
 	}
@@ -66,6 +70,9 @@ func (s *Session) ClientToken(
 	}
 	if err == nil {
 		err = s.keepClientToken(ctx, kept, key, token)
+		if !lock.touched().Equal(seen) { // by an End, while obtain ran
+			err = cmp.Or(err, s.deleteClientTokens(ctx))
+		}
 	}
 	if err != nil {
 		s.cfg.Notice(s.named(fmt.Errorf("%w: %w", ErrNotKept, err)))
@@ -126,14 +133,23 @@ func (s *Session) keepClientToken(ctx context.Context, kept clientRecord, key st
 	return s.cfg.Store.Save(ctx, s.clientName(), keystore.Record{Head: []byte(`{"v":1}`), Body: body})
 }
 
-// forgetClientTokens deletes the record, if a process of this machine has made one.
+// forgetClientTokens deletes the record, if a process of this machine has made one. It does not wait for a process that
+// obtains a token, which may take long: that one sees the touch, and deletes what it stored.
 func (s *Session) forgetClientTokens(ctx context.Context) error {
 	lock := fileLock{dir: s.cfg.StateDir, name: s.clientName()}
 	if _, err := os.Lstat(lock.turn()); err != nil {
 		return nil //nolint:nilerr // there is no token to forget
 	}
+	lock.touch() // first: what is stored before the touch is seen is deleted here
 	if err := s.cfg.Store.Delete(ctx, s.clientName()); err != nil {
 		return s.explain(err)
 	}
 	return nil
+}
+
+// deleteClientTokens deletes the record that was stored after an End. The end of ctx does not stop it.
+func (s *Session) deleteClientTokens(ctx context.Context) error {
+	return granted.Within(ctx, saveLimit, func(ctx context.Context) error {
+		return s.cfg.Store.Delete(ctx, s.clientName())
+	})
 }

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -107,4 +108,34 @@ func TestClientToken(t *testing.T) {
 	}
 	next = "fifth"
 	want("after a logout", get("k", minute), "fifth")
+}
+
+// A token that was obtained while the session ended is not kept, and neither are those of before.
+func TestClientTokenAndLogout(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	s.login("")
+	get := func(key string, obtain func()) string {
+		token, err := s.process().ClientToken(t.Context(), key, session.Request{},
+			func(context.Context) (session.AccessToken, error) {
+				obtain()
+				return s.clientToken(rand.Text(), time.Hour), nil
+			})
+		if err != nil {
+			t.Error(err)
+		}
+		return token.Token.Reveal()
+	}
+	before := get("before", func() {})
+	during := get("during", func() {
+		if _, err := s.process().End(t.Context(), session.EndOptions{Local: true}); err != nil {
+			t.Error(err)
+		}
+	})
+	if get("before", func() {}) == before || get("during", func() {}) == during {
+		t.Error("a token outlives the logout")
+	}
+	if after := get("after", func() {}); get("after", func() {}) != after {
+		t.Error("a token of after the logout is not kept")
+	}
 }
