@@ -187,8 +187,9 @@ func (acc *account) holder() handoff.Holder {
 	return handoff.Holder{Session: acc.session.Name(), Setup: map[string]string{
 		"keystore": acc.config.Keystore, "discovery URL": acc.config.DiscoveryURL,
 		"audience parameter": acc.config.AudienceParameter, "DPoP": strconv.FormatBool(acc.config.DPoP),
-		"pushed requests": strconv.FormatBool(acc.config.Push), "signed requests": strconv.FormatBool(acc.config.SignRequests),
-		"client key": acc.config.ClientKey, "client certificate": acc.config.ClientCertificate,
+		"pushed requests": strconv.FormatBool(acc.config.Push),
+		"signed requests": strconv.FormatBool(acc.config.SignRequests),
+		"client key":      acc.config.ClientKey, "client certificate": acc.config.ClientCertificate,
 	}}
 }
 

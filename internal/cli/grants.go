@@ -167,8 +167,8 @@ func (a *app) runGrant(ctx context.Context, f tokenFlags, g grantFlags) error {
 	return a.runOwnGrant(ctx, f, g)
 }
 
-// admits refuses a grant that would send a token from elsewhere to a stranger, or bring a token that is good for anybody
-// where the profile wants bound ones.
+// admits refuses a grant that would send a token from elsewhere to a stranger, or bring a token that is good for
+// anybody where the profile wants bound ones.
 func (g *grantFlags) admits(cfg *config.Config) error {
 	if g.ci || g.jwtBearer || g.subjectFile != "" || g.actorFile != "" {
 		if err := cfg.Claimed(); err != nil {

@@ -313,7 +313,7 @@ func (a *Authorization) stepUp(
 }
 
 // authenticate logs in with the authentication that the server asks for, and the scopes of before. Just after a login
-// for what a challenge asked for it does not, whatever the server asks for now: it may ask for something else each time.
+// for what a challenge asked for it does not, whatever the server asks for now: it may be something else each time.
 func (a *Authorization) authenticate(ctx context.Context, c challenge.Bearer, sent provider.Secret) error {
 	st, need := readState(a.cfg.StateDir, a.cfg.URL), c.Need()
 	isMade := st.Need == need || !st.Need.IsZero()
