@@ -54,8 +54,7 @@ func (p *Provider) assertionAudience(m *metadata) (string, error) {
 	if !p.cfg.AssertionToEndpoint && !isOkta(issuer.Hostname()) {
 		return p.cfg.Issuer, nil
 	}
-	endpoint, err := url.Parse(m.named)
-	if err != nil || endpoint.Scheme != issuer.Scheme || !strings.EqualFold(endpoint.Host, issuer.Host) {
+	if !isAtOrigin(issuer, m.named) {
 		return "", &UntrustedError{
 			Check:  ErrIssuer,
 			detail: "the token endpoint is on another host than the issuer, so no client assertion is made out to it",

@@ -175,9 +175,7 @@ func (p *Provider) isOwnRequest(m *metadata, requestURI string) bool {
 	if u.Scheme == "urn" {
 		return u.Opaque != ""
 	}
-	pushed, err := url.Parse(m.PAREndpoint)
-	own := err == nil && u.Scheme == pushed.Scheme && strings.EqualFold(u.Host, pushed.Host)
-	return u.User == nil && u.Host != "" && (own || p.isOwnOrigin(m, u))
+	return u.User == nil && u.Host != "" && (isAtOrigin(u, m.PAREndpoint) || p.isOwnOrigin(m, u))
 }
 
 // CheckResponse returns the code of an authorization response, given as the query of the callback. The caller has

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -62,7 +61,11 @@ func (p *Provider) NewProver(ctx context.Context) (*Prover, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a key for DPoP: %w", err)
 	}
-	return &Prover{private: private, now: p.providerNow, nonces: map[string]string{}}, nil
+	return p.proverWith(private), nil
+}
+
+func (p *Provider) proverWith(private *ecdsa.PrivateKey) *Prover {
+	return &Prover{private: private, now: p.providerNow, nonces: map[string]string{}}
 }
 
 // RestoreProver returns the prover of an earlier login, by its Key and its Nonce.
@@ -75,7 +78,7 @@ func (p *Provider) RestoreProver(key Secret, nonce string) (*Prover, error) {
 	if err != nil {
 		return nil, errors.New("the key for DPoP is damaged")
 	}
-	restored := &Prover{private: private, now: p.providerNow, nonces: map[string]string{}}
+	restored := p.proverWith(private)
 	restored.keepNonce("", nonce)
 	return restored, nil
 }
@@ -150,22 +153,12 @@ func (p *Prover) proof(method, target string, token Secret, nonce string) (strin
 	if nonce != "" {
 		claims["nonce"] = nonce
 	}
-	payload, err := json.Marshal(claims)
+	header := (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt")
+	signed, err := signJWT(p.private, proofAlgorithm, header, claims)
 	if err != nil {
 		return "", fmt.Errorf("a proof for DPoP: %w", err)
 	}
-	signer, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: proofAlgorithm, Key: p.private},
-		(&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"),
-	)
-	if err != nil {
-		return "", fmt.Errorf("a proof for DPoP: %w", err)
-	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		return "", fmt.Errorf("a proof for DPoP: %w", err)
-	}
-	return signed.CompactSerialize()
+	return signed, nil
 }
 
 // thumbprint returns the JWK thumbprint of the public key (RFC 7638), by which tokens name it.

@@ -51,15 +51,7 @@ func (p *Provider) ClientCredentials(ctx context.Context, t Target) (*Issued, er
 	if p.authMethod(&metadata{}) == authNone { // whatever the provider offers
 		return nil, ErrPublicClient
 	}
-	r, err := p.grant(ctx, t.form("client_credentials", p.cfg.AudienceParameter))
-	if err != nil {
-		return nil, err
-	}
-	issued, claims, err := p.issued(r, t)
-	if err != nil {
-		return nil, err
-	}
-	return issued, p.checkTarget(claims, t)
+	return p.grantFor(ctx, t.form("client_credentials", p.cfg.AudienceParameter), t)
 }
 
 // FederatedCredentials is ClientCredentials for a client that has no secret and no key, and proves that it is itself by
@@ -72,15 +64,7 @@ func (p *Provider) FederatedCredentials(ctx context.Context, assertion Secret, t
 	form := t.form("client_credentials", p.cfg.AudienceParameter)
 	form.Set("client_assertion_type", assertionType)
 	form.Set("client_assertion", assertion.Reveal())
-	r, err := p.grant(ctx, form)
-	if err != nil {
-		return nil, err
-	}
-	issued, claims, err := p.issued(r, t, assertion)
-	if err != nil {
-		return nil, err
-	}
-	return issued, p.checkTarget(claims, t)
+	return p.grantFor(ctx, form, t, assertion)
 }
 
 // JWTBearer gets an access token for an assertion about somebody, which an issuer signed that the provider trusts
@@ -88,11 +72,17 @@ func (p *Provider) FederatedCredentials(ctx context.Context, assertion Secret, t
 func (p *Provider) JWTBearer(ctx context.Context, assertion Secret, t Target) (*Issued, error) {
 	form := t.form("urn:ietf:params:oauth:grant-type:jwt-bearer", p.cfg.AudienceParameter)
 	form.Set("assertion", assertion.Reveal())
+	return p.grantFor(ctx, form, t, assertion)
+}
+
+// grantFor makes one token request and checks the response: the token is good for the target, and is none of those that
+// were sent.
+func (p *Provider) grantFor(ctx context.Context, form url.Values, t Target, sent ...Secret) (*Issued, error) {
 	r, err := p.grant(ctx, form)
 	if err != nil {
 		return nil, err
 	}
-	issued, claims, err := p.issued(r, t, assertion)
+	issued, claims, err := p.issued(r, t, sent...)
 	if err != nil {
 		return nil, err
 	}

@@ -96,11 +96,17 @@ func isRedirectURI(u *url.URL, redirectURI string) bool {
 // isOwnOrigin reports whether a URL is at the issuer's or the authorization endpoint's origin.
 func (p *Provider) isOwnOrigin(m *metadata, u *url.URL) bool {
 	for _, own := range []string{p.cfg.Issuer, m.AuthorizationEndpoint} {
-		if o, err := url.Parse(own); err == nil && o.Scheme == u.Scheme && strings.EqualFold(o.Host, u.Host) {
+		if isAtOrigin(u, own) {
 			return true
 		}
 	}
 	return false
+}
+
+// isAtOrigin reports whether a URL has the scheme and the host of another.
+func isAtOrigin(u *url.URL, other string) bool {
+	o, err := url.Parse(other)
+	return err == nil && o.Scheme == u.Scheme && strings.EqualFold(o.Host, u.Host)
 }
 
 // isErrorAddress reports whether a redirect leads to a page about an error: Cognito's /error?error=, Google's

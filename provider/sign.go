@@ -79,12 +79,8 @@ func (e *keyError) Unwrap() error { return ErrConfig }
 // Diagnosis returns e's reason.
 func (e *keyError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.reason} }
 
-// sign returns the claims as a JWT in the compact form (RFC 7515, section 7.1), with a typ unless that is "".
+// sign returns the claims as a JWT, with a typ unless that is "".
 func (k ClientKey) sign(algorithm, typ string, claims map[string]any) (string, error) {
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
-	}
 	header := new(jose.SignerOptions)
 	if typ != "" {
 		header.WithType(jose.ContentType(typ))
@@ -95,13 +91,26 @@ func (k ClientKey) sign(algorithm, typ string, claims map[string]any) (string, e
 	if k.Certificate != nil {
 		header.WithHeader("x5t#S256", thumbprint(k.Certificate))
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(algorithm), Key: k.Signer}, header)
+	signed, err := signJWT(k.Signer, algorithm, header, claims)
 	if err != nil {
 		return "", fmt.Errorf("signing with the client's key: %w", err)
 	}
+	return signed, nil
+}
+
+// signJWT returns the claims as a JWT in the compact form (RFC 7515, section 7.1).
+func signJWT(key crypto.Signer, algorithm string, header *jose.SignerOptions, claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(algorithm), Key: key}, header)
+	if err != nil {
+		return "", err
+	}
 	signed, err := signer.Sign(payload)
 	if err != nil {
-		return "", fmt.Errorf("signing with the client's key: %w", err)
+		return "", err
 	}
 	return signed.CompactSerialize()
 }
