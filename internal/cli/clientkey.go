@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/loopkey/loopkey/internal/clientkey"
+	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -54,7 +55,7 @@ func once[T any](read func(context.Context) (T, error)) func(context.Context) (T
 }
 
 func readClientKey(ctx context.Context, e errand, store keystore.Store) (provider.ClientKey, error) {
-	if e.ClientKey != clientkey.InKeystore {
+	if e.ClientKey != config.KeyInKeystore {
 		return clientkey.Read(e.ClientKey)
 	}
 	return clientkey.Ring{Store: store, StateDir: e.StateDir, Issuer: e.Issuer, ClientID: e.ClientID}.Signer(ctx)

@@ -150,7 +150,7 @@ func (a *app) runKeysMake(ctx context.Context, output, algorithm string) error {
 	}
 	a.say("Made a key for the client %s at %s. Register its public half, which follows, with the provider.",
 		words.Printable(cfg.ClientID), words.Printable(cfg.Issuer))
-	if cfg.ClientKey != clientkey.InKeystore {
+	if cfg.ClientKey != config.KeyInKeystore {
 		a.say("Then let the client use it: loopkey config set client_key keystore -p %s", words.Printable(cfg.Profile))
 	}
 	return a.printKeys(output, made.Public())
@@ -198,7 +198,7 @@ func (a *app) runKeysShow(ctx context.Context, output string) error {
 	if err := cfg.Needs("client-key"); err != nil {
 		return err
 	}
-	if cfg.ClientKey == "" || cfg.ClientKey == clientkey.InKeystore {
+	if cfg.ClientKey == "" || cfg.ClientKey == config.KeyInKeystore {
 		k, err := ring.Load(ctx)
 		if err != nil {
 			return err

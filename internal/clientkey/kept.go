@@ -19,9 +19,6 @@ import (
 	"github.com/loopkey/loopkey/provider"
 )
 
-// InKeystore is what a configuration has in the place of a file for a key that is in the keystore.
-const InKeystore = "keystore"
-
 var (
 	// ErrNone says that there is no key of the client in the keystore.
 	ErrNone error = &Error{Reason: ReasonNotMade, err: errors.New("there is no client key in the keystore")}

@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// keyInKeystore is the value of client_key for a key that loopkey made, and keeps.
-const keyInKeystore = "keystore"
+// KeyInKeystore is the value of client_key for a key that loopkey made, and keeps.
+const KeyInKeystore = "keystore"
 
 // keySettings are those that say by which key or certificate a client authenticates.
 func keySettings() []string {
@@ -19,18 +19,13 @@ func keySettings() []string {
 // dropForeignKeys takes the client's key and certificate away where they were set for another client, by the rules of
 // clientSecret. One in the environment, for a client that ./.env alone names, is an error for commands that need it.
 func (c *Config) dropForeignKeys(profile layer) {
-	profileIssuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
-	strangeIssuer, strangeClient := c.strangers(profile)
-	c.strange = strangeIssuer || strangeClient
-	same := func(named, used string, strange bool) bool { return named == used || named == "" && !strange }
-	ofProfile := same(profileIssuer, c.Issuer, strangeIssuer) &&
-		same(profile["client-id"].text, c.ClientID, strangeClient)
+	ofProfile := c.isNamedBy(profile, c.strangeIssuer, c.strangeClient)
 	for _, name := range keySettings() {
 		v, given := c.values[name]
 		switch {
 		case given && v.from == fromProfile && !ofProfile:
 			c.drop(name)
-		case given && v.from == fromEnvironment && c.strange:
+		case given && v.from == fromEnvironment && c.isStrange():
 			c.drop(name)
 			c.fault(name, v.refuse("%w", because(ReasonUnclaimed, "", "is not for an issuer or a client that ./.env names")))
 		}
@@ -54,7 +49,7 @@ func (c *Config) drop(name string) {
 
 // fullPath returns the path of a key file as every process finds it, whatever folder it is in.
 func fullPath(text string) string {
-	if text == "" || text == keyInKeystore {
+	if text == "" || text == KeyInKeystore {
 		return text
 	}
 	if path, err := filepath.Abs(text); err == nil {
@@ -65,7 +60,7 @@ func fullPath(text string) string {
 
 // resolveClientKey makes the path of a key file absolute.
 func resolveClientKey(p places, text string) (string, error) {
-	if text == keyInKeystore {
+	if text == KeyInKeystore {
 		return text, nil
 	}
 	return p.resolve(text)

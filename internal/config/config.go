@@ -55,14 +55,15 @@ type Config struct {
 	CacheDir         string
 	Log              bool // what becomes of the sessions is recorded, for loopkey log
 
-	noted   *known.Client          // what Noted has read; nil: nothing
-	secret  func() (string, error) // nil: none; a func, because fmt would print an unexported string
-	values  map[string]value       // by the name of the setting; those that a source set
-	faults  map[string]error       // by the name of the setting; values that can't be used, for who needs them
-	unread  error                  // why a .env can't be read
-	notes   []string               // what of a .env is passed over, and why
-	strange bool                   // ./.env alone names the issuer or the client
-	unused  []string               // what of a .env loopkey has no use for
+	noted  *known.Client          // what Noted has read; nil: nothing
+	secret func() (string, error) // nil: none; a func, because fmt would print an unexported string
+	values map[string]value       // by the name of the setting; those that a source set
+	faults map[string]error       // by the name of the setting; values that can't be used, for who needs them
+	unread error                  // why a .env can't be read
+	notes  []string               // what of a .env is passed over, and why
+	unused []string               // what of a .env loopkey has no use for
+
+	strangeIssuer, strangeClient bool // ./.env alone names the issuer, the client
 }
 
 // Load reads the configuration. Its errors wrap ErrInvalid. A missing issuer or client ID is no error of Load: Complete
@@ -128,6 +129,7 @@ func Load(in Input) (*Config, error) {
 	if c.StateDir == "" || c.CacheDir == "" {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, because(ReasonNoPlace, "", "loopkey has no place for its files"))
 	}
+	c.findStrangers(profile)
 	if err := c.clientSecret(flags, variables, file.layer, profile); err != nil {
 		return nil, err
 	}

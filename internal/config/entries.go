@@ -155,7 +155,7 @@ func Set(in Input, content []byte, profile string, change Assignment) ([]byte, e
 	case s.isTable:
 		return nil, fmt.Errorf("%w: %s is a table, not one value", ErrInvalid, s.key)
 	}
-	if s.resolve != nil && s.name != "keystore" && change.Value != "" && change.Value != keyInKeystore &&
+	if s.resolve != nil && s.name != "keystore" && change.Value != "" && change.Value != KeyInKeystore &&
 		!strings.HasPrefix(change.Value, "~") {
 		path, err := filepath.Abs(change.Value) // in config.toml a path begins in the folder of that file
 		if err != nil {

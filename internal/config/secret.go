@@ -27,30 +27,23 @@ const (
 //
 // A flag beats them all.
 func (c *Config) clientSecret(flags, variables, file, profile layer) error {
-	profileIssuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
-	fileIssuer, _, _, _ := issuerOf(file)
-	strangeIssuer, strangeClient := c.strangers(profile)
-	// same reports whether a layer names what is used. A layer that names nothing fits, unless ./.env alone named it.
-	same := func(named, used string, strange bool) bool { return named == used || named == "" && !strange }
-
 	if v, ok := flags["client-secret-file"]; ok {
 		c.useSecret(v, true)
 		return nil
 	}
 	if v, ok := variables["client-secret"]; ok {
 		c.useSecret(v, false)
-		if strangeIssuer || strangeClient {
+		if c.isStrange() {
 			err := v.refuse("%w", because(ReasonUnclaimed, "", "is not sent to an issuer or as a client that ./.env names"))
 			c.secret = func() (string, error) { return "", err }
 		}
 		return nil
 	}
-	if v, ok := file["client-secret"]; ok &&
-		same(fileIssuer, c.Issuer, false) && same(file["client-id"].text, c.ClientID, false) {
+	if v, ok := file["client-secret"]; ok && c.isNamedBy(file, false, false) {
 		c.useSecret(v, false)
 		return nil
 	}
-	if !same(profileIssuer, c.Issuer, strangeIssuer) || !same(profile["client-id"].text, c.ClientID, strangeClient) {
+	if !c.isNamedBy(profile, c.strangeIssuer, c.strangeClient) {
 		return nil
 	}
 	if text, ok := profile["client-secret"]; ok {
@@ -61,16 +54,26 @@ func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	return profile.oneSecret()
 }
 
-// strangers reports whether ./.env alone names the issuer, and the client: it may be somebody else's.
-func (c *Config) strangers(profile layer) (issuer, client bool) {
-	profileIssuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
-	return c.FromDotEnv("issuer") && c.Issuer != profileIssuer,
-		c.FromDotEnv("client-id") && c.ClientID != profile["client-id"].text
+// findStrangers finds whether ./.env alone names the issuer, and the client: it may be somebody else's.
+func (c *Config) findStrangers(profile layer) {
+	issuer, _, _, _ := issuerOf(profile) // its error counts only where the profile's issuer is used
+	c.strangeIssuer = c.FromDotEnv("issuer") && c.Issuer != issuer
+	c.strangeClient = c.FromDotEnv("client-id") && c.ClientID != profile["client-id"].text
+}
+
+func (c *Config) isStrange() bool { return c.strangeIssuer || c.strangeClient }
+
+// isNamedBy reports whether a layer names the issuer and the client that are used. A layer that names nothing fits,
+// unless what is used is a stranger's.
+func (c *Config) isNamedBy(l layer, strangeIssuer, strangeClient bool) bool {
+	fits := func(named, used string, strange bool) bool { return named == used || named == "" && !strange }
+	issuer, _, _, _ := issuerOf(l) // its error counts only where this layer's issuer is used
+	return fits(issuer, c.Issuer, strangeIssuer) && fits(l["client-id"].text, c.ClientID, strangeClient)
 }
 
 // Claimed returns why no secret from elsewhere, such as a token in a file, may be sent to the issuer; nil: it may.
 func (c *Config) Claimed() error {
-	if !c.strange {
+	if !c.isStrange() {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrInvalid,
