@@ -12,6 +12,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
+	"github.com/loopkey/loopkey/keystore"
 )
 
 // An attempt is a renewal that has begun. It is the note of the session's lease, so that the next process which renews
@@ -106,4 +107,35 @@ func (s *Session) afterAttempt(ctx context.Context, st *state, asked time.Time) 
 		return false, failures().Err(a.Failed.Failure)
 	}
 	return a.Failed == nil || a.Failed.MaybeSent, nil
+}
+
+// noticeAttempt is afterAttempt for a process whose Config.Notice reaches the user.
+func (s *Session) noticeAttempt(ctx context.Context, st *state, asked time.Time) error {
+	lost, err := s.afterAttempt(ctx, st, asked)
+	if lost {
+		s.cfg.Notice(s.named(ErrReplyLost))
+	}
+	return err
+}
+
+// prepareAttempt gets what storing the response will take before the refresh token is sent, for the response may be the
+// only copy of a rotated one: room in the keystore, until release, and descriptors, until giveBack. Then it notes the
+// attempt. Its errors are unprepared.
+func (s *Session) prepareAttempt(ctx context.Context, st *state) (a attempt, giveBack, release func(), err error) {
+	release = func() {}
+	if store, ok := s.cfg.Store.(keystore.Reserver); ok {
+		if release, err = store.Reserve(ctx, s.name); err != nil {
+			return a, nil, nil, unprepared{s.explain(err)}
+		}
+	}
+	if giveBack, err = holdDescriptors(); err != nil {
+		release()
+		return a, nil, nil, unprepared{s.named(err)}
+	}
+	if a, err = s.beginAttempt(ctx, st); err != nil {
+		giveBack()
+		release()
+		return a, nil, nil, unprepared{s.explain(err)}
+	}
+	return a, giveBack, release, nil
 }

@@ -168,11 +168,7 @@ func (s *Session) renewOnce(
 		}
 		st = now
 	}
-	lost, err := s.afterAttempt(ctx, st, asked)
-	if lost {
-		s.cfg.Notice(s.named(ErrReplyLost))
-	}
-	if err != nil {
+	if err := s.noticeAttempt(ctx, st, asked); err != nil {
 		return nil, false, err
 	}
 	// From here on an interruption must not win: the provider may already have replaced the refresh token.
@@ -184,22 +180,11 @@ func (s *Session) renewOnce(
 // refresh makes one refresh request and stores the response in the session and in st. The caller holds the work. If the
 // keystore does not take the response soon, refresh calls slow and goes on.
 func (s *Session) refresh(ctx context.Context, st *state, r Request, slow func(error)) error {
-	if store, ok := s.cfg.Store.(keystore.Reserver); ok { // the response may be the only copy of a rotated refresh token
-		release, err := store.Reserve(ctx, s.name)
-		if err != nil {
-			return unprepared{s.explain(err)}
-		}
-		defer release()
-	}
-	giveBack, err := holdDescriptors()
+	attempt, giveBack, release, err := s.prepareAttempt(ctx, st)
 	if err != nil {
-		return unprepared{s.named(err)}
+		return err
 	}
-	attempt, err := s.beginAttempt(ctx, st)
-	if err != nil {
-		giveBack()
-		return unprepared{s.explain(err)}
-	}
+	defer release()
 	tokens, err := s.cfg.Provider.Refresh(ctx, provider.RefreshRequest{
 		RefreshToken: provider.NewSecret(st.RefreshToken),
 		Scope:        r.Scope,

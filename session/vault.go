@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
 
@@ -34,11 +33,7 @@ func (s *Session) UseRefreshToken(
 	if err := st.renewable(asked); err != nil {
 		return s.named(err)
 	}
-	lost, err := s.afterAttempt(ctx, st, asked)
-	if lost {
-		s.cfg.Notice(s.named(ErrReplyLost))
-	}
-	if err != nil {
+	if err := s.noticeAttempt(ctx, st, asked); err != nil {
 		return err
 	}
 	// From here on an interruption must not win: the provider may already have replaced the refresh token.
@@ -51,22 +46,11 @@ func (s *Session) UseRefreshToken(
 func (s *Session) spend(
 	ctx context.Context, st *state, use func(context.Context, provider.Secret) (*provider.Tokens, error),
 ) error {
-	if store, ok := s.cfg.Store.(keystore.Reserver); ok {
-		release, err := store.Reserve(ctx, s.name)
-		if err != nil {
-			return unprepared{s.explain(err)}
-		}
-		defer release()
-	}
-	giveBack, err := holdDescriptors()
+	attempt, giveBack, release, err := s.prepareAttempt(ctx, st)
 	if err != nil {
-		return unprepared{s.named(err)}
+		return err
 	}
-	defer giveBack()
-	attempt, err := s.beginAttempt(ctx, st)
-	if err != nil {
-		return unprepared{s.explain(err)}
-	}
+	defer release()
 	tokens, failed := use(ctx, provider.NewSecret(st.RefreshToken))
 	giveBack()
 	isNew := tokens != nil && !tokens.RefreshToken.IsZero() && tokens.RefreshToken.Reveal() != st.RefreshToken
