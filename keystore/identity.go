@@ -201,7 +201,7 @@ func (f *files) write(dir *os.Root, next, name string, content []byte) error {
 
 func (f *files) lockIdentity(ctx context.Context, try func(*flock.Flock) (bool, error)) (release func(), err error) {
 	path := f.path(identityLock)
-	lock := flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
+	lock := private.NewLock(path)
 	if err := untilTaken(ctx, func() (bool, error) { return try(lock) }); err != nil {
 		_ = lock.Close()
 		if ctx.Err() != nil {

@@ -3,10 +3,7 @@ package keystore
 import (
 	"context"
 	"math/rand/v2"
-	"os"
 	"time"
-
-	"github.com/gofrs/flock"
 
 	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/private"
@@ -48,10 +45,9 @@ func untilTaken(ctx context.Context, take func() (bool, error)) error {
 	}
 }
 
-// leaseFile takes the lease that is a lock on the file at path. The file is empty and is never deleted: a process that
-// waits on a deleted file would be alone with it.
+// leaseFile takes the lease that is a lock on the file at path.
 func leaseFile(ctx context.Context, path string) (release func(), err error) {
-	f := flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
+	f := private.NewLock(path)
 	if err := untilTaken(ctx, f.TryLock); err != nil {
 		_ = f.Close()
 		return nil, err

@@ -48,7 +48,7 @@ func (l *fileLock) open(path string) (*flock.Flock, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("the session's lock: %w", err)
 	}
-	return flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink)), nil
+	return private.NewLock(path), nil
 }
 
 // A held lock is this process's turn, and the work unless another process does that.

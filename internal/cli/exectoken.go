@@ -101,8 +101,7 @@ func (f *tokenFile) take() error {
 }
 
 func folderLock(dir string) *flock.Flock {
-	return flock.New(filepath.Join(dir, lockName),
-		flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
+	return private.NewLock(filepath.Join(dir, lockName))
 }
 
 // write replaces the file. A reader sees the old token or the new one, whole.

@@ -113,8 +113,7 @@ func loginLock(acc *account, suffix string) (*flock.Flock, error) {
 	if err := private.Dir(acc.config.StateDir); err != nil {
 		return nil, err
 	}
-	return flock.New(filepath.Join(acc.config.StateDir, acc.config.Name()+suffix), flock.SetPermissions(0o600),
-		flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink)), nil
+	return private.NewLock(filepath.Join(acc.config.StateDir, acc.config.Name()+suffix)), nil
 }
 
 // portToBeHad returns why a login could not have one of the account's ports: other programs hold them all, and none is

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -119,13 +118,13 @@ func (r Ring) Delete(ctx context.Context) error {
 	return r.Store.Delete(ctx, r.name())
 }
 
-// lock takes the lock of the client's keys. Its file is empty and is never deleted.
+// lock takes the lock of the client's keys.
 func (r Ring) lock() (*flock.Flock, error) {
 	if err := private.Dir(r.StateDir); err != nil {
 		return nil, fmt.Errorf("the lock of the client's key: %w", err)
 	}
 	path := filepath.Join(r.StateDir, r.name()+".lock")
-	lock := flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
+	lock := private.NewLock(path)
 	ok, err := lock.TryLock()
 	if err == nil && !ok {
 		err = ErrBusy

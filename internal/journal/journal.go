@@ -19,8 +19,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/loopkey/loopkey/internal/private"
 )
 
@@ -106,8 +104,7 @@ func open(stateDir string) (*os.File, error) {
 // too long, one does it, and looks again first: a second one would put a new file in the place of the old. Processes
 // that have the file open go on writing to it under its new name.
 func rotate(stateDir string) bool {
-	lock := flock.New(filepath.Join(stateDir, lockName),
-		flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
+	lock := private.NewLock(filepath.Join(stateDir, lockName))
 	if ok, err := lock.TryLock(); err != nil || !ok {
 		return false
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -130,7 +129,7 @@ func tryLock(stateDir, name string) (*flock.Flock, error) {
 		return nil, fmt.Errorf("the lock of an MCP server: %w", err)
 	}
 	path := filepath.Join(stateDir, name+".lock")
-	lock := flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDONLY|private.NoLink))
+	lock := private.NewLock(path)
 	ok, err := lock.TryLock()
 	if err != nil {
 		_ = lock.Close()
