@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/environ"
-	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/loopback"
@@ -144,13 +143,7 @@ func (b *browserLogin) logInByCode(ctx context.Context) {
 	case !b.code.wins(wayCode):
 		return
 	}
-	stop := b.sayStoring(ctx)
-	err = granted.Store(ctx, func(ctx context.Context) error { return b.keep(ctx, acc, tokens, anySubject) })
-	stop()
-	if errors.Is(err, loopback.ErrAgain) {
-		err = errRevokedTogether
-	}
-	b.code.end(&codeResult{tokens, err})
+	b.code.end(&codeResult{tokens, b.keepDevice(ctx, acc, tokens)})
 }
 
 // isByCode returns what came of the login with a code, if that is how a login through the browser ended.

@@ -42,12 +42,20 @@ func (a *app) loginByDevice(ctx context.Context, acc *account, f loginFlags) (*p
 	if err != nil {
 		return nil, deviceError(ctx, err)
 	}
-	defer a.sayStoring(ctx)()
-	err = granted.Store(ctx, func(ctx context.Context) error { return a.keep(ctx, acc, tokens, anySubject) })
-	if errors.Is(err, loopback.ErrAgain) {
-		return nil, errRevokedTogether
+	if err := a.keepDevice(ctx, acc, tokens); err != nil {
+		return nil, err
 	}
-	return tokens, err
+	return tokens, nil
+}
+
+// keepDevice stores what came of a login on another device.
+func (a *app) keepDevice(ctx context.Context, acc *account, tokens *provider.Tokens) error {
+	defer a.sayStoring(ctx)()
+	err := granted.Store(ctx, func(ctx context.Context) error { return a.keep(ctx, acc, tokens, anySubject) })
+	if errors.Is(err, loopback.ErrAgain) {
+		return errRevokedTogether
+	}
+	return err
 }
 
 var (

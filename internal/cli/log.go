@@ -58,9 +58,7 @@ func (a *app) runLog(ctx context.Context, output string, last int, follow bool) 
 	if err != nil {
 		return fmt.Errorf("the log: %w", err)
 	}
-	if last >= 0 {
-		entries = entries[max(0, len(entries)-last):]
-	}
+	entries = journal.Last(entries, last)
 	if len(entries) == 0 && output == "text" && !follow {
 		a.say("The log is empty.")
 	}

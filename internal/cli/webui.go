@@ -86,8 +86,7 @@ func (a *app) lastEvents(acc *account) func(context.Context) []webui.Event {
 	var entries []journal.Entry
 	return func(context.Context) []webui.Event {
 		more, _ := reader.Next() // what can't be read has nothing to tell
-		entries = append(entries, more...)
-		entries = slices.Clone(entries[max(0, len(entries)-shownEvents):])
+		entries = slices.Clone(journal.Last(append(entries, more...), shownEvents))
 		var events []webui.Event
 		for _, e := range slices.Backward(entries) {
 			events = append(events, webui.Event{Time: e.Time, Text: words.Sentence(sentenceOf(e))})

@@ -116,14 +116,12 @@ func rotate(stateDir string) bool {
 	return true
 }
 
-// Read returns the last entries, the oldest first; n < 0: all. It leaves out what is damaged, such as the half of a
-// line that a full disk took.
-func Read(stateDir string, n int) ([]Entry, error) {
-	entries, err := (&Reader{StateDir: stateDir}).Next()
-	if n >= 0 {
-		entries = entries[max(0, len(entries)-n):]
+// Last returns the last n entries; n < 0: all.
+func Last(entries []Entry, n int) []Entry {
+	if n < 0 {
+		return entries
 	}
-	return entries, err
+	return entries[max(0, len(entries)-n):]
 }
 
 // A Reader reads the journal of a state folder as it grows. It holds no file open, so that the file can give way to the
@@ -140,7 +138,8 @@ type passed struct {
 }
 
 // Next returns the entries that were written since the call before, the oldest first; the first call returns all. An
-// entry is there when its line has ended.
+// entry is there when its line has ended. What is damaged is left out, such as the half of a line that a full disk
+// took.
 func (r *Reader) Next() ([]Entry, error) {
 	var entries []Entry
 	var next []passed

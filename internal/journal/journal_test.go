@@ -52,7 +52,7 @@ func TestProcessesAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	entries, err := journal.Read(dir, -1)
+	entries, err := read(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,8 @@ func TestProcessesAtOnce(t *testing.T) {
 			t.Errorf("%s has mode %v", name, info.Mode())
 		}
 	}
-	if last, err := journal.Read(dir, 3); err != nil || len(last) != 3 || last[2] != entries[len(entries)-1] {
+	again, err := read(dir)
+	if last := journal.Last(again, 3); err != nil || len(last) != 3 || last[2] != entries[len(entries)-1] {
 		t.Errorf("the last three: %v, %v", last, err)
 	}
 }
@@ -82,7 +83,7 @@ func TestDamaged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "log.jsonl")
-	if entries, err := journal.Read(dir, -1); err != nil || len(entries) != 0 {
+	if entries, err := read(dir); err != nil || len(entries) != 0 {
 		t.Errorf("without a file: %v, %v", entries, err)
 	}
 	half := `{"time":"2026-05-06T12:00:00Z","event":"tok`
@@ -90,7 +91,7 @@ func TestDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	journal.Write(dir, journal.Entry{Event: "login", Profile: "work"})
-	entries, err := journal.Read(dir, -1)
+	entries, err := read(dir)
 	if err != nil || len(entries) != 1 || entries[0].Profile != "work" || entries[0].PID != os.Getpid() {
 		t.Errorf("%v, %v", entries, err)
 	}
@@ -104,7 +105,7 @@ func TestDamaged(t *testing.T) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if entries, err := journal.Read(dir, -1); err != nil || len(entries) != 1 {
+	if entries, err := read(dir); err != nil || len(entries) != 1 {
 		t.Errorf("a file that others can read was written to: %v, %v", entries, err)
 	}
 	elsewhere := filepath.Join(dir, "elsewhere")
@@ -144,7 +145,7 @@ func TestLongTexts(t *testing.T) {
 		Event: "token", Tool: "token", Profile: strings.Repeat("p", 64),
 		Issuer: long, ClientID: long, Server: long, Audience: long, Command: long, Parent: long,
 	})
-	entries, err := journal.Read(dir, -1)
+	entries, err := read(dir)
 	if err != nil || len(entries) != 1 {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}
@@ -153,3 +154,6 @@ func TestLongTexts(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// read returns all entries.
+func read(dir string) ([]journal.Entry, error) { return (&journal.Reader{StateDir: dir}).Next() }
