@@ -62,9 +62,8 @@ func isPage(target string) bool {
 // BrowserName returns the command by which OpenBrowser would open a page, and opens none. Its errors wrap ErrNoBrowser
 // where there is no such command.
 func BrowserName() (string, error) {
-	const target = "http://localhost/"
 	if value := os.Getenv("BROWSER"); value != "" {
-		commands, err := browserCommands(value, target)
+		commands, err := browserCommands(value, urlMark)
 		if err != nil {
 			return "", fmt.Errorf("BROWSER: %w", err)
 		}
@@ -76,7 +75,7 @@ func BrowserName() (string, error) {
 		}
 		return "", fmt.Errorf("%w: none of the commands in BROWSER is found: %w", ErrNoBrowser, bare(err))
 	}
-	if args := wslCommand(target); args != nil {
+	if args := wslCommand(urlMark); args != nil {
 		return args[0], nil
 	}
 	return platformBrowser()

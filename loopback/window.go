@@ -164,7 +164,7 @@ func browserKinds() []browserKind {
 // kindOf returns the kind of a browser by its command, or nil.
 func kindOf(command []string) *browserKind {
 	name := strings.ToLower(filepath.Base(command[0]))
-	if len(command) > 2 && runtime.GOOS == "darwin" { // open -n -b BUNDLE --args
+	if len(command) > 3 && name == "open" && command[2] == "-b" { // macOS: open -n -b BUNDLE --args
 		name = strings.ToLower(command[3])
 	}
 	for _, b := range browserKinds() {

@@ -119,3 +119,20 @@ func TestNoSuchWindow(t *testing.T) {
 		t.Errorf("a script: %v", err)
 	}
 }
+
+// On macOS the browser's name is the bundle's, but only in the command that opens a bundle.
+func TestKindOf(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]string{
+		"/usr/bin/open -n -b com.google.chrome --args": "google-chrome",
+		"open -n -b org.mozilla.firefox --args":        "firefox",
+		"/opt/firefox --new-window --foo":              "firefox",
+		"chromium --one --two com.google.chrome":       "chromium",
+		"open -a lynx":                                 "",
+	} {
+		b := kindOf(strings.Fields(command))
+		if (b == nil) != (want == "") || b != nil && !slices.Contains(b.names, want) {
+			t.Errorf("%s: %+v", command, b)
+		}
+	}
+}
