@@ -13,6 +13,7 @@ import (
 func TestStepUpAtTerminal(t *testing.T) {
 	t.Parallel()
 	h := house.WithTenant(t, "TERM=xterm")
+	h.Configure(h.Tenant.Issuer(), "", "[[profile.default.hosts]]", `host = "api.example.com"`, `acr_values = "proxied"`)
 	h.Must("login")
 	own := h.Must("token")
 	trip := func(args ...string) {
@@ -38,12 +39,44 @@ func TestStepUpAtTerminal(t *testing.T) {
 	trip("token", "--acr", "mfa")
 	h.Serve()
 	trip("token", "--challenge", `Bearer error="insufficient_user_authentication", acr_values="hw", max_age="600"`)
+
+	// Every command that hands a token to the person makes that trip, and the next one makes none.
+	begin := func(args ...string) *pty.Terminal {
+		t.Helper()
+		h.Tenant.Reset()
+		p := pty.Start(t, h.Command(t.Context(), args...))
+		p.Expect("The token takes an authentication of the kind (acr)")
+		return p
+	}
+	ended := func(p *pty.Terminal, want func() string) {
+		t.Helper()
+		if code, want := p.Exit(), want(); code != 0 || !strings.Contains(p.Screen(), want) {
+			t.Errorf("exit code %d, and the screen shows %q", code, p.Screen())
+		}
+		if n := h.Tenant.Requests("token"); n != 1 {
+			t.Errorf("%d token requests", n)
+		}
+	}
+	p := begin("exec", "--acr", "exec", "--", "sh", "-c", `echo child; read line; echo "$line ${ACCESS_TOKEN%.*}"`)
+	p.Expect("child")
+	p.Type("typed\n")                   // the login reads the terminal no longer
+	signed := func(acr string) string { // a token up to its signature
+		token := h.Must("token", "--acr", acr)
+		return token[:strings.LastIndex(token, ".")]
+	}
+	ended(p, func() string { return "typed " + signed("exec") })
+	p = begin("env", "--challenge", `Bearer error="insufficient_user_authentication", acr_values="env"`, "--force")
+	ended(p, func() string { return "export ACCESS_TOKEN=" + signed("env") })
+	p = begin("proxy", "--to", "https://api.example.com")
+	p.Expect("Requests to that address go on")
+	p.Type("\x03")
+	ended(p, func() string { return "http://loopkey:" })
 	if h.Must("token") != own {
 		t.Error("the session has another token than before")
 	}
 	h.Must("logout", "--no-browser")
 	house.Refused(t, h.Run("token", "--acr", "mfa"), 3, "loopkey login")
-	if n := h.Tenant.Requests("revoke"); n != 3 {
+	if n := h.Tenant.Requests("revoke"); n != 6 {
 		t.Errorf("%d revocations", n)
 	}
 }

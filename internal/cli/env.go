@@ -43,6 +43,7 @@ command a file that is. To a terminal nothing is printed without --force.`,
 	flags.StringVar(&f.name, "env", "ACCESS_TOKEN", "the variable that holds the token")
 	flags.StringVar(&f.shell, "shell", "", "sh, fish, powershell or cmd (default: fish if $SHELL is, else sh)")
 	flags.DurationVar(&f.minLifetime, "min-ttl", time.Minute, "renew a token that has less left")
+	f.need.add(flags)
 	flags.BoolVar(&f.unset, "unset", false, "print the lines that take the variables out again")
 	flags.BoolVar(&f.shown, "force", false, "print the token even to a terminal")
 	return cmd
@@ -94,7 +95,7 @@ func (a *app) runEnv(ctx context.Context, f envFlags) error {
 	if err != nil {
 		return err
 	}
-	token, err := source.AccessToken(ctx, a.request(cfg, f.tokenFlags))
+	token, _, err := a.accessToken(ctx, source, a.request(cfg, f.tokenFlags))
 	if err != nil {
 		return err
 	}

@@ -40,11 +40,14 @@ func (a *app) runExchange(ctx context.Context, acc *account, f tokenFlags, g gra
 		return withScope(target)(acc.provider.ExchangeToken(ctx, x))
 	}
 	var issued *provider.Issued
-	if g.actorFile != "" {
-		issued, err = obtain(ctx)
-	} else {
-		issued, err = derive(ctx, acc, f, keyOf("exchange", target, x.SubjectType, x.RequestedType), obtain)
-	}
+	err = a.withStepUp(ctx, func(time.Time) (err error) {
+		if g.actorFile != "" {
+			issued, err = obtain(ctx)
+		} else {
+			issued, err = derive(ctx, acc, f, keyOf("exchange", target, x.SubjectType, x.RequestedType), obtain)
+		}
+		return err
+	})
 	return a.handOutIssued(ctx, acc, f, "--exchange", issued, err)
 }
 

@@ -50,6 +50,7 @@ come first, are left out.`,
 	flags.StringVar(&f.name, "env", "ACCESS_TOKEN", "the variable that holds the token")
 	flags.StringVar(&f.role, "aws-role-arn", "", "let AWS's tools assume a role by the ID token")
 	flags.DurationVar(&f.minLifetime, "min-ttl", time.Minute, "renew a token that has less left")
+	f.need.add(flags)
 	return cmd
 }
 
@@ -110,8 +111,7 @@ func (a *app) grant(ctx context.Context, f execFlags, command string) (*granting
 		return g, err
 	}
 	source = recorded{source, a.recorder(cfg, "exec", command)}
-	request := a.request(cfg, f.tokenFlags)
-	token, err := source.AccessToken(ctx, request)
+	token, request, err := a.accessToken(ctx, source, a.request(cfg, f.tokenFlags))
 	if err != nil {
 		return g, err
 	}

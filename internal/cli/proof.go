@@ -81,7 +81,7 @@ func (a *app) runProof(ctx context.Context, f tokenFlags, grant bool) error {
 	}
 	request := a.request(cfg, f)
 	request.Proves = true
-	token, err := source.AccessToken(ctx, request)
+	token, _, err := a.accessToken(ctx, source, request)
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,9 @@ func (a *app) runProxy(ctx context.Context, f proxyFlags) error {
 		}
 	}
 	if _, err := tokens.Token(ctx, pass.Ask); err != nil { // it says now that nobody is logged in
-		return err
+		if err := a.stepUp(ctx, a.opened, nil, err); err != nil {
+			return err
+		}
 	}
 	if f.socket != "" {
 		return a.proxyAtSocket(ctx, f.socket, pass)

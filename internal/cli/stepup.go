@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/loopkey/loopkey/internal/challenge"
+	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
@@ -95,6 +97,34 @@ func readChallenge(field string) (need provider.Requirement, scope string, err e
 
 // stepUpLimit is how long the person has for a step-up.
 const stepUpLimit = 3 * time.Minute
+
+// withStepUp tries to get a token. Where that takes a step-up and somebody is at the terminal, it makes the step-up and
+// tries once more: since says when the step-up was begun. It is zero at the first try.
+func (a *app) withStepUp(ctx context.Context, try func(since time.Time) error) error {
+	why := try(time.Time{})
+	if !errors.As(why, new(*session.StepUpError)) {
+		return why
+	}
+	begun := clock.Now()
+	if err := a.stepUp(ctx, a.opened, nil, why); err != nil {
+		return err
+	}
+	return try(begun)
+}
+
+// accessToken returns an access token of a source, if need be after a step-up, and the request for the next one.
+func (a *app) accessToken(
+	ctx context.Context, source credential.Source, r session.Request,
+) (t session.AccessToken, next session.Request, err error) {
+	err = a.withStepUp(ctx, func(since time.Time) (err error) {
+		r.Force = r.Force && since.IsZero() // what a step-up brings is new
+		r = r.Since(since)
+		t, err = source.AccessToken(ctx, r)
+		return err
+	})
+	r.Force = false
+	return t, r, err
+}
 
 // stepUp makes the login that a token takes, in a browser, where somebody is at the terminal and the gate admits it.
 // Otherwise it returns why.

@@ -2,14 +2,12 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/loopkey/loopkey/internal/agent"
-	"github.com/loopkey/loopkey/internal/clock"
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/provider"
@@ -70,7 +68,8 @@ func (f tokenFlags) check() error {
 	if f.minLifetime < 0 {
 		return fmt.Errorf("%w: --min-ttl is %s: it can't be negative", errUsage, f.minLifetime)
 	}
-	return nil
+	_, _, err := f.need.read()
+	return err
 }
 
 // checkAll is check for the command token, which prints the token itself.
@@ -86,10 +85,6 @@ func (f tokenFlags) checkAll() error {
 
 func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 	if err := f.checkAll(); err != nil {
-		return err
-	}
-	need, scope, err := f.need.read()
-	if err != nil {
 		return err
 	}
 	if f.need.isGiven() && f.idToken {
@@ -110,15 +105,7 @@ func (a *app) runToken(ctx context.Context, f tokenFlags) error {
 		a.recorder(cfg, f.tool(), "").note(idToken, "", token)
 		return a.handOut(ctx, f, token, credential.JSONOfID(token, expiry))
 	}
-	request := a.request(cfg, f)
-	request.Need, request.Scope = need, scopeWith(request.Scope, scope)
-	token, err := source.AccessToken(ctx, request)
-	if errors.As(err, new(*session.StepUpError)) {
-		begun := clock.Now()
-		if err = a.stepUp(ctx, a.opened, nil, err); err == nil {
-			token, err = a.opened.session.AccessToken(ctx, request.Since(begun))
-		}
-	}
+	token, _, err := a.accessToken(ctx, source, a.request(cfg, f))
 	if err != nil {
 		return err
 	}
@@ -180,10 +167,12 @@ func (a *app) sourceOf(cfg *config.Config) (credential.Source, *config.Config, e
 	return acc.session, acc.config, nil
 }
 
-// request returns what the flags and the configuration ask for. A configured scope is what a login asks for; only
-// --scope asks for a token with fewer scopes.
+// request returns what the flags, which were checked, and the configuration ask for. A configured scope is what a login
+// asks for; only --scope asks for a token with fewer scopes.
 func (a *app) request(cfg *config.Config, f tokenFlags) session.Request {
+	need, scope, _ := f.need.read()
 	return session.Request{
-		Audience: cfg.Audience, Scope: a.flags["scope"], MinLifetime: f.minLifetime, Force: f.force,
+		Audience: cfg.Audience, Scope: scopeWith(a.flags["scope"], scope), MinLifetime: f.minLifetime, Force: f.force,
+		Need: need,
 	}
 }
