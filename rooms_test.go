@@ -69,7 +69,7 @@ internal/upstream: internal/localhost internal/localurl internal/words provider 
 internal/wire: internal/words
 internal/wire/kinds: internal/wire keystore provider
 internal/words:
-keystore: internal/clock internal/private internal/secrets internal/words
+keystore: internal/clock internal/environ internal/private internal/secrets internal/words
 keystore/keystoretest: keystore
 loopback: internal/clock internal/environ internal/localhost internal/localurl internal/login internal/private
 	internal/words provider

@@ -12,7 +12,8 @@ import (
 )
 
 // The code reads as .golangci.yml can't check: a map with the keys true and false is no condition, no function is named
-// make or try, and no comment has words that readers had to decode.
+// make or try, no comment has words that readers had to decode, and what the environment tells of the terminal's
+// surroundings is looked up in internal/environ alone.
 func TestVoice(t *testing.T) {
 	t.Parallel()
 	decoded := regexp.MustCompile(`(?i)\b(mend|mends|mended|whosever|anybodys|whom is logged in)\b`)
@@ -33,6 +34,10 @@ func TestVoice(t *testing.T) {
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
+			case *ast.BasicLit:
+				if isSurrounding(path, n.Value) {
+					t.Errorf("%s: internal/environ has what %s tells", fset.Position(n.Pos()), n.Value)
+				}
 			case *ast.IndexExpr:
 				if literal, ok := n.X.(*ast.CompositeLit); ok && isBoolMap(literal.Type) {
 					t.Errorf("%s: a map[bool] is no condition: use if", fset.Position(n.Pos()))
@@ -52,6 +57,22 @@ func TestVoice(t *testing.T) {
 	if files < 200 {
 		t.Errorf("only %d files were read", files)
 	}
+}
+
+// isSurrounding reports whether a literal in a file names what only internal/environ should look at. internal/clipboard
+// has a program for each kind of display, and the programs under internal/test set up what others look at.
+func isSurrounding(path, literal string) bool {
+	dir := filepath.ToSlash(filepath.Dir(path))
+	if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(dir, "internal/test/") ||
+		dir == "internal/environ" || dir == "internal/clipboard" {
+		return false
+	}
+	switch strings.Trim(literal, "\"`") {
+	case "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT", "WSL_DISTRO_NAME", "WSL_INTEROP",
+		"REMOTE_CONTAINERS", "CODESPACES", "NO_COLOR", "/.dockerenv", "/run/.containerenv":
+		return true
+	}
+	return false
 }
 
 func isBoolMap(expr ast.Expr) bool {

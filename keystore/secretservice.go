@@ -18,6 +18,7 @@ import (
 	"github.com/godbus/dbus/v5"
 	ss "github.com/zalando/go-keyring/secret_service"
 
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/secrets"
 	"github.com/loopkey/loopkey/internal/words"
@@ -225,7 +226,7 @@ func explainLocked(text string) (why string, reason Reason) {
 }
 
 func locked() (why string, reason Reason) {
-	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+	if !environ.HasDisplay(os.Environ()) {
 		return "the keychain is locked, and there is no display to ask for its password on", ReasonLockedNoDisplay
 	}
 	return "the keychain is locked: its dialog was dismissed, or could not be shown", ReasonLocked

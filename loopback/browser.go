@@ -43,8 +43,11 @@ func OpenBrowser(ctx context.Context, target string) error {
 		}
 		return err
 	}
+	if err := noScreen(); err != nil {
+		return err
+	}
 	if args := wslCommand(target); args != nil {
-		if err := launch(ctx, args); err == nil || os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		if err := launch(ctx, args); err == nil || !environ.HasDisplay(os.Environ()) {
 			return err
 		}
 	}
@@ -75,10 +78,21 @@ func BrowserName() (string, error) {
 		}
 		return "", fmt.Errorf("%w: none of the commands in BROWSER is found: %w", ErrNoBrowser, bare(err))
 	}
+	if err := noScreen(); err != nil {
+		return "", err
+	}
 	if args := wslCommand(urlMark); args != nil {
 		return args[0], nil
 	}
 	return platformBrowser()
+}
+
+// noScreen returns an error if the system's browser would open on a screen that the user does not see.
+func noScreen() error {
+	if environ.ScreenElsewhere(os.Environ()) {
+		return fmt.Errorf("%w: this is a session over SSH", ErrNoBrowser)
+	}
+	return nil
 }
 
 // inWSL reports whether this is Linux inside of Windows.

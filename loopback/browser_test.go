@@ -146,6 +146,35 @@ func TestNoBrowser(t *testing.T) {
 	}
 }
 
+// Over SSH the browser of Windows would open on a screen that the user does not see, whatever a login or doctor asks.
+func TestScreenElsewhere(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("this is WSL's")
+	}
+	dir := t.TempDir()
+	ran := filepath.Join(dir, "ran")
+	if err := os.WriteFile(filepath.Join(dir, "wslview"), []byte("#!/bin/sh\necho >\""+ran+"\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"BROWSER": "", "DISPLAY": "", "WAYLAND_DISPLAY": "", "WSL_DISTRO_NAME": "Debian", "SSH_TTY": "/dev/pts/0", "PATH": dir,
+	} {
+		t.Setenv(name, value)
+	}
+	const target = "https://x.example.com/"
+	_, named := BrowserName()
+	_, window := Window{Private: true}.command(t.Context(), target)
+	opened := OpenBrowser(t.Context(), target)
+	for what, err := range map[string]error{"OpenBrowser": opened, "BrowserName": named, "Window": window} {
+		if !errors.Is(err, ErrNoBrowser) || !strings.Contains(err.Error(), "SSH") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("the browser was opened")
+	}
+}
+
 // Programs of Windows, and the launchers of Linux, are found in PATH and given the URL as one argument.
 func TestLaunchers(t *testing.T) {
 	if runtime.GOOS != "linux" {

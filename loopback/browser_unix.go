@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+
+	"github.com/loopkey/loopkey/internal/environ"
 )
 
 // openByPlatform runs the system's launcher. Some launchers become the browser (xdg-open does so without a desktop), so
@@ -24,12 +26,9 @@ func openByPlatform(ctx context.Context, target string) error {
 // platformBrowser returns the path of the system's launcher.
 func platformBrowser() (string, error) {
 	if runtime.GOOS == "darwin" {
-		if os.Getenv("SSH_CONNECTION") != "" { // it would open on a screen that the user does not see
-			return "", fmt.Errorf("%w: this is a session over SSH", ErrNoBrowser)
-		}
 		return "/usr/bin/open", nil
 	}
-	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+	if !environ.HasDisplay(os.Environ()) {
 		return "", fmt.Errorf("%w: there is no display", ErrNoBrowser)
 	}
 	for _, name := range []string{"xdg-open", "x-www-browser", "www-browser"} {

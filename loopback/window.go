@@ -97,6 +97,9 @@ func (w Window) command(ctx context.Context, target string) ([]string, error) {
 func userBrowser(ctx context.Context) ([]string, error) {
 	value := os.Getenv("BROWSER")
 	if value == "" {
+		if err := noScreen(); err != nil {
+			return nil, err
+		}
 		if inWSL() {
 			return nil, &WindowError{} // the browser of Windows, which its launcher knows
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/login"
@@ -139,15 +140,7 @@ cache_dir = %q
 	}
 	demo := *d.app
 	demo.flags = map[string]string{}
-	demo.env = []string{"LOOPKEY_CONFIG=" + path}
-	for _, name := range []string{
-		"PATH", "HOME", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR",
-		"WSL_DISTRO_NAME", "WSL_INTEROP", "SSH_CONNECTION", "SSH_TTY", "USER",
-	} {
-		if value := d.app.lookup(name); value != "" {
-			demo.env = append(demo.env, name+"="+value)
-		}
-	}
+	demo.env = append(environ.Browsing(d.app.env), "LOOPKEY_CONFIG="+path)
 	demo.isolated = true
 	d.app = &demo
 	return nil

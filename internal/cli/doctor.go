@@ -10,6 +10,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/doctor"
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/terminal"
 	"github.com/loopkey/loopkey/session"
@@ -137,19 +138,19 @@ type sheet struct {
 // sheet returns a sheet for the standard output. It has colours on a terminal alone.
 func (a *app) sheet() *sheet {
 	s := &sheet{app: a, arrow: "→"}
-	noColor, dumb := a.lookup("NO_COLOR") != "", a.lookup("TERM") == "dumb"
+	plain := environ.IsPlain(a.env)
 	marks := map[doctor.State]struct{ mark, ascii, color string }{
 		doctor.OK: {"✓", "+", "32"}, doctor.Warning: {"!", "!", "33"}, doctor.Broken: {"✗", "x", "31"},
 		doctor.Skipped: {"-", "-", "2"},
 	}
-	s.ascii = noColor || dumb || !a.showsUnicode()
+	s.ascii = plain || !a.showsUnicode()
 	s.marks = map[string]string{}
 	for state, m := range marks {
 		text := m.mark
 		if s.ascii {
 			text = m.ascii
 		}
-		if terminal.Is(a.stdout) && !noColor && !dumb {
+		if terminal.Is(a.stdout) && !plain {
 			text = "\x1b[" + m.color + "m" + text + "\x1b[0m"
 		}
 		s.marks[string(state)] = text

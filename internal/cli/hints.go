@@ -49,11 +49,10 @@ func (a *app) sayTLSHello(acc *account) {
 // sshTarget returns the arguments with which the ssh client reaches this machine.
 func (a *app) sshTarget() string {
 	host, port := "HOST", ""
-	// The address and port of the client, then those of the server.
-	if fields := strings.Fields(a.lookup("SSH_CONNECTION")); len(fields) == 4 {
-		host = fields[2]
-		if fields[3] != "22" {
-			port = " -p " + fields[3]
+	if address, number := environ.SSHServer(a.env); address != "" {
+		host = address
+		if number != "22" {
+			port = " -p " + number
 		}
 	} else if name, err := os.Hostname(); err == nil {
 		host = name

@@ -17,6 +17,7 @@ import (
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/hosts"
+	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/setup"
 	"github.com/loopkey/loopkey/internal/words"
 )
@@ -136,8 +137,8 @@ func (a *app) setupOptions(
 	if cfg.ProfileNamed() || cfg.Profile != defaultProfile { // a later `loopkey switch` changes nothing for the tool
 		o.Profile = cfg.Profile
 	}
-	if o.Home, err = os.UserHomeDir(); err != nil {
-		return o, nil, fmt.Errorf("%w: %w: set HOME", errUsage, err)
+	if o.Home = a.lookup(private.HomeVariable()); o.Home == "" {
+		return o, nil, fmt.Errorf("%w: there is no home folder for the tool's files: set %s", errUsage, private.HomeVariable())
 	}
 	if o.Program, o.Path, err = ownProgram(); err != nil {
 		return o, nil, err

@@ -20,6 +20,7 @@ func browser(ctx context.Context, x *examination) []Finding {
 	if err != nil {
 		where := ""
 		switch {
+		case environ.ScreenElsewhere(x.Environ): // that is the error
 		case environ.OverSSH(x.Environ):
 			where = "; this is a session over SSH"
 		case environ.InContainer(x.Environ):

@@ -1,8 +1,8 @@
-// Package environ reads environments, in the form that os.Environ returns them.
+// Package environ reads environments, in the form that os.Environ returns them: which variables are secrets, and what
+// they tell of the terminal's surroundings.
 package environ
 
 import (
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -67,39 +67,4 @@ func Without(environ []string, names ...string) []string {
 		}
 	}
 	return kept
-}
-
-// InWSL reports whether an environment is that of a Linux inside of Windows.
-func InWSL(environ []string) bool {
-	return runtime.GOOS == "linux" &&
-		(Lookup(environ, "WSL_DISTRO_NAME") != "" || Lookup(environ, "WSL_INTEROP") != "")
-}
-
-// OverSSH reports whether the person is at another machine.
-func OverSSH(environ []string) bool {
-	return Lookup(environ, "SSH_CONNECTION") != "" || Lookup(environ, "SSH_TTY") != ""
-}
-
-// InContainer reports whether this is a container, as far as its tools tell.
-func InContainer(environ []string) bool {
-	for _, name := range []string{"REMOTE_CONTAINERS", "CODESPACES", "container"} {
-		if Lookup(environ, name) != "" {
-			return true
-		}
-	}
-	for _, file := range []string{"/.dockerenv", "/run/.containerenv"} {
-		if _, err := os.Stat(file); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// longestLaunched is how long a URL may be that Windows is to open: its launchers cut off what is beyond 2,048
-// characters, or open nothing.
-const longestLaunched = 2000
-
-// TooLong reports whether a URL is too long for the launchers of browsers in an environment.
-func TooLong(environ []string, target string) bool {
-	return len(target) > longestLaunched && (runtime.GOOS == "windows" || InWSL(environ))
 }

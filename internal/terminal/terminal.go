@@ -51,8 +51,8 @@ func New(in io.Reader, out io.Writer, environ []string, unicode func() bool) *Te
 		t.in = f
 	}
 	name := env.Lookup(environ, "TERM") // Windows has none
-	t.live = Is(out) && name != "dumb"
-	t.styled = t.live && env.Lookup(environ, "NO_COLOR") == "" && (name != "" || runtime.GOOS == "windows")
+	t.live = Is(out) && !env.IsDumb(environ)
+	t.styled = t.live && !env.IsPlain(environ) && (name != "" || runtime.GOOS == "windows")
 	t.unicode = t.styled && unicode()
 	t.links = t.styled && drawsLinks(environ)
 	return t
