@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "tenant": tenantCommand, "fill": fill,
+			"exits": exits, "tenant": tenantCommand, "fill": fill, "hold": hold,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -63,25 +64,31 @@ func TestScripts(t *testing.T) {
 // script is what the commands of a script work on.
 type script struct {
 	tenant *tenant.Tenant
-	port   int
+	port   int   // of the base URL
+	more   []int // callback ports that are registered too
 }
 
 type scriptKey struct{}
 
 func setup(env *testscript.Env) error {
-	port, giveBack, err := ready.FreePort(context.Background())
-	if err != nil {
-		return err
+	var ports []int
+	for range 3 {
+		port, giveBack, err := ready.FreePort(context.Background())
+		if err != nil {
+			return err
+		}
+		env.Defer(giveBack)
+		ports = append(ports, port)
+		env.Vars = append(env.Vars, "PORT"+strconv.Itoa(len(ports))+"="+strconv.Itoa(port))
 	}
-	env.Defer(giveBack)
 	home := filepath.Join(env.WorkDir, "home")
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}
-	env.Values[scriptKey{}] = &script{port: port}
+	env.Values[scriptKey{}] = &script{port: ports[0], more: ports[1:]}
 	env.Vars = append(env.Vars,
 		"HOME="+home, "USERPROFILE="+home, "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=",
-		"APP_BASE_URL=http://localhost:"+strconv.Itoa(port),
+		"APP_BASE_URL=http://localhost:"+strconv.Itoa(ports[0]),
 		"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE="+passphrase, "LOOPKEY_UNLOCK_FOR=2m",
 		"VISITOR=visit", "BROWSER=visit", "VISIT=", house.Race,
 		"CLIENT="+client, "CLIENT2="+client2, "CONFIDENTIAL="+confidential, "KEYED="+keyed,
@@ -116,6 +123,17 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	token := strings.TrimSpace(ts.ReadFile(args[2]))
 	text := strings.ReplaceAll(ts.ReadFile(args[0]), "{token}", token)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+// hold is a script's command that binds a port on one loopback until the script ends, as another program might: hold
+// PORT.
+func hold(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hold PORT")
+	}
+	held, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", args[0]))
+	ts.Check(err)
+	ts.Defer(func() { _ = held.Close() })
 }
 
 // tenantCommand is a script's command that starts and controls its provider.
@@ -185,11 +203,15 @@ var endpoints = []string{
 }
 
 func (s *script) start(ts *testscript.TestScript, options []string) {
-	base := "http://localhost:" + strconv.Itoa(s.port)
+	var bases, callbacks []string
+	for _, port := range append([]int{s.port}, s.more...) {
+		base := "http://localhost:" + strconv.Itoa(port)
+		bases, callbacks = append(bases, base), append(callbacks, base+"/auth/callback")
+	}
 	of := func(id, secret string) tenant.Client {
 		return tenant.Client{
 			ID: id, Secret: secret,
-			RedirectURIs: []string{base + "/auth/callback"}, PostLogoutRedirectURIs: []string{base},
+			RedirectURIs: callbacks, PostLogoutRedirectURIs: bases, AnyPort: slices.Contains(options, "any-port"),
 			Audiences: []string{"https://api.example.com/", "https://other.example.com/"},
 			Scopes:    []string{"read:orders", "write:orders"},
 			Bound:     slices.Contains(options, "must-prove"),
@@ -207,8 +229,11 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 		OAuth: has("oauth"), OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
 		DPoP: has("dpop"), ProofNonce: has("nonce"),
 		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass), of(keyed, "")},
-		Users:   []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
-		Vault:   map[string]string{"google-oauth2": "token-of-google"},
+		Users: []tenant.User{
+			{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password},
+			{Subject: "charles", Email: "charles@example.com", Name: "Charles Babbage", Password: password},
+		},
+		Vault: map[string]string{"google-oauth2": "token-of-google"},
 		CustomSubjects: map[string]func(string) string{
 			"urn:acme:legacy-token": func(token string) string { return strings.TrimPrefix(token, "legacy-of-") },
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -58,29 +57,6 @@ func holdPort(t *testing.T, port int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = held.Close() })
-}
-
-// A login takes the first port that is free on both loopbacks, says so, and the logout comes back there.
-func TestCallbackPorts(t *testing.T) {
-	t.Parallel()
-	h, ports := manyPorts(t, false)
-	holdPort(t, ports[0])
-	r := h.Run("login")
-	chosen := fmt.Sprintf("This login comes back to http://127.0.0.1:%d (port %d is taken by ", ports[1], ports[0])
-	if r.Code != 0 || !strings.Contains(r.Stderr, chosen) || !strings.Contains(r.Stderr, "Logged in as Ada") {
-		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
-	}
-	holdPort(t, ports[2])
-	r = h.Run("logout")
-	if r.Code != 0 || !strings.Contains(r.Stderr, fmt.Sprintf("http://127.0.0.1:%d/auth/logout?", ports[1])) ||
-		!strings.Contains(r.Stderr, "the provider's session ended") {
-		t.Errorf("exit %d: %s", r.Code, r.Stderr)
-	}
-	holdPort(t, ports[1])
-	house.Refused(t, h.Run("login"), 1, "none of the callback ports is free", "add its port to callback_ports")
-	// What is said on the command line counts for more: one port, and what follows from it.
-	r = h.Run("login", "--port", strconv.Itoa(ports[0]))
-	house.Refused(t, r, 1, fmt.Sprintf("port %d is taken", ports[0]), "end it, or register another")
 }
 
 // A login by any port is remembered as such, and a serve at any port is found.

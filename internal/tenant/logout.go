@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -30,7 +29,7 @@ func (t *Tenant) endSession(w http.ResponseWriter, r *http.Request) {
 		client = t.client(hinted)
 	}
 	back := q.Get("post_logout_redirect_uri")
-	if back != "" && (client == nil || !slices.Contains(client.PostLogoutRedirectURIs, back)) {
+	if back != "" && (client == nil || !client.returnsTo(back)) {
 		t.pages.problem(w, http.StatusBadRequest, "The post_logout_redirect_uri is not among the allowed logout URLs.")
 		return
 	}
@@ -54,7 +53,7 @@ func (t *Tenant) v2Logout(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	back := q.Get("returnTo")
 	client := t.client(q.Get("client_id"))
-	if back != "" && (client == nil || !slices.Contains(client.PostLogoutRedirectURIs, back)) {
+	if back != "" && (client == nil || !client.returnsTo(back)) {
 		t.pages.problem(w, http.StatusBadRequest,
 			`The "returnTo" querystring parameter is not among the Allowed Logout URLs.`)
 		return

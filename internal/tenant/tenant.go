@@ -99,7 +99,7 @@ type Config struct {
 type Client struct {
 	ID, Secret                           string // no secret: a public client, which must use PKCE
 	RedirectURIs, PostLogoutRedirectURIs []string
-	AnyPort                              bool     // of a redirect URI on the loopback (RFC 8252, section 7.3)
+	AnyPort                              bool     // of these URIs on the loopback (RFC 8252, section 7.3)
 	Audiences                            []string // the APIs that it may have tokens for
 	Scopes                               []string // those that it may have for itself
 	Federated                            string   // the sub of a trusted issuer's JWT by which it may authenticate
@@ -116,9 +116,14 @@ type Client struct {
 }
 
 // allows reports whether redirect is a redirect URI of the client.
-func (c *Client) allows(redirect string) bool {
-	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
-		return redirect == registered || c.AnyPort && withoutPort(redirect) == withoutPort(registered)
+func (c *Client) allows(redirect string) bool { return c.has(c.RedirectURIs, redirect) }
+
+// returnsTo reports whether a browser may go to a URL of the client after a logout.
+func (c *Client) returnsTo(back string) bool { return c.has(c.PostLogoutRedirectURIs, back) }
+
+func (c *Client) has(all []string, uri string) bool {
+	return slices.ContainsFunc(all, func(registered string) bool {
+		return uri == registered || c.AnyPort && withoutPort(uri) == withoutPort(registered)
 	})
 }
 

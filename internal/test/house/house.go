@@ -83,9 +83,17 @@ func Programs(t testing.TB) string {
 	return dir
 }
 
-// visit is the $BROWSER: it opens the URL that loopkey gives it, and logs the user in.
+// visit is the $BROWSER: it opens the URL that loopkey gives it, and logs the user in, or whom $VISIT names. With deny in
+// $VISIT the user declines.
 func visit() {
-	person := tenant.Person{Email: Email, Password: Password, Deny: os.Getenv("VISIT") == "deny"}
+	person := tenant.Person{Email: Email, Password: Password}
+	switch as := os.Getenv("VISIT"); as {
+	case "":
+	case "deny":
+		person.Deny = true
+	default:
+		person.Email = as
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if _, err := person.Visit(ctx, os.Args[len(os.Args)-1]); err != nil {
