@@ -157,7 +157,8 @@ func TestScreenElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		"BROWSER": "", "DISPLAY": "", "WAYLAND_DISPLAY": "", "WSL_DISTRO_NAME": "Debian", "SSH_TTY": "/dev/pts/0", "PATH": dir,
+		"BROWSER": "", "DISPLAY": "", "WAYLAND_DISPLAY": "", "WSL_DISTRO_NAME": "Debian", "PATH": dir,
+		"SSH_TTY": "/dev/pts/0",
 	} {
 		t.Setenv(name, value)
 	}

@@ -32,11 +32,12 @@ var (
 	// ErrUnboundGrant says that Config.DPoP wants tokens that are bound to the key of a login, and that there is no login
 	// in this grant: what it brings would be good for whoever has it. It wraps ErrConfig.
 	ErrUnboundGrant error = configError("tokens without a login are bound to no key (DPoP)")
+	// ErrNoVault says that the provider is none that keeps the tokens of other providers. It wraps ErrConfig.
+	ErrNoVault error = configError("tokens of a connection are kept by Auth0 alone")
+	// ErrTwoProofs says that the client has a secret or a key of its own beside the assertion by which it was to
+	// authenticate. It wraps ErrConfig.
+	ErrTwoProofs error = configError("the client has a secret or a key, beside the assertion of another issuer")
 )
-
-// ErrTwoProofs says that the client has a secret or a key of its own beside the assertion by which it was to
-// authenticate. It wraps ErrConfig.
-var ErrTwoProofs error = configError("the client has a secret or a key, beside the assertion of another issuer")
 
 // A configError says what can't be done as the client is configured. It wraps ErrConfig.
 type configError string

@@ -13,15 +13,19 @@ import (
 // An Issued is a token that came without a login: for the client itself, for another token, or for an assertion.
 type Issued struct {
 	Token     Secret
-	TokenType string    // Bearer; NotAvailable: it is no access token, and nothing to put in a header
+	TokenType string    // Bearer or DPoP; "N_A" where IsAccessToken is false
 	Kind      string    // issued_token_type (RFC 8693, section 3); "": an access token, by a grant that has no other
 	Expiry    time.Time // the earlier of expires_in and a JWT's exp; zero: the provider gave none
 	Scope     string    // as granted, which may be less than was asked for; as asked, where nothing says it
 	Audience  string    // as asked; "" is the provider's default
 }
 
-// NotAvailable is the token_type of a token that is no access token (RFC 8693, section 2.2.1).
-const NotAvailable = "N_A"
+// notAvailable is the token_type of a token that is no access token (RFC 8693, section 2.2.1).
+const notAvailable = "N_A"
+
+// IsAccessToken reports whether the token is one for the header of a request. An exchange can bring another one, such
+// as an ID token.
+func (i *Issued) IsAccessToken() bool { return i.TokenType != notAvailable }
 
 // A Target says what a token is to be good for.
 type Target struct {
@@ -133,14 +137,14 @@ func grantReason(refused *RefusedError, form url.Values) Reason {
 // come back as the token.
 func (p *Provider) issued(r *tokenResponse, t Target, sent ...Secret) (*Issued, Claims, error) {
 	tokenType := r.TokenType
-	if strings.EqualFold(tokenType, NotAvailable) && r.IssuedTokenType != "" {
-		tokenType, r.TokenType = NotAvailable, "Bearer" // the other checks are the same
+	if strings.EqualFold(tokenType, notAvailable) && r.IssuedTokenType != "" {
+		tokenType, r.TokenType = notAvailable, "Bearer" // the other checks are the same
 	}
 	tokens, claims, err := p.tokens(r, t.Audience)
 	if err != nil {
 		return nil, nil, err
 	}
-	if tokenType != NotAvailable {
+	if tokenType != notAvailable {
 		tokenType = tokens.TokenType
 	}
 	for _, secret := range sent {

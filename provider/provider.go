@@ -1,5 +1,6 @@
-// Package provider talks to one OpenID provider for one client: it sends the client's requests, and verifies every
-// response before it returns anything of it. A login is four calls, with a browser in between:
+// Package provider talks to one OpenID provider for one client, and verifies every response before it returns anything
+// of it. Most programs call loopback.Login, which makes a login with the user's own browser, and session.Open, which
+// keeps it: both stand on this package. A login by hand is four calls, with a browser in between:
 //
 //	p, err := provider.New(provider.Config{Issuer: issuer, ClientID: "s6BhdRkqt3"})
 //	if err != nil {
@@ -25,16 +26,14 @@
 //		Code: code, RedirectURI: redirectURI, CodeVerifier: provider.NewSecret(verifier), Nonce: nonce,
 //	})
 //
-// Package loopback makes this login with the user's own browser, and package session keeps its tokens.
+// Refresh renews the tokens, Revoke and EndSessionURL end them, StartDevice logs in without a browser here;
+// ClientCredentials, ExchangeToken and JWTBearer bring tokens without a login.
 //
-// Tokens that a method returns without an error have passed every check of OpenID Connect Core 1.0, by asymmetric
-// signatures of the provider's own keys. Discovery is believed only if it names the issuer to the letter, and endpoints
-// only if they are https, or plain http on a loopback host where the issuer is too. No redirect is followed. Discovery
-// and keys are kept in Config.CacheDir, so a renewal costs one request.
-//
-// Every request has a time limit and every response a size limit. A code or a refresh token is sent once. An error says
-// what failed and why, by errors.Is, errors.As and Diagnose, and never what to do about it. It holds no token, no code
-// and no client secret, not even where the provider repeats it, and no control character of the provider's.
+// What a method returns without an error has passed every check of OpenID Connect Core 1.0, by asymmetric signatures of
+// the provider's own keys. Endpoints are https, or plain http on a loopback host where the issuer is too. No redirect is
+// followed, every request has a time limit and every response a size limit. A code or a refresh token is sent once.
+// Errors say what failed and why (errors.Is, errors.As, Diagnose), and hold no token, code or secret and no control
+// character, not even where the provider's text does.
 //
 // The package follows RFC 6749, 7009, 7523, 7591, 7636 (S256 only), 8414, 8628, 8705, 8707, 9101, 9126, 9207, 9449,
 // 9700, OpenID Connect Core, Discovery, RP-Initiated and Back-Channel Logout 1.0, and what Auth0 does differently.
@@ -95,8 +94,13 @@ type Config struct {
 	Now               func() time.Time // nil: the clock on the wall
 }
 
-// DefaultScope asks who the user is, and for a refresh token.
-const DefaultScope = "openid profile email offline_access"
+// What a login may ask for.
+const (
+	// DefaultScope asks who the user is, and for a refresh token.
+	DefaultScope = "openid profile email offline_access"
+	// MaxAgeNow is the MaxAge that asks for an authentication now: max_age=0.
+	MaxAgeNow time.Duration = 1
+)
 
 // IsAuth0 reports whether the provider is an Auth0 tenant, by Auth0 or by the host of Issuer.
 func (c Config) IsAuth0() bool {

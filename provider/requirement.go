@@ -16,9 +16,6 @@ type Requirement struct {
 	MaxAge time.Duration `json:"max_age,omitempty"`    // the user authenticated no longer ago; 0: at any time
 }
 
-// MaxAgeNow is the MaxAge that asks for an authentication now: max_age=0.
-const MaxAgeNow time.Duration = 1
-
 // MaxAgeOf returns the MaxAge that max_age asks for as a parameter has it, and false if that is no number of seconds.
 func MaxAgeOf(seconds string) (time.Duration, bool) {
 	n, err := strconv.ParseUint(seconds, 10, 32)

@@ -10,9 +10,6 @@ const (
 	typeConnection  = "http://auth0.com/oauth/token-type/federated-connection-access-token"
 )
 
-// ErrNoVault says that the provider is none that keeps the tokens of other providers. It wraps ErrConfig.
-var ErrNoVault error = configError("tokens of a connection are kept by Auth0 alone")
-
 // ConnectionToken gets the access token that Auth0's token vault keeps of another provider, to which the user connected
 // under a connection's name, such as google-oauth2. Auth0 asks for a refresh token that does not rotate. If another one
 // comes back all the same, even beside an error, it is in renewed, and the caller must store it.

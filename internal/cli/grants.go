@@ -302,7 +302,7 @@ func (a *app) handOutIssued(
 	if err != nil {
 		return err
 	}
-	if t.TokenType == provider.NotAvailable {
+	if !t.IsAccessToken() {
 		if f.output == "header" {
 			return fmt.Errorf("%w, but one of type %s", errNoBearer, words.Printable(t.Kind))
 		}

@@ -138,7 +138,7 @@ func (a *app) setupOptions(
 		o.Profile = cfg.Profile
 	}
 	if o.Home = a.lookup(private.HomeVariable()); o.Home == "" {
-		return o, nil, fmt.Errorf("%w: there is no home folder for the tool's files: set %s", errUsage, private.HomeVariable())
+		return o, nil, fmt.Errorf("%w: there is no folder for the tool's files: set %s", errUsage, private.HomeVariable())
 	}
 	if o.Program, o.Path, err = ownProgram(); err != nil {
 		return o, nil, err
