@@ -40,6 +40,16 @@ func TestStepUpAtTerminal(t *testing.T) {
 	h.Serve()
 	trip("token", "--challenge", `Bearer error="insufficient_user_authentication", acr_values="hw", max_age="600"`)
 
+	h.Tenant.Reset()
+	for command, want := range map[string]string{
+		"status": "Step-up       hw, authenticated ", "sessions": "\n    step-up mfa, authenticated ", "status -o json": `"acr": "mfa"`,
+		"sessions -o json": `"auth_time": "2`,
+	} {
+		if shown := h.Must(strings.Fields(command)...); !strings.Contains(shown, want) || strings.Contains(shown, "eyJ") {
+			t.Errorf("loopkey %s shows %s", command, shown)
+		}
+	}
+
 	// Every command that hands a token to the person makes that trip, and the next one makes none.
 	begin := func(args ...string) *pty.Terminal {
 		t.Helper()

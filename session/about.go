@@ -1,10 +1,13 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/known"
@@ -31,6 +34,7 @@ type about struct {
 	SessionExpiry time.Time       `json:"session_expiry,omitzero"`
 	IDTokenExpiry time.Time       `json:"id_token_expiry,omitzero"`
 	Tokens        []TokenInfo     `json:"access_tokens"` // the session's own comes first
+	StepUps       []stepUp        `json:"step_ups,omitempty"`
 }
 
 const aboutLimit = 1 << 16 // of the file, in bytes
@@ -40,20 +44,23 @@ func (s *Session) aboutFile() string { return filepath.Join(s.cfg.StateDir, s.na
 // noteAbout describes the session in its file, if it is one that is noted for loopkey's commands. The caller holds the
 // lock, and has just stored the session. A file that can't be written is ignored.
 func (s *Session) noteAbout(st *state) {
-	if _, noted := known.Recall(s.cfg.StateDir, s.name); !noted {
+	if _, noted := known.Recall(s.cfg.StateDir, strings.TrimSuffix(s.name, "."+s.stepUp)); !noted {
 		return
 	}
 	a := about{
 		Claims: provider.Claims{}, Scope: st.Scope, LoggedIn: st.LoggedIn, Renewed: st.Renewed,
 		Renewable: st.RefreshToken != "" && !st.RefreshRefused, Refused: st.RefreshRefused, Rotates: st.Rotates,
 		Bound: st.ProofKey != "", RefreshExpiry: st.RefreshExpiry, SessionExpiry: st.end(), IDTokenExpiry: st.IDTokenExpiry,
-		Tokens: st.tokenInfos(),
+		Tokens: st.tokenInfos(), StepUps: st.StepUps,
 	}
 	claims := st.claims()
 	for _, name := range words.NamingClaims() {
 		if text := claims.Text(name); text != "" {
 			a.Claims[name] = text
 		}
+	}
+	if s.stepUp != "" {
+		maps.Copy(a.Claims, authenticationOf(st.IDClaims.With(st.Authentication)))
 	}
 	if data, err := json.Marshal(a); err == nil && len(data) < aboutLimit {
 		_ = private.Replace(s.aboutFile(), data)
@@ -68,7 +75,9 @@ func (s *Session) forgetAbout() { _ = os.Remove(s.aboutFile()) }
 func (s *Session) readAbout() (*state, bool) {
 	data, err := private.Read(s.aboutFile(), aboutLimit)
 	var a about
-	if err != nil || json.Unmarshal(data, &a) != nil || len(a.Tokens) == 0 {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber() // claims keep their numbers
+	if err != nil || decoder.Decode(&a) != nil || len(a.Tokens) == 0 {
 		return nil, false
 	}
 	st := &state{
@@ -79,7 +88,7 @@ func (s *Session) readAbout() (*state, bool) {
 		body: body{
 			Subject: a.Claims.Subject(), Scope: a.Scope, IDClaims: a.Claims, IDTokenExpiry: a.IDTokenExpiry,
 			RefreshExpiry: a.RefreshExpiry, RefreshRefused: a.Refused, LoggedIn: a.LoggedIn, Renewed: a.Renewed,
-			Rotates: a.Rotates,
+			Rotates: a.Rotates, StepUps: a.StepUps,
 		},
 	}
 	if a.Bound {

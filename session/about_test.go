@@ -74,6 +74,32 @@ func TestNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("after a renewal")
+
+	// A step-up is told of with it, at no further read, also after a renewal of its own.
+	for _, renews := range []bool{false, true} {
+		if renews {
+			s.ahead.Store(int64(2 * time.Hour))
+		} else {
+			s.stepUp(mfa, "")
+		}
+		token, err := s.get(session.Request{Need: mfa})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole.Store(0)
+		info, err := s.process().Info(t.Context())
+		if err != nil || whole.Load() != 1 || len(info.StepUps) != 1 {
+			t.Fatalf("%v, %d reads of whole sessions, step-ups: %+v", err, whole.Load(), info.StepUps)
+		}
+		up := info.StepUps[0]
+		if up.ACR != "mfa" || up.AuthTime.IsZero() || !up.Expiry.Equal(token.Expiry) || !up.Renewable {
+			t.Errorf("the step-up is %+v, and its token expires at %v", up, token.Expiry)
+		}
+		if _, err := s.get(session.Request{}); err != nil { // the session's own, so that it is noted again
+			t.Fatal(err)
+		}
+		check("after a step-up")
+	}
 	file := filepath.Join(s.cfg.StateDir, s.process().Name()+".about.json")
 	text, err := os.ReadFile(file)
 	for _, secret := range []string{tokens.AccessToken.Reveal(), renewed.Token.Reveal(), tokens.IDToken.Reveal()} {
@@ -105,7 +131,8 @@ func TestNoted(t *testing.T) {
 	if _, err := s.process().End(t.Context(), session.EndOptions{Local: true}); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := s.process().Noted(); ok {
-		t.Error("something is noted after the logout")
+	left, err := filepath.Glob(filepath.Join(s.cfg.StateDir, "*.about.json"))
+	if _, ok := s.process().Noted(); ok || err != nil || left != nil {
+		t.Errorf("noted after the logout: %v, %v, %v", ok, left, err)
 	}
 }

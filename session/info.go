@@ -26,8 +26,9 @@ type Info struct {
 	IdleExpiry                time.Time // by Limits.Idle, if no token is handed out until then; zero: never
 	IDTokenExpiry             time.Time // zero: there is no ID token
 	AccessTokens              []TokenInfo
-	Audiences                 []string // that the provider granted, "" for its default; a token for each can be had
-	Unusable                  error    // why no token of the session can be had any more; nil while one can
+	StepUps                   []StepUpInfo // the newest first
+	Audiences                 []string     // that the provider granted, "" for its default; a token for each can be had
+	Unusable                  error        // why no token of the session can be had any more; nil while one can
 }
 
 // UnusableAt returns what Unusable will be at a time, if nothing but time passes until then.
@@ -82,6 +83,9 @@ func (s *Session) info(st *state) Info {
 	}
 	if err := s.inLimits(st, now); err != nil {
 		info.Unusable, info.Renewable = err, false
+	}
+	if info.Unusable == nil {
+		info.StepUps = s.stepUpInfos(st, now)
 	}
 	if st.Limits.Idle > 0 {
 		info.IdleExpiry = s.lastUsed(st.Limits, st.Current.Obtained).Add(st.Limits.Idle)

@@ -58,6 +58,11 @@ type stepUp struct {
 	Name     string    `json:"name"` // follows the session's, in the name of the record
 	Audience string    `json:"aud,omitempty"`
 	Made     time.Time `json:"made"`
+	// Its authentication and its token when it was made. The file about it knows what came of them (see readAbout).
+	ACR       string    `json:"acr,omitempty"`
+	AuthTime  time.Time `json:"auth_time,omitzero"`
+	Expiry    time.Time `json:"expiry,omitzero"`
+	Renewable bool      `json:"renewable,omitempty"`
 }
 
 const (
@@ -115,7 +120,11 @@ func (s *Session) storeStepUp(ctx context.Context, t *provider.Tokens, need prov
 	if st.Subject != t.Claims.Subject() || st.Organization != "" && st.Organization != t.Claims.Text("org_id") {
 		return s.named(ErrAnotherUser)
 	}
-	made := stepUp{Name: stepUpName(need.ACR, t.Audience), Audience: t.Audience, Made: now}
+	made := stepUp{
+		Name: stepUpName(need.ACR, t.Audience), Audience: t.Audience, Made: now,
+		ACR: t.Claims.Text("acr"), AuthTime: t.Claims.Time("auth_time"), Expiry: t.Expiry,
+		Renewable: !t.RefreshToken.IsZero(),
+	}
 	other := s.beside(made.Name)
 	st.StepUps = slices.DeleteFunc(st.StepUps, func(u stepUp) bool { return u.Name == made.Name })
 	if len(st.StepUps) >= mostStepUps {
@@ -350,7 +359,35 @@ func (s *Session) remove(ctx context.Context, taken func(context.Context, provid
 		return s.explain(err)
 	}
 	s.forgetAttempt()
+	s.forgetAbout()
 	s.lock.touch()
 	s.lock.forgetExpiries()
 	return nil
+}
+
+// StepUpInfo describes the tokens of a step-up, as this machine stored them last.
+type StepUpInfo struct {
+	ACR       string    // "": the provider did not say
+	AuthTime  time.Time // when the user authenticated; zero: the provider did not say
+	Audience  string    // "": the provider's default
+	Obtained  time.Time // the access token
+	Expiry    time.Time // of the access token; zero: the provider did not say
+	Renewable bool      // there is a refresh token, and the provider has not refused it
+}
+
+// stepUpInfos describes the step-ups of which a token may be had, the newest first. It reads no keystore.
+func (s *Session) stepUpInfos(st *state, now time.Time) []StepUpInfo {
+	var infos []StepUpInfo
+	for _, u := range slices.Backward(st.StepUps) {
+		info := StepUpInfo{u.ACR, u.AuthTime, u.Audience, u.Made, u.Expiry, u.Renewable}
+		if its, ok := s.beside(u.Name).readAbout(); ok && !its.LoggedIn.Before(u.Made) {
+			info.ACR, info.AuthTime = its.IDClaims.Text("acr"), its.IDClaims.Time("auth_time")
+			info.Obtained, info.Expiry = its.Current.Obtained, its.Current.Expiry
+			info.Renewable = its.RefreshToken != "" && !its.RefreshRefused
+		}
+		if info.Renewable || !isExpired(info.Obtained, info.Expiry, now) {
+			infos = append(infos, info)
+		}
+	}
+	return infos
 }

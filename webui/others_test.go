@@ -25,14 +25,14 @@ type pair struct {
 	checked int    // how often checks were made
 	during  func() // called while they are made; nil: nothing is
 
-	happened time.Time // the last event
+	happened time.Time          // the last event
+	logins   []*provider.Tokens // of the first session
 }
 
 // newPair logs both in. The page of the other session's provider leads the browser back to baseURL; "": to the scene.
 func newPair(t *testing.T, baseURL string) *pair {
 	t.Helper()
 	p := &pair{}
-	var logins []*provider.Tokens
 	p.scene = newScene(t, func(s *scene, c *webui.Config) {
 		p.other = session.New(session.Config{
 			Profile: "work", Provider: s.session.Provider(), Store: s.store, StateDir: t.TempDir(), Now: s.now,
@@ -41,7 +41,7 @@ func newPair(t *testing.T, baseURL string) *pair {
 			baseURL = s.base
 		}
 		c.Store = func(ctx context.Context, tokens *provider.Tokens, mayReplace func(string) bool) error {
-			logins = append(logins, tokens)
+			p.logins = append(p.logins, tokens)
 			_, err := s.session.Replace(ctx, tokens, mayReplace)
 			return err
 		}
@@ -64,7 +64,7 @@ func newPair(t *testing.T, baseURL string) *pair {
 		c.Commands = []webui.Commands{{Title: "In a terminal", Lines: []webui.Command{{What: "A token", Code: "acme token"}}}}
 	})
 	p.login(t, "/")
-	if err := p.other.Begin(t.Context(), logins[0]); err != nil {
+	if err := p.other.Begin(t.Context(), p.logins[0]); err != nil {
 		t.Fatal(err)
 	}
 	p.login(t, "/")
@@ -124,9 +124,14 @@ func (p *pair) post(t *testing.T, action string, form url.Values) (status int, b
 func TestHomeShowsSessions(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, "")
+	strong := *p.logins[0]
+	strong.Claims = strong.Claims.With(provider.Claims{"acr": "<hw>"})
+	if err := p.other.StepUp(t.Context(), &strong, provider.Requirement{ACR: "<hw>"}); err != nil {
+		t.Fatal(err)
+	}
 	body := p.home(t)
 	for _, want := range []string{
-		`aria-label="default"`, `aria-label="work"`, `aria-label="play&lt;i&gt;"`, "acme login play", "Nobody is logged in.",
+		`aria-label="default"`, `<bdi class="chip">&lt;hw&gt;</bdi>`, `aria-label="work"`, `aria-label="play&lt;i&gt;"`, "acme login play", "Nobody is logged in.",
 		"<code>acme token</code>", "A token to &lt;git&gt;</bdi>", "Renew now", "Log out here", "Log out everywhere",
 		"<progress",
 	} {

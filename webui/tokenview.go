@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -11,7 +12,9 @@ import (
 // A tokenView describes a token: what it is for, and how much of its life is left. It does not hold the token.
 type tokenView struct {
 	Kind, Audience string
-	Bound          bool // to a key of the session (DPoP)
+	Bound          bool    // to a key of the session (DPoP)
+	StepUp         string  // of a step-up's: the kind of authentication (acr)
+	At             *moment // likewise: when that was
 	Scopes         []string
 	From, Until    *moment
 	Total, Left    int64  // of its life, in seconds; Total 0: the provider gave no expiry
@@ -30,6 +33,11 @@ func tokenViews(info session.Info, now time.Time) []tokenView {
 		v.Bound = info.Bound
 		views = append(views, v)
 	}
+	for _, u := range info.StepUps {
+		v := viewToken(accessToken, u.Audience, "", u.Obtained, u.Expiry, now, u.Renewable)
+		v.Bound, v.At, v.StepUp = info.Bound, optional(u.AuthTime), cmp.Or(words.Line(u.ACR, 100), "step-up")
+		views = append(views, v)
+	}
 	if !info.IDTokenExpiry.IsZero() {
 		issued := info.Claims.Time("iat")
 		views = append(views, viewToken("ID token", info.ClientID, "", issued, info.IDTokenExpiry, now, info.Renewable))
@@ -39,9 +47,12 @@ func tokenViews(info session.Info, now time.Time) []tokenView {
 
 // secondsLeft returns how many seconds each token has, which is all of tokenViews that time alone changes.
 func secondsLeft(info session.Info, now time.Time) []int64 {
-	left := make([]int64, 0, len(info.AccessTokens)+1)
+	left := make([]int64, 0, len(info.AccessTokens)+len(info.StepUps)+1)
 	for _, t := range info.AccessTokens {
 		left = append(left, int64(t.Expiry.Sub(now)/time.Second))
+	}
+	for _, u := range info.StepUps {
+		left = append(left, int64(u.Expiry.Sub(now)/time.Second))
 	}
 	return append(left, int64(info.IDTokenExpiry.Sub(now)/time.Second))
 }

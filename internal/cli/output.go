@@ -13,18 +13,27 @@ import (
 )
 
 // printTable prints a table: heading and rows of columns that tabs separate. Where it is wider than the terminal, a
-// person could not read it: then each row is printed by narrow, over several lines.
+// person could not read it: then each row is printed by narrow, over several lines. What follows a row's first line is in
+// no column.
 func (a *app) printTable(heading string, rows []string, narrow func(i int) string) error {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	if heading != "" {
 		_, _ = fmt.Fprintln(w, heading)
 	}
-	for _, row := range rows {
+	below := map[int]string{}
+	for i, row := range rows {
+		row, below[i], _ = strings.Cut(row, "\n")
 		_, _ = fmt.Fprintln(w, row)
 	}
 	_ = w.Flush() // a Builder takes everything
-	text := table.String()
+	lines := strings.SplitAfter(table.String(), "\n")
+	for i, more := range below {
+		if at := len(lines) - 1 - len(rows) + i; more != "" { // the last one is empty
+			lines[at] += more + "\n"
+		}
+	}
+	text := strings.Join(lines, "")
 	if width := terminal.Width(a.stdout); width > 0 && widest(text) > width {
 		text = ""
 		for i := range rows {

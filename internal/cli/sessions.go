@@ -68,7 +68,10 @@ type listedSession struct {
 	RefreshExpires *time.Time `json:"refresh_expires_at,omitempty"`
 	SessionExpires *time.Time `json:"session_expires_at,omitempty"`
 
-	who, until, lasts string // for a person
+	StepUps []statusStepUp `json:"step_ups,omitempty"`
+
+	who, until, lasts string   // for a person
+	stepUps           []string // likewise
 }
 
 func (a *app) runSessions(ctx context.Context, output string, prune bool) error {
@@ -171,6 +174,10 @@ func listedOf(k known.Client, info session.Info, err error) listedSession {
 	l.LoggedInAt, l.Renewable = words.UTC(info.LoggedInAt), info.Renewable
 	l.RefreshExpires, l.SessionExpires = words.UTC(info.RefreshExpiry), words.UTC(info.SessionExpiry)
 	l.ExpiresAt = words.UTC(ownExpiry(info))
+	l.StepUps = stepUpsJSON(info.StepUps)
+	for _, u := range info.StepUps {
+		l.stepUps = append(l.stepUps, words.Printable(stepUpLife(u, now, words.Clock)))
+	}
 	if info.Resource == "" {
 		l.who = words.NameAndEmail(info.Claims)
 	}
@@ -245,10 +252,14 @@ func (a *app) printSessions(listed []listedSession) error {
 			profile, where = "(mcp)", words.Printable(l.Server)
 		}
 		client, store := words.Printable(l.ClientID), words.Printable(l.Keystore)
+		beside := ""
+		for _, u := range l.stepUps {
+			beside += "\n    step-up " + u
+		}
 		rows = append(rows, fmt.Sprintf("%s %s\t%s\t%s\t%s\t%s\t%s\t%s", star, profile, inWords[l.State], l.who, where,
-			client, l.until, store))
+			client, l.until, store)+beside)
 		narrow = append(narrow, fmt.Sprintf("%s %s: %s\n    %s%s\n    %s\n    client %s, keystore %s",
-			star, profile, l.who, inWords[l.State], l.lasts, where, client, store))
+			star, profile, l.who, inWords[l.State], l.lasts, where, client, store)+beside)
 	}
 	return a.printTable("  PROFILE\tSTATE\tUSER\tISSUER\tCLIENT\tUNTIL\tKEYSTORE", rows,
 		func(i int) string { return narrow[i] })

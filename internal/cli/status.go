@@ -173,6 +173,7 @@ type statusDocument struct {
 	IdleExpires    *time.Time          `json:"idle_expires_at,omitempty"`
 	IDToken        *statusToken        `json:"id_token"`
 	AccessTokens   []statusAccessToken `json:"access_tokens"`
+	StepUps        []statusStepUp      `json:"step_ups,omitempty"`
 	Claims         provider.Claims     `json:"claims"`
 }
 
@@ -186,6 +187,41 @@ type statusAccessToken struct {
 	ExpiresAt *time.Time `json:"expires_at"`
 }
 
+// A statusStepUp is another authentication beside the session's, with tokens of its own.
+type statusStepUp struct {
+	ACR       string     `json:"acr,omitempty"`
+	AuthTime  *time.Time `json:"auth_time,omitempty"`
+	Audience  string     `json:"audience"`
+	ExpiresAt *time.Time `json:"expires_at"` // the access token
+	Renewable bool       `json:"renewable"`
+}
+
+func stepUpsJSON(infos []session.StepUpInfo) (all []statusStepUp) {
+	for _, u := range infos {
+		all = append(all, statusStepUp{u.ACR, words.UTC(u.AuthTime), u.Audience, words.UTC(u.Expiry), u.Renewable})
+	}
+	return all
+}
+
+// stepUpLife says what a step-up is, and until when its token can be used. when writes a time.
+func stepUpLife(u session.StepUpInfo, now time.Time, when func(t, now time.Time) string) string {
+	about := "no acr given"
+	if u.ACR != "" {
+		about = words.Line(u.ACR, 100)
+	}
+	if !u.AuthTime.IsZero() {
+		about += ", authenticated " + when(u.AuthTime, now)
+	}
+	about += ", " + lifetimeIn(u.Expiry, now, when)
+	if u.Renewable {
+		about += ", renewed when needed"
+	}
+	if u.Audience != "" {
+		about += ", for " + u.Audience
+	}
+	return about
+}
+
 func statusJSON(info session.Info) statusDocument {
 	document := statusDocument{
 		Profile: info.Profile, Issuer: info.Issuer, ClientID: info.ClientID, Resource: info.Resource,
@@ -194,7 +230,7 @@ func statusJSON(info session.Info) statusDocument {
 		DPoP:           info.Bound,
 		RefreshExpires: words.UTC(info.RefreshExpiry), SessionExpires: words.UTC(info.SessionExpiry),
 		IdleExpires:  words.UTC(info.IdleExpiry),
-		AccessTokens: []statusAccessToken{}, Claims: info.Claims,
+		AccessTokens: []statusAccessToken{}, StepUps: stepUpsJSON(info.StepUps), Claims: info.Claims,
 	}
 	if !info.IDTokenExpiry.IsZero() {
 		document.IDToken = &statusToken{words.UTC(info.IDTokenExpiry)}
@@ -241,6 +277,9 @@ func (a *app) printStatus(info session.Info, server string) error {
 			row("  scope", t.Scope)
 		}
 	}
+	for _, u := range info.StepUps {
+		row("Step-up", stepUpLife(u, now, words.Moment))
+	}
 	switch {
 	case info.Renewable && !info.RefreshExpiry.IsZero():
 		row("Renewable", "yes, until "+words.Moment(info.RefreshExpiry, now))
@@ -259,12 +298,14 @@ func (a *app) printStatus(info session.Info, server string) error {
 }
 
 // lifetime says until when a token can be used.
-func lifetime(expiry, now time.Time) string {
+func lifetime(expiry, now time.Time) string { return lifetimeIn(expiry, now, words.Moment) }
+
+func lifetimeIn(expiry, now time.Time, when func(t, now time.Time) string) string {
 	switch {
 	case expiry.IsZero():
 		return "no expiry given"
 	case !expiry.After(now):
-		return "expired " + words.Moment(expiry, now)
+		return "expired " + when(expiry, now)
 	}
-	return "until " + words.Moment(expiry, now)
+	return "until " + when(expiry, now)
 }
