@@ -33,7 +33,8 @@ import (
 const (
 	email, password  = house.Email, house.Password
 	client, client2  = house.Client, "scripts-2"
-	keyed            = "scripts-keyed" // authenticates by a key
+	keyed            = "scripts-keyed"   // authenticates by a key
+	signing          = "scripts-signing" // is public, and signs its requests
 	confidential     = "scripts-confidential"
 	confidentialPass = `s3cr$et+/with:odd"chars`
 	passphrase       = "correct horse battery staple"
@@ -91,7 +92,7 @@ func setup(env *testscript.Env) error {
 		"APP_BASE_URL=http://localhost:"+strconv.Itoa(ports[0]),
 		"LOOPKEY_KEYSTORE=file", "LOOPKEY_PASSPHRASE="+passphrase, "LOOPKEY_UNLOCK_FOR=2m",
 		"VISITOR=visit", "BROWSER=visit", "VISIT=", house.Race,
-		"CLIENT="+client, "CLIENT2="+client2, "CONFIDENTIAL="+confidential, "KEYED="+keyed,
+		"CLIENT="+client, "CLIENT2="+client2, "CONFIDENTIAL="+confidential, "KEYED="+keyed, "SIGNING="+signing,
 	)
 	return nil
 }
@@ -172,7 +173,7 @@ func tenantCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &set))
 		s.tenant.SetKeys(keyed, set.Keys...)
 	case "key":
-		s.key(ts, args[0])
+		s.key(ts, args)
 	case "certificate":
 		s.clientCertificate(ts, args)
 	case "signed":
@@ -217,6 +218,8 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 			Bound:     slices.Contains(options, "must-prove"),
 		}
 	}
+	signs := of(signing, "")
+	signs.Public, signs.SignsRequests = true, true
 	has := func(option string) bool { return slices.Contains(options, option) }
 	var certificate *tls.Certificate
 	if has("tls") {
@@ -228,7 +231,7 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 		NoRevocation: has("no-revocation"), HideEndSession: has("no-end-session"),
 		OAuth: has("oauth"), OpaqueAccessTokens: has("opaque"), OneResource: has("one-resource"),
 		DPoP: has("dpop"), ProofNonce: has("nonce"),
-		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass), of(keyed, "")},
+		Clients: []tenant.Client{of(client, ""), of(client2, ""), of(confidential, confidentialPass), of(keyed, ""), signs},
 		Users: []tenant.User{
 			{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password},
 			{Subject: "charles", Email: "charles@example.com", Name: "Charles Babbage", Password: password},
@@ -251,15 +254,17 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 	ts.Setenv("LOOPKEY_CLIENT_ID", client)
 }
 
-// key writes a private key in PEM, and registers its public half for the client keyed.
-func (s *script) key(ts *testscript.TestScript, name string) {
+// key writes a private key in PEM, and registers its public half for the client keyed, or the one that is named: key
+// FILE [CLIENT].
+func (s *script) key(ts *testscript.TestScript, args []string) {
+	name, of := args[0], append(args, keyed)[1]
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ts.Check(err)
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	ts.Check(err)
 	block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	ts.Check(os.WriteFile(ts.MkAbs(name), block, 0o600))
-	s.tenant.SetKeys(keyed, jose.JSONWebKey{Key: private.Public()})
+	s.tenant.SetKeys(of, jose.JSONWebKey{Key: private.Public()})
 }
 
 // askUserInfo sends a UserInfo request with header fields that a command printed.

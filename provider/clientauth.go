@@ -25,6 +25,8 @@ const (
 func (p *Provider) authMethod(m *metadata) authMethod {
 	offers := func(method authMethod) bool { return slices.Contains(m.TokenEndpointAuthMethods, string(method)) }
 	switch {
+	case p.cfg.Public:
+		return authNone
 	case p.cfg.ClientSecret.IsZero() && p.cfg.ClientKey != nil:
 		return authKey
 	case p.cfg.ClientSecret.IsZero() && p.cfg.ClientCertificate != nil:

@@ -68,6 +68,9 @@ type Config struct {
 	// ClientKey returns the key by which a client without a secret authenticates (private_key_jwt). It is called for each
 	// request that needs the key, and for no other. nil: the client has no key.
 	ClientKey func(context.Context) (ClientKey, error)
+	// Public says that the client authenticates by nothing although it has a key: the key signs authorization requests
+	// alone, as one is registered with the token_endpoint_auth_method none (OpenID Connect Core 1.0, section 6.1).
+	Public bool
 	// AssertionToEndpoint makes client assertions out to the token endpoint, for servers that know no other audience than
 	// that. Else they are made out to the issuer, except Okta's.
 	AssertionToEndpoint bool
@@ -145,6 +148,8 @@ func New(cfg Config) (*Provider, error) {
 			ErrConfig, words.Printable(cfg.DiscoveryURL))
 	case cfg.ClientID == "":
 		return nil, fmt.Errorf("%w: no client ID", ErrConfig)
+	case cfg.Public && !cfg.ClientSecret.IsZero():
+		return nil, fmt.Errorf("%w: the client has a secret, and is to authenticate by nothing", ErrConfig)
 	}
 	cfg.Auth0 = cfg.IsAuth0()
 	exchangeAudience := cmp.Or(cfg.AudienceParameter, "audience")

@@ -78,6 +78,8 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 		return ReasonUnknownClient
 	case code == "invalid_client", has("unauthorized") && code == "access_denied" && e.Status != 0:
 		switch {
+		case p.cfg.Public:
+			return ReasonClientSecretMissing
 		case p.cfg.ClientSecret.IsZero() && p.cfg.ClientKey != nil:
 			return ReasonClientKeyRefused
 		case p.cfg.ClientSecret.IsZero() && p.cfg.ClientCertificate != nil:

@@ -190,6 +190,7 @@ func (acc *account) holder() handoff.Holder {
 		"pushed requests": strconv.FormatBool(acc.config.Push),
 		"signed requests": strconv.FormatBool(acc.config.SignRequests),
 		"client key":      acc.config.ClientKey, "client certificate": acc.config.ClientCertificate,
+		"client authentication": acc.config.ClientAuth,
 	}}
 }
 

@@ -94,7 +94,7 @@ func providerAdvice() []advice {
 		{
 			provider.ReasonClientKeyRefused,
 			"register what loopkey keys show prints with the application, and let it authenticate by private_key_jwt " +
-				"({settings})", "",
+				"({settings}); if it is a public client whose requests are signed, set client_auth = \"none\" in the profile", "",
 		},
 		{
 			provider.ReasonCertificateRefused,
@@ -103,7 +103,7 @@ func providerAdvice() []advice {
 		},
 		{
 			provider.ReasonMethodNotOffered,
-			"its metadata names neither (token_endpoint_auth_methods_supported): use a client secret, or a public client", "",
+			"its metadata names neither (token_endpoint_auth_methods_supported): use a client secret, or a public client (client_auth = \"none\" in the profile, where a key signs its requests)", "",
 		},
 		{provider.ReasonCertificateWanted, "give one that it knows with --client-certificate", ""},
 		{provider.ReasonBoundElsewhere, "give the certificate that the token is for with --client-certificate", ""},

@@ -8,11 +8,15 @@ import (
 // KeyInKeystore is the value of client_key for a key that loopkey made, and keeps.
 const KeyInKeystore = "keystore"
 
+// authNone is the value of client_auth for a client that authenticates by nothing: its key signs its authorization
+// requests alone.
+const authNone = "none"
+
 // keySettings are those that say by which key or certificate a client authenticates.
 func keySettings() []string {
 	return []string{
 		"client-key", "client-key-id", "client-key-alg", "client-certificate", "client-certificate-key",
-		"assertion-audience",
+		"assertion-audience", "client-auth",
 	}
 }
 
@@ -69,6 +73,13 @@ func resolveClientKey(p places, text string) (string, error) {
 // checkKeyID allows what is printable.
 func checkKeyID(v value) error {
 	return checkCharacters(v.text, "key ID", func(r rune) bool { return r < 0x7f })
+}
+
+func checkClientAuth(v value) error {
+	if v.text != authNone {
+		return errors.New("must be none, or left out: a client with a secret, a key or a certificate authenticates by that")
+	}
+	return nil
 }
 
 func checkAssertionAudience(v value) error {

@@ -64,8 +64,12 @@ func TestClientKeyPaths(t *testing.T) {
 	if c := load(t, world{flags: map[string]string{"client-key": "keystore"}}); c.ClientKey != "keystore" {
 		t.Errorf("%q", c.ClientKey)
 	}
-	in := world{toml: "[profile.default]\nclient_key = 'keystore'\nassertion_audience = 'everybody'\n"}.input(t)
-	if _, err := Load(in); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "issuer or token_endpoint") {
-		t.Errorf("an audience that is none: %v", err)
+	for line, why := range map[string]string{
+		"assertion_audience = 'everybody'": "issuer or token_endpoint", "client_auth = 'private_key_jwt'": "must be none",
+	} {
+		in := world{toml: "[profile.default]\nclient_key = 'keystore'\n" + line}.input(t)
+		if _, err := Load(in); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v", line, err)
+		}
 	}
 }

@@ -133,6 +133,8 @@ func Choices() []Choice {
 			c.Values = []string{"audience", "resource"}
 		case s.name == "assertion-audience":
 			c.Values = []string{"issuer", "token_endpoint"}
+		case s.name == "client-auth":
+			c.Values = []string{authNone}
 		}
 		all = append(all, c)
 	}

@@ -11,5 +11,6 @@ func ProviderOf(k known.Client) provider.Config {
 		Issuer: k.Issuer, DiscoveryURL: k.DiscoveryURL, ClientID: k.ClientID, Auth0: k.Auth0,
 		AudienceParameter: k.AudienceParameter, OAuth: k.Resource != "", DPoP: k.DPoP,
 		AssertionToEndpoint: k.AssertionAudience == "token_endpoint",
+		Public:              k.ClientAuth == authNone,
 	}
 }

@@ -115,6 +115,11 @@ var settings = []setting{
 		remembered: func(k known.Client) string { return k.AssertionAudience },
 	},
 	{
+		name: "client-auth", key: "client_auth",
+		set: func(c *Config, text string) { c.ClientAuth = text }, check: checkClientAuth,
+		remembered: func(k known.Client) string { return k.ClientAuth },
+	},
+	{
 		name: "par", key: "par", isBool: true,
 		set: func(c *Config, text string) { c.Push = text == "true" },
 	},

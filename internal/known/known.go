@@ -38,6 +38,7 @@ type Client struct {
 	ClientCertificate    string `json:"client_certificate,omitempty"`
 	ClientCertificateKey string `json:"client_certificate_key,omitempty"` // "": the certificate's file holds it
 	AssertionAudience    string `json:"assertion_audience,omitempty"`     // issuer or token_endpoint
+	ClientAuth           string `json:"client_auth,omitempty"`            // none: the key signs requests alone
 
 	// Resource is the resource (RFC 8707) that a session without an ID token is for; "": the session has one. Server is
 	// the URL of the MCP server that named it.

@@ -81,7 +81,7 @@ func refusals() map[string]string {
 	return map[string]string{
 		"client_secret": secret, "client_secret_file": secret, "passphrase": secret, "token": secret, "refresh_token": secret,
 		"client_key": key, "client_key_id": key, "client_key_alg": key, "client_certificate": key,
-		"client_certificate_key": key, "assertion_audience": key, "par": login, "sign_requests": login,
+		"client_certificate_key": key, "assertion_audience": key, "client_auth": key, "par": login, "sign_requests": login,
 		"keystore": own, "state_dir": own, "cache_dir": own, "browser": program, "program": program, "command": program,
 		"browser_profile": own, "private_window": own,
 		"exec": program, "upstream": program, "pages": program, "profiles": others, "default_profile": others,

@@ -63,6 +63,7 @@ func TestParseTeamRefuses(t *testing.T) {
 		"client_key":           {`client_key = "hush"`, "client_key: it may not be set: it says which of your keys"},
 		"client_certificate":   {`client_certificate = "hush"`, "client_certificate: it may not be set: it says which"},
 		"assertion_audience":   {`assertion_audience = "hush"`, "assertion_audience: it may not be set: it says which"},
+		"client_auth":          {`client_auth = "none"`, "client_auth: it may not be set: it says which of your keys"},
 		"sign_requests":        {`sign_requests = true`, "sign_requests: it may not be set: it says how you log in"},
 		"keystore":             {`keystore = "hush"`, "keystore: it may not be set: it says where"},
 		"state_dir":            {`state_dir = "hush"`, "state_dir: it may not be set: it says where"},

@@ -48,7 +48,7 @@ func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, 
 	client, why := t.client(id), "unknown client, or wrong client secret"
 	switch {
 	case client == nil || subtle.ConstantTimeCompare([]byte(client.Secret), []byte(secret)) != 1:
-	case len(t.keysOf(client)) > 0 && client.Secret == "":
+	case len(t.keysOf(client)) > 0 && client.Secret == "" && !client.Public:
 		if why = t.checkAssertion(r, client); why == "" && !basic {
 			return client, true
 		}

@@ -106,6 +106,7 @@ type Client struct {
 	BackchannelLogoutURI                 string
 	// Keys are the public keys of a client. Without a secret it authenticates by them (private_key_jwt).
 	Keys          []jose.JSONWebKey
+	Public        bool // it authenticates by nothing: its keys are those of its request objects
 	SignsRequests bool // its authorization requests need a request object (RFC 9101)
 	// CertificateThumbprint is that of the certificate by which a client authenticates (self_signed_tls_client_auth).
 	// CertificateSubject is its subject, which one of Config.ClientCAs vouches for (tls_client_auth).

@@ -108,6 +108,10 @@ func TestClientAuthentication(t *testing.T) {
 			signer(key)(cfg)
 			cfg.SignRequests = true
 		})),
+		"signed, and public": connect(panva.PublicSigned, func(cfg *provider.Config) {
+			signer(key)(cfg)
+			cfg.SignRequests, cfg.Public = true, true
+		}),
 		"mTLS, pushed": connect(panva.Certified, pushed(shown)),
 	} {
 		tokens := login{audience: panva.Orders, scope: "openid offline_access read"}.run(t, s, p)

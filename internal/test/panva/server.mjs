@@ -43,6 +43,10 @@ server.listen(0, '127.0.0.1', () => {
       ...(options.clientKeys ? [
         client('keyed', keyed),
         client('keyed-signed', { ...keyed, require_signed_request_object: true, request_object_signing_alg: 'ES256' }),
+        client('public-signed', {
+          token_endpoint_auth_method: 'none', jwks: options.clientKeys,
+          require_signed_request_object: true, request_object_signing_alg: 'ES256',
+        }),
         client('certified', {
           token_endpoint_auth_method: 'self_signed_tls_client_auth', tls_client_certificate_bound_access_tokens: true,
           jwks: options.clientKeys,
