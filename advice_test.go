@@ -25,9 +25,14 @@ func advisedLine(t *testing.T, said string) []string {
 	if found == nil {
 		t.Fatalf("no line to run in %q", said)
 	}
-	// A shell splits it as a person's does.
+	return shellWords(t, strings.TrimPrefix(found[len(found)-1][1], "loopkey "))
+}
+
+// shellWords splits a line as a person's shell does.
+func shellWords(t *testing.T, line string) []string {
+	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "sh", "-c",
-		`loopkey() { for word; do printf '%s\n' "$word"; done; }; `+found[len(found)-1][1]).Output()
+		`loopkey() { for word; do printf '%s\n' "$word"; done; }; loopkey `+line).Output()
 	if err != nil {
 		if runtime.GOOS == "windows" {
 			t.Skipf("no shell: %v", err)
@@ -119,6 +124,93 @@ func TestAdviceIsRun(t *testing.T) {
 			}
 			if c.steps > 0 && r.Code != 0 {
 				t.Errorf("after %d steps: exit %d: %s", c.steps, r.Code, r.Stderr)
+			}
+		})
+	}
+}
+
+// The line that a command says to run next has the profile and the flags that matter, and does what it promises.
+func TestAdvisedLines(t *testing.T) {
+	t.Parallel()
+	run := func(lines ...string) func(*house.House) {
+		return func(h *house.House) {
+			for _, line := range lines {
+				h.Must(strings.Fields(line)...)
+			}
+		}
+	}
+	const keyed = "config set client_key keystore -p work"
+	for name, c := range map[string]struct {
+		prepare func(h *house.House)
+		args    string
+		code    int
+		line    string // that is advised
+		then    int    // its exit code; -1: it takes a person at a terminal
+	}{
+		"keys make": {nil, "keys make -p work", 0, "loopkey config set client_key keystore -p work", 0},
+		"keys make, by flags": {
+			nil, "keys make -p new --issuer https://op.example --client-id x --alg ES256", 0,
+			"loopkey config set client_key keystore -p new", 0,
+		},
+		"keys make again": {run("keys make -p work"), "keys make -p work", 2, "loopkey keys rotate -p work", 0},
+		"keys rotate": {
+			run("keys make -p work"), "keys rotate -p work", 0, "loopkey keys rotate -p work --finish", 0,
+		},
+		"keys rotate to an end": {
+			run("keys make -p work"), "keys rotate --finish -p work", 2, "loopkey keys rotate -p work", 0,
+		},
+		"keys show": {nil, "keys show -p work", 2, "loopkey keys make -p work", 0},
+		"keys delete": {
+			run("keys make -p work", keyed), "keys delete -p work", 0, "loopkey config set client_key '' -p work", 0,
+		},
+		"keys delete again": {
+			run(keyed), "keys delete -p work", 0, "loopkey config set client_key '' -p work", 0,
+		},
+		"keys of no client":    {nil, "keys make -p new", 2, "loopkey setup -p new", -1},
+		"the client's token":   {nil, "token --client-credentials -p new", 2, "loopkey setup -p new", -1},
+		"the job's token":      {nil, "token --ci -p new", 2, "loopkey setup -p new", -1},
+		"an exchange":          {nil, "token --id-jag work -p new", 2, "loopkey setup -p new", -1},
+		"serve of no client":   {nil, "serve -p new", 2, "loopkey setup -p new", -1},
+		"open of no client":    {nil, "open -p new", 2, "loopkey setup -p new", -1},
+		"agent of no client":   {nil, "agent -p new", 2, "loopkey setup -p new", -1},
+		"token of no client":   {nil, "token -p new", 3, "loopkey setup -p new", -1},
+		"no sessions":          {nil, "sessions -p new", 0, "loopkey setup -p new", -1},
+		"no sessions yet":      {nil, "sessions -p work", 0, "loopkey login -p work", 0},
+		"no such profile":      {nil, "switch nosuch", 2, "loopkey setup -p nosuch", -1},
+		"a new profile":        {nil, "switch new", 0, "loopkey setup -p new", -1},
+		"another's session":    {nil, "token --id-jag work", 3, "loopkey login -p work", 0},
+		"a tool of no servers": {nil, "setup git -p work", 2, "loopkey setup -p work git HOST", -1},
+		"a login that timed out": {
+			nil, "login -p work --timeout 1s --no-browser --session-max-age 12h --session-idle 90s --login-hint a@b.example", 1,
+			"loopkey login -p work --no-browser --login-hint a@b.example --session-max-age 12h --session-idle 1m30s", -1,
+		},
+		"a code that timed out": {
+			nil, "login -p work --timeout 1s --device --session-idle 1h", 1,
+			"loopkey login -p work --session-idle 1h --device", -1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := house.WithTenant(t)
+			work, _ := os.ReadFile(filepath.Join(h.Dir, "config.toml"))
+			text := string(work) + strings.Replace(string(work), "[profile.default]", "[profile.work]", 1) +
+				"[profile.new]\nkeystore = " + strconv.Quote(h.Keystore()) + "\n"
+			if err := os.WriteFile(filepath.Join(h.Dir, "config.toml"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if c.prepare != nil {
+				c.prepare(h)
+			}
+			r := h.Run(strings.Fields(c.args)...)
+			found := regexp.MustCompile(regexp.QuoteMeta(c.line) + `(?:$|[\s,;:]|\.\s| again)`).FindString(r.Stderr)
+			if r.Code != c.code || found == "" {
+				t.Fatalf("loopkey %s exits %d and does not say %s: %s", c.args, r.Code, c.line, r.Stderr)
+			}
+			if c.then < 0 {
+				return
+			}
+			if next := h.Run(shellWords(t, strings.TrimPrefix(c.line, "loopkey "))...); next.Code != c.then {
+				t.Errorf("%s exits %d: %s", c.line, next.Code, next.Stderr)
 			}
 		})
 	}
@@ -278,7 +370,7 @@ func TestDoctorAboutPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := examined(t, h)["port"]
-	if f.State != "broken" || !strings.Contains(f.Message, "is taken by") || !strings.Contains(f.Fix, "--base-url") ||
+	if f.State != "broken" || !strings.Contains(f.Message, "is taken by") || !strings.Contains(f.Fix, "give --port ") ||
 		runtime.GOOS == "linux" && !strings.Contains(f.Message, "process "+strconv.Itoa(os.Getpid())) {
 		t.Errorf("%+v", f)
 	}

@@ -111,6 +111,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	} else {
 		ts.Check(err)
 	}
+	if twice := house.Doubled(ts.ReadFile("stderr")); twice != "" {
+		ts.Fatalf("%s says %q twice", strings.Join(args[1:], " "), twice)
+	}
 	if got != want {
 		ts.Fatalf("%s exits %d, not %d", strings.Join(args[1:], " "), got, want)
 	}

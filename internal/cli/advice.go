@@ -93,7 +93,7 @@ func providerAdvice() []advice {
 		},
 		{
 			provider.ReasonClientKeyRefused,
-			"register what loopkey keys show prints with the application, and let it authenticate by private_key_jwt " +
+			"register what {keys show} prints with the application, and let it authenticate by private_key_jwt " +
 				"({settings}); if it is a public client whose requests are signed, set client_auth = \"none\" in the profile", "",
 		},
 		{
@@ -109,12 +109,12 @@ func providerAdvice() []advice {
 		{provider.ReasonBoundElsewhere, "give the certificate that the token is for with --client-certificate", ""},
 		{
 			provider.ReasonKeyAlgorithm,
-			"use another key with --client-key, or choose the algorithm of a new one: loopkey keys make --alg", "",
+			"use another key with --client-key, or choose the algorithm of a new one: {keys make} --alg ES256", "",
 		},
-		{provider.ReasonKeyKind, "use another key with --client-key, or make one: loopkey keys make", ""},
+		{provider.ReasonKeyKind, "use another key with --client-key, or make one: {keys make}", ""},
 		{
 			provider.ReasonRequestsUnsigned,
-			"give the client's key with --client-key; loopkey keys make makes one to register", "",
+			"give the client's key with --client-key; {keys make} makes one to register", "",
 		},
 		{provider.ReasonNoPush, "leave --par out, and par in the profile", ""},
 		{
@@ -127,7 +127,7 @@ func providerAdvice() []advice {
 		},
 		{
 			provider.ReasonInteractionRequired,
-			"log in again without --prompt none; {login} --prompt consent asks for consent", "",
+			"log in again without --prompt none; {login --prompt consent} asks for consent", "",
 		},
 		{
 			provider.ReasonGrantOff,
@@ -153,7 +153,7 @@ func providerAdvice() []advice {
 		{provider.ReasonAnotherFactor, "run {login}, which lets the provider ask for it", ""},
 		{provider.ReasonRefreshRefused, "if it goes on like that, run {login}", ""},
 		{
-			provider.ReasonProofMissing, "its tokens are bound to a key: run {login} --dpop, or set dpop = true in the profile",
+			provider.ReasonProofMissing, "its tokens are bound to a key: run {login --dpop}, or set dpop = true in the profile",
 			"",
 		},
 		{
@@ -170,7 +170,7 @@ func providerAdvice() []advice {
 			"whoever runs the provider has to bind this client's tokens (dpop_bound_access_tokens); nothing was stored", "",
 		},
 		{provider.ReasonPushRequired, "this client has to push its requests: run {login} again, which does", ""},
-		{provider.ReasonDeviceCodeExpired, "run {login} --device again", ""},
+		{provider.ReasonDeviceCodeExpired, "run {login --device} again", ""},
 		{
 			provider.ReasonDiscoveryUnavailable,
 			"check --issuer (or --domain); where the metadata is not under the issuer, --discovery-url says where", "",
@@ -200,7 +200,7 @@ func providerAdvice() []advice {
 		{provider.ReasonNoIDToken, "is openid among the scopes?", ""},
 		{
 			provider.ReasonNoAccessToken,
-			"ask for a scope of an API; for Azure AD B2C, run {login} --scope \"openid offline_access {client}\"", "",
+			"ask for a scope of an API; for Azure AD B2C, run {login for the client}", "",
 		},
 		{provider.ReasonUnproven, "run {login}", ""},
 		{
@@ -288,8 +288,8 @@ func keystoreAdvice() []advice {
 		{keystore.ReasonServiceSilent, "restart it, " + orFile, ""},
 		{keystore.ReasonSandbox, "allow org.freedesktop.secrets to the sandbox, " + orFile, ""},
 		{keystore.ReasonNoPassphrase, "set LOOPKEY_PASSPHRASE, or type it", ""},
-		{reasonNoTerminal, "set LOOPKEY_PASSPHRASE, or run loopkey unlock in a terminal", ""},
-		{keystore.ReasonFileLocked, "run loopkey unlock", ""},
+		{reasonNoTerminal, "set LOOPKEY_PASSPHRASE, or run {unlock} in a terminal", ""},
+		{keystore.ReasonFileLocked, "run {unlock}", ""},
 		{
 			keystore.ReasonDamagedKey,
 			"put {path} back from a backup, or delete it and run {login}: the sessions beside it can't be opened without it", "",
@@ -308,9 +308,9 @@ func keystoreAdvice() []advice {
 		{keystore.ReasonInTheWay, "move it away", ""},
 		{keystore.ReasonTooLarge, "ask for fewer claims and scopes", ""},
 		{sharedstore.ReasonGone, "start loopkey demo again", ""},
-		{agent.ReasonGone, "start loopkey agent there, or unset LOOPKEY_AGENT", ""},
+		{agent.ReasonGone, "start {agent} there, or unset LOOPKEY_AGENT", ""},
 		{agent.ReasonForeign, "set LOOPKEY_AGENT to a socket of your own user, in a container with the same user ID", ""},
-		{agent.ReasonSilent, "end loopkey agent there and start it anew", ""},
+		{agent.ReasonSilent, "end the agent there, and run {agent} anew", ""},
 		{agent.ReasonSystem, "unset LOOPKEY_AGENT", ""},
 		{session.ReasonNotStoredYet, "unlock it: for some seconds more loopkey tries to store the renewed session", ""},
 	}
@@ -320,7 +320,7 @@ func loginAdvice() []advice {
 	return []advice{
 		{about: section("Logging in and out")},
 		{
-			doctor.ReasonNoRefreshToken, "try {login} --prompt consent",
+			doctor.ReasonNoRefreshToken, "try {login --prompt consent}",
 			"switch on Allow Offline Access (Dashboard → Applications → APIs → your API → Settings), " +
 				"and Refresh Token among the application's grant types",
 		},
@@ -339,8 +339,8 @@ func loginAdvice() []advice {
 		{reasonMaybeLogoutURL, "is {base} among the allowed logout URLs?", ""},
 		{reasonScopeLeftOut, `--scope "openid offline_access" asks for it all the same`, ""},
 		{
-			reasonNoOffline, "some providers give one for a parameter of their own: Google for {login} " +
-				"--param access_type=offline --prompt consent", "",
+			reasonNoOffline, "some providers give one for a parameter of their own: Google for " +
+				"{login --prompt consent} --param access_type=offline", "",
 		},
 		{login.TLSHello, "in the browser's address bar put {plain} in place of {tls}", ""},
 		{login.OtherUser, "open the URL in a browser of your own user", ""},
@@ -351,13 +351,13 @@ func loginAdvice() []advice {
 		{session.ErrAnotherUser, "choose the same account in the browser; {logout} ends the session of the other", ""},
 		{
 			(*session.ScopeError)(nil),
-			"log in with that scope, or run loopkey token --force-refresh if the provider grants it now", "",
+			"log in with that scope, or run {token} --force-refresh if the provider grants it now", "",
 		},
 	}
 }
 
 func serverAdvice() []advice {
-	const otherPort = "register another callback URL and give its --base-url (http://localhost:PORT)"
+	const otherPort = "register another callback URL, such as {next callback}, and give --port {next port}"
 	return []advice{
 		{about: section("The local server")},
 		{
@@ -366,24 +366,23 @@ func serverAdvice() []advice {
 		},
 		{
 			(*loopback.PortsTakenError)(nil),
-			"end one of them, or register a further callback URL and add its port to callback_ports (or --port)", "",
+			"end one of them, or register a further callback URL and name its port too, in --port or callback_ports", "",
 		},
 		{
 			reasonPortReserved, "`netsh interface ipv4 show excludedportrange protocol=tcp` lists what it keeps: " +
 				otherPort, "",
 		},
 		{
-			reasonPortDenied, "low ports are for administrators: register another callback URL and give its --base-url " +
-				"(http://localhost:PORT, 1024 or above)", "",
+			reasonPortDenied, "low ports are for administrators: " + otherPort, "",
 		},
 		{
-			(*loopback.WindowError)(nil), "leave --browser-profile and --private out, or run {login} --no-browser and open " +
+			(*loopback.WindowError)(nil), "leave --browser-profile and --private out, or run {login --no-browser} and open " +
 				"the URL in that window yourself", "",
 		},
 		{login.ErrForbidden, "run {logout} first, or {login}", ""},
 		{handoff.ErrOtherSession, "end it, or " + otherPort, ""},
-		{handoff.ErrSilent, "end loopkey serve and start it anew", ""},
-		{handoff.ErrOtherVersion, "end loopkey serve and start it anew", ""},
+		{handoff.ErrSilent, "end it, and run {serve} anew", ""},
+		{handoff.ErrOtherVersion, "end it, and run {serve} anew", ""},
 		{(*handoff.SetupError)(nil), "end it, or " + otherPort, ""},
 		{handoff.ErrOtherLogin, "finish that login, or end it, and run this again", ""},
 		{handoff.ErrLoginWaits, "finish that login, or end it, and run this again", ""},
@@ -398,7 +397,7 @@ func serverAdvice() []advice {
 		{upstream.ErrURL, "write it as http://localhost:5173", ""},
 		{upstream.ErrQuery, "give the URL without", ""},
 		{upstream.ErrNoToken, "reload in a while", ""},
-		{upstream.ErrDown, "start it, or give loopkey serve --upstream its right address", ""},
+		{upstream.ErrDown, "start it, or give {serve} --upstream its right address", ""},
 	}
 }
 
@@ -416,12 +415,12 @@ func doctorAdvice() []advice {
 		{doctor.ReasonExpiring, "whoever runs the provider has to renew it", ""},
 		{
 			doctor.ReasonNoBrowser,
-			"run {login} --device, or {login} --no-browser and open the URL yourself", "",
+			"run {login --device}, or {login --no-browser} and open the URL yourself", "",
 		},
 		{
 			doctor.ReasonNoAudience, "if tokens are for an API, run {login} --audience API-IDENTIFIER", "",
 		},
-		{doctor.ReasonNoOffline, `add it to the scope: run {login} --scope "openid profile email offline_access"`, ""},
+		{doctor.ReasonNoOffline, `add it to the scope: run {login for offline_access}`, ""},
 		{doctor.ReasonClock, "set this computer's clock, or let the system set it (network time)", ""},
 		{doctor.ReasonPlainPKCE, "switch on PKCE with S256 at the provider", ""},
 		{
@@ -446,15 +445,13 @@ func doctorAdvice() []advice {
 func toolAdvice() []advice {
 	return []advice{
 		{about: section("Tools, agents and MCP servers")},
-		{
-			credential.ErrUnlisted, "list it in {config file}: [[{profile table}.hosts]] and under that host = \"…\", " +
-				"if tokens may go there", "",
-		},
+		{(*credential.UnlistedError)(nil), "if tokens may go there, list it in {config file}:{entry}", ""},
+		{credential.ErrUnlisted, "see [[{profile table}.hosts]] in {config file}, which says who may get tokens", ""},
 		{
 			session.ErrBound, "run {token} --dpop-proof METHOD URL for the header fields of one request, or " +
-				"loopkey proxy --to URL, which makes the proofs", "",
+				"{loopkey proxy} --to URL, which makes the proofs", "",
 		},
-		{errNotBound, "leave --dpop-proof out; {login} --dpop binds the next session", ""},
+		{errNotBound, "leave --dpop-proof out; {login --dpop} binds the next session", ""},
 		{mcp.ErrLoginNeeded, "run {login}", ""},
 		{mcp.ErrTokenRefused, "whoever runs the server can say why; {logout} ends the session", ""},
 		{mcp.ErrAuthenticationRefused, "whoever runs the server can say which login it takes", ""},
@@ -466,7 +463,7 @@ func toolAdvice() []advice {
 		{mcp.ErrURL, "such as https://mcp.example.com/mcp", ""},
 		{mcp.ErrHeader, "leave that --header out: loopkey sets the token and the transport's own fields", ""},
 		{mcp.ErrBusy, "try again when it is done", ""},
-		{agent.ErrNotAllowed, "loopkey agent --allow AUDIENCE, or --allow-id-token, allows it", ""},
+		{agent.ErrNotAllowed, "{agent} --allow AUDIENCE, or --allow-id-token, allows it", ""},
 		{agent.ErrOtherProfile, "name that one, or an agent for this one in LOOPKEY_AGENT", ""},
 		{errProxyPort, "choose another port, or leave --listen out", ""},
 		{localhost.ErrSocketAnswered, "end that one, or choose another --socket", ""},
@@ -489,7 +486,7 @@ func toolAdvice() []advice {
 		{ci.ErrUntrusted, "it went no further; whoever runs the CI has to correct that", ""},
 		{ci.ErrRefused, "look whether the job may have an ID token", ""},
 		{ci.ErrUnavailable, "run the job again", ""},
-		{provider.ErrUnboundGrant, "use a profile without dpop for it", ""},
+		{provider.ErrUnboundGrant, "{another profile}", ""},
 		{provider.ErrNoVault, "give --domain, if the provider is Auth0 under a domain of your own", ""},
 		{errLessScope, "ask for fewer scopes with --scope, or let the provider allow them to this client", ""},
 		{errNoBearer, "leave -o header out, or ask for another type with --requested-token-type", ""},
@@ -512,10 +509,10 @@ func configurationAdvice() []advice {
 		{clientkey.ReasonExposed, "run chmod 600 on it, if it is yours", ""},
 		{clientkey.ReasonEncrypted, "write it without a passphrase: openssl pkey -in FILE -out OTHER, then chmod 600", ""},
 		{clientkey.ReasonPublic, "name the file of the private key", ""},
-		{clientkey.ReasonNoKey, "write one key into it, as openssl genpkey does, or use loopkey keys make", ""},
+		{clientkey.ReasonNoKey, "write one key into it, as openssl genpkey does, or use {keys make}", ""},
 		{clientkey.ReasonKeyless, "name the file of its key with --client-certificate-key", ""},
 		{clientkey.ReasonMismatch, "name the key that the certificate was made for", ""},
-		{clientkey.ReasonNotMade, "run loopkey keys make, and register what it prints", ""},
+		{clientkey.ReasonNotMade, "run {keys make}, and register what it prints", ""},
 		{config.ReasonUnclaimed, "set the issuer and the client ID in the environment too", ""},
 	}
 }
@@ -529,10 +526,10 @@ func generalAdvice() []advice {
 		{keystore.ErrCorrupt, "run {login} for a new session, or {logout} to delete this one", ""},
 		{provider.ErrUntrusted, "check --issuer and --client-id; nothing was stored", ""},
 		{provider.ErrUnreachable, "{unreachable}", ""},
-		{provider.ErrNoEndpoint, "run {login} (without --device)", ""},
+		{provider.ErrNoEndpoint, "run {login by the browser}, which takes a browser", ""},
 		{loopback.ErrTimeout, "run {login} again; --timeout gives more time", ""},
-		{errDeviceTimeout, "run {login} --device again; --timeout gives more time", ""},
-		{errRevokedTogether, "run {login} --device again", ""},
+		{errDeviceTimeout, "run {login --device} again; --timeout gives more time", ""},
+		{errRevokedTogether, "run {login --device} again", ""},
 		{login.ErrRevokedTogether, "run {login} again", ""},
 		{session.ErrLocked, "try again when it is done", ""},
 		{session.ErrUnfinished, "run it again", ""},
@@ -623,6 +620,9 @@ func (at situation) advice(err error) string {
 		}
 		return at.sentence(reasonPortDenied)
 	}
+	if e := new(credential.UnlistedError); errors.As(err, &e) {
+		return at.fill((*credential.UnlistedError)(nil), provider.Diagnosis{}, e.Server.Entry())
+	}
 	switch {
 	case errors.As(err, new(*session.ScopeError)):
 		return at.sentence((*session.ScopeError)(nil))
@@ -663,11 +663,20 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{base}", at.baseURL(), "{plain}", at.plain(), "{tls}", at.tls(),
 			"{audience}", words.Printable(d.Audience), "{proxy}", words.Printable(d.Proxy),
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(subject), "{setting}", words.Printable(subject),
-			"{login}", at.line("login"), "{logout}", at.line("logout"), "{serve}", at.line("serve"),
+			"{login --device}", at.login("--device"), "{login --no-browser}", at.login("--no-browser"),
+			"{login --dpop}", at.login("--dpop"), "{login --prompt consent}", at.login("--prompt consent"),
+			"{login by the browser}", at.byBrowser(), "{unlock}", at.line("unlock"),
+			"{keys make}", at.line("keys make"), "{keys show}", at.line("keys show"),
+			"{login for the client}", at.line("login", "scope", "openid offline_access "+at.client()),
+			"{login for offline_access}", at.line("login", "scope", provider.DefaultScope),
+			"{login}", at.line("login"), "{logout}", at.line("logout"),
 			"{token}", at.line("token"), "{doctor}", at.line("doctor"), "{issuer host}", at.issuerHost(),
 			"{one audience}", at.oneAudience(), "{step-up}", cmp.Or(at.stepUp, at.line("token")+" --acr ACR"),
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
+			"{entry}", at.entry(subject), "{next port}", at.nextPort(), "{next callback}", at.nextCallback(),
+			"{serve}", at.line("serve"), "{loopkey proxy}", at.line("proxy"), "{agent}", at.line("agent"),
+			"{another profile}", at.anotherProfile(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),
 			"{incomplete}", at.incomplete(),
 		).Replace(text)

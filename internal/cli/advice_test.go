@@ -75,7 +75,7 @@ func TestAdvice(t *testing.T) {
 		{upstream.ErrForeign, false, "--allow-remote-upstream"},
 		{upstream.ErrCertificate, false, "SSL_CERT_FILE"},
 		{upstream.ErrDown, false, "--upstream"},
-		{handoff.ErrOtherSession, false, "--base-url"},
+		{handoff.ErrOtherSession, false, "--port 3001"},
 		{webui.ErrLinkUsed, false, "loopkey serve"},
 		{webui.ErrUnknownBrowser, false, "loopkey serve"},
 		{handoff.ErrSilent, false, "loopkey serve"},
@@ -104,8 +104,7 @@ func TestAdviceOfCommands(t *testing.T) {
 		{situation{auth0: true}, doctor.ReasonNoRefreshToken, "switch on Allow Offline Access (Dashboard → " +
 			"Applications → APIs → your API → Settings), and Refresh Token among the application's grant types"},
 		{situation{}, session.ErrNotLoggedIn, "run loopkey login"},
-		{at, session.ErrNotLoggedIn, "run loopkey setup, or loopkey login with --domain (or " +
-			"--issuer) and --client-id"},
+		{at, session.ErrNotLoggedIn, "run loopkey setup, or give --domain (or --issuer) and --client-id"},
 		{at, provider.Reason(""), ""},
 		{at, reason("of nothing"), ""},
 	} {
@@ -252,8 +251,8 @@ func TestAdviceAboutConfigurations(t *testing.T) {
 		"set " + private.HomeVariable(): {Environ: []string{"LOOPKEY_ISSUER=https://a.example.com"}},
 		"use --scope":                   {Environ: ofHome, Params: []string{"scope=openid"}},
 		"leave it out":                  {Environ: ofHome, Params: []string{"state=x"}},
-		"run loopkey setup, or loopkey login with --domain (or --issuer) and --client-id": {Environ: ofHome},
-		"run loopkey setup, or loopkey login with --client-id": {
+		"run loopkey setup, or give --domain (or --issuer) and --client-id": {Environ: ofHome},
+		"run loopkey setup, or give --client-id": {
 			Environ: append(ofHome, "LOOPKEY_ISSUER=https://a.example.com"),
 		},
 		"give one": {
@@ -390,7 +389,7 @@ func TestPortDenied(t *testing.T) {
 	reserved := at.advice(&localhost.PortDeniedError{Port: 3000, Reserved: true})
 	low := at.advice(&localhost.PortDeniedError{Port: 80})
 	if !strings.Contains(reserved, "excludedportrange") || !strings.Contains(low, "administrators") ||
-		!strings.Contains(reserved, "--base-url") || !strings.Contains(low, "--base-url") {
+		!strings.Contains(reserved, "--port 3001") || !strings.Contains(low, "--port 3001") {
 		t.Errorf("%q, %q", reserved, low)
 	}
 }

@@ -55,7 +55,7 @@ and credential ask the agent at that socket instead of a keychain.`,
 }
 
 func (a *app) runAgent(ctx context.Context, f agentFlags) error {
-	acc, err := a.account(keychainLimitScript)
+	acc, err := a.clientAccount(keychainLimitScript)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func listenSocket(ctx context.Context, path string) (*localhost.Listener, error)
 	l, err := localhost.ListenSocket(ctx, path)
 	for _, wrong := range []error{localhost.ErrNoSocket, localhost.ErrSocketTooLong, localhost.ErrSocketPlace} {
 		if errors.Is(err, wrong) {
-			return nil, fmt.Errorf("%w: %w", errUsage, err)
+			return nil, usageError(err)
 		}
 	}
 	return l, err

@@ -346,9 +346,7 @@ func (b *browserLogin) otherWays(ctx context.Context) []string {
 	}
 	byCode := b.unopenable != nil && b.maybeByCode(ctx)
 	if !byCode && !b.wanted.Beside && b.account.provider.OffersDevice(ctx) { // from memory, by now
-		at := b.situation(b.account)
-		at.params = nil // a login with a code carries none
-		ways = append(ways, "run "+at.line("login")+" --device instead")
+		ways = append(ways, "run "+b.situation(b.account).login("--device")+" instead")
 	}
 	return ways
 }

@@ -200,7 +200,7 @@ func (a *app) callWith(t toolCall, args []string) (credential.Call, error) {
 	}
 	t.configure = func() (*config.Config, error) {
 		if wrong != nil {
-			return nil, fmt.Errorf("%w: %w", errUsage, wrong)
+			return nil, usageError(wrong)
 		}
 		return b.configure()
 	}

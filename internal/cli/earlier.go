@@ -32,8 +32,8 @@ func (a *app) endEarlier(ctx context.Context, acc *account) error {
 		refreshToken, err := earlier.session.Take(ctx)
 		if err != nil {
 			sentence, _ := a.explain(err)
-			a.say("An earlier login is still in the keystore %s; loopkey logout ends it. %s",
-				words.Printable(keystore), sentence)
+			a.say("An earlier login is still in the keystore %s; %s ends it. %s",
+				words.Printable(keystore), a.situation(acc).line("logout"), sentence)
 			continue
 		}
 		again, err := acc.session.Retire(ctx, refreshToken)

@@ -83,7 +83,7 @@ func (a *app) runConnection(ctx context.Context, acc *account, f tokenFlags, con
 // runIDJAG prints a token that the profile's authorization server gives for an identity assertion, which the provider
 // of another profile's session makes (draft-ietf-oauth-identity-assertion-authz-grant). It is kept with that session.
 func (a *app) runIDJAG(ctx context.Context, f tokenFlags, g grantFlags) error {
-	acc, err := a.account(keychainLimitScript)
+	acc, err := a.clientAccount(keychainLimitScript)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (a *app) runIDJAG(ctx context.Context, f tokenFlags, g grantFlags) error {
 	if err != nil {
 		return err
 	}
-	at := acc.provider
+	at, asked := acc.provider, false
 	key := keyOf("id-jag", target, at.Issuer(), at.ClientID())
 	issued, err := derive(ctx, from, f, key, func(ctx context.Context) (*provider.Issued, error) {
 		token, err := ownToken(ctx, from, provider.TypeIDToken)
@@ -108,9 +108,20 @@ func (a *app) runIDJAG(ctx context.Context, f tokenFlags, g grantFlags) error {
 		if err != nil {
 			return nil, fmt.Errorf("profile %q: %w", g.idJAG, err)
 		}
+		asked = true
 		return withScope(target)(at.JWTBearer(ctx, assertion, target))
 	})
+	if err != nil && !asked {
+		a.about(from.config, from)
+	} else {
+		a.opened = acc
+	}
 	return a.handOutIssued(ctx, acc, f, "--id-jag", issued, err)
+}
+
+// about makes another profile than the flags name the one that advice is about. acc is nil where it could not be opened.
+func (a *app) about(cfg *config.Config, acc *account) {
+	a.config, a.opened, a.flags = cfg, acc, map[string]string{"profile": cfg.Profile}
 }
 
 // accountOfProfile opens the account of the one session of a profile.
@@ -126,8 +137,8 @@ func (a *app) accountOfProfile(profile string) (*account, error) {
 	case len(found) > 1:
 		return nil, severalSessions(profile, found)
 	case len(found) == 0:
-		return nil, fmt.Errorf("%w: profile %q of --id-jag: nobody is logged in: run loopkey login -p %s",
-			session.ErrNotLoggedIn, profile, profile)
+		a.about(cfg, nil)
+		return nil, fmt.Errorf("profile %q of --id-jag: %w", profile, session.ErrNotLoggedIn)
 	}
 	cfg.Remember(found[0])
 	follow(cfg)
@@ -144,6 +155,9 @@ func (a *app) runCI(ctx context.Context, f tokenFlags, g grantFlags) error {
 	}
 	log := a.trace()
 	if job == nil {
+		if _, err := a.clientConfig(); err != nil {
+			return err
+		}
 		if log != nil {
 			log.Debug("ci", "found", "none", "token of", "the session")
 		}
@@ -153,7 +167,7 @@ func (a *app) runCI(ctx context.Context, f tokenFlags, g grantFlags) error {
 		}
 		return a.runToken(ctx, f)
 	}
-	acc, err := a.account(keychainLimitScript)
+	acc, err := a.clientAccount(keychainLimitScript)
 	if err != nil {
 		return err
 	}

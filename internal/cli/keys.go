@@ -139,7 +139,8 @@ func (a *app) runKeysMake(ctx context.Context, output, algorithm string) error {
 	var made *clientkey.Keys
 	err = ring.Change(ctx, func(k *clientkey.Keys) (*clientkey.Keys, error) {
 		if k != nil {
-			return nil, fmt.Errorf("%w: there is a key already: loopkey keys rotate makes a new one beside it", errUsage)
+			return nil, fmt.Errorf("%w: there is a key already: %s makes a new one beside it", errUsage,
+				a.situation(nil).line("keys rotate"))
 		}
 		key, err := newKey(algorithm)
 		made = &clientkey.Keys{Current: key, Made: time.Now().UTC()}
@@ -151,7 +152,7 @@ func (a *app) runKeysMake(ctx context.Context, output, algorithm string) error {
 	a.say("Made a key for the client %s at %s. Register its public half, which follows, with the provider.",
 		words.Printable(cfg.ClientID), words.Printable(cfg.Issuer))
 	if cfg.ClientKey != config.KeyInKeystore {
-		a.say("Then let the client use it: loopkey config set client_key keystore -p %s", words.Printable(cfg.Profile))
+		a.say("Then let the client use it: %s", a.situation(nil).setting("client_key", config.KeyInKeystore))
 	}
 	return a.printKeys(output, made.Public())
 }
@@ -240,8 +241,8 @@ func (a *app) runKeysRotate(ctx context.Context, output, algorithm string) error
 	if err != nil {
 		return err
 	}
-	a.say("The old key is in use until loopkey keys rotate --finish. Register the new one beside it first: the last of " +
-		"these.")
+	a.say("The old key is in use until you run %s --finish.\nRegister the new one beside it first: the last of these.",
+		a.situation(nil).line("keys rotate"))
 	return a.printKeys(output, all.Public())
 }
 
@@ -255,7 +256,7 @@ func (a *app) runKeysFinish(ctx context.Context) error {
 		case k == nil:
 			return nil, clientkey.ErrNone
 		case k.Next == nil:
-			return nil, fmt.Errorf("%w: there is no new key: loopkey keys rotate makes one", errUsage)
+			return nil, fmt.Errorf("%w: there is no new key: %s makes one", errUsage, a.situation(nil).line("keys rotate"))
 		}
 		return &clientkey.Keys{Current: *k.Next, Made: k.NextMade}, nil
 	})
@@ -267,20 +268,33 @@ func (a *app) runKeysFinish(ctx context.Context) error {
 }
 
 func (a *app) runKeysDelete(ctx context.Context) error {
-	ring, _, err := a.ring()
+	ring, cfg, err := a.ring()
 	if err != nil {
 		return err
 	}
-	_, err = ring.Load(ctx)
-	if errors.Is(err, clientkey.ErrNone) {
+	if _, err = ring.Load(ctx); errors.Is(err, clientkey.ErrNone) {
 		a.say("There is no client key in the keystore.")
-		return nil
-	}
-	if err := ring.Delete(ctx); err != nil {
+	} else if err := ring.Delete(ctx); err != nil {
 		return err
+	} else {
+		a.say("Deleted the client's key: take it out at the provider too.")
 	}
-	a.say("Deleted the client's key: take it out at the provider too.")
+	if cfg.ClientKey == config.KeyInKeystore {
+		a.sayKeyNamed(cfg)
+	}
 	return nil
+}
+
+// sayKeyNamed says how the client stops using the key that it has no more: else its next login would look for it.
+func (a *app) sayKeyNamed(cfg *config.Config) {
+	switch origin := cfg.Origin("client-key"); {
+	case strings.HasPrefix(origin, "profile "):
+		a.say("The profile still names it. To take it out there, run:\n  %s", a.situation(nil).setting("client_key", ""))
+	case origin == lastLogin:
+		a.say("The session was made with it: %s ends that.", a.situation(nil).line("logout"))
+	case !strings.HasPrefix(origin, "flag "):
+		a.say("%s still names it: unset that.", words.Sentence(words.Printable(origin)))
+	}
 }
 
 // printKeys prints public keys: all of them as a set, or the newest one, which is the one to register.

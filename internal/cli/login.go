@@ -53,6 +53,9 @@ var sessionLimits = []struct{ flag, usage string }{
 	{"session-idle", "end the session when no token was used for so long, such as 1h"},
 }
 
+// defaultTimeout is how long a login waits for the person.
+const defaultTimeout = 3 * time.Minute
+
 func (a *app) login() *cobra.Command {
 	f := loginFlags{params: url.Values{}, limits: map[string]*time.Duration{}}
 	cmd := &cobra.Command{
@@ -70,39 +73,21 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 			if err := f.readLimits(cmd.Flags()); err != nil {
 				return err
 			}
-			for _, p := range loginParams { // --prompt none may be what failed
-				if value := f.params.Get(p.param); value != "" && p.flag != "prompt" {
-					a.loginFlags = append(a.loginFlags, "--"+p.flag, quote(value))
-				}
-			}
-			for _, param := range a.params {
-				a.loginFlags = append(a.loginFlags, "--param", quote(param))
-			}
 			if f.device && f.push {
 				return deviceCannot("par")
-			}
-			if f.push {
-				a.loginFlags = append(a.loginFlags, "--par")
 			}
 			if flags := cmd.Flags(); flags.Changed("dpop") {
 				on, _ := flags.GetBool("dpop")
 				f.dpop = &on
-				if on {
-					a.loginFlags = append(a.loginFlags, "--dpop")
-				} else {
-					a.loginFlags = append(a.loginFlags, "--dpop=false")
-				}
 			}
-			if f.oneAudience {
-				a.loginFlags = append(a.loginFlags, "--one-audience")
-			}
+			a.loginFlags = f.again(a.params)
 			return a.runLogin(cmd.Context(), f)
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "print the URL instead of opening it")
 	flags.BoolVar(&f.device, "device", false, "log in on another device with a code (RFC 8628)")
-	flags.DurationVar(&f.timeout, "timeout", 3*time.Minute, "how long to wait for you")
+	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "how long to wait for you")
 	flags.BoolVar(&f.oneAudience, "one-audience", false, "ask for no other audiences that the profile and its hosts name")
 	flags.BoolVar(&f.push, "par", false, "push the request to the provider, past the browser (RFC 9126)")
 	for _, l := range sessionLimits {
@@ -115,6 +100,48 @@ and stores the session. The final URL of the browser may also be pasted here.`,
 		flags.String(p.flag, "", p.usage)
 	}
 	return cmd
+}
+
+// again returns the flags of a login that a further login takes, each with its value. params are those of --param.
+func (f *loginFlags) again(params []string) []string {
+	var flags []string
+	add := func(given bool, flag string) {
+		if given {
+			flags = append(flags, flag)
+		}
+	}
+	add(f.noBrowser, "--no-browser")
+	add(f.device, "--device")
+	add(f.timeout > defaultTimeout, "--timeout "+flagOf(f.timeout)) // a shorter time may be what failed
+	for _, p := range loginParams {                                 // and so may --prompt none
+		value := f.params.Get(p.param)
+		add(value != "" && p.flag != "prompt", "--"+p.flag+" "+quote(value))
+	}
+	for _, param := range params {
+		add(true, "--param "+quote(param))
+	}
+	add(f.push, "--par")
+	add(f.dpop != nil && *f.dpop, "--dpop")
+	add(f.dpop != nil && !*f.dpop, "--dpop=false")
+	add(f.oneAudience, "--one-audience")
+	for _, l := range sessionLimits {
+		if limit := f.limits[l.flag]; limit != nil {
+			add(true, "--"+l.flag+" "+flagOf(*limit))
+		}
+	}
+	return flags
+}
+
+// flagOf returns a duration as a person gives it: 12h, and not 12h0m0s.
+func flagOf(d time.Duration) string {
+	text := d.String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
 }
 
 // readParams takes the parameters of the authorization request from the flags.
@@ -207,7 +234,7 @@ func (a *app) checkWindow(ctx context.Context, f loginFlags) error {
 	}
 	unfit := new(loopback.WindowError)
 	if err := a.window().Check(ctx); errors.As(err, &unfit) {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usageError(err)
 	}
 	return nil
 }

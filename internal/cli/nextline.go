@@ -2,13 +2,16 @@ package cli
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/localurl"
+	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/words"
+	"github.com/spf13/cobra"
 )
 
 // lastLogin is the origin of a setting that a command takes from the last login, and a new login does not.
@@ -17,9 +20,7 @@ const lastLogin = "the last login"
 // situation returns the situation of a command that works on the account; nil is an account that was not opened.
 func (a *app) situation(acc *account) situation {
 	at := situation{config: a.config, flags: a.flags, params: a.loginFlags}
-	if a.command != nil && a.command.Parent() == a.command.Root() { // a tool's own command is no line to run
-		at.command = a.command.Name()
-	}
+	at.command = ownCommand(a.command)
 	if acc != nil {
 		at.config, at.auth0 = acc.config, acc.provider.Auth0()
 	}
@@ -36,6 +37,21 @@ func (a *app) situation(acc *account) situation {
 	}
 	at.profiles, _ = config.Profiles(config.Input{Environ: a.env})
 	return at
+}
+
+// ownCommand returns a command as a person writes it after loopkey; "" for a tool's own command, which is no line to run,
+// and for one whose arguments are not repeated.
+func ownCommand(cmd *cobra.Command) string {
+	if cmd == nil || !cmd.HasParent() {
+		return ""
+	}
+	switch parent := cmd.Parent(); {
+	case parent == cmd.Root():
+		return cmd.Name()
+	case parent.Name() == "keys":
+		return "keys " + cmd.Name()
+	}
+	return ""
 }
 
 // line returns the command line that runs a command of loopkey for the same session: with the flags that this command
@@ -64,24 +80,41 @@ func (at situation) line(command string, set ...string) string {
 	for i := 0; i+1 < len(set); i += 2 {
 		flags[set[i]] = set[i+1]
 	}
-	line := []string{"loopkey", command}
+	line := append([]string{"loopkey"}, strings.Fields(command)...)
 	if at.server != "" && (command == "login" || command == "logout") {
 		line = []string{"loopkey", "mcp", command, quote(at.server)}
 		flags["scope"] = at.flags["scope"]
 	}
-	for _, f := range config.Flags(false) {
+	known := config.Flags(false)
+	if command == "login" || command == "logout" || command == "serve" {
+		known = append(known, config.BrowserFlags()...)
+		for _, f := range config.BrowserFlags() {
+			flags[f.Name] = at.flags[f.Name]
+		}
+	}
+	for _, f := range known {
 		switch value := flags[f.Name]; {
 		case value == "":
+		case f.Value == "bool" && value == "true":
+			line = append(line, "--"+f.Name)
+		case f.Value == "bool":
+			line = append(line, "--"+f.Name+"="+quote(value))
 		case f.Short != "":
 			line = append(line, "-"+f.Short, quote(value))
 		default:
 			line = append(line, "--"+f.Name, quote(value))
 		}
 	}
-	if command == "login" && at.command == "login" {
+	if command == "login" && (at.command == "login" || at.command == "setup") {
 		line = append(line, at.params...)
 	}
 	return strings.Join(line, " ")
+}
+
+// setting returns the line that gives a key of the profile a value; "" takes it out.
+func (at situation) setting(key, value string) string {
+	at.flags = map[string]string{"profile": at.flags["profile"]}
+	return strings.Replace(at.line("config set"), "config set", "config set "+key+" "+words.Shell(value), 1)
 }
 
 // oneAudience returns the line of a login that asks for one audience: the configured one, or else the first of those
@@ -91,7 +124,33 @@ func (at situation) oneAudience() string {
 	if c := at.config; c != nil && c.Audience == "" && len(c.Audiences) > 0 {
 		set = []string{"audience", c.Audiences[0]}
 	}
-	return at.line("login", set...) + " --one-audience"
+	return at.login("--one-audience", set...)
+}
+
+// login returns the line of a login with one more flag, in place of what was given and does not go with it: a login on
+// another device has no parameters of the authorization request (RFC 8628).
+func (at situation) login(flag string, set ...string) string {
+	name, _, _ := strings.Cut(strings.TrimSuffix(flag, "=false"), " ")
+	byCode := name == "--device"
+	at.params = slices.DeleteFunc(slices.Clone(at.params), func(given string) bool {
+		given, _, _ = strings.Cut(strings.TrimSuffix(given, "=false"), " ")
+		return given == name && name != "--param" || given == "--device" || byCode && !slices.Contains(forDevices(), given)
+	})
+	if byCode {
+		set = append(set, "browser-profile", "", "private", "")
+	}
+	return at.line("login", set...) + " " + flag
+}
+
+// forDevices are the flags of a login that go with --device.
+func forDevices() []string {
+	return []string{"--dpop", "--one-audience", "--session-max-age", "--session-idle", "--timeout"}
+}
+
+// byBrowser returns the line of a login through the browser, where one on another device was asked for.
+func (at situation) byBrowser() string {
+	at.params = slices.DeleteFunc(slices.Clone(at.params), func(given string) bool { return given == "--device" })
+	return at.line("login")
 }
 
 // addLastLogin adds what only the last login says: a command finds it again, and a new login does not look for it.
@@ -123,7 +182,7 @@ func quote(word string) string { return words.Shell(words.Printable(word)) }
 func (at situation) notLoggedIn() string {
 	c := at.config
 	if c == nil {
-		return "run loopkey login"
+		return "run " + at.line("login")
 	}
 	if at.meantProfile() != "" || c.Issuer == "" || c.ClientID == "" {
 		return at.incomplete()
@@ -167,7 +226,7 @@ func (at situation) incomplete() string {
 		return "choose one of the profiles " + words.Printable(strings.Join(at.names(), ", ")) + ": run " +
 			at.again("profile", at.names()[0])
 	}
-	return "run " + at.line("setup") + ", or " + at.line("login") + " with " + missing
+	return "run " + at.line("setup") + ", or give " + missing
 }
 
 // names returns the profiles that there are, but for the current one.
@@ -211,4 +270,39 @@ func (at situation) unreachable() string {
 	}
 	return "check the issuer " + words.Printable(at.config.Issuer) + " (" + at.config.Origin("issuer") +
 		"), or try again when the provider can be reached"
+}
+
+// entry returns the lines of config.toml that list a server.
+func (at situation) entry(server string) string {
+	if server == "" {
+		return " an entry can be for https, and for http on this machine"
+	}
+	return "\n  [[" + config.TableOf(at.profile()) + ".hosts]]\n  host = " + strconv.Quote(words.Printable(server))
+}
+
+// nextPort returns the port after the one of the local server: one to choose where that can't be had.
+func (at situation) nextPort() string {
+	port := localurl.Port(at.base()) + 1
+	if port <= 1024 || port > 65535 { // for administrators
+		port = localurl.BasePort(localurl.Default) + 1
+	}
+	return strconv.Itoa(port)
+}
+
+// nextCallback returns the callback URL at nextPort.
+func (at situation) nextCallback() string {
+	port, _ := strconv.Atoi(at.nextPort()) // can't fail
+	base := localurl.Default
+	if at.config != nil && at.config.BaseURL != "" {
+		base = at.config.BaseURL
+	}
+	return localurl.At(localurl.WithPort(base, port), login.CallbackPath)
+}
+
+// anotherProfile says how to get a token that is bound to no key where the profile, or its last login, wants bound ones.
+func (at situation) anotherProfile() string {
+	if at.config != nil && at.config.Origin("dpop") == lastLogin {
+		return "the last login bound its tokens: use another profile for it (-p NAME), or run " + at.login("--dpop=false")
+	}
+	return "use another profile for it (-p NAME), without dpop"
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/loopkey/loopkey/internal/agent"
@@ -92,6 +93,14 @@ func outcomes() []outcome {
 		{errDeviceTimeout, exitFailed},
 		{session.ErrLocked, exitFailed},
 	}
+}
+
+// usageError makes err an error of usage. One that is, or is about the configuration, says so already.
+func usageError(err error) error {
+	if errors.Is(err, errUsage) || errors.Is(err, config.ErrInvalid) || errors.Is(err, provider.ErrConfig) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errUsage, err)
 }
 
 type outcome struct {

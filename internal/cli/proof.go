@@ -90,7 +90,7 @@ func (a *app) runProof(ctx context.Context, f tokenFlags, grant bool) error {
 	}
 	proof, err := token.Prover.Proof(f.proof.method, f.proof.url, token.Token, f.proof.nonce)
 	if errors.Is(err, provider.ErrConfig) {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usageError(err)
 	}
 	if err != nil {
 		return err

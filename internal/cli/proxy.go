@@ -179,7 +179,7 @@ func proxyTarget(list hosts.List, to string) (hosts.Origin, *hosts.Host, error) 
 	}
 	h := list.Match("proxy", o)
 	if h == nil {
-		return o, nil, fmt.Errorf("%w: %s", credential.ErrUnlisted, o)
+		return o, nil, credential.Unlisted(list, "proxy", o)
 	}
 	return o, h, nil
 }

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/known"
@@ -27,6 +29,27 @@ func (a *app) sessionOf(cfg *config.Config) (*config.Config, error) {
 		follow(cfg)
 	}
 	return cfg, err
+}
+
+// clientConfig is sessionConfig for a command that takes a client, and nobody to be logged in: a client that is not
+// configured is what it lacks.
+func (a *app) clientConfig() (*config.Config, error) {
+	cfg, err := a.sessionConfig()
+	if errors.Is(err, session.ErrNotLoggedIn) {
+		if missing := cfg.Complete(); missing != nil {
+			return nil, missing
+		}
+	}
+	return cfg, err
+}
+
+// clientAccount opens the account of clientConfig.
+func (a *app) clientAccount(keychainLimit time.Duration) (*account, error) {
+	cfg, err := a.clientConfig()
+	if err != nil {
+		return nil, err
+	}
+	return a.open(cfg, keychainLimit)
 }
 
 // follow makes the keystore where the session is the configured one.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -47,7 +46,7 @@ localhost alone. The browser that it opens is recognised; any other has to log i
 }
 
 func (a *app) runServe(ctx context.Context, f serveFlags) error {
-	cfg, err := a.sessionConfig()
+	cfg, err := a.clientConfig()
 	if err != nil {
 		return err
 	}
@@ -83,7 +82,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	ui.Pages, ui.Upstream, ui.PassAccessToken, ui.AllowRemoteUpstream = f.pages, f.upstream, f.passToken, f.allowRemote
 	server, err := webui.New(ctx, ui)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usageError(err)
 	}
 	if errors.As(listenErr, new(*loopback.PortTakenError)) {
 		return a.openRunning(ctx, acc, f, listenErr)
@@ -105,5 +104,11 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		link := a.showServer(ctx, cfg, oneTime, f.noBrowser)
 		a.say("Ctrl-C ends the server.")
 		opening.Go(func() { link.attend(ctx, used) })
-	}, "Stopped serving. The session stays: loopkey status shows it, loopkey logout ends it.")
+	}, a.stopped(acc))
+}
+
+// stopped is what a server says at its end.
+func (a *app) stopped(acc *account) string {
+	at := a.situation(acc)
+	return "Stopped serving. The session stays: " + at.line("status") + " shows it, " + at.line("logout") + " ends it."
 }

@@ -52,7 +52,7 @@ func (a *app) serveUntilEnd(
 	terminals, err := handoff.Listen(ctx, acc.server().Socket)
 	if err != nil { // the web UI works without it
 		sentence, _ := a.explain(err)
-		a.say("loopkey login and a second loopkey serve can't reach this server: %s", sentence)
+		a.say("A login in a terminal and a second loopkey serve can't reach this server: %s", sentence)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -183,8 +183,8 @@ type oneTimeLink struct {
 // browser gets a form of that URL that works for this user's connections alone, or, where the system does not tell
 // whose a connection is, the URL of a private file that redirects. Some browsers can't read such a file.
 func (a *app) showServer(ctx context.Context, cfg *config.Config, oneTime string, noBrowser bool) *oneTimeLink {
-	a.say("Serving %s. This link works once, for a minute; loopkey serve in another terminal makes a new one:\n%s",
-		cfg.BaseURL, a.terminal.Link(oneTime))
+	a.say("Serving %s. This link works once, for a minute;\n%s in another terminal makes a new one:\n%s",
+		cfg.BaseURL, a.situation(a.opened).line("serve"), a.terminal.Link(oneTime))
 	link := &oneTimeLink{app: a, url: oneTime}
 	if noBrowser {
 		return link

@@ -235,7 +235,7 @@ func earlier(a, b time.Time) time.Time {
 // printSessions prints a table for a person to read.
 func (a *app) printSessions(listed []listedSession) error {
 	if len(listed) == 0 {
-		a.say("There are no sessions: loopkey login makes one.")
+		a.say("There are no sessions: %s.", a.situation(nil).sentence(session.ErrNotLoggedIn))
 		return nil
 	}
 	inWords := map[string]string{

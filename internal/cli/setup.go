@@ -160,7 +160,7 @@ func (a *app) setupOptions(
 	for _, arg := range args {
 		h, err := hosts.Parse([]any{map[string]any{"host": arg}})
 		if err != nil {
-			return o, nil, fmt.Errorf("%w: %w", errUsage, err)
+			return o, nil, usageError(err)
 		}
 		o.Hosts = append(o.Hosts, h[0].String())
 		listed := func(l hosts.Host) bool { return l.String() == h[0].String() && l.IsFor(t.Name) }
@@ -176,7 +176,8 @@ func (a *app) setupOptions(
 		}
 	}
 	if slices.Contains(t.Needs, "hosts") && len(o.Hosts) == 0 {
-		return o, nil, fmt.Errorf("%w: the profile lists no server for %s: run loopkey setup %[2]s HOST", errUsage, t.Name)
+		return o, nil, fmt.Errorf("%w: the profile lists no server for %s: run %s %[2]s HOST",
+			errUsage, t.Name, a.situation(nil).line("setup"))
 	}
 	return o, unlisted, nil
 }
@@ -285,7 +286,7 @@ func (a *app) applySetup(ctx context.Context, t *setup.Tool, o setup.Options, f 
 	}
 	change, err := t.Plan(o, path, false)
 	if errors.Is(err, setup.ErrCannotEdit) {
-		return fmt.Errorf("%w: run %s without --write for the lines, and paste them", err, "loopkey setup "+t.Name)
+		return fmt.Errorf("%w: run %s without --write for the lines, and paste them", err, a.situation(nil).line("setup")+" "+t.Name)
 	}
 	if err != nil {
 		return err //nolint:wrapcheck // it names the file

@@ -93,6 +93,16 @@ func (a *app) notedOf(profile string) string {
 	return whose(acc, info) + ", " + lasts(info, time.Now())
 }
 
+// nextOf says what to do where nobody is logged in under a profile; "" where somebody is.
+func (a *app) nextOf(profile string) string {
+	b := *a
+	b.flags = map[string]string{"profile": profile}
+	if _, _, _, err := b.noted(); !errors.Is(err, session.ErrNotLoggedIn) {
+		return ""
+	}
+	return ": " + b.situation(nil).sentence(session.ErrNotLoggedIn)
+}
+
 // whose says who is logged in, and where.
 func whose(acc *account, info session.Info) string {
 	return words.NameAndEmail(info.Claims) + " at " + words.Printable(acc.config.Issuer)
@@ -112,7 +122,7 @@ func (a *app) runSwitch(to string) error {
 		if meant := similar(to, names); meant != "" {
 			return fmt.Errorf("%w: there is no profile %q: did you mean loopkey switch %s?", errUsage, to, meant)
 		}
-		return fmt.Errorf("%w: there is no profile %q: there are %s; loopkey login -p %s makes it",
+		return fmt.Errorf("%w: there is no profile %q: there are %s; loopkey setup -p %s makes it",
 			errUsage, to, strings.Join(names, ", "), quote(to))
 	}
 	_, err = a.editConfig(before.File, func(content []byte) ([]byte, error) {
@@ -124,7 +134,7 @@ func (a *app) runSwitch(to string) error {
 	if before.Profile != to {
 		a.notePrevious(before.Profile)
 	}
-	a.say("Commands use profile %q now: %s.", to, a.notedOf(to))
+	a.say("Commands use profile %q now: %s.", to, a.notedOf(to)+a.nextOf(to))
 	if named := a.lookup(profileVariable); named != "" && named != to {
 		a.say("But LOOPKEY_PROFILE in the environment names %q, which comes first: unset it.", words.Printable(named))
 	}

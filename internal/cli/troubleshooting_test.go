@@ -21,8 +21,10 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
+	"github.com/loopkey/loopkey/internal/credential"
 	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/handoff"
+	"github.com/loopkey/loopkey/internal/hosts"
 	"github.com/loopkey/loopkey/internal/localhost"
 	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/mcp"
@@ -78,10 +80,14 @@ func troubleshooting(t *testing.T) string {
 		if strings.Contains(row.text, "{setting}") {
 			subject = "SETTING"
 		}
+		if strings.Contains(row.text, "{entry}") {
+			subject = "HOST"
+		}
 		filled := strings.ReplaceAll(at.fill(row.about, sample, subject), "{scopes}", "SCOPES")
 		if strings.ContainsAny(filled, "{}") {
 			t.Errorf("a part of %q is not filled in", filled)
 		}
+		filled = strings.ReplaceAll(filled, "\n ", "") // lines of config.toml
 		return markdown.Replace(sentence(strings.TrimSuffix(filled, ".")))
 	}
 	comments := reasonComments(t)
@@ -132,7 +138,8 @@ func cause(about any, comments map[string]string) string {
 		&loopback.PortTakenError{Port: localurl.BasePort(localurl.Default)},
 		&loopback.WindowError{Browser: "BROWSER"},
 		&loopback.PortsTakenError{Errs: []error{&loopback.PortTakenError{Port: 3000}, &loopback.PortTakenError{Port: 3001}}},
-		&handoff.SetupError{Name: "keystore", There: "file"}, &otherServeError{flags: []string{"--pages DIR"}},
+		&handoff.SetupError{Name: "keystore", There: "file"},
+		&credential.UnlistedError{Server: hosts.Origin{Scheme: "https", Name: "HOST", Port: 443}}, &otherServeError{flags: []string{"--pages DIR"}},
 	} {
 		if reflect.TypeOf(sample) == reflect.TypeOf(about) {
 			return sample.Error()

@@ -103,7 +103,7 @@ func (a *app) checksOnPage(ctx context.Context) []webui.Finding {
 	if own.mayAsk(subject.Config) {
 		return []webui.Finding{{
 			Name: "Keychain", State: string(doctor.Skipped), Message: "the encrypted file asks for its passphrase in a terminal",
-			Fix: "Run loopkey doctor.",
+			Fix: "Run " + own.situation(own.opened).line("doctor") + ".",
 		}}
 	}
 	var all []webui.Finding

@@ -144,13 +144,29 @@ var (
 	ErrInput = errors.New("the tool's request can't be understood")
 )
 
+// An UnlistedError says that no entry of the profile names the server that a tool asked for. It is ErrUnlisted.
+type UnlistedError struct{ Server hosts.Origin }
+
+func (e *UnlistedError) Error() string { return ErrUnlisted.Error() + ": " + e.Server.String() }
+
+// Unwrap returns ErrUnlisted.
+func (*UnlistedError) Unwrap() error { return ErrUnlisted }
+
+// Unlisted returns why a tool gets no token for a server: no entry of a list names the server, or none for that tool.
+func Unlisted(list hosts.List, tool string, o hosts.Origin) error {
+	if list.Covers(o) {
+		return fmt.Errorf("%w for %s: %s", ErrUnlisted, tool, o)
+	}
+	return &UnlistedError{o}
+}
+
 // match returns the entry of the host that a tool asks for.
 func (c *Call) match(tool string, o hosts.Origin) (*hosts.Host, error) {
 	if h := c.Hosts.Match(tool, o); h != nil {
 		c.server = o.HostPort()
 		return h, nil
 	}
-	return nil, fmt.Errorf("%w: %s", ErrUnlisted, o)
+	return nil, Unlisted(c.Hosts, tool, o)
 }
 
 // inputLimit is how many bytes a tool may send.

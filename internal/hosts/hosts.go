@@ -71,6 +71,11 @@ func (l List) Match(tool string, o Origin) *Host {
 	return best
 }
 
+// Covers reports whether an entry names an origin, for whatever tool.
+func (l List) Covers(o Origin) bool {
+	return slices.ContainsFunc(l, func(h Host) bool { return h.covers(o) })
+}
+
 // IsFor reports whether the entry is for a tool.
 func (h *Host) IsFor(tool string) bool { return len(h.Tools) == 0 || slices.Contains(h.Tools, tool) }
 
@@ -259,6 +264,17 @@ func bracketed(name string) string {
 // String returns the origin as a URL without a path; a default port is left out.
 func (o Origin) String() string {
 	return o.Scheme + "://" + o.HostPort()
+}
+
+// Entry returns the origin as an entry has it, or "" where no entry can be for it: http is for loopback hosts alone.
+func (o Origin) Entry() string {
+	switch {
+	case o.Scheme != "http":
+		return o.HostPort()
+	case o.IsLoopback():
+		return bracketed(o.Name) + ":" + strconv.Itoa(o.Port)
+	}
+	return ""
 }
 
 // HostPort returns the host as a URL has it; a default port is left out.

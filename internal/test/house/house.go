@@ -256,6 +256,9 @@ func (h *House) Finish(cmd *exec.Cmd) Result {
 		h.t.Errorf("loopkey %v: %v", cmd.Args[1:], err)
 		return Result{out.String(), errs.String(), -1}
 	}
+	if twice := Doubled(errs.String()); twice != "" {
+		h.t.Errorf("loopkey %v says %q twice: %s", cmd.Args[1:], twice, errs.String())
+	}
 	return Result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
