@@ -239,7 +239,11 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 			{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password},
 			{Subject: "charles", Email: "charles@example.com", Name: "Charles Babbage", Password: password},
 		},
-		Vault: map[string]string{"google-oauth2": "token-of-google"},
+		Organizations: []tenant.Organization{
+			{ID: "org_1", Name: "acme", Members: []string{"ada"}}, {ID: "org_2", Name: "umbrella"},
+		},
+		OrganizationIDs: has("organization-ids"),
+		Vault:           map[string]string{"google-oauth2": "token-of-google"},
 		CustomSubjects: map[string]func(string) string{
 			"urn:acme:legacy-token": func(token string) string { return strings.TrimPrefix(token, "legacy-of-") },
 		},

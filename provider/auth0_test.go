@@ -14,6 +14,11 @@ func TestReasons(t *testing.T) {
 		{0, "access_denied", "User did not authorize the request", ReasonDeclined},
 		{0, "access_denied", "user ada is not part of the org_1 organization", ReasonOrganization},
 		{0, "invalid_request", "parameter organization is invalid", ReasonOrganization},
+		{0, "invalid_request", "parameter organization is required for this client", ReasonOrganization},
+		{
+			0, "invalid_request", "authorization request parameter organization must be an organization id",
+			ReasonOrganizationUnnamed,
+		},
 		{
 			0, "unauthorized_client", "Callback URL mismatch. http://x is not in the list of allowed callback URLs",
 			ReasonCallbackNotAllowed,

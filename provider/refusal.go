@@ -68,6 +68,8 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 		return ReasonCallbackNotAllowed
 	case has("service not found"):
 		return ReasonUnknownAPI
+	case has("must be an organization id"):
+		return ReasonOrganizationUnnamed
 	case has("organization"), has("org_id"):
 		return ReasonOrganization
 	case has("device_code"), has("device code"):

@@ -26,9 +26,9 @@ type authorization struct {
 	acrs         []string      // that the request asks for
 	acr          string        // of those, the one that the tenant makes
 	loginHint    string
-	organization string
-	thumbprint   string    // of the key that the code is bound to (dpop_jkt)
-	expires      time.Time // only of a pushed request
+	organization *Organization // of Auth0; nil: none
+	thumbprint   string        // of the key that the code is bound to (dpop_jkt)
+	expires      time.Time     // only of a pushed request
 }
 
 // A grantedCode is an authorization code. It can be redeemed once.
@@ -80,7 +80,7 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 	a = &authorization{
 		client: client, redirectURI: redirect, state: q.Get("state"), nonce: q.Get("nonce"),
 		challenge: q.Get("code_challenge"), scopes: strings.Fields(q.Get("scope")), prompt: strings.Fields(q.Get("prompt")),
-		maxAge: -1, loginHint: q.Get("login_hint"), organization: q.Get("organization"),
+		maxAge: -1, loginHint: q.Get("login_hint"),
 		thumbprint: q.Get("dpop_jkt"),
 	}
 	a.audiences = q["resource"] // RFC 8707
@@ -96,6 +96,9 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 		a.maxAge = time.Duration(seconds) * time.Second
 	} else if q.Get("max_age") != "" {
 		return a, "", "invalid_request", "max_age is not a number of seconds"
+	}
+	if a.organization, why = t.organization(q.Get("organization")); why != "" {
+		return a, "", "invalid_request", why
 	}
 	acrs, essential, readable := acrsOf(q)
 	acr, met := t.chooseACR(acrs, essential)
@@ -247,8 +250,31 @@ func formAction(r *http.Request) string {
 	return "?" + r.URL.RawQuery
 }
 
+// organization returns the organization that a login asks for, by its ID or its name, or why there is none: in the words
+// of Auth0. To any other provider the parameter means nothing.
+func (t *Tenant) organization(asked string) (of *Organization, why string) {
+	if asked == "" || !t.cfg.Auth0 {
+		return nil, ""
+	}
+	if t.cfg.OrganizationIDs && !strings.HasPrefix(asked, "org_") {
+		return nil, "authorization request parameter organization must be an organization id"
+	}
+	for i := range t.cfg.Organizations {
+		of = &t.cfg.Organizations[i]
+		if asked == of.ID || strings.EqualFold(asked, of.Name) {
+			return of, ""
+		}
+	}
+	return nil, "parameter organization is invalid"
+}
+
 // grant sends the client a code for the user who is logged in.
 func (t *Tenant) grant(w http.ResponseWriter, a *authorization, session *browserSession) {
+	if of := a.organization; of != nil && !slices.Contains(of.Members, session.user.Subject) {
+		why := "user " + session.user.Subject + " is not part of the " + of.ID + " organization"
+		t.respond(w, a, url.Values{"error": {"access_denied"}, "error_description": {why}})
+		return
+	}
 	code := rand.Text()
 	t.mu.Lock()
 	now := t.cfg.Now()

@@ -48,6 +48,10 @@ type Config struct {
 
 	Clients []Client
 	Users   []User
+	// Organizations are those of an Auth0 tenant. OrganizationIDs has logins name one by its ID alone, as Auth0 does until
+	// names are allowed.
+	Organizations   []Organization
+	OrganizationIDs bool
 	// OneClick lets anybody who sees the login page continue as one of Users, without a password: the page shows their
 	// passwords anyway.
 	OneClick bool
@@ -142,6 +146,12 @@ func withoutPort(raw string) string {
 type User struct {
 	Subject, Email, Name, Password, Picture string
 	Claims                                  map[string]any // more of them, put into ID tokens and UserInfo
+}
+
+// An Organization has some of the users as its members (Auth0).
+type Organization struct {
+	ID, Name string   // the ID begins with org_, the name has no capitals
+	Members  []string // by subject
 }
 
 // A Tenant is a running provider.

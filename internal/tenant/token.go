@@ -19,7 +19,8 @@ type family struct {
 	scopes    []string
 	audiences []string // granted at the login
 	authTime  time.Time
-	acr, org  string
+	acr       string
+	org       *Organization
 	revoked   bool
 	bound     string // the thumbprint of the key that its refresh tokens are bound to; "": none
 }
@@ -298,12 +299,11 @@ func (t *Tenant) idToken(g tokenGrant, access string) (string, error) {
 	if g.family.acr != "" {
 		claims["acr"], claims["amr"] = g.family.acr, []string{"pwd", "otp"}
 	}
-	if id, byID := strings.CutPrefix(g.family.org, "org_"); id != "" { // as Auth0: by ID or by name
-		if !byID {
-			id = strings.ToLower(id)
-			claims["org_name"] = id
+	if of := g.family.org; of != nil {
+		claims["org_id"] = of.ID
+		if !t.cfg.OrganizationIDs {
+			claims["org_name"] = of.Name
 		}
-		claims["org_id"] = "org_" + id
 	}
 	if !t.cfg.LeanIDTokens {
 		addUserClaims(claims, g.family.user, g.scopes)
