@@ -82,6 +82,9 @@ type Config struct {
 	// Need is what the user's authentication has to be. It is asked for, and what comes back is compared.
 	Need provider.Requirement
 
+	// Prover has the key that the tokens are bound to (DPoP); nil: a new one, where the Provider is configured for that.
+	Prover *provider.Prover
+
 	// RedirectURI is where the browser comes back to, as registered with the provider: http://, then localhost,
 	// 127.0.0.1 or [::1], a port and a path. Port 0 stands for one that is free on both loopbacks; the provider must
 	// allow any (RFC 8252, section 7.3). "" is the path /auth/callback under BaseURL.
@@ -148,7 +151,7 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 		cfg.Bound(redirectURI, passed)
 	}
 	flow := login.New(login.Config{
-		Provider: p, RedirectURI: redirectURI, App: cfg.AppName,
+		Prover: cfg.prover(p), Provider: p, RedirectURI: redirectURI, App: cfg.AppName,
 		Store: func(ctx context.Context, _ *http.Request, _ *login.Pending, t *provider.Tokens) error {
 			if cfg.Store == nil {
 				return nil
@@ -185,6 +188,16 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 		toOpen = pending.Short()
 	}
 	return cfg.wait(ctx, listener, cfg.routes(flow, pending, redirect.Path), flow, pending, toOpen, end)
+}
+
+// prover returns what the login's tokens are bound to the key of.
+func (cfg *Config) prover(p *provider.Provider) func(context.Context, login.Wanted) (*provider.Prover, error) {
+	return func(ctx context.Context, _ login.Wanted) (*provider.Prover, error) {
+		if cfg.Prover != nil {
+			return cfg.Prover, nil
+		}
+		return p.NewProver(ctx)
+	}
 }
 
 func (cfg *Config) provider() (*provider.Provider, error) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -251,4 +252,82 @@ func TestBoundRefreshToken(t *testing.T) {
 	if !errors.Is(err, session.ErrBound) {
 		t.Error(err)
 	}
+}
+
+// The tokens of a step-up are bound to the session's key, so that a server which knows the key of the one knows that of
+// the other. A bearer in their place, or one that is bound to another key, is not stored.
+func TestBoundStepUp(t *testing.T) {
+	t.Parallel()
+	s := bound(t)
+	ctx, proves := t.Context(), session.Request{Need: mfa, Proves: true}
+	own, err := s.get(session.Request{Proves: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := s.authenticated(mfa, "")
+	for name, prover := range map[string]func() (*provider.Prover, error){
+		"a bearer":    func() (*provider.Prover, error) { return nil, nil },
+		"another key": func() (*provider.Prover, error) { return s.p.NewProver(ctx) },
+	} {
+		other := *tokens
+		if other.Prover, err = prover(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.process().StepUp(ctx, &other, mfa); err == nil || s.records() != 1 {
+			t.Errorf("%s: %v, %d records", name, err, s.records())
+		}
+	}
+	if err := s.process().StepUp(ctx, tokens, mfa); err != nil {
+		t.Fatal(err)
+	}
+	s.tenant.Reset()
+	mine := s.process()
+	if _, err := mine.AccessToken(ctx, session.Request{Need: mfa}); !errors.Is(err, session.ErrBound) {
+		t.Errorf("for a caller without proofs: %v", err)
+	}
+	if _, ok, err := mine.StoredToken(ctx, session.Request{Need: mfa}); ok || !errors.Is(err, session.ErrBound) {
+		t.Errorf("stored, for a caller without proofs: %v, %v", ok, err)
+	}
+	token, err := mine.AccessToken(ctx, proves)
+	if err != nil || token.TokenType != "DPoP" || token.Prover.Key().Reveal() != own.Prover.Key().Reveal() {
+		t.Fatalf("%+v, %v", token, err)
+	}
+	s.requests(0)
+	s.tenant.RotateProofNonce()
+	force := proves
+	force.Force = true
+	renewed, err := mine.AccessToken(ctx, force)
+	if err != nil || renewed.Token.Reveal() == token.Token.Reveal() {
+		t.Errorf("a renewal: %v", err)
+	}
+	s.requests(2)
+
+	// A step-up of another key is of no use to a session, whoever stored it.
+	name := ""
+	for _, file := range must(os.ReadDir(s.cfg.StateDir)) {
+		of, _ := strings.CutSuffix(file.Name(), ".lock")
+		if _, err := s.store.Head(ctx, of); err == nil && of != mine.Name() {
+			name = of
+		}
+	}
+	record := must(s.store.Load(ctx, name))
+	var head map[string]any
+	if json.Unmarshal(record.Head, &head) != nil {
+		t.Fatal("no head")
+	}
+	head["dpop_key"] = must(s.p.NewProver(ctx)).Key().Reveal()
+	record.Head = must(json.Marshal(head))
+	if err := s.store.Save(ctx, name, record); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.get(proves); !lacks(err, false) {
+		t.Errorf("with another key: %v", err)
+	}
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
 }

@@ -94,7 +94,7 @@ type Session struct {
 	retired []provider.Secret // the refresh tokens of step-ups that ended with a session that was replaced, for Retire
 
 	limits  atomic.Pointer[limits] // as the session was last read; nil: not yet
-	proving proving
+	proving *proving
 	renewed atomic.Pointer[time.Time] // when its own access token was obtained
 }
 
@@ -113,7 +113,9 @@ func New(cfg Config) *Session {
 		Profile: cfg.Profile, Issuer: cfg.Provider.Issuer(), ClientID: cfg.Provider.ClientID(), Resource: cfg.Resource,
 	}.Name()
 	leaser, _ := cfg.Store.(keystore.Leaser)
-	return &Session{cfg: cfg, name: name, lock: fileLock{dir: cfg.StateDir, name: name, leaser: leaser}}
+	return &Session{
+		cfg: cfg, name: name, lock: fileLock{dir: cfg.StateDir, name: name, leaser: leaser}, proving: new(proving),
+	}
 }
 
 // Name returns the name under which the session is in its keystore.

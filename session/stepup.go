@@ -82,7 +82,7 @@ func (s *Session) beside(name string) *Session {
 	cfg := s.cfg
 	cfg.Limits = Limits{} // those of s count
 	cfg.Known.Issuer = "" // a note is for what a person logs in to
-	other := &Session{cfg: cfg, name: s.name + "." + name, stepUp: name}
+	other := &Session{cfg: cfg, name: s.name + "." + name, stepUp: name, proving: s.proving}
 	other.lock = fileLock{dir: cfg.StateDir, name: other.name, leaser: s.lock.leaser}
 	return other
 }
@@ -94,8 +94,29 @@ func (r Request) Since(begun time.Time) Request {
 	return r
 }
 
-// StepUp stores the tokens of a login that was made for a *StepUpError. need is what the login asked for. They have to
-// be of the session's user, else the error is ErrAnotherUser.
+// StepUpProver returns the prover for the login of a step-up: the session's, if its tokens are bound to a key, or else
+// what a new login has.
+func (s *Session) StepUpProver(ctx context.Context) (*provider.Prover, error) {
+	st, err := s.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if st.prover != nil {
+		return st.prover, nil
+	}
+	return s.cfg.Provider.NewProver(ctx) //nolint:wrapcheck // the words are the provider's
+}
+
+// errOtherKey says that a step-up began with another session than it ended with.
+var errOtherKey = errors.New("its tokens are bound to another key than the session's, which was replaced meanwhile")
+
+// isBoundTo reports whether tokens are bound to the session's key, if there is one.
+func (st *state) isBoundTo(prover *provider.Prover) bool {
+	return st.prover == nil || prover != nil && prover.Key().Reveal() == st.ProofKey
+}
+
+// StepUp stores the tokens of a login that was made for a *StepUpError, with the key of StepUpProver. need is what the
+// login asked for. They have to be of the session's user, else the error is ErrAnotherUser.
 func (s *Session) StepUp(ctx context.Context, t *provider.Tokens, need provider.Requirement) error {
 	return granted.Store(ctx, func(ctx context.Context) error { return s.storeStepUp(ctx, t, need) })
 }
@@ -119,6 +140,9 @@ func (s *Session) storeStepUp(ctx context.Context, t *provider.Tokens, need prov
 	}
 	if st.Subject != t.Claims.Subject() || st.Organization != "" && st.Organization != t.Claims.Text("org_id") {
 		return s.named(ErrAnotherUser)
+	}
+	if !st.isBoundTo(t.Prover) {
+		return s.named(errOtherKey)
 	}
 	made := stepUp{
 		Name: stepUpName(need.ACR, t.Audience), Audience: t.Audience, Made: now,
@@ -225,7 +249,7 @@ func (s *Session) readStepUp(ctx context.Context, st *state, u stepUp, r Request
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, err
-	case !its.Of.Equal(st.LoggedIn), its.Subject != st.Subject, !its.meets(r, s.cfg.Now()):
+	case !its.Of.Equal(st.LoggedIn), its.Subject != st.Subject, !st.isBoundTo(its.prover), !its.meets(r, s.cfg.Now()):
 		return nil, nil, nil
 	}
 	return other, its, nil

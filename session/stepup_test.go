@@ -22,9 +22,14 @@ import (
 func (s *scene) authenticated(need provider.Requirement, audience string) *provider.Tokens {
 	s.t.Helper()
 	ctx, sum := s.t.Context(), sha256.Sum256([]byte(verifier))
+	prover, err := s.process().StepUpProver(ctx)
+	if err != nil && !errors.Is(err, session.ErrNotLoggedIn) {
+		s.t.Fatal(err)
+	}
 	target, err := s.p.AuthorizationURL(ctx, provider.AuthorizationRequest{
 		RedirectURI: redirect, State: "s", Nonce: "n", Scope: "openid profile email offline_access", Audience: audience,
 		CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]), ACR: need.ACR, Extra: need.Params(),
+		Prover: prover,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -40,6 +45,7 @@ func (s *scene) authenticated(need provider.Requirement, audience string) *provi
 	tokens, err := s.p.Exchange(ctx, provider.CodeExchange{
 		Code: provider.NewSecret(back.Query().Get("code")), RedirectURI: redirect, Audience: audience,
 		CodeVerifier: provider.NewSecret(verifier), Nonce: "n", ACR: need.ACR, MaxAge: need.MaxAge,
+		Prover: prover,
 	})
 	if err != nil {
 		s.t.Fatal(err)

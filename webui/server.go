@@ -143,6 +143,12 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.layout.Home, s.layout.HasApp = ownHome, true
 	}
 	s.flow = login.New(login.Config{
+		Prover: func(ctx context.Context, wanted login.Wanted) (*provider.Prover, error) {
+			if wanted.Beside {
+				return cfg.Session.StepUpProver(ctx)
+			}
+			return cfg.Session.Provider().NewProver(ctx)
+		},
 		Provider: s.provider, RedirectURI: localurl.At(cfg.BaseURL, login.CallbackPath),
 		App: cfg.AppName, Home: s.layout.Home, Cookie: loginCookie(localurl.Port(base)),
 		Store: s.store, Done: s.loggedIn, Advice: cfg.Advice, Now: cfg.Now,

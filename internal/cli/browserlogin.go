@@ -155,10 +155,17 @@ func (b *browserLogin) bound(redirectURI string, passed []error) {
 // alone makes the login in this process.
 func (b *browserLogin) alone(ctx context.Context, limit time.Duration) (*provider.Tokens, error) {
 	acc := b.account
+	var prover *provider.Prover
+	if b.wanted.Beside {
+		var err error
+		if prover, err = acc.session.StepUpProver(ctx); err != nil {
+			return nil, err
+		}
+	}
 	tokens, err := loopback.Login(ctx, loopback.Config{
 		AppName:  appName,
 		Provider: acc.provider, Scope: b.wanted.Scope, Audience: b.wanted.Audience, Audiences: b.wanted.Audiences,
-		Params: b.wanted.Params, Need: b.wanted.Need,
+		Params: b.wanted.Params, Need: b.wanted.Need, Prover: prover,
 		BaseURL: acc.config.BaseURL, Ports: acc.config.Ports(), Bound: b.bound, Timeout: limit,
 		ShowURL:     func(authorizationURL string) { b.show(ctx, authorizationURL, b.flow.ShortOf(authorizationURL)) },
 		OpenBrowser: b.open, Opened: func(err error) { b.browserOpened(ctx, err) },

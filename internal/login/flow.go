@@ -58,6 +58,8 @@ type Config struct {
 	Done func(http.ResponseWriter, *http.Request, *Pending, *provider.Tokens) bool
 	// Advice returns what a person can do about an error, for the result page, or ""; nil: the page gives no advice.
 	Advice func(error) string
+	// Prover returns what the tokens of a login are bound to the key of; nil: Provider.NewProver.
+	Prover func(context.Context, Wanted) (*provider.Prover, error)
 	Now    func() time.Time // nil: the clock on the wall
 }
 
@@ -92,6 +94,9 @@ func New(cfg Config) *Flow {
 	cfg.Home = cmp.Or(cfg.Home, "/")
 	if cfg.Now == nil {
 		cfg.Now = clock.Now
+	}
+	if cfg.Prover == nil {
+		cfg.Prover = func(ctx context.Context, _ Wanted) (*provider.Prover, error) { return cfg.Provider.NewProver(ctx) }
 	}
 	if cfg.Advice == nil {
 		cfg.Advice = func(error) string { return "" }
@@ -236,7 +241,7 @@ func (f *Flow) prepare(ctx context.Context, l *login) error {
 	if l.scope, err = f.cfg.Provider.LoginScope(ctx, l.wanted.Scope); err != nil {
 		return err
 	}
-	if l.prover, err = f.cfg.Provider.NewProver(ctx); err != nil {
+	if l.prover, err = f.cfg.Prover(ctx, l.wanted); err != nil {
 		return err
 	}
 	l.url, err = f.cfg.Provider.AuthorizationURL(ctx, provider.AuthorizationRequest{
