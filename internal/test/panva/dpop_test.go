@@ -84,4 +84,34 @@ func TestDPoP(t *testing.T) {
 	if status != http.StatusUnauthorized {
 		t.Errorf("as a bearer token: %d", status)
 	}
+
+	// By a code on another device: with a key of its own, whose nonce is asked for once.
+	own := token.Prover.Key().Reveal()
+	device, err := p.StartDevice(ctx, "openid profile email offline_access", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Visit(ctx, device.VerificationURIComplete); err != nil {
+		t.Fatal(err)
+	}
+	before = s.Requests(t)["POST /token"]
+	tokens, err = p.WaitDevice(ctx, device)
+	if err != nil || tokens.TokenType != "DPoP" {
+		t.Fatal(tokens, err)
+	}
+	if got := s.Requests(t)["POST /token"] - before; got != 2 {
+		t.Errorf("the login by a code made %d token requests", got)
+	}
+	if err := mine.Begin(ctx, tokens); err != nil {
+		t.Fatal(err)
+	}
+	before = s.Requests(t)["POST /token"]
+	token, err = mine.AccessToken(ctx, session.Request{Force: true, Proves: true})
+	if got := s.Requests(t)["POST /token"] - before; err != nil || got != 1 || token.Prover.Key().Reveal() == own {
+		t.Errorf("its renewal made %d requests: %v", got, err)
+	}
+	if status, body := get(mine.Client(ctx, session.Request{}), func(*http.Request) {}); status != http.StatusOK ||
+		!strings.Contains(body, panva.Subject) {
+		t.Errorf("UserInfo by Client: %d %s", status, body)
+	}
 }
