@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/base64"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/internal/test/part"
 	"github.com/loopkey/loopkey/internal/test/pty"
 )
 
@@ -70,5 +72,32 @@ func TestCopy(t *testing.T) {
 	sent := "52;c;" + base64.StdEncoding.EncodeToString([]byte(token))
 	if code := remote.Exit(); code != 0 || !strings.Contains(remote.Screen(), sent) || held() != "something else" {
 		t.Errorf("over SSH: exit code %d, and the screen shows %q", code, remote.Screen())
+	}
+}
+
+// In tmux over SSH the token comes into the clipboard of the terminal around tmux, and tmux keeps no copy.
+func TestCopyByTmux(t *testing.T) {
+	t.Parallel()
+	tmux, err := exec.LookPath("tmux")
+	if err != nil {
+		part.Missing(t, "tmux is not installed")
+	}
+	h := house.WithTenant(t)
+	h.Must("login")
+	token := strings.TrimSpace(h.Must("token"))
+	socket := filepath.Join(h.Dir, "tmux")
+	inside := h.Command(t.Context(), "token", "--copy")
+	script := `bin=$1; shift; "$bin" "$@"; echo "exit code $?; buffers: $(tmux list-buffers | wc -l)"; read line`
+	self := filepath.Join(house.Programs(t), "loopkey")
+	cmd := exec.CommandContext(t.Context(), tmux, "-S", socket, "-f", "/dev/null", "new-session",
+		"sh", "-c", script, "sh", self, "token", "--copy")
+	cmd.Dir = inside.Dir
+	cmd.Env = append(inside.Env, "PATH="+os.Getenv("PATH"), "TERM=xterm-256color", "LC_ALL=C.UTF-8", "SSH_TTY=/dev/pts/0")
+	p := pty.Start(t, cmd)
+	p.Expect("]52;;" + base64.StdEncoding.EncodeToString([]byte(token)))
+	p.Expect("exit code 0; buffers: 0")
+	p.Type("\r")
+	if code := p.Exit(); code != 0 {
+		t.Errorf("tmux exits %d", code)
 	}
 }

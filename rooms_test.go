@@ -27,7 +27,7 @@ internal/cli: internal/agent internal/challenge internal/ci internal/clientkey i
 	internal/upstream internal/wire internal/words keystore loopback provider session webui
 internal/challenge: provider
 internal/clientkey: internal/private internal/words keystore provider
-internal/clipboard: internal/environ
+internal/clipboard: internal/clock internal/environ
 internal/clock:
 internal/config: internal/environ internal/hosts internal/keystores internal/known internal/localurl internal/private
 	internal/words provider

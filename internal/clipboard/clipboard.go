@@ -1,5 +1,5 @@
-// Package clipboard puts a text into the user's clipboard by the programs that systems have for that, and takes it out
-// again. The text goes through pipes: other users can see arguments.
+// Package clipboard puts a text into the user's clipboard, and takes it out again: on Windows by its API, else by the
+// programs that systems have for that. The text goes to those through pipes: other users can see arguments.
 package clipboard
 
 import (
@@ -19,9 +19,9 @@ import (
 // ErrNone says that there is no program for the clipboard here.
 var ErrNone = errors.New("there is no program for the clipboard here")
 
-// A Clipboard is the user's clipboard, reached by a system's programs.
+// A Clipboard is the user's clipboard.
 type Clipboard struct {
-	copies, pastes []string
+	copies, pastes []string // of programs; nil: the API of Windows is called
 	clears         []string // nil: copies, given nothing
 	env            []string
 }
@@ -32,13 +32,14 @@ const limit = 10 * time.Second
 // Find returns the clipboard of the desktop that an environment belongs to.
 func Find(env []string) (*Clipboard, error) {
 	has := func(variable string) bool { return environ.Lookup(env, variable) != "" }
-	windows := Clipboard{
-		copies: []string{"clip.exe"}, pastes: []string{"powershell.exe", "-NoProfile", "-Command", "Get-Clipboard -Raw"},
-	}
 	var choices []Clipboard
 	switch {
-	case runtime.GOOS == "windows" || environ.InWSL(env):
-		choices = append(choices, windows)
+	case runtime.GOOS == "windows":
+		return &Clipboard{}, nil
+	case environ.InWSL(env):
+		choices = append(choices, Clipboard{
+			copies: []string{"clip.exe"}, pastes: []string{"powershell.exe", "-NoProfile", "-Command", "Get-Clipboard -Raw"},
+		})
 	case runtime.GOOS == "darwin":
 		choices = append(choices, Clipboard{copies: []string{"pbcopy"}, pastes: []string{"pbpaste"}})
 	}
@@ -65,17 +66,30 @@ func Find(env []string) (*Clipboard, error) {
 	return nil, ErrNone
 }
 
-// Name returns the name of the program that copies.
-func (c *Clipboard) Name() string { return c.copies[0] }
+// Name returns the name of what copies.
+func (c *Clipboard) Name() string {
+	if c.copies == nil {
+		return "Windows"
+	}
+	return c.copies[0]
+}
 
-// Copy puts a text into the clipboard.
-func (c *Clipboard) Copy(ctx context.Context, text string) error { return c.give(ctx, c.copies, text) }
+// Copy puts a text into the clipboard. Windows is asked to keep it out of the clipboard's history and of other devices.
+func (c *Clipboard) Copy(ctx context.Context, text string) error {
+	if c.copies == nil {
+		return copyToWindows(ctx, text)
+	}
+	return c.give(ctx, c.copies, text)
+}
 
 // Clear empties the clipboard if it still holds the text, and reports whether it did. A clipboard that can't be read is
 // left alone.
 func (c *Clipboard) Clear(ctx context.Context, text string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if c.copies == nil {
+		return clearWindows(ctx, text)
+	}
 	cmd := c.command(ctx, c.pastes)
 	held, err := cmd.Output()
 	if err != nil {
@@ -108,6 +122,22 @@ func (c *Clipboard) command(ctx context.Context, command []string) *exec.Cmd {
 	cmd.Env, cmd.WaitDelay = c.env, time.Second
 	return cmd
 }
+
+// CopyByTmux has the tmux around put a text into the clipboard of the terminal outside of it, and keep no copy. It is
+// for an environment in tmux, which does not hand on what Sequence returns unless its user said so.
+func CopyByTmux(ctx context.Context, env []string, text string) error {
+	if environ.Lookup(env, "TMUX") == "" {
+		return ErrNone
+	}
+	c := Clipboard{env: env}
+	if err := c.give(ctx, []string{"tmux", "load-buffer", "-w", "-b", buffer, "-"}, text); err != nil {
+		return err // before tmux 3.2 there is no -w
+	}
+	return c.give(ctx, []string{"tmux", "delete-buffer", "-b", buffer}, "")
+}
+
+// buffer is the name of tmux's buffer on the way to the terminal's clipboard.
+const buffer = "loopkey"
 
 // Sequence returns what a terminal has to be sent so that it puts a text into the clipboard of the machine at which its
 // user sits (OSC 52). Not every terminal obeys.

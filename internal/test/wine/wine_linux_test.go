@@ -1,6 +1,7 @@
 package wine
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -45,12 +46,7 @@ func newWindows(t *testing.T) *windows {
 	}
 	h := house.WithTenant(t)
 	w := &windows{t: t, house: h, wine: wine, binary: filepath.Join(t.TempDir(), "loopkey.exe")}
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-o", w.binary, ".")
-	build.Dir = "../../.."
-	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	w.build(w.binary, ".")
 	prefix := filepath.Join(t.TempDir(), "prefix")
 	w.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + h.Dir, "WINEPREFIX=" + prefix, "WINEDEBUG=-all",
@@ -84,6 +80,66 @@ func newWindows(t *testing.T) *windows {
 		}
 	}
 	return w
+}
+
+// build builds a program of this module for Windows.
+func (w *windows) build(binary, folder string) {
+	w.t.Helper()
+	build := exec.CommandContext(w.t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-o", binary, folder)
+	build.Dir = "../../.."
+	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		w.t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// clipboard tests that a token comes into the clipboard, out of its history, and is taken out of it again only where it
+// still is.
+func (w *windows) clipboard() {
+	w.t.Helper()
+	paste := filepath.Join(w.t.TempDir(), "paste.exe")
+	w.build(paste, "./internal/test/wine/testdata/paste")
+	program := w.program(w.t.Context(), paste)
+	ask, err := program.StdinPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	tell, err := program.StdoutPipe()
+	if err == nil {
+		err = program.Start()
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = program.Wait() }()
+	defer ask.Close()
+	lines := bufio.NewReader(tell)
+	pasted := func() string {
+		w.t.Helper()
+		_, err := io.WriteString(ask, "\r\n")
+		line, readErr := lines.ReadString('\n')
+		if err != nil || readErr != nil {
+			w.t.Fatalf("paste: %v, %v", err, readErr)
+		}
+		return strings.TrimSpace(line)
+	}
+	pasted() // so that it has begun
+	token := strings.TrimSpace(w.must("token"))
+	// Without pipes: under Wine the process that clears the clipboard later would hold them.
+	if err := w.program(w.t.Context(), w.binary, "token", "--copy").Run(); err != nil {
+		w.t.Errorf("token --copy: %v", err)
+	}
+	if got := pasted(); got != token {
+		w.t.Errorf("the clipboard holds %q", got)
+	}
+	for _, c := range []struct{ text, left string }{{"something else", token}, {token, ""}} {
+		clearing := w.program(w.t.Context(), w.binary, "clear-clipboard")
+		clearing.Stdin = strings.NewReader(c.text)
+		out, err := clearing.CombinedOutput()
+		if got := pasted(); err != nil || got != c.left {
+			w.t.Errorf("%v: %s; the clipboard holds %q", err, out, got)
+		}
+	}
 }
 
 // program returns a run of a Windows program that is not started yet.
@@ -181,6 +237,7 @@ func TestWindows(t *testing.T) {
 		t.Errorf("%d requests", got)
 	}
 	token = w.must("token")
+	w.clipboard()
 	seen := w.must("exec", "--", "cmd", "/c", "echo %ACCESS_TOKEN%")
 	if strings.TrimSpace(seen) != strings.TrimSpace(token) {
 		t.Errorf("exec's command sees %q", seen)
