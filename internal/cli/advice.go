@@ -506,7 +506,7 @@ func configurationAdvice() []advice {
 		{config.ReasonOwnParameter, "use --{setting}", ""},
 		{config.ReasonNoParameter, "leave it out", ""},
 		{config.ReasonGivenTwice, "give one", ""},
-		{clientkey.ReasonExposed, "run chmod 600 on it, if it is yours", ""},
+		{clientkey.ReasonExposed, closeIt() + " on it, if it is yours", ""},
 		{clientkey.ReasonEncrypted, "write it without a passphrase: openssl pkey -in FILE -out OTHER, then chmod 600", ""},
 		{clientkey.ReasonPublic, "name the file of the private key", ""},
 		{clientkey.ReasonNoKey, "write one key into it, as openssl genpkey does, or use {keys make}", ""},
@@ -572,6 +572,14 @@ func trustIt() string {
 		return "add its certificate to your Trusted Root Certification Authorities (certmgr.msc)"
 	}
 	return "name its certificate file in SSL_CERT_FILE"
+}
+
+// closeIt returns how a file becomes one that nobody else can read.
+func closeIt() string {
+	if runtime.GOOS == "windows" {
+		return `run icacls /inheritance:r /grant:r %USERNAME%:F`
+	}
+	return "run chmod 600"
 }
 
 // A situation is what advice depends on besides the error. Its config says where each value came from.

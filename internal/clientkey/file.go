@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"runtime"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -56,7 +55,6 @@ func (e *Error) Diagnosis() provider.Diagnosis { return provider.Diagnosis{Reaso
 const mostFile = 64 << 10
 
 var (
-	errExposed   = errors.New("others can read it")
 	errNoPrivate = errors.New("it holds a public key, not the private one")
 	errEncrypted = errors.New("the key in it is encrypted")
 	errNoKey     = errors.New("it holds no private key, neither as PEM (PKCS#8, SEC 1, PKCS#1) nor as JWK")
@@ -67,12 +65,18 @@ var (
 
 // read returns the content of a file. A private one is refused where another user owns it or can read it.
 func read(path string, isPrivate bool) ([]byte, error) {
-	content, info, err := private.ReadRegular(path, mostFile)
-	if err != nil {
-		return nil, &Error{Path: path, err: err}
+	var content []byte
+	var err error
+	if isPrivate {
+		content, err = private.ReadSecret(path, mostFile)
+	} else {
+		content, _, err = private.ReadRegular(path, mostFile)
 	}
-	if isPrivate && runtime.GOOS != "windows" && private.Exposed(info, 0o077) != "" {
-		return nil, &Error{path, ReasonExposed, errExposed}
+	switch {
+	case errors.Is(err, private.ErrExposed):
+		return nil, &Error{path, ReasonExposed, err}
+	case err != nil:
+		return nil, &Error{Path: path, err: err}
 	}
 	return content, nil
 }

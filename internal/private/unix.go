@@ -29,3 +29,5 @@ func foreign(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid()
 }
+
+func othersRead(_ *os.File, info fs.FileInfo) (bool, error) { return exposed(info, 0o077) != "", nil }

@@ -4,7 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net/http"
 	"os"
@@ -259,9 +264,39 @@ func TestWindows(t *testing.T) {
 	_ = serve.Cmd.Process.Kill()
 	_ = serve.Cmd.Wait()
 
+	w.readsNoExposedKey()
+
 	w.must("logout", "--no-browser")
 	house.Refused(t, w.run("token"), 3, "loopkey login")
 	if got := w.credentials(); got != 0 {
 		t.Errorf("%d entries are left behind", got)
+	}
+}
+
+// readsNoExposedKey checks that the file of a client's key is read where its access list names this user alone, and
+// refused where it names everybody. Wine makes the list of the file's mode.
+func (w *windows) readsNoExposedKey() {
+	w.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	path := filepath.Join(w.house.Dir, "key.pem")
+	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	show := []string{"keys", "show", "-o", "jwk", "--client-key", "key.pem"}
+	for mode, code := range map[os.FileMode]int{0o600: 0, 0o644: 2, 0o602: 2} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			w.t.Fatal(err)
+		}
+		if r := w.run(show...); r.Code != code || (code != 0) != strings.Contains(r.Stderr, "others can read it: run icacls") {
+			w.t.Errorf("a key file of mode %o: exit %d: %s", mode, r.Code, r.Stderr)
+		}
 	}
 }
