@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // A Prover holds the key that the tokens of one login are bound to, and makes the proofs that go with them (DPoP, RFC
@@ -27,10 +29,14 @@ import (
 type Prover struct {
 	private *ecdsa.PrivateKey
 	now     func() time.Time
+	remote  ProofMaker // has the key, where this process does not; nil: private is it
 
 	mu     sync.Mutex
 	nonces map[string]string // the last one of each server, by its origin; "": of the provider itself
 }
+
+// BoundTokenType is the TokenType of access tokens that are bound to a key.
+const BoundTokenType = "DPoP"
 
 // proofAlgorithm is the algorithm of every proof.
 const proofAlgorithm = "ES256"
@@ -68,6 +74,14 @@ func (p *Provider) proverWith(private *ecdsa.PrivateKey) *Prover {
 	return &Prover{private: private, now: p.providerNow, nonces: map[string]string{}}
 }
 
+// A ProofMaker makes a proof for one request with an access token (see Prover.Proof), in place of this process.
+type ProofMaker func(r *http.Request, token Secret, nonce string) (Secret, error)
+
+// RemoteProver returns a prover without a key. It has its proofs made by who has the key.
+func RemoteProver(maker ProofMaker) *Prover {
+	return &Prover{remote: maker, nonces: map[string]string{}}
+}
+
 // RestoreProver returns the prover of an earlier login, by its Key and its Nonce.
 func (p *Provider) RestoreProver(key Secret, nonce string) (*Prover, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(key.Reveal())
@@ -83,8 +97,11 @@ func (p *Provider) RestoreProver(key Secret, nonce string) (*Prover, error) {
 	return restored, nil
 }
 
-// Key returns the private key, for a keystore.
+// Key returns the private key, for a keystore. A remote prover has none.
 func (p *Prover) Key() Secret {
+	if p.private == nil {
+		return Secret{}
+	}
 	raw, err := p.private.Bytes()
 	if err != nil { // not reached: it is a P-256 key
 		return Secret{}
@@ -105,12 +122,12 @@ func (p *Prover) Authorize(r *http.Request, token Secret) error {
 		r.Header.Set("Authorization", "Bearer "+token.Reveal())
 		return nil
 	}
-	proof, err := p.proof(r.Method, targetOf(r), token, p.nonceOf(originOf(r.URL)))
+	proof, err := p.Proof(r, token, "")
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Authorization", "DPoP "+token.Reveal())
-	r.Header.Set("DPoP", proof)
+	r.Header.Set("DPoP", proof.Reveal())
 	return nil
 }
 
@@ -128,18 +145,34 @@ func (p *Prover) asksForNonce(from *url.URL, status int, h http.Header) bool {
 		})
 }
 
-// Proof returns a proof for one request with an access token to a resource server, for a caller that sends neither
-// itself. A nonce is what the server asked for; "": the last one that this prover has seen of it.
-func (p *Prover) Proof(method, target string, token Secret, nonce string) (Secret, error) {
+// ErrProofRequest says that there is no proof for such a request.
+var ErrProofRequest = errors.New("the request that a proof is for")
+
+// ProofRequest returns the request of a method and a URL, for Proof. Its errors wrap ErrProofRequest.
+func ProofRequest(ctx context.Context, method, target string) (*http.Request, error) {
+	isOther := func(r rune) bool { return r < 'A' || r > 'Z' }
+	if method == "" || strings.ContainsFunc(method, isOther) {
+		return nil, fmt.Errorf("%w: its method is %q: methods are in capitals, such as GET",
+			ErrProofRequest, words.Line(method, 40))
+	}
 	u, err := url.Parse(target)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return Secret{}, fmt.Errorf("%w: a proof is for an https or http URL", ErrConfig)
+		return nil, fmt.Errorf("%w: its URL is https or http, with a host and no user", ErrProofRequest)
 	}
+	return (&http.Request{Method: method, URL: u, Header: http.Header{}}).WithContext(ctx), nil
+}
+
+// Proof returns a proof for one request with an access token to a resource server, for a caller that sends neither
+// itself. A nonce is what the server asked for; "": the last one that this prover has seen of it.
+func (p *Prover) Proof(r *http.Request, token Secret, nonce string) (Secret, error) {
 	if nonce != "" && !usableNonce(nonce) {
-		return Secret{}, fmt.Errorf("%w: that is no nonce of a server", ErrConfig)
+		return Secret{}, fmt.Errorf("%w: that is no nonce of a server", ErrProofRequest)
 	}
-	r := &http.Request{Method: method, URL: u}
-	proof, err := p.proof(method, targetOf(r), token, cmp.Or(nonce, p.nonceOf(originOf(u))))
+	nonce = cmp.Or(nonce, p.nonceOf(originOf(r.URL)))
+	if p.remote != nil {
+		return p.remote(r, token, nonce)
+	}
+	proof, err := p.proof(r.Method, ProofTarget(r), token, nonce)
 	return NewSecret(proof), err
 }
 
@@ -170,8 +203,8 @@ func (p *Prover) thumbprint() string {
 	return base64.RawURLEncoding.EncodeToString(sum)
 }
 
-// targetOf returns the URL of a request as it is sent, without its query and its fragment (RFC 9449, section 4.2).
-func targetOf(r *http.Request) string {
+// ProofTarget returns the URL of a request as it is sent, without its query and its fragment (RFC 9449, section 4.2).
+func ProofTarget(r *http.Request) string {
 	path := r.URL.EscapedPath()
 	if r.URL.Opaque != "" {
 		path, _, _ = strings.Cut(r.URL.Opaque, "?")
@@ -221,7 +254,7 @@ func (p *Prover) prove(r *http.Request) error {
 	if p == nil {
 		return nil
 	}
-	proof, err := p.proof(r.Method, targetOf(r), Secret{}, p.nonceOf(""))
+	proof, err := p.proof(r.Method, ProofTarget(r), Secret{}, p.nonceOf(""))
 	if err == nil {
 		r.Header.Set("DPoP", proof)
 	}
@@ -295,7 +328,7 @@ func (p *Provider) proofReason(code string) Reason {
 // tokenType returns the type of the access token, however the provider writes it.
 func (r *tokenResponse) tokenType() string {
 	if r.prover != nil {
-		return "DPoP"
+		return BoundTokenType
 	}
 	return "Bearer"
 }

@@ -83,7 +83,11 @@ func TestProofTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proof, err := prover.Proof(http.MethodGet, f.URL+"/x", NewSecret("token"), "")
+	request, err := ProofRequest(t.Context(), http.MethodGet, f.URL+"/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := prover.Proof(request, NewSecret("token"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +301,7 @@ func TestNoDPoP(t *testing.T) {
 // nonce that this server gave.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
-	f, _, prover := bound(t)
+	_, _, prover := bound(t)
 	const token = "an access token"
 	sum := sha256.Sum256([]byte(token))
 	server := newFake(t)
@@ -338,7 +342,11 @@ func TestAuthorize(t *testing.T) {
 	if prover.Nonce() != "" {
 		t.Error("a resource server's nonce is not the provider's")
 	}
-	proof, err := prover.Proof("PUT", server.URL+"/a%2Fb%20c?q=1", NewSecret(token), "given")
+	request, err := ProofRequest(t.Context(), "PUT", server.URL+"/a%2Fb%20c?q=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := prover.Proof(request, NewSecret(token), "given")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,16 +354,19 @@ func TestAuthorize(t *testing.T) {
 	if seen.Nonce != "given" || seen.HTU != server.URL+"/a%2Fb%20c" {
 		t.Errorf("%+v", seen)
 	}
-	for _, target := range []string{"api.example.com", "ftp://a/", "https://ada@a/", "https:a"} {
-		if _, err := prover.Proof("GET", target, NewSecret(token), ""); !errors.Is(err, ErrConfig) {
+	for target, method := range map[string]string{
+		"api.example.com": "GET", "ftp://a/": "GET", "https://ada@a/": "GET", "https:a": "GET", "https://a/": "get",
+		"https://b/": "", "https://c/": "GET /\r\n",
+	} {
+		if _, err := ProofRequest(t.Context(), method, target); !errors.Is(err, ErrProofRequest) {
 			t.Errorf("%s: %v", target, err)
 		}
 	}
-	if _, err := prover.Proof("GET", f.URL, NewSecret(token), "no\nnonce"); !errors.Is(err, ErrConfig) {
+	if _, err := prover.Proof(request, NewSecret(token), "no\nnonce"); !errors.Is(err, ErrProofRequest) {
 		t.Errorf("a nonce with a newline: %v", err)
 	}
 	root := &http.Request{Method: "GET", Host: "other.example", URL: &url.URL{Scheme: "https", Host: "a.example"}}
-	if got := targetOf(root); got != "https://other.example/" {
+	if got := ProofTarget(root); got != "https://other.example/" {
 		t.Error(got)
 	}
 	for i := range 2 * mostNonceOrigin { // of many servers, not all nonces are kept; the provider's is

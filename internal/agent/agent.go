@@ -11,9 +11,11 @@
 //
 //	GET /token[?audience=A][&scope=S][&min_ttl=60s]        the JSON of `loopkey token -o json`
 //	GET /id-token[?min_ttl=60s]                            that of `loopkey token --id-token -o json`
+//	POST /proof?method=M&url=U[&nonce=N][&audience=A]…     a proof (DPoP) for one request with the token in the body
 //	POST /refused[?audience=A][&scope=S][&id_token=true]   a server refused the token in the body
 //
-// A GET takes also force=true, for a new token, and stored=true, for one that needs no renewal: 204 if there is none.
+// A GET takes also force=true, for a new token, and stored=true, for one that needs no renewal: 204 if there is none. A
+// token that is bound to a key comes only for proves=true, which says that the caller gets a proof for each request.
 //
 // It never hands out a refresh token. Who may connect the listener decides, by what the kernel says.
 package agent
@@ -77,6 +79,7 @@ func kinds() []kind {
 		{"not_allowed", http.StatusForbidden, ErrNotAllowed},
 		{"bound", http.StatusForbidden, session.ErrBound},
 		{"invalid_request", http.StatusBadRequest, ErrRequest},
+		{"invalid_proof_request", http.StatusBadRequest, provider.ErrProofRequest},
 		{"keystore_unavailable", http.StatusServiceUnavailable, keystore.ErrUnavailable},
 		{"keystore_corrupt", http.StatusServiceUnavailable, keystore.ErrCorrupt},
 		{"untrusted", http.StatusBadGateway, provider.ErrUntrusted},
@@ -100,6 +103,7 @@ const (
 	tokenPath   = "/token"
 	idTokenPath = "/id-token"
 	refusedPath = "/refused"
+	proofPath   = "/proof"
 	readyPath   = "/ready" // for a Ready alone
 
 	// profileHeader names the profile of the agent in every reply that holds a token.

@@ -68,8 +68,34 @@ func (c *Client) accessToken(ctx context.Context, r session.Request, stored bool
 	q := parameters(r.Audience, r.Scope)
 	maps.Copy(q, r.Need.Params())
 	timing(q, r.MinLifetime, r.Force, stored)
+	if r.Proves {
+		q.Set("proves", "true")
+	}
 	err := c.ask(ctx, http.MethodGet, tokenPath, q, "", &reply)
-	return reply.Token(), reply.AccessToken != "", err
+	token := reply.Token()
+	if token.TokenType == provider.BoundTokenType {
+		token.Prover = provider.RemoteProver(c.proofMaker(r))
+	}
+	return token, reply.AccessToken != "", err
+}
+
+// proofMaker returns what has the agent make the proofs for the tokens of a request.
+func (c *Client) proofMaker(of session.Request) provider.ProofMaker {
+	return func(r *http.Request, token provider.Secret, nonce string) (provider.Secret, error) {
+		var reply proofJSON
+		q := parameters(of.Audience, of.Scope)
+		maps.Copy(q, of.Need.Params())
+		q.Set("method", r.Method)
+		q.Set("url", provider.ProofTarget(r))
+		if nonce != "" {
+			q.Set("nonce", nonce)
+		}
+		err := c.ask(r.Context(), http.MethodPost, proofPath, q, token.Reveal(), &reply)
+		if err == nil && reply.Proof == "" {
+			err = c.unavailable(ReasonSilent, "its reply can't be understood", nil)
+		}
+		return provider.NewSecret(reply.Proof), err
+	}
 }
 
 // IDToken is session.Session.IDToken.

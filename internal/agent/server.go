@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/credential"
@@ -58,8 +59,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		handle = s.ready
 	case refusedPath:
 		method, handle = http.MethodPost, s.refused
+	case proofPath:
+		method, handle = http.MethodPost, s.proof
 	default:
-		s.fail(w, http.StatusNotFound, "not_found", "there are GET /token, GET /id-token and POST /refused")
+		s.fail(w, http.StatusNotFound, "not_found", "there are GET /token, GET /id-token, POST /proof and POST /refused")
 		return
 	}
 	if r.Method != method {
@@ -98,7 +101,7 @@ func (s *server) write(w http.ResponseWriter, status int, value any) {
 
 // token hands out an access token.
 func (s *server) token(_ http.ResponseWriter, r *http.Request) (any, error) {
-	q, err := s.parse(r, "audience", "scope", "acr_values", "max_age", "min_ttl", "force", "stored")
+	q, err := s.parse(r, "audience", "scope", "acr_values", "max_age", "min_ttl", "force", "stored", "proves")
 	if err != nil {
 		return nil, err
 	}
@@ -146,16 +149,65 @@ func (s *server) refused(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	refusal := session.Refusal{Request: q.request, IDToken: q.idToken}
+	if refusal.Token, err = tokenIn(w, r); err != nil {
+		return nil, err
+	}
+	return nil, s.cfg.Source.Refuse(r.Context(), refusal) //nolint:wrapcheck // the words are the session's
+}
+
+// tokenIn returns the token in the body of a request; the zero Secret: the body is empty.
+func tokenIn(w http.ResponseWriter, r *http.Request) (token provider.Secret, err error) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, tokenLimit))
 	if err != nil {
-		return nil, fmt.Errorf("%w: its body is too long or did not come", ErrRequest)
+		return token, fmt.Errorf("%w: its body is too long or did not come", ErrRequest)
 	}
-	refusal := session.Refusal{Request: q.request, IDToken: q.idToken}
 	if len(body) > 0 {
-		refusal.Token = provider.NewSecret(string(body))
+		token = provider.NewSecret(string(body))
 	}
-	return nil, s.cfg.Source.Refuse(r.Context(), refusal) //nolint:wrapcheck // the words are the session's
+	return token, nil
+}
+
+// A proofJSON is a proof for one request.
+type proofJSON struct {
+	Proof string `json:"dpop_proof"`
+}
+
+// proof makes a proof for one request with the token in the body, which the caller has of this agent. The key stays
+// here. There is none without a token: that would be one for the provider's token endpoint.
+func (s *server) proof(w http.ResponseWriter, r *http.Request) (any, error) {
+	q, err := s.parse(r, "audience", "scope", "acr_values", "max_age", "method", "url", "nonce")
+	if err != nil {
+		return nil, err
+	}
+	given := r.URL.Query()
+	request, err := provider.ProofRequest(r.Context(), given.Get("method"), given.Get("url"))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the words are the provider's
+	}
+	if _, rest, _ := strings.Cut(given.Get("url"), "://"); strings.Contains(rest, "/") {
+		request.URL.Opaque = rest[strings.IndexByte(rest, '/'):] // as the caller sends it, to the byte
+	}
+	token, err := tokenIn(w, r)
+	if err != nil {
+		return nil, err
+	}
+	q.request.Proves, q.request.MinLifetime = true, 0
+	held, ok, err := s.cfg.Source.StoredToken(r.Context(), q.request)
+	switch {
+	case err != nil:
+		return nil, err //nolint:wrapcheck // the words are the session's
+	case !ok || held.Token.Reveal() != token.Reveal():
+		return nil, fmt.Errorf("%w: the token in its body is not the one that the agent has for it", ErrRequest)
+	case held.Prover == nil:
+		return nil, fmt.Errorf("%w: that token is bound to no key", ErrRequest)
+	}
+	proof, err := held.Prover.Proof(request, token, given.Get("nonce"))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the words are the provider's
+	}
+	return proofJSON{proof.Reveal()}, nil
 }
 
 // A query is what the parameters of a request say.
@@ -203,7 +255,9 @@ func (s *server) parse(r *http.Request, known ...string) (query, error) {
 			return q, fmt.Errorf("%w: min_ttl is no duration such as 60s", ErrRequest)
 		}
 	}
-	for name, set := range map[string]*bool{"force": &q.request.Force, "id_token": &q.idToken, "stored": &q.stored} {
+	for name, set := range map[string]*bool{
+		"force": &q.request.Force, "id_token": &q.idToken, "stored": &q.stored, "proves": &q.request.Proves,
+	} {
 		if *set, err = strconv.ParseBool(cmp.Or(values.Get(name), "false")); err != nil {
 			return q, fmt.Errorf("%w: %s is neither true nor false", ErrRequest, name)
 		}

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
+	"net/http"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -16,9 +15,9 @@ import (
 
 // proofFlags are the flags of `loopkey token` for one request with a token that is bound to a key (DPoP, RFC 9449).
 type proofFlags struct {
-	wanted      bool
-	nonce       string
-	method, url string // the arguments
+	wanted  bool
+	nonce   string
+	request *http.Request // of the arguments
 }
 
 // errNotBound says that a proof was asked for, and the session's tokens need none.
@@ -42,14 +41,11 @@ func (f *proofFlags) args(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%w: --dpop-proof takes a method and a URL, as in --dpop-proof GET https://api.example.com/",
 			errUsage)
 	}
-	f.method, f.url = args[0], args[1]
-	isOther := func(r rune) bool { return r < 'A' || r > 'Z' }
-	if f.method == "" || strings.ContainsFunc(f.method, isOther) {
-		return fmt.Errorf("%w: the method is %q: methods are in capitals, such as GET", errUsage, f.method)
+	request, err := provider.ProofRequest(cmd.Context(), args[0], args[1])
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	if u, err := url.Parse(f.url); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return fmt.Errorf("%w: the URL of the request is https, or http", errUsage)
-	}
+	f.request = request
 	return nil
 }
 
@@ -88,8 +84,8 @@ func (a *app) runProof(ctx context.Context, f tokenFlags, grant bool) error {
 	if token.Prover == nil {
 		return errNotBound
 	}
-	proof, err := token.Prover.Proof(f.proof.method, f.proof.url, token.Token, f.proof.nonce)
-	if errors.Is(err, provider.ErrConfig) {
+	proof, err := token.Prover.Proof(f.proof.request, token.Token, f.proof.nonce)
+	if errors.Is(err, provider.ErrProofRequest) {
 		return usageError(err)
 	}
 	if err != nil {

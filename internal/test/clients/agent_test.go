@@ -9,9 +9,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +170,115 @@ func TestAgent(t *testing.T) {
 			strings.Contains(body, "eyJ") {
 			t.Errorf("%s: %d %s", header, r.StatusCode, body)
 		}
+	}
+}
+
+// An agent makes the proofs for a session that is bound to a key (RFC 9449): the key stays with it, and no token of that
+// session goes to a caller that gets no proofs. The commands in a container do what they do where the key is.
+func TestAgentProves(t *testing.T) {
+	t.Parallel()
+	h := house.New(t, "https://unused.example.com")
+	started, err := tenant.Start(t.Context(), tenant.Config{
+		Rotate: true, DPoP: true, ProofNonce: true,
+		Clients: []tenant.Client{{ID: house.Client, RedirectURIs: []string{h.Base + "/auth/callback"}}},
+		Users:   []tenant.User{{Subject: "ada", Email: house.Email, Name: "Ada Lovelace", Password: house.Password}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(started.Close)
+	h.Configure(started.Issuer())
+	h.Must("login", "--dpop")
+	path, _ := startAgent(t, h)
+	userInfo := started.Issuer() + "/userinfo"
+
+	for target, want := range map[string]int{"/token": 403, "/token?stored=true": 403, "/token?proves=perhaps": 400} {
+		if r, body := askSocket(t, path, get(target)); r.StatusCode != want || strings.Contains(body, "eyJ") {
+			t.Errorf("%s: %d %s", target, r.StatusCode, body)
+		}
+	}
+	post := func(query, token string) (int, string) {
+		t.Helper()
+		r, body := askSocket(t, path, strings.Replace(get("/proof?"+query, "Content-Length: "+strconv.Itoa(len(token))),
+			"GET", "POST", 1)+token)
+		return r.StatusCode, body
+	}
+	_, body := askSocket(t, path, get("/token?proves=true"))
+	var given struct {
+		Token string `json:"access_token"`
+		Type  string `json:"token_type"`
+	}
+	if json.Unmarshal([]byte(body), &given) != nil || given.Token == "" || given.Type != "DPoP" {
+		t.Fatalf("/token?proves=true: %s", body)
+	}
+	to := "url=" + url.QueryEscape(userInfo)
+	for query, want := range map[string]int{
+		"method=GET&" + to: 200, "method=GET&" + to + "&nonce=n": 200, "method=get&" + to: 400, to: 400,
+		"method=GET&url=ftp://a/": 400, "method=GET&" + to + "&nonce=a%20b": 400, "method=GET&" + to + "&aud=x": 400,
+		"method=GET&audience=https://mallory.example.com/&" + to: 403,
+	} {
+		if status, body := post(query, given.Token); status != want || strings.Contains(body, `"dpop_proof": "ey`) != (want == 200) {
+			t.Errorf("%s: %d %s", query, status, body)
+		}
+	}
+	for _, token := range []string{"", "of somebody else"} {
+		if status, body := post("method=GET&"+to, token); status != http.StatusBadRequest || strings.Contains(body, "eyJ") {
+			t.Errorf("a proof for the token %q: %d %s", token, status, body)
+		}
+	}
+
+	server := strings.TrimPrefix(started.Issuer(), "http://")
+	c := inContainer(t, h, path, "[[profile.default.hosts]]", `host = "`+server+`"`)
+	house.Refused(t, c.Run("token"), 2, "bound to a key", "--dpop-proof")
+	house.Refused(t, c.Run("env"), 2, "bound to a key")
+	house.Refused(t, c.Run("token", "--dpop-proof", "get", userInfo), 2, "in capitals")
+	ask := func(fields string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, userInfo, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(fields) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			r.Header.Set(name, value)
+		}
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode, resp.Header.Get("DPoP-Nonce")
+	}
+	status, nonce := ask(c.Must("token", "--dpop-proof", "GET", userInfo))
+	if status != http.StatusUnauthorized || nonce == "" {
+		t.Errorf("without a nonce: %d %q", status, nonce)
+	}
+	if status, _ := ask(c.Must("token", "--dpop-proof", "GET", userInfo, "--nonce", nonce)); status != http.StatusOK {
+		t.Errorf("with its nonce: %d", status)
+	}
+	var out io.Reader
+	c.StartCommand(func(ctx context.Context) *exec.Cmd {
+		cmd := c.Command(ctx, "proxy", "--to", started.Issuer())
+		out, err = cmd.StdoutPipe()
+		return cmd
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxied, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.TrimSpace(line)+"/userinfo", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, _ := proxied.URL.User.Password()
+	proxied.Header.Set("Authorization", "Bearer "+secret)
+	resp, err := http.DefaultTransport.RoundTrip(proxied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("through the proxy: %d", resp.StatusCode)
 	}
 }
 
