@@ -112,8 +112,8 @@ func (e *RefusedError) Error() string {
 	if e.Code != "" {
 		s += ": " + e.Code
 	}
-	if e.description != "" {
-		s += ": " + e.description
+	if what := strings.TrimRight(e.description, ". "); what != "" { // what is to be done may follow
+		s += ": " + what
 	}
 	return s
 }

@@ -150,7 +150,7 @@ func TestGrantReasons(t *testing.T) {
 		}
 	}
 	for _, code := range []string{"invalid_request", "invalid_grant"} {
-		f.on("/token", 400, map[string]any{"error": code, "error_description": "the-assertion is not good"})
+		f.on("/token", 400, map[string]any{"error": code, "error_description": "the-assertion is not good."})
 		_, err := p.JWTBearer(t.Context(), NewSecret("the-assertion"), Target{})
 		if got := Diagnose(err).Reason; got != ReasonSubjectRefused || err.Error() !=
 			"the provider refused: "+code+": [secret] is not good" {
