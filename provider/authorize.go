@@ -30,10 +30,14 @@ type AuthorizationRequest struct {
 
 // AuthorizationURL returns the URL to send the browser to. If the provider demands it, of all clients or of this one,
 // or if Config.Push does, the request is pushed first and the URL only refers to it (RFC 9126). If the provider or
-// Config.SignRequests demands it, the request is signed with the client's key (RFC 9101).
+// Config.SignRequests demands it, the request is signed with the client's key (RFC 9101). A key or a certificate that
+// can't be used is an error here, before anybody logs in for nothing.
 func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (string, error) {
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
+		return "", err
+	}
+	if err := p.canAuthenticate(ctx, m); err != nil {
 		return "", err
 	}
 	q, err := p.authorizationForm(r)

@@ -52,6 +52,35 @@ func (p *Provider) compareMethod(m *metadata, method authMethod, refused *Refuse
 	}
 }
 
+// CheckClient reads the client's key and certificate, and returns why one of them can't be used. Otherwise they are read
+// when a request needs them. It sends nothing.
+func (p *Provider) CheckClient(ctx context.Context) error {
+	if p.cfg.ClientCertificate != nil {
+		if _, err := p.readCertificate(ctx); err != nil {
+			return err
+		}
+	}
+	if p.cfg.ClientKey == nil {
+		return nil
+	}
+	_, err := p.cfg.ClientKey(ctx)
+	return err
+}
+
+// canAuthenticate returns why the client could not authenticate with what a login brings: then nobody need log in.
+func (p *Provider) canAuthenticate(ctx context.Context, m *metadata) error {
+	if p.cfg.ClientCertificate != nil {
+		if _, err := p.readCertificate(ctx); err != nil {
+			return err
+		}
+	}
+	if p.authMethod(m) != authKey {
+		return nil
+	}
+	_, _, err := p.clientKey(ctx, m.AssertionAlgorithms, "client assertions")
+	return err
+}
+
 // identify puts into a form or a header what tells the provider who the client is.
 func (p *Provider) identify(
 	ctx context.Context, m *metadata, method authMethod, form url.Values, header http.Header,

@@ -66,7 +66,7 @@ type Config struct {
 	ClientID     string // required
 	ClientSecret Secret // zero: a public client, which PKCE alone protects
 	// ClientKey returns the key by which a client without a secret authenticates (private_key_jwt). It is called for each
-	// request that needs the key, and for no other. nil: the client has no key.
+	// request that needs the key, and before a login that will. nil: the client has no key.
 	ClientKey func(context.Context) (ClientKey, error)
 	// Public says that the client authenticates by nothing although it has a key: the key signs authorization requests
 	// alone, as one is registered with the token_endpoint_auth_method none (OpenID Connect Core 1.0, section 6.1).

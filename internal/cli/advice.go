@@ -506,8 +506,9 @@ func configurationAdvice() []advice {
 		{config.ReasonOwnParameter, "use --{setting}", ""},
 		{config.ReasonNoParameter, "leave it out", ""},
 		{config.ReasonGivenTwice, "give one", ""},
-		{clientkey.ReasonExposed, closeIt() + " on it, if it is yours", ""},
-		{clientkey.ReasonEncrypted, "write it without a passphrase: openssl pkey -in FILE -out OTHER, then chmod 600", ""},
+		{clientkey.ReasonUnreadable, "{key origin} names it: correct that, or make it readable", ""},
+		{clientkey.ReasonExposed, "if it is yours, " + closeIt("{key path}"), ""},
+		{clientkey.ReasonEncrypted, "write it without a passphrase: openssl pkey -in {key path} -out OTHER, then chmod 600", ""},
 		{clientkey.ReasonPublic, "name the file of the private key", ""},
 		{clientkey.ReasonNoKey, "write one key into it, as openssl genpkey does, or use {keys make}", ""},
 		{clientkey.ReasonKeyless, "name the file of its key with --client-certificate-key", ""},
@@ -575,11 +576,11 @@ func trustIt() string {
 }
 
 // closeIt returns how a file becomes one that nobody else can read.
-func closeIt() string {
+func closeIt(path string) string {
 	if runtime.GOOS == "windows" {
-		return `run icacls /inheritance:r /grant:r %USERNAME%:F`
+		return "run icacls " + path + " /inheritance:r /grant:r %USERNAME%:F"
 	}
-	return "run chmod 600"
+	return "run chmod 600 " + path
 }
 
 // A situation is what advice depends on besides the error. Its config says where each value came from.
@@ -614,6 +615,9 @@ func (at situation) advice(err error) string {
 		return at.fill(mcp.ErrNoClient, provider.Diagnosis{Issuer: e.Issuer}, "")
 	}
 	if e := new(keystore.UnavailableError); errors.As(err, &e) {
+		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
+	}
+	if e := new(clientkey.Error); errors.As(err, &e) && e.Path != "" {
 		return at.fill(e.Reason, provider.Diagnosis{}, e.Path)
 	}
 	if e := new(config.ReasonedError); errors.As(err, &e) {
@@ -682,7 +686,7 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{one audience}", at.oneAudience(), "{step-up}", cmp.Or(at.stepUp, at.line("token")+" --acr ACR"),
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
-			"{entry}", at.entry(subject), "{next port}", at.nextPort(), "{next callback}", at.nextCallback(),
+			"{entry}", at.entry(subject), "{key path}", at.keyPath(subject), "{key origin}", at.keyOrigin(subject), "{next port}", at.nextPort(), "{next callback}", at.nextCallback(),
 			"{serve}", at.line("serve"), "{loopkey proxy}", at.line("proxy"), "{agent}", at.line("agent"),
 			"{another profile}", at.anotherProfile(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),

@@ -107,6 +107,9 @@ func (a *app) subject() doctor.Subject {
 		return s
 	}
 	s.Store, s.Session, s.OwnServer = acc.store, acc.session, acc.server().There
+	if acc.config.ClientKey != "" || acc.config.ClientCertificate != "" {
+		s.Client = acc.provider.CheckClient
+	}
 	return s
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -305,4 +306,28 @@ func (at situation) anotherProfile() string {
 		return "the last login bound its tokens: use another profile for it (-p NAME), or run " + at.login("--dpop=false")
 	}
 	return "use another profile for it (-p NAME), without dpop"
+}
+
+// keyPath returns the path of the client's key, as a shell reads it. An error that another process met does not say it.
+func (at situation) keyPath(path string) string {
+	if path == "" && at.config != nil {
+		c := at.config
+		path = cmp.Or(c.ClientKey, c.ClientCertificateKey, c.ClientCertificate)
+	}
+	return quote(cmp.Or(path, "FILE"))
+}
+
+// keyOrigin says which source names the file of the client's key or certificate.
+func (at situation) keyOrigin(path string) string {
+	if c := at.config; c != nil {
+		for _, named := range []struct{ setting, path string }{
+			{"client-key", c.ClientKey}, {"client-certificate", c.ClientCertificate},
+			{"client-certificate-key", c.ClientCertificateKey},
+		} {
+			if named.path != "" && (path == named.path || path == "") {
+				return words.Printable(c.Origin(named.setting))
+			}
+		}
+	}
+	return "--client-key, --client-certificate or the profile"
 }

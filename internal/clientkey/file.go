@@ -18,13 +18,14 @@ import (
 
 // Why there is no key that can be used.
 const (
-	ReasonExposed   provider.Reason = "key_exposed"   // others can read the file of a private key, or it is another user's
-	ReasonEncrypted provider.Reason = "key_encrypted" // a private key in a file is encrypted with a passphrase
-	ReasonPublic    provider.Reason = "key_public"    // a file holds a public key, where the private one is needed
-	ReasonNoKey     provider.Reason = "key_none"      // a file holds no private key in a form that is known, or several
-	ReasonKeyless   provider.Reason = "key_keyless"   // the file of a certificate holds no private key
-	ReasonMismatch  provider.Reason = "key_mismatch"  // a certificate and a private key do not belong together
-	ReasonNotMade   provider.Reason = "key_not_made"  // the client's key is to be in the keystore, and is not there
+	ReasonUnreadable provider.Reason = "key_unreadable" // the file of a key or a certificate can't be read
+	ReasonExposed    provider.Reason = "key_exposed"    // others can read the file of a private key, or it is another user's
+	ReasonEncrypted  provider.Reason = "key_encrypted"  // a private key in a file is encrypted with a passphrase
+	ReasonPublic     provider.Reason = "key_public"     // a file holds a public key, where the private one is needed
+	ReasonNoKey      provider.Reason = "key_none"       // a file holds no private key in a form that is known, or several
+	ReasonKeyless    provider.Reason = "key_keyless"    // the file of a certificate holds no private key
+	ReasonMismatch   provider.Reason = "key_mismatch"   // a certificate and a private key do not belong together
+	ReasonNotMade    provider.Reason = "key_not_made"   // the client's key is to be in the keystore, and is not there
 )
 
 // An Error says why there is no key that can be used. It quotes nothing of what is in a file, and is
@@ -76,7 +77,7 @@ func read(path string, isPrivate bool) ([]byte, error) {
 	case errors.Is(err, private.ErrExposed):
 		return nil, &Error{path, ReasonExposed, err}
 	case err != nil:
-		return nil, &Error{Path: path, err: err}
+		return nil, &Error{path, ReasonUnreadable, err}
 	}
 	return content, nil
 }

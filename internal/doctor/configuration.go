@@ -29,12 +29,13 @@ func version(_ context.Context, x *examination) []Finding {
 }
 
 // configuration says which values are configured, and where each came from.
-func configuration(_ context.Context, x *examination) []Finding {
+func configuration(ctx context.Context, x *examination) []Finding {
 	if x.Config == nil {
 		return []Finding{x.invalid("configuration", x.ConfigErr)}
 	}
 	c := x.Config
 	var all []Finding
+	unusable, why := x.unusableKey(ctx)
 	for _, v := range []struct {
 		name, setting, text string
 		always              bool
@@ -52,6 +53,10 @@ func configuration(_ context.Context, x *examination) []Finding {
 	} {
 		if err := c.Needs(v.setting); err != nil {
 			all = append(all, x.invalid(v.name, err))
+			continue
+		}
+		if v.setting == unusable {
+			all = append(all, x.invalid(v.name, why))
 			continue
 		}
 		if origin := c.Origin(v.setting); v.always || origin != "default" {
@@ -82,6 +87,22 @@ func configuration(_ context.Context, x *examination) []Finding {
 		all = append(all, Finding{Name: ".env", State: Warning, Reason: ReasonDotEnv, Message: words.Printable(flaw)})
 	}
 	return all
+}
+
+// unusableKey returns the setting of the client's key or certificate that can't be used, and why; "": they can.
+func (x *examination) unusableKey(ctx context.Context) (setting string, why error) {
+	if x.Client == nil {
+		return "", nil
+	}
+	why = x.Client(ctx)
+	c := x.Config
+	switch {
+	case why == nil:
+		return "", nil
+	case c.ClientKey == "", c.ClientCertificate != "" && strings.Contains(why.Error(), words.Printable(c.ClientCertificate)):
+		return "client-certificate", why
+	}
+	return "client-key", why
 }
 
 // secret says whether there is a client secret, and never what it is.

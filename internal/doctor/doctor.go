@@ -47,8 +47,9 @@ type Subject struct {
 	Store     keystore.Store // nil: the configured keystore can't be opened
 	StoreErr  error          // why not
 	Session   *session.Session
-	Environ   []string // as os.Environ returns it
-	Version   string   // of the program
+	Client    func(context.Context) error // reads the client's key and certificate; nil: it has neither
+	Environ   []string                    // as os.Environ returns it
+	Version   string                      // of the program
 	// OwnServer reports whether a server of the same user has the port; nil: none can.
 	OwnServer func(context.Context) bool
 }
