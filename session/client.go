@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/loopkey/loopkey/internal/granted"
+	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
 )
@@ -130,6 +131,11 @@ func (s *Session) keepClientToken(ctx context.Context, kept clientRecord, key st
 	if err != nil {
 		return fmt.Errorf("encoding the tokens: %w", err)
 	}
+	if s.cfg.Known.ClientID != "" { // before they are stored
+		if err := known.RememberTokens(s.cfg.StateDir, s.cfg.Known); err != nil {
+			return err
+		}
+	}
 	return s.cfg.Store.Save(ctx, s.clientName(), keystore.Record{Head: []byte(`{"v":1}`), Body: body})
 }
 
@@ -144,12 +150,18 @@ func (s *Session) forgetClientTokens(ctx context.Context) error {
 	if err := s.cfg.Store.Delete(ctx, s.clientName()); err != nil {
 		return s.explain(err)
 	}
-	return nil
+	return known.ForgetTokens(s.cfg.StateDir, s.name, s.cfg.Known.Keystore)
 }
+
+// EndClient deletes the tokens that the client got for itself, and leaves the login alone. End does that too.
+func (s *Session) EndClient(ctx context.Context) error { return s.forgetClientTokens(ctx) }
 
 // deleteClientTokens deletes the record that was stored after an End. The end of ctx does not stop it.
 func (s *Session) deleteClientTokens(ctx context.Context) error {
 	return granted.Within(ctx, saveLimit, func(ctx context.Context) error {
-		return s.cfg.Store.Delete(ctx, s.clientName())
+		if err := s.cfg.Store.Delete(ctx, s.clientName()); err != nil {
+			return err
+		}
+		return known.ForgetTokens(s.cfg.StateDir, s.name, s.cfg.Known.Keystore)
 	})
 }

@@ -45,16 +45,65 @@ func (a *app) runLogout(ctx context.Context, f logoutFlags) error {
 	}
 	cfg, err := a.sessionConfig()
 	if errors.Is(err, session.ErrNotLoggedIn) {
-		a.say("Nobody was logged in under profile %q.", cfg.Profile)
+		deleted, err := a.endClients(ctx, cfg)
+		if !deleted && err == nil {
+			a.say("Nobody was logged in under profile %q.", cfg.Profile)
+		}
 		a.sayOthers(cfg)
-		return nil
+		return err
 	}
 	if err != nil {
 		return err
 	}
+	_, failed := a.endClients(ctx, cfg)
 	err = a.logoutOf(ctx, cfg, f)
 	a.sayOthers(cfg)
-	return err
+	return cmp.Or(err, failed)
+}
+
+// endClients deletes the tokens that clients of the profile got for themselves, with nobody logged in, also those of a
+// client that a command was once given. Where this command is given one, it is about that client alone.
+func (a *app) endClients(ctx context.Context, cfg *config.Config) (deleted bool, err error) {
+	return a.endClientsIf(ctx, cfg, func(k known.Client) bool {
+		if cfg.Given("issuer") || cfg.Given("client-id") {
+			return k.Name() == cfg.Name()
+		}
+		return k.Profile == cfg.Profile
+	})
+}
+
+// endClientsIf is endClients for the clients that are wanted.
+func (a *app) endClientsIf(
+	ctx context.Context, cfg *config.Config, wanted func(known.Client) bool,
+) (deleted bool, err error) {
+	all, err := known.WithTokens(cfg.StateDir)
+	if err != nil {
+		return false, err
+	}
+	before := a.opened
+	defer func() { a.opened = before }()
+	for _, k := range all {
+		if !wanted(k) {
+			continue
+		}
+		of, err := a.configOf(k, cfg)
+		if err != nil {
+			return deleted, err
+		}
+		for _, place := range k.Keystores() {
+			acc, err := a.openKnown(ctx, inKeystore(of, place), keychainLimitPerson)
+			if err == nil {
+				err = acc.session.EndClient(ctx)
+			}
+			if err != nil {
+				return deleted, err
+			}
+		}
+		deleted = true
+		a.say("Deleted the tokens that the client %s at %s got for itself.",
+			words.Printable(k.ClientID), words.Printable(k.Issuer))
+	}
+	return deleted, nil
 }
 
 // sayOthers says which sessions the profile of a logout has beside the one that it ended.
@@ -92,9 +141,12 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 		all = append(all, cfg.Client)
 	}
 	damaged := a.sayDamaged(cfg.StateDir)
+	deleted, err := a.endClientsIf(ctx, cfg, func(known.Client) bool { return true })
 	if len(all) == 0 && damaged == nil {
-		a.say("Nobody was logged in.")
-		return nil
+		if !deleted && err == nil {
+			a.say("Nobody was logged in.")
+		}
+		return err
 	}
 	type logout struct {
 		known   known.Client
@@ -114,7 +166,7 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 		logouts = append(logouts, l)
 	}
 	a.endAll(ctx, endings, f.local)
-	failed := []error{damaged}
+	failed := []error{damaged, err}
 	for _, l := range logouts {
 		a.server = l.known.Server
 		if l.err == nil {

@@ -63,36 +63,51 @@ func (c Client) Name() string {
 }
 
 const (
-	suffix    = ".known.json"
-	noteLimit = 1 << 16 // of a note, in bytes
+	suffix       = ".known.json"  // of the note of a login
+	tokensSuffix = ".tokens.json" // of the note of tokens that a client got for itself
+	noteLimit    = 1 << 16        // of a note, in bytes
 )
 
 // Remember notes a client in stateDir. It is called before the client's session is stored, so that the keystore holds
 // no session that All does not list. If the last login went to another keystore, the note goes on listing that one. The
 // undo is for a session that could not be stored: it brings back the note that was there before, or none.
 func Remember(stateDir string, c Client) (undo func(), err error) {
-	if err := private.Dir(stateDir); err != nil {
-		return nil, fmt.Errorf("noting the session: %w", err)
-	}
-	undo = func() { _ = os.Remove(notePath(stateDir, c.Name())) }
-	if before, ok := Recall(stateDir, c.Name()); ok {
-		c.Also = without(before.Keystores(), c.Keystore)
-		undo = func() { _ = write(stateDir, before) }
-	}
-	if err := write(stateDir, c); err != nil {
+	undo, err = remember(stateDir, suffix, c)
+	if err != nil {
 		return nil, fmt.Errorf("noting the session: %w", err)
 	}
 	return undo, nil
 }
 
-func notePath(stateDir, name string) string { return filepath.Join(stateDir, name+suffix) }
+// RememberTokens notes in stateDir that a client has tokens which it got for itself, with nobody logged in. It is called
+// before they are stored, so that the keystore holds none that WithTokens does not list.
+func RememberTokens(stateDir string, c Client) error {
+	if _, err := remember(stateDir, tokensSuffix, c); err != nil {
+		return fmt.Errorf("noting the client: %w", err)
+	}
+	return nil
+}
 
-func write(stateDir string, c Client) error {
+func remember(stateDir, suffix string, c Client) (undo func(), err error) {
+	if err := private.Dir(stateDir); err != nil {
+		return nil, err
+	}
+	undo = func() { _ = os.Remove(notePath(stateDir, c.Name(), suffix)) }
+	if before, ok := recall(stateDir, c.Name(), suffix); ok {
+		c.Also = without(before.Keystores(), c.Keystore)
+		undo = func() { _ = write(stateDir, suffix, before) }
+	}
+	return undo, write(stateDir, suffix, c)
+}
+
+func notePath(stateDir, name, suffix string) string { return filepath.Join(stateDir, name+suffix) }
+
+func write(stateDir, suffix string, c Client) error {
 	data, err := json.Marshal(c) //nolint:gosec // where the key is, not the key
 	if err != nil {
 		return err
 	}
-	return private.Replace(notePath(stateDir, c.Name()), append(data, '\n'))
+	return private.Replace(notePath(stateDir, c.Name(), suffix), append(data, '\n'))
 }
 
 // without returns the keystores but one, each once.
@@ -107,8 +122,10 @@ func without(keystores []string, one string) []string {
 }
 
 // Recall returns the client that was noted in stateDir under the name of its session, if there is a note.
-func Recall(stateDir, name string) (c Client, ok bool) {
-	data, err := private.Read(notePath(stateDir, name), noteLimit)
+func Recall(stateDir, name string) (c Client, ok bool) { return recall(stateDir, name, suffix) }
+
+func recall(stateDir, name, suffix string) (c Client, ok bool) {
+	data, err := private.Read(notePath(stateDir, name, suffix), noteLimit)
 	ok = err == nil && json.Unmarshal(data, &c) == nil && c.Name() == name
 	return c, ok
 }
@@ -116,16 +133,28 @@ func Recall(stateDir, name string) (c Client, ok bool) {
 // Forget takes a keystore out of the note of the client whose session has the name: no session of that name is there. A
 // note that lists no other keystore is removed. A note that is not there is no error.
 func Forget(stateDir, name, keystore string) error {
-	c, ok := Recall(stateDir, name)
+	if err := forget(stateDir, name, suffix, keystore); err != nil {
+		return fmt.Errorf("forgetting the session: %w", err)
+	}
+	return nil
+}
+
+// ForgetTokens is Forget for what RememberTokens noted.
+func ForgetTokens(stateDir, name, keystore string) error {
+	if err := forget(stateDir, name, tokensSuffix, keystore); err != nil {
+		return fmt.Errorf("forgetting the client: %w", err)
+	}
+	return nil
+}
+
+func forget(stateDir, name, suffix, keystore string) error {
+	c, ok := recall(stateDir, name, suffix)
 	if rest := without(c.Keystores(), keystore); ok && len(rest) > 0 {
 		c.Keystore, c.Also = rest[0], rest[1:]
-		if err := write(stateDir, c); err != nil {
-			return fmt.Errorf("forgetting the session: %w", err)
-		}
-		return nil
+		return write(stateDir, suffix, c)
 	}
-	if err := os.Remove(notePath(stateDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("forgetting the session: %w", err)
+	if err := os.Remove(notePath(stateDir, name, suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	return nil
 }
@@ -133,7 +162,12 @@ func Forget(stateDir, name, keystore string) error {
 // All returns the clients that were noted in stateDir, sorted by profile, issuer, client ID and resource. It leaves out
 // the notes that can't be read.
 func All(stateDir string) ([]Client, error) {
-	return list(stateDir, func(string) bool { return true })
+	return list(stateDir, suffix, func(string) bool { return true })
+}
+
+// WithTokens returns the clients that RememberTokens noted, sorted as those of All are.
+func WithTokens(stateDir string) ([]Client, error) {
+	return list(stateDir, tokensSuffix, func(string) bool { return true })
 }
 
 // A DamagedNote is a note that can't be read: nobody knows whether its session is there.
@@ -158,14 +192,14 @@ func Damaged(stateDir string) []DamagedNote {
 
 // OfProfile returns those of All that belong to a profile. It reads no other notes, however many there are.
 func OfProfile(stateDir, profile string) ([]Client, error) {
-	return list(stateDir, func(name string) bool {
+	return list(stateDir, suffix, func(name string) bool {
 		return strings.LastIndexByte(name, '.') == len(profile) &&
 			strings.HasPrefix(name, profile)
 	})
 }
 
-// list returns the clients whose sessions have names that are wanted.
-func list(stateDir string, wanted func(name string) bool) ([]Client, error) {
+// list returns the noted clients whose sessions have names that are wanted.
+func list(stateDir, suffix string, wanted func(name string) bool) ([]Client, error) {
 	entries, err := os.ReadDir(stateDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("the known sessions: %w", err)
@@ -176,7 +210,7 @@ func list(stateDir string, wanted func(name string) bool) ([]Client, error) {
 		if !ok || !wanted(name) || !entry.Type().IsRegular() {
 			continue
 		}
-		if c, ok := Recall(stateDir, name); ok {
+		if c, ok := recall(stateDir, name, suffix); ok {
 			all = append(all, c)
 		}
 	}
