@@ -70,6 +70,9 @@ func (a *app) open(cfg *config.Config, keychainLimit time.Duration) (*account, e
 	if err := cfg.Needs("client-key", "client-certificate", "client-certificate-key"); err != nil {
 		return nil, err
 	}
+	if k, ok := cfg.Noted(); ok {
+		cfg.KeepCredentials(k)
+	}
 	secret, err := cfg.ClientSecret()
 	if err != nil {
 		return nil, err
@@ -83,6 +86,7 @@ func (a *app) openWith(cfg *config.Config, secret string, keychainLimit time.Dur
 	if k, ok := cfg.Noted(); ok {
 		cfg.RememberDiscovery(k)
 		cfg.KeepDPoP(k)
+		cfg.KeepCredentials(k)
 		cfg.KeepKeystore(k)
 		if !slices.Contains(k.Keystores(), cfg.Keystore) {
 			elsewhere = k.Keystore

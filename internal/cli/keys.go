@@ -116,6 +116,7 @@ func (a *app) ring() (clientkey.Ring, *config.Config, error) {
 	}
 	if k, ok := cfg.Noted(); ok {
 		cfg.KeepKeystore(k)
+		cfg.KeepCredentials(k)
 	}
 	store, err := a.openStore(cfg.Keystore, cfg.StateDir, keychainLimitPerson)
 	return clientkey.Ring{

@@ -18,6 +18,7 @@ import (
 
 	"github.com/loopkey/loopkey/internal/hosts"
 	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // ErrInvalid says that the configuration can't be used as it is. The errors that wrap it name the value and its
@@ -336,6 +337,26 @@ func (c *Config) KeepDPoP(earlier known.Client) {
 	if c.values["dpop"].from == fromNowhere && earlier.DPoP {
 		c.DPoP = true
 		c.values["dpop"] = value{text: "true", from: fromLastLogin, origin: "the last login"}
+	}
+}
+
+// KeepCredentials takes what the last login of the same client authenticated by, as far as a note tells that: a key, a
+// certificate or the file of a secret. Where a source says one of these, the note counts for none of them.
+func (c *Config) KeepCredentials(earlier known.Client) {
+	given := func(name string) bool { return c.values[name].from != fromNowhere || c.faults[name] != nil }
+	if c.secret != nil || c.Name() != earlier.Name() || slices.ContainsFunc(keySettings(), given) {
+		return
+	}
+	for _, name := range keySettings() {
+		s := settingNamed(name)
+		if text := s.remembered(earlier); text != "" {
+			c.values[name] = value{text: text, from: fromLastLogin, origin: "the last login"}
+			s.set(c, text)
+		}
+	}
+	if path := earlier.ClientSecretFile; path != "" && private.IsRegular(path) {
+		c.ClientSecretFile = path
+		c.useSecret(value{text: path, from: fromLastLogin, origin: "the last login"}, true)
 	}
 }
 

@@ -29,6 +29,9 @@ const (
 func (c *Config) clientSecret(flags, variables, file, profile layer) error {
 	if v, ok := flags["client-secret-file"]; ok {
 		c.useSecret(v, true)
+		if path := fullPath(v.text); private.IsRegular(path) { // a pipe gives its content once
+			c.ClientSecretFile = path
+		}
 		return nil
 	}
 	if v, ok := variables["client-secret"]; ok {

@@ -31,10 +31,11 @@ type Client struct {
 	BaseURL           string `json:"base_url,omitempty"`           // of the local server
 	CallbackPorts     []int  `json:"callback_ports,omitempty"`     // that it may have; empty: the one of BaseURL
 
-	// By what the client authenticates, if neither by a secret nor by nothing: paths of files, and no key.
-	ClientKey            string `json:"client_key,omitempty"`     // a path, or keystore
-	ClientKeyID          string `json:"client_key_id,omitempty"`  // in place of the key's own
-	ClientKeyAlg         string `json:"client_key_alg,omitempty"` // in place of the key's own
+	// By what the client authenticates, if not by nothing: paths of files, and neither a key nor a secret.
+	ClientSecretFile     string `json:"client_secret_file,omitempty"` // that a flag named
+	ClientKey            string `json:"client_key,omitempty"`         // a path, or keystore
+	ClientKeyID          string `json:"client_key_id,omitempty"`      // in place of the key's own
+	ClientKeyAlg         string `json:"client_key_alg,omitempty"`     // in place of the key's own
 	ClientCertificate    string `json:"client_certificate,omitempty"`
 	ClientCertificateKey string `json:"client_certificate_key,omitempty"` // "": the certificate's file holds it
 	AssertionAudience    string `json:"assertion_audience,omitempty"`     // issuer or token_endpoint

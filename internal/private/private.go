@@ -84,6 +84,12 @@ func ReadRegular(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	return content, info, err
 }
 
+// IsRegular reports whether a path is that of a regular file, also through a link.
+func IsRegular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // ReadLimited returns what can be read from r, and refuses more than limit bytes. Its errors lack a file's path.
 func ReadLimited(r io.Reader, limit int64) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(r, limit+1))
