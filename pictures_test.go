@@ -24,8 +24,8 @@ import (
 
 var update = flag.Bool("update", false, "draw docs/pictures again")
 
-// Every page, in light and dark, passes the accessibility rules of axe, and makes sense to who hears it. With -update
-// the pictures of docs/web-ui.md are drawn.
+// Every page, in light and dark, passes the accessibility rules of axe, and makes sense to who hears it, in a narrow
+// window, in forced colours and without scripts. With -update the pictures of docs/web-ui.md are drawn.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -37,32 +37,16 @@ func TestPages(t *testing.T) {
 			browser := chromium.Start(t)
 			h := house.WithTenant(t)
 			folder := t.TempDir()
-			for name, text := range map[string]string{
-				"index.md": "# Handbook\n\nWhat we agreed on, for everybody who is on call.[^1]\n\n## Where to begin\n\n" +
-					"The [runbook](on-call/runbook.md) comes first.\n\n## Who is on call\n\n" +
-					"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n" +
-					"## How to deploy\n\n```sh\nloopkey exec -- ./deploy.sh\n```\n\n[^1]: In the meeting of May.\n",
-				"team.csv":           "name,role,since\nAda,lead,1833\nCharles,builder,1822\n",
-				"on-call/network.md": "# The network\n\nHow packets travel while the pager is silent.\n",
-			} {
-				name = filepath.Join(folder, filepath.FromSlash(name))
-				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			page := "# Runbook\n\nWhat to do when the pager rings.\n\n- [x] breathe\n- [ ] look at the dashboard\n\n" +
-				"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n" +
-				"```sh\nloopkey exec -- ./rollback.sh\n```\n"
-			if err := os.WriteFile(filepath.Join(folder, "on-call", "runbook.md"), []byte(page), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			writeHandbook(t, folder)
 			browser.Do(t, prefer(scheme), chromedp.EmulateViewport(1000, 720))
+			with := map[string][]string{}
 			check := func(name string) {
 				t.Helper()
 				axe.Check(t, browser)
+				if scheme == "light" {
+					with[name] = shown(t, browser)
+					checkNarrow(t, browser)
+				}
 				if scheme == "light" && name != "tenant" {
 					axe.CheckTree(t, browser)
 				}
@@ -93,14 +77,12 @@ func TestPages(t *testing.T) {
 				chromedp.Click(css(`button[value="deny"]`)), chromedp.WaitVisible(css(`a[href^="/auth/login"]`)))
 			check("declined")
 			browser.Do(t, chromedp.Navigate(oneTime), chromedp.WaitVisible(css("header .who")))
-			check("home")
-			for _, page := range []struct{ path, name string }{
-				{"/profile", "profile"}, {"/protected", "protected"}, {"/pages/", "pages"},
-				{"/pages/on-call/runbook", "page"}, {"/pages/?q=pager", "search"}, {"/pages/team.csv?view", "preview"},
-				{"/auth/logout", "logout"}, {"/nowhere", "not-found"},
-			} {
+			for _, page := range guarded {
 				browser.Do(t, chromedp.Navigate(h.Base+page.path), chromedp.WaitVisible(css("main")))
 				check(page.name)
+			}
+			if scheme == "light" {
+				checkWithoutScripts(t, browser, h, with)
 			}
 			// Code is copied by a button, or selected where the browser lets no page write to the clipboard.
 			browser.Do(t, chromedp.Navigate(h.Base+"/protected"), chromedp.Click(css(".copyable button")),
@@ -120,11 +102,103 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// writeHandbook writes the pages that the tests look at.
+func writeHandbook(t *testing.T, folder string) {
+	t.Helper()
+	for name, text := range map[string]string{
+		"index.md": "# Handbook\n\nWhat we agreed on, for everybody who is on call.[^1]\n\n## Where to begin\n\n" +
+			"The [runbook](on-call/runbook.md) comes first.\n\n## Who is on call\n\n" +
+			"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n" +
+			"## How to deploy\n\n```sh\nloopkey exec -- ./deploy.sh\n```\n\n[^1]: In the meeting of May.\n",
+		"team.csv":           "name,role,since\nAda,lead,1833\nCharles,builder,1822\n",
+		"on-call/network.md": "# The network\n\nHow packets travel while the pager is silent.\n",
+		"on-call/runbook.md": "# Runbook\n\nWhat to do when the pager rings.\n\n- [x] breathe\n- [ ] look at the dashboard\n\n" +
+			"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n" +
+			"```sh\nloopkey exec -- ./rollback.sh\n```\n",
+	} {
+		name = filepath.Join(folder, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// guarded are the pages for a browser that is logged in.
+var guarded = []struct{ path, name string }{
+	{"/", "home"}, {"/profile", "profile"}, {"/protected", "protected"}, {"/pages/", "pages"},
+	{"/pages/on-call/runbook", "page"}, {"/pages/?q=pager", "search"}, {"/pages/team.csv?view", "preview"},
+	{"/auth/logout", "logout"}, {"/nowhere", "not-found"},
+}
+
+// checkNarrow tests that the page needs no scrolling from side to side on 320 pixels, on which a window of 1280 is at a
+// zoom of 400 %, and that in forced colours, which have no backgrounds, what one can press or should see has an edge.
+func checkNarrow(t *testing.T, browser *chromium.Browser) {
+	t.Helper()
+	address := chromium.Get(t, browser, chromedp.Location())
+	browser.Do(t, chromedp.EmulateViewport(320, 720))
+	if wide := chromium.Get(t, browser, chromedp.Evaluate[int]("document.documentElement.scrollWidth")); wide > 320 {
+		t.Errorf("%s is %d pixels wide on 320", address, wide)
+	}
+	browser.Do(t, chromedp.EmulateViewport(1000, 720), emulate("forced-colors", "active"))
+	const edgeless = `[...document.querySelectorAll("button, .button, input:not([type=checkbox]), progress, .chip, .avatar, .card")]
+		.filter(e => e.checkVisibility() && parseFloat(getComputedStyle(e).borderTopWidth) === 0).map(e => e.outerHTML)`
+	for _, element := range chromium.Get(t, browser, chromedp.Evaluate[[]string](edgeless)) {
+		t.Errorf("%s: in forced colours nobody sees where this is: %s", address, element)
+	}
+	browser.Do(t, prefer("light"))
+}
+
+// shown returns the lines of text on the page, without the button of a script and what a script counts down.
+func shown(t *testing.T, browser *chromium.Browser) []string {
+	t.Helper()
+	text := chromium.Get(t, browser, chromedp.Evaluate[string]("document.body.innerText"))
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool {
+		return line == "Copy" || strings.Contains(line, " left")
+	})
+}
+
+// checkWithoutScripts tests that every guarded page says without scripts what it says with them, and that what one does
+// there works by forms.
+func checkWithoutScripts(t *testing.T, browser *chromium.Browser, h *house.House, with map[string][]string) {
+	t.Helper()
+	css := func(s string) chromedp.CSS { return chromedp.CSS(s) }
+	disabled := func(value bool) chromedp.Action[chromedp.Void] {
+		return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+			_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
+				emulation.SetScriptExecutionDisabledParams{Value: value})
+			return err
+		})
+	}
+	browser.Do(t, disabled(true))
+	for _, page := range guarded {
+		browser.Do(t, chromedp.Navigate(h.Base+page.path), chromedp.WaitVisible(css("main")))
+		if without := shown(t, browser); len(without) < 3 || !slices.Equal(without, with[page.name]) {
+			t.Errorf("%s without scripts: %q, and with them: %q", page.name, without, with[page.name])
+		}
+	}
+	h.Tenant.Reset()
+	browser.Do(t, chromedp.Navigate(h.Base+"/pages/"), chromedp.SendKeys(css(`input[name="q"]`), "pager"),
+		chromedp.Click(css(".search button")), chromedp.WaitVisible(css(".found")),
+		chromedp.Navigate(h.Base+"/"), chromedp.Click(css(".session form button")), chromedp.WaitVisible(css(".session")),
+		disabled(false))
+	if got := h.Tenant.Requests("token"); got != 1 {
+		t.Errorf("the button that renews makes %d requests", got)
+	}
+}
+
 // prefer makes the browser prefer a color scheme.
 func prefer(scheme string) chromedp.Action[chromedp.Void] {
+	return emulate("prefers-color-scheme", scheme)
+}
+
+// emulate gives a media feature a value, and no other.
+func emulate(feature, value string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			Features: []*emulation.MediaFeature{{Name: feature, Value: value}},
 		})
 		return err
 	})
