@@ -45,6 +45,8 @@ type mcpServer struct {
 	others   []http.Header   // of the requests to the authorization server
 	metadata map[string]any  // in place of what the resource's metadata says
 	changes  map[string]any  // the same of the authorization server's; nil takes a member out
+	nonce    string          // that it wants in proofs: it takes bound tokens alone; "": it takes bearer tokens
+	proofs   map[string]bool // by jti, that came
 }
 
 // documentClient is a client that the tenant knows: its ID is the URL of a client ID metadata document.
@@ -53,7 +55,13 @@ const documentClient = "https://acme.example/loopkey.json"
 // startMCP starts an MCP server with a tenant that registers clients, and a house whose browser counts its tabs.
 func startMCP(t *testing.T, env ...string) *mcpServer {
 	t.Helper()
-	s := &mcpServer{refused: map[string]bool{}, tabs: filepath.Join(t.TempDir(), "tabs")}
+	return startMCPAt(t, func(*mcpServer, *tenant.Config) {}, env...)
+}
+
+// startMCPAt is startMCP with a tenant that change configures.
+func startMCPAt(t *testing.T, change func(*mcpServer, *tenant.Config), env ...string) *mcpServer {
+	t.Helper()
+	s := &mcpServer{refused: map[string]bool{}, proofs: map[string]bool{}, tabs: filepath.Join(t.TempDir(), "tabs")}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	browser := filepath.Join(t.TempDir(), "browser")
@@ -63,13 +71,15 @@ func startMCP(t *testing.T, env ...string) *mcpServer {
 		t.Fatal(err)
 	}
 	s.house = house.New(t, "https://elsewhere.example/", append([]string{"BROWSER=" + browser}, env...)...)
-	started, err := tenant.Start(t.Context(), tenant.Config{
+	cfg := tenant.Config{
 		OAuth: true, Rotate: true, Resources: []string{s.address()}, Intercept: s.intercept,
 		Clients: []tenant.Client{{
 			ID: documentClient, RedirectURIs: []string{s.house.Base + "/auth/callback"}, Audiences: []string{s.address()},
 		}},
 		Users: []tenant.User{{Subject: "ada", Email: email, Name: "Ada Lovelace", Password: password}},
-	})
+	}
+	change(s, &cfg)
+	started, err := tenant.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,11 +202,19 @@ func (s *mcpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	scheme, refused := s.proven(r)
 	challenge := func(status int, more string) {
-		w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+s.URL+wellKnown+`"`+more)
+		if scheme == "DPoP" {
+			w.Header().Set("DPoP-Nonce", s.nonceNow())
+		}
+		w.Header().Set("WWW-Authenticate", scheme+` resource_metadata="`+s.URL+wellKnown+`"`+more)
 		http.Error(w, "unauthorized", status)
 	}
-	token, scopes := s.verify(r)
+	if refused != "" {
+		challenge(http.StatusUnauthorized, `, error="`+refused+`"`)
+		return
+	}
+	token, scopes := s.verify(r, scheme)
 	if scopes == nil {
 		more := `, scope="mcp:read"`
 		if token != "" {
@@ -241,8 +259,8 @@ func payloadOf(token string) string {
 }
 
 // verify returns the scopes of the token of a request, or nil where it is refused.
-func (s *mcpServer) verify(r *http.Request) (token string, scopes []string) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+func (s *mcpServer) verify(r *http.Request, scheme string) (token string, scopes []string) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), scheme+" ")
 	if !ok {
 		return "", nil
 	}

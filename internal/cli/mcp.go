@@ -112,6 +112,9 @@ type mcpSetup struct {
 	ClientID     string          `json:"client_id,omitempty"`
 	ClientIssuer string          `json:"client_issuer,omitempty"`
 	ClientSecret string          `json:"client_secret,omitempty"`
+	Client       known.Client    `json:"client,omitzero"` // by what else it authenticates there
+	Push         bool            `json:"push,omitempty"`
+	SignRequests bool            `json:"sign_requests,omitempty"`
 	Scope        string          `json:"scope,omitempty"`
 	Header       http.Header     `json:"header,omitempty"`
 	BaseURL      string          `json:"base_url,omitempty"`
@@ -147,7 +150,12 @@ func (a *app) mcpSetup(server string, f mcpFlags) (*mcpSetup, *config.Config, er
 	case a.flags["client-id"] != "" && !issuerGiven:
 		s.ClientID = a.flags["client-id"] // of the authorization server that the server names
 	case cfg.Issuer != "" && cfg.ClientID != "":
+		if err := cfg.Needs("client-key", "client-certificate", "client-certificate-key"); err != nil {
+			return nil, nil, err
+		}
 		s.ClientID, s.ClientIssuer = cfg.ClientID, cfg.Issuer
+		s.Client = known.Client{DPoP: cfg.DPoP}.AuthenticatingAs(cfg.Client)
+		s.Push, s.SignRequests = cfg.Push, cfg.SignRequests
 		if s.ClientSecret, err = cfg.ClientSecret(); err != nil {
 			return nil, nil, err
 		}
@@ -176,12 +184,14 @@ func (a *app) authorization(
 	}
 	return mcp.NewAuthorization(mcp.AuthorizationConfig{
 		URL: s.URL, ClientID: s.ClientID, ClientIssuer: s.ClientIssuer, ClientSecret: provider.NewSecret(s.ClientSecret),
-		Scope: s.Scope, Header: s.Header, RedirectURIs: redirectURIs, ClientURIs: clientURIs, NoBrowser: begin == nil,
+		Client: s.Client,
+		Scope:  s.Scope, Header: s.Header, RedirectURIs: redirectURIs, ClientURIs: clientURIs, NoBrowser: begin == nil,
 		Store: store, Keystore: s.Keystore, StateDir: s.StateDir, CacheDir: s.CacheDir, Begin: begin,
 		Session: func(c known.Client, secret provider.Secret) (*session.Session, error) {
+			isOwn := c.Issuer == s.ClientIssuer && c.ClientID == s.ClientID
 			e := errand{
 				Client: c, ClientSecret: secret.Reveal(), CacheDir: s.CacheDir, StateDir: s.StateDir,
-				NoLog: s.NoLog,
+				NoLog: s.NoLog, Push: isOwn && s.Push, SignRequests: isOwn && s.SignRequests,
 			}
 			acc, err := a.accountOf(e, false, session.Limits{}, limit)
 			if err != nil {

@@ -49,6 +49,14 @@ type Client struct {
 	Also []string `json:"also,omitempty"`
 }
 
+// AuthenticatingAs returns the client with what another one authenticates by.
+func (c Client) AuthenticatingAs(other Client) Client {
+	c.ClientKey, c.ClientKeyID, c.ClientKeyAlg = other.ClientKey, other.ClientKeyID, other.ClientKeyAlg
+	c.ClientCertificate, c.ClientCertificateKey = other.ClientCertificate, other.ClientCertificateKey
+	c.AssertionAudience, c.ClientAuth = other.AssertionAudience, other.ClientAuth
+	return c
+}
+
 // Keystores returns the keystores in which a session of the client may be: that of the last login comes first.
 func (c Client) Keystores() []string { return append([]string{c.Keystore}, c.Also...) }
 

@@ -39,11 +39,13 @@ type AuthorizationConfig struct {
 	// whichever authorization server the server names, which then gets no secret.
 	ClientID, ClientIssuer string
 	ClientSecret           provider.Secret
-	Scope                  string      // in place of what the server says; "": that
-	Header                 http.Header // for requests to the server itself
-	RedirectURIs           []string    // of a client that is registered, in the order in which they are tried
-	ClientURIs             []string    // the same of a configured client; nil: the first of RedirectURIs
-	NoBrowser              bool        // no login is begun
+	// Client says by what else the client authenticates at ClientIssuer, and whether its tokens are bound to a key.
+	Client       known.Client
+	Scope        string      // in place of what the server says; "": that
+	Header       http.Header // for requests to the server itself
+	RedirectURIs []string    // of a client that is registered, in the order in which they are tried
+	ClientURIs   []string    // the same of a configured client; nil: the first of RedirectURIs
+	NoBrowser    bool        // no login is begun
 
 	Store              keystore.Store // of new logins and of the clients that were registered
 	Keystore           string         // its name in notes
@@ -171,6 +173,7 @@ func (a *Authorization) session(ctx context.Context) (*sessions.Session, error) 
 	if c.Resource == "" || other || !covers(c.Resource, a.server) {
 		return nil, fmt.Errorf("%s: %w", words.Printable(a.cfg.URL), sessions.ErrNotLoggedIn)
 	}
+	c = a.authenticating(c)
 	key := c.Name() + " " + c.Keystore
 	a.mu.Lock()
 	s := a.opened[key]
@@ -194,10 +197,23 @@ func (a *Authorization) session(ctx context.Context) (*sessions.Session, error) 
 	return s, nil
 }
 
+// isOwn reports whether an issuer's client is the configured one, and the issuer the one that it is configured for.
+func (a *Authorization) isOwn(issuer string) bool {
+	return a.isConfigured(issuer) && a.cfg.ClientIssuer == issuer
+}
+
+// authenticating returns a client with what it authenticates by as that is configured now, if it is.
+func (a *Authorization) authenticating(c known.Client) known.Client {
+	if a.isOwn(c.Issuer) && (a.cfg.Client.ClientKey != "" || a.cfg.Client.ClientCertificate != "") {
+		return c.AuthenticatingAs(a.cfg.Client)
+	}
+	return c
+}
+
 // secretOf returns the secret of a client: the configured one, or that of a registration.
 func (a *Authorization) secretOf(ctx context.Context, c known.Client) (provider.Secret, error) {
 	if a.isConfigured(c.Issuer) {
-		if a.cfg.ClientIssuer == c.Issuer {
+		if a.isOwn(c.Issuer) {
 			return a.cfg.ClientSecret, nil
 		}
 		return provider.Secret{}, nil

@@ -66,12 +66,12 @@ func (a *Authorization) prepare(ctx context.Context, w Wish) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &plan{at: at, scope: scope, need: w.Need, client: known.Client{
+	l := &plan{at: at, scope: scope, need: w.Need, client: a.authenticating(known.Client{
 		Profile: Profile, Issuer: issuer, ClientID: at.id, Keystore: a.cfg.Keystore,
 		Resource: r.name, Server: a.cfg.URL,
 		// What an earlier login bound to a key, no metadata of the server unbinds.
-		DPoP: r.bound || before.Session.DPoP && before.Session.Issuer == issuer,
-	}}
+		DPoP: r.bound || before.Session.DPoP && before.Session.Issuer == issuer || a.isOwn(issuer) && a.cfg.Client.DPoP,
+	})}
 	l.session, err = a.cfg.Session(l.client, at.secret)
 	return l, err
 }

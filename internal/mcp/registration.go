@@ -98,7 +98,7 @@ func (a *Authorization) client(ctx context.Context, issuer string) (*client, err
 		if len(c.redirectURIs) == 0 {
 			c.redirectURIs = a.cfg.RedirectURIs[:1]
 		}
-		if a.cfg.ClientIssuer == issuer {
+		if a.isOwn(issuer) {
 			c.secret = a.cfg.ClientSecret
 		}
 		return c, nil
