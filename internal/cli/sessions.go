@@ -235,7 +235,9 @@ func earlier(a, b time.Time) time.Time {
 // printSessions prints a table for a person to read.
 func (a *app) printSessions(listed []listedSession) error {
 	if len(listed) == 0 {
-		a.say("There are no sessions: %s.", a.situation(nil).sentence(session.ErrNotLoggedIn))
+		at := a.situation(nil)
+		at.command = "login" // what makes a session, of whichever profile
+		a.say("There are no sessions: %s.", at.sentence(session.ErrNotLoggedIn))
 		return nil
 	}
 	inWords := map[string]string{
