@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -140,6 +143,49 @@ func TestLinkAtTerminal(t *testing.T) {
 		before, after, found := strings.Cut(p.Screen(), "\x1b]8;;"+h.Tenant.Issuer())
 		if found != c.want || strings.Contains(before, "\x1b]8;") || c.want && strings.Count(after, "\x1b]8;;\x1b\\") != 1 {
 			t.Errorf("%s: %q", c.env, p.Screen())
+		}
+	}
+}
+
+// At a terminal of the machine where the browser is, a login shows a short URL that leads to the provider. Where the
+// browser may be on another machine, it shows the whole one, and how its response gets here.
+func TestShortURLAtTerminal(t *testing.T) {
+	t.Parallel()
+	bare, docker, podman := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, mark := range []string{filepath.Join(docker, ".dockerenv"), filepath.Join(podman, "run", ".containerenv")} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(mark), 0o700), os.WriteFile(mark, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := house.WithTenant(t, "TERM=xterm", "BROWSER=true")
+	for name, c := range map[string]struct {
+		env   []string
+		short bool
+		says  string
+	}{
+		"a desk":     {[]string{house.Root + "=" + bare}, true, ""},
+		"Docker":     {[]string{house.Root + "=" + docker}, false, "This is a container"},
+		"Podman":     {[]string{house.Root + "=" + podman}, false, "This is a container"},
+		"Codespaces": {[]string{house.Root + "=" + bare, "CODESPACES=true"}, false, "This is a container"},
+		"SSH":        {[]string{house.Root + "=" + bare, "SSH_TTY=/dev/pts/0"}, false, "This is an SSH session"},
+		"no browser": {[]string{house.Root + "=" + bare, "BROWSER=no-such-program"}, false, "Open this in one yourself"},
+	} {
+		p := pty.Start(t, h.With(c.env...).Command(t.Context(), "login"))
+		seen := p.Expect("Waiting for you in the browser")
+		at := h.Tenant.Issuer()
+		if c.short {
+			at = h.Base + "/go/"
+		}
+		_, shown, found := strings.Cut(seen, at)
+		if !found || !strings.Contains(seen, c.says) || c.short == strings.Contains(seen, h.Tenant.Issuer()+"/authorize") {
+			t.Errorf("%s: the terminal shows %q", name, seen)
+		}
+		target, _, _ := strings.Cut(at+shown, "\r\n")
+		if page := visitor(t, target, ""); !strings.Contains(page.Body, "You are logged in") {
+			t.Errorf("%s: %s leads to %+v", name, target, page)
+		}
+		if code := p.Exit(); code != 0 {
+			t.Errorf("%s: exit code %d", name, code)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func isSurrounding(path, literal string) bool {
 	}
 	switch strings.Trim(literal, "\"`") {
 	case "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT", "WSL_DISTRO_NAME", "WSL_INTEROP",
-		"REMOTE_CONTAINERS", "CODESPACES", "NO_COLOR", "/.dockerenv", "/run/.containerenv":
+		"REMOTE_CONTAINERS", "CODESPACES", "NO_COLOR", ".dockerenv", "/.dockerenv", "/run/.containerenv":
 		return true
 	}
 	return false

@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/loopkey/loopkey/internal/cli"
+	"github.com/loopkey/loopkey/internal/environ"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/internal/sharedstore"
@@ -40,6 +41,9 @@ const (
 // Race makes a process that was built with the race detector exit at once instead of after a second.
 const Race = "GORACE=atexit_sleep_ms=0"
 
+// Root is the variable that names a folder in which loopkey looks for the marks of containers, in place of /.
+const Root = "HOUSE_ROOT"
+
 // Main is the body of a TestMain. It makes the test binary also the programs of Commands.
 func Main(m *testing.M) {
 	testscript.Main(m, Commands())
@@ -51,6 +55,9 @@ func Commands() map[string]func() {
 	commands := map[string]func(){"visit": visit}
 	for _, name := range names() {
 		commands[name] = func() {
+			if root := os.Getenv(Root); root != "" {
+				environ.Root = root
+			}
 			//nolint:forbidigo // this is a main
 			os.Exit(cli.Main(context.Background(), cli.Arguments(os.Args), os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 		}
