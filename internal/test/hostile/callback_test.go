@@ -84,6 +84,34 @@ func TestCallback(t *testing.T) {
 	})
 }
 
+// A code that comes to another of the callback ports, where another login waits, ends neither login and is not redeemed:
+// each takes its own state alone.
+func TestCodeAtAnotherPort(t *testing.T) {
+	t.Parallel()
+	p := Start(t)
+	h, other := house.New(t, p.Issuer()), house.New(t, p.Issuer())
+	host := strings.TrimPrefix(other.Base, "http://")
+	h.Configure(p.Issuer(), "[profile.other]", "issuer = '"+p.Issuer()+"'", "client_id = '"+house.Client+"'",
+		"base_url = '"+other.Base+"'", "keystore = '"+h.Keystore()+"'")
+	first, second := h.Start("login", "--no-browser"), h.Start("login", "-p", "other", "--no-browser")
+	_, mine, _ := get(t, first.Line(t, p.URL(Authorize)))
+	_, its, _ := get(t, second.Line(t, p.URL(Authorize)))
+	astray, strayed := *mine, *its
+	astray.Host, strayed.Host = host, strings.TrimPrefix(h.Base, "http://")
+	for _, at := range []string{astray.String(), strayed.String()} {
+		if status, _, page := get(t, at); status != http.StatusBadRequest || !strings.Contains(page, "Nothing was changed") {
+			t.Errorf("the response is %d: %s", status, page)
+		}
+	}
+	if p.Requests(Token) != 0 {
+		t.Error("a code was redeemed")
+	}
+	for login, back := range map[*house.Running]*url.URL{first: mine, second: its} {
+		get(t, back.String())
+		login.Line(t, "Logged in as Ada Lovelace")
+	}
+}
+
 func TestCallbackAccepted(t *testing.T) {
 	t.Parallel()
 	one := map[string]int{Authorize: 1, Token: 1}

@@ -49,6 +49,7 @@ func TestDevice(t *testing.T) {
 		"unavailable_then_good": {more: atFirst(503, ""), polls: 2},
 		"interval_a_string":     {lies: device("interval", "1"), polls: 1},
 		"interval_a_fraction":   {lies: device("interval", 1.0), polls: 1},
+		"expires_in_zero":       {lies: device("expires_in", 0), polls: 1}, // as if it were missing
 		"expires_in_missing":    {lies: Lies{Device: without("expires_in")}, polls: 1},
 		"access_denied":         {more: polls(400, `{"error":"access_denied"}`), code: 4, words: "access_denied", polls: 1},
 		"expired_token":         {more: polls(400, `{"error":"expired_token"}`), code: 4, words: "expired_token", polls: 1},
@@ -101,6 +102,7 @@ func TestDevice(t *testing.T) {
 		"refused": {
 			more: responded(401, asJSON, `{"error":"invalid_client"}`), code: 4, words: "invalid_client",
 		},
+		"redirect":    {more: responded(307, html, ``), code: 4, words: "a redirect, which is not followed"},
 		"html":        {more: responded(200, html, `<p>`), code: 4, words: "JSON"},
 		"unavailable": {more: responded(503, html, ``), code: 1, words: "can't be reached"},
 		"no_endpoint": {

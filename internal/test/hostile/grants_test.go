@@ -65,6 +65,11 @@ func TestGrants(t *testing.T) {
 	}
 	exchange := []string{"token", "--exchange", "--audience", otherAPI}
 	own := []string{"token", "--client-credentials", "--audience", otherAPI, "--client-secret-file", secret}
+	assertion := filepath.Join(t.TempDir(), "assertion")
+	if err := os.WriteFile(assertion, []byte(forge.OtherRS256().Token(map[string]any{"sub": "job"})), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bearer := []string{"token", "--jwt-bearer", "--assertion-file", assertion, "--audience", otherAPI}
 	answer := func(name string, value any) grantLie {
 		return func(_ url.Values, response, _ map[string]any) { response[name] = value }
 	}
@@ -109,10 +114,15 @@ func TestGrants(t *testing.T) {
 		"scope_of_the_token_alone": {
 			append(exchange, "--scope", "read admin"), claim("scope", "read"), `did not grant scope "admin"`,
 		},
-		"own_for_another": {own, claim("aud", mallory), "not for " + otherAPI},
-		"own_expired":     {own, claim("exp", ago(time.Minute)), "expired"},
-		"own_no_bearer":   {own, answer("token_type", "N_A"), "token type"},
-		"own_gigantic":    {own, answer("access_token", strings.Repeat("a", 65<<10)), "too large"},
+		"the_assertion_itself": {
+			bearer, func(form url.Values, response, _ map[string]any) { response["access_token"] = form.Get("assertion") },
+			"the very token that was sent to it",
+		},
+		"bearer_for_another": {bearer, claim("aud", mallory), "not for " + otherAPI},
+		"own_for_another":    {own, claim("aud", mallory), "not for " + otherAPI},
+		"own_expired":        {own, claim("exp", ago(time.Minute)), "expired"},
+		"own_no_bearer":      {own, answer("token_type", "N_A"), "token type"},
+		"own_gigantic":       {own, answer("access_token", strings.Repeat("a", 65<<10)), "too large"},
 	}) {
 		t.Run(name, func(t *testing.T) {
 			w.Reset()
@@ -234,4 +244,142 @@ func TestCIEndpoint(t *testing.T) {
 	if r := run(endpoint.URL); r.Code != 0 || r.Stdout == "" {
 		t.Errorf("an honest endpoint: exit %d: %s", r.Code, r.Stderr)
 	}
+}
+
+// An identity assertion (ID-JAG) that is none, or is not for the other server alone, gets nowhere; nor is it the token
+// that comes of it.
+func TestCrossApp(t *testing.T) {
+	t.Parallel()
+	w, crm := newWorld(t), Start(t)
+	w.house.Configure(w.Issuer(), "[profile.crm]", "issuer = '"+crm.Issuer()+"'", "client_id = '"+house.Client+"'",
+		"keystore = '"+w.house.Keystore()+"'")
+	args := []string{"token", "-p", "crm", "--id-jag", "default", "--audience", otherAPI}
+	jag := func(typ string, change func(map[string]any)) grantLie {
+		return func(form url.Values, response, claims map[string]any) {
+			claims["aud"] = form.Get("audience")
+			change(claims)
+			header := map[string]any{"alg": "RS256", "kid": "rsa-1", "typ": typ}
+			response["token_type"], response["access_token"] = "N_A", forge.RS256().Sign(header, claims)
+		}
+	}
+	const typ, mallory = "oauth-id-jag+jwt", "https://mallory.example.com/"
+	honest := jag(typ, func(map[string]any) {})
+	instead := func(name string, value any) grantLie {
+		return func(form url.Values, response, claims map[string]any) {
+			honest(form, response, claims)
+			response[name] = value
+		}
+	}
+	there := &world{Provider: crm} // where the assertion would be used
+	grants(nil)(there)
+	for name, c := range house.Some(map[string]struct {
+		lie   grantLie
+		words string
+	}{
+		"an_access_token":    {jag("at+jwt", func(map[string]any) {}), "no identity assertion"},
+		"without_a_type":     {jag("", func(map[string]any) {}), "no identity assertion"},
+		"opaque":             {instead("access_token", "opaque"), "no identity assertion"},
+		"issued_as_another":  {instead("issued_token_type", tokenTypes+"access_token"), "token type"},
+		"issued_as_none":     {instead("issued_token_type", ""), "token type"},
+		"for_another_server": {jag(typ, set("aud", mallory)), "is for"},
+		"for_two_servers":    {jag(typ, set("aud", []string{crm.Issuer(), mallory})), "is for"},
+		"of_another_issuer":  {jag(typ, set("iss", mallory)), "is from"},
+		"expired":            {jag(typ, at("exp", time.Minute)), "expired"},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			w.Reset()
+			grants(c.lie)(w)
+			house.Refused(t, w.house.Run(args...), 4, c.words)
+			w.count(t, map[string]int{Token: 1})
+			there.count(t, map[string]int{Token: 0})
+		})
+	}
+	grants(honest)(w)
+	grants(func(form url.Values, response, _ map[string]any) { response["access_token"] = form.Get("assertion") })(there)
+	house.Refused(t, w.house.Run(args...), 4, "the very token that was sent to it")
+	grants(nil)(there)
+	if got := forge.Claims(w.house.Must(args...)); got["aud"] != otherAPI {
+		t.Errorf("the token says %v", got)
+	}
+	w.unharmed(t)
+}
+
+// What Auth0's token vault gives in place of another provider's token is not taken.
+func TestVault(t *testing.T) {
+	t.Parallel()
+	w := worldOf(t, StartAt(t, "/"))
+	args := []string{"token", "--domain", strings.TrimSuffix(w.Issuer(), "/"), "--connection", "google-oauth2"}
+	w.house.Must("login", "--domain", strings.TrimSuffix(w.Issuer(), "/"))
+	w.was = w.stored(t)
+	vault := func(change func(form url.Values, response map[string]any)) {
+		w.On(Token, func(rw http.ResponseWriter, r *http.Request) bool {
+			_ = r.ParseForm()
+			if r.PostForm.Get("connection") == "" {
+				return false
+			}
+			response := map[string]any{
+				"access_token": "token-of-google", "token_type": "Bearer", "expires_in": 3600,
+				"issued_token_type": r.PostForm.Get("requested_token_type"),
+			}
+			change(r.PostForm, response)
+			writeJSON(rw, http.StatusOK, response)
+			return true
+		})
+	}
+	for name, c := range house.Some(map[string]struct {
+		change func(form url.Values, response map[string]any)
+		words  string
+	}{
+		"the_refresh_token_itself": {
+			func(form url.Values, r map[string]any) { r["access_token"] = form.Get("subject_token") },
+			"the very token that was sent to it",
+		},
+		"issued_as_another": {
+			func(_ url.Values, r map[string]any) { r["issued_token_type"] = tokenTypes + "refresh_token" }, "token type",
+		},
+		"expires_in_negative": {func(_ url.Values, r map[string]any) { r["expires_in"] = -1 }, "expires_in"},
+		"no_token":            {func(_ url.Values, r map[string]any) { delete(r, "access_token") }, "no access token"},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			vault(c.change)
+			house.Refused(t, w.house.Run(args...), 4, c.words)
+			w.unharmed(t)
+		})
+	}
+	vault(func(url.Values, map[string]any) {})
+	if got := w.house.Must(args...); got != "token-of-google\n" {
+		t.Errorf("the vault's token is %q", got)
+	}
+}
+
+// A refusal that tells back the token or the assertion that it was sent shows nothing of it.
+func TestGrantsToldBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	assertion := filepath.Join(t.TempDir(), "assertion")
+	raw := forge.OtherRS256().Token(map[string]any{"sub": "job"})
+	if err := os.WriteFile(assertion, []byte(raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.On(Token, func(rw http.ResponseWriter, r *http.Request) bool {
+		_ = r.ParseForm()
+		refuse(rw, http.StatusBadRequest, "invalid_request", "no good: "+r.PostForm.Get("subject_token")+r.PostForm.Get("assertion"))
+		return true
+	})
+	file := []string{"--subject-token-file", assertion, "--subject-token-type", "jwt"}
+	for name, args := range house.Some(map[string][]string{
+		"subject":   append([]string{"--exchange"}, file...),
+		"assertion": {"--jwt-bearer", "--assertion-file", assertion},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			r := w.house.Run(append([]string{"token", "--audience", otherAPI}, args...)...)
+			house.Refused(t, r, 4, "no good: [secret]")
+			for _, held := range append(w.Secrets(), raw) {
+				if strings.Contains(r.Stderr, held) {
+					t.Errorf("stderr tells a secret: %s", r.Stderr)
+				}
+			}
+		})
+	}
+	w.unharmed(t)
 }

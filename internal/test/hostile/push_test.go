@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/loopkey/loopkey/internal/test/house"
@@ -42,6 +43,7 @@ func TestPushedRequest(t *testing.T) {
 		"error_empty_body": responded(400, "", ``, "replied with HTTP 400"),
 		"too_large":        responded(413, html, `<p>`, "replied with HTTP 413"),
 		"html":             responded(201, html, `<p>`, "JSON"),
+		"ten_megabytes":    responded(201, asJSON, strings.Repeat(" ", 10<<20), "sent more than 1024 KiB"),
 		"redirect": {
 			lies: Lies{Discovery: demanded}, more: redirects(Push), words: "not followed",
 			requests: map[string]int{Push: 1, Authorize: 0},
@@ -56,6 +58,11 @@ func TestPushedRequest(t *testing.T) {
 				Discovery: demanded, Callback: func(q url.Values) { q.Del("code"); q.Set("error", "invalid_request_uri") },
 			},
 			words: "invalid_request_uri", requests: map[string]int{Push: 1, Authorize: 1, Token: 0},
+		},
+		// Of another login: the browser comes back with the state of that one, which nobody waits for.
+		"request_uri_of_another_login": {
+			lies: Lies{Discovery: demanded}, more: anothersRequest, args: []string{"login", "--timeout", "2s"}, code: 1,
+			words: "timeout", requests: map[string]int{Push: 1, Authorize: 1, Token: 0},
 		},
 		// The provider shows an error page, and the browser never comes back.
 		"expired_not_told": {
@@ -73,6 +80,19 @@ func TestPushedRequest(t *testing.T) {
 		"wanted":             {args: []string{"login", "--par"}, requests: pushed},
 		"not_demanded":       {requests: map[string]int{Push: 0, Authorize: 1, Token: 1}},
 	})
+}
+
+// anothersRequest makes the provider name a request that was pushed before, with another state, in place of each that
+// is pushed.
+func anothersRequest(w *world) {
+	earlier := url.Values{
+		"client_id": {house.Client}, "redirect_uri": {w.house.Base + "/auth/callback"}, "response_type": {"code"},
+		"code_challenge_method": {"S256"}, "code_challenge": {strings.Repeat("a", 43)}, "state": {"another"}, "nonce": {"n"},
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.grants["urn:example:earlier"] = grant{request: earlier}
+	w.lies.Push = set("request_uri", "urn:example:earlier")
 }
 
 // A provider may require pushed requests of one client only (RFC 9126, section 6). Discovery does not show that;
