@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
+
+	"github.com/loopkey/loopkey/internal/words"
 )
 
 // An authMethod is how a client authenticates, by its name in discovery (OpenID Connect Core 1.0, section 9).
@@ -39,10 +42,13 @@ func (p *Provider) authMethod(m *metadata) authMethod {
 	return authSecretBasic
 }
 
-// compareMethod says of a refusal that the provider does not offer the way in which the client authenticates, where
+// compareMethod notes in a refusal how clients may authenticate, and says of it that the provider does not offer the way in which the client authenticates, where
 // discovery tells how clients may.
 func (p *Provider) compareMethod(m *metadata, method authMethod, refused *RefusedError) {
 	offered := m.TokenEndpointAuthMethods
+	if refused != nil && (refused.Reason == ReasonClientSecretMissing || refused.Reason == ReasonClientSecretWrong) {
+		refused.methods = words.Line(words.Printable(strings.Join(offered, " ")), 500)
+	}
 	isOther := refused != nil && len(offered) > 0 && !slices.Contains(offered, string(method))
 	switch {
 	case !isOther:

@@ -105,6 +105,7 @@ type RefusedError struct {
 	Issuer string // with ReasonDiscoveryMoved: the issuer that it leads to
 
 	description string // the provider's words; may be empty
+	methods     string // of a client that was not recognised: how clients may authenticate, by discovery
 }
 
 func (e *RefusedError) Error() string {

@@ -101,6 +101,7 @@ type Diagnosis struct {
 	Audience string        `json:"audience,omitempty"` // the audience that was asked for
 	Issuer   string        `json:"issuer,omitempty"`   // the issuer that discovery names
 	Proxy    string        `json:"proxy,omitempty"`    // host and port
+	Methods  string        `json:"methods,omitempty"`  // token_endpoint_auth_methods_supported, with spaces between
 	Skew     time.Duration `json:"skew,omitempty"`     // how far the provider's clock is ahead of this computer's
 }
 
@@ -114,8 +115,10 @@ func Diagnose(err error) Diagnosis {
 	return e.Diagnosis()
 }
 
-// Diagnosis returns e's reason.
-func (e *RefusedError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.Reason, Issuer: e.Issuer} }
+// Diagnosis returns e's reason with what belongs to it.
+func (e *RefusedError) Diagnosis() Diagnosis {
+	return Diagnosis{Reason: e.Reason, Issuer: e.Issuer, Methods: e.methods}
+}
 
 // Diagnosis returns e's reason with the issuer or the skew that belongs to it.
 func (e *UntrustedError) Diagnosis() Diagnosis {

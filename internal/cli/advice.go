@@ -82,14 +82,13 @@ func providerAdvice() []advice {
 		{provider.ReasonGrantNotAllowed, "switch on Authorization Code and Refresh Token (Grant Types in {settings})", ""},
 		{
 			provider.ReasonClientSecretMissing,
-			"make the application a public client (native, desktop), or give the client secret with --client-secret-file " +
-				"({settings})",
-			"set the application type to Native, or give the client secret with --client-secret-file ({settings})",
+			"make the application a public client (native, desktop), or give {proof} ({settings})",
+			"set the application type to Native, or give {proof} ({settings})",
 		},
 		{
 			provider.ReasonClientSecretWrong,
-			"check the client secret, or make the application a public client (native, desktop) and give none ({settings})",
-			"check the client secret, or set the application type to Native and give none ({settings})",
+			"check {the secret}, or make the application a public client (native, desktop) and give none ({settings})",
+			"check {the secret}, or set the application type to Native and give none ({settings})",
 		},
 		{
 			provider.ReasonClientKeyRefused,
@@ -143,7 +142,8 @@ func providerAdvice() []advice {
 		},
 		{provider.ErrTwoProofs, "leave the client secret and the client's key out", ""},
 		{
-			provider.ErrPublicClient, "give it with --client-secret-file, or in LOOPKEY_CLIENT_SECRET; {settings}", "",
+			provider.ErrPublicClient, "give its secret with --client-secret-file or in LOOPKEY_CLIENT_SECRET, or its key with " +
+				"--client-key; {settings}", "",
 		},
 		{provider.ReasonDeclined, "the login was declined, or this user may not use the application", ""},
 		{provider.ReasonAccessPolicy, "let an access policy of the authorization server allow this client and scope", ""},
@@ -686,6 +686,7 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{one audience}", at.oneAudience(), "{step-up}", cmp.Or(at.stepUp, at.line("token")+" --acr ACR"),
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
+			"{proof}", proofOf(d.Methods), "{the secret}", at.theSecret(d.Methods),
 			"{entry}", at.entry(subject), "{key path}", at.keyPath(subject), "{key origin}", at.keyOrigin(subject), "{next port}", at.nextPort(), "{next callback}", at.nextCallback(),
 			"{serve}", at.line("serve"), "{loopkey proxy}", at.line("proxy"), "{agent}", at.line("agent"),
 			"{another profile}", at.anotherProfile(),

@@ -40,6 +40,9 @@ func TestAdvice(t *testing.T) {
 		Check: provider.ErrIssuer, Reason: provider.ReasonIssuerName, Issuer: "https://x/",
 	}
 	wantsLogin := &provider.UnreachableError{Reason: provider.ReasonProxyLogin, Proxy: "proxy:3128"}
+	unknownClient := func(methods string) error {
+		return diagnosed{provider.Diagnosis{Reason: provider.ReasonClientSecretMissing, Methods: methods}}
+	}
 	for _, c := range []struct {
 		err   error
 		auth0 bool
@@ -54,6 +57,10 @@ func TestAdvice(t *testing.T) {
 		{refused(provider.ReasonGrantNotAllowed), true, "Grant Types"},
 		{refused(provider.ReasonClientSecretMissing), true, "Native"},
 		{refused(provider.ReasonClientSecretWrong), true, "check the client secret"},
+		{unknownClient("none private_key_jwt"), false, "or give the client's key with --client-key (the app"},
+		{unknownClient("private_key_jwt client_secret_post"), false, "-secret-file, or the client's key with --client-key"},
+		{unknownClient("tls_client_auth"), true, "Native, or give the client's certificate with --client-certificate"},
+		{unknownClient(""), false, "or give the client secret with --client-secret-file (the"},
 		{refused(provider.ReasonInteractionRequired), true, "prompt"},
 		{refused(provider.ReasonInteractionRequired), true, "consent"},
 		{refused(provider.ReasonScope), true, "--scope"},
@@ -85,6 +92,23 @@ func TestAdvice(t *testing.T) {
 		if !strings.Contains(got, c.words) || c.words == "" && got != "" || strings.ContainsAny(got, "{}") {
 			t.Errorf("%v: %q does not say %q", c.err, got, c.words)
 		}
+	}
+}
+
+// A diagnosed error is as one that another process met.
+type diagnosed struct{ d provider.Diagnosis }
+
+func (diagnosed) Error() string                   { return "the provider refused: invalid_client" }
+func (e diagnosed) Diagnosis() provider.Diagnosis { return e.d }
+
+// A client secret that the provider refuses may stand before the key that was meant.
+func TestAdviceAboutSecretBesideKey(t *testing.T) {
+	t.Parallel()
+	at := situation{config: &config.Config{}}
+	at.config.ClientKey = "/key.pem"
+	err := &provider.RefusedError{Reason: provider.ReasonClientSecretWrong}
+	if got := at.advice(err); !strings.Contains(got, "which comes before the client key that is configured") {
+		t.Error(got)
 	}
 }
 

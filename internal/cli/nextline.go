@@ -331,3 +331,38 @@ func (at situation) keyOrigin(path string) string {
 	}
 	return "--client-key, --client-certificate or the profile"
 }
+
+// proofOf says how to give what a client authenticates by: of the ways that discovery names, or the usual one.
+func proofOf(methods string) string {
+	secret := strings.Contains(methods, "client_secret_") || methods == ""
+	var ways []string
+	for _, way := range []struct {
+		taken bool
+		text  string
+	}{
+		{secret, "the client secret with --client-secret-file"},
+		{strings.Contains(methods, "private_key_jwt"), "the client's key with --client-key"},
+		{strings.Contains(methods, "tls_client_auth"), "the client's certificate with --client-certificate"},
+	} {
+		if way.taken {
+			ways = append(ways, way.text)
+		}
+	}
+	if ways == nil {
+		return "what the provider takes (" + words.Printable(methods) + ")"
+	}
+	return strings.Join(ways, ", or ")
+}
+
+// theSecret names the client secret that was refused, and what may be meant in its place.
+func (at situation) theSecret(methods string) string {
+	switch c := at.config; {
+	case c != nil && c.ClientKey != "":
+		return "the client secret, which comes before the client key that is configured too"
+	case c != nil && c.ClientCertificate != "":
+		return "the client secret, which comes before the client certificate that is configured too"
+	case methods != "" && !strings.Contains(methods, "client_secret_"):
+		return "the client secret (the provider names no clients with one: give " + proofOf(methods) + ")"
+	}
+	return "the client secret"
+}
