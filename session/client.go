@@ -33,7 +33,8 @@ func (s *Session) clientName() string { return s.name + ".client" }
 
 // ClientToken returns what is kept for the key, or else what obtain returns: an access token that the client got for
 // itself, with nobody logged in. The key stands for the whole request: of r only MinLifetime and Force count, as they
-// do for AccessToken. One process at a time calls obtain, and those that wait for it get what it returned.
+// do for AccessToken. One process at a time calls obtain, and those that wait for it get what it returned, be it a
+// refusal of the provider (provider.ErrRefused).
 //
 // A token that has not expired is returned where the provider can't be reached. A keystore that can't be used costs
 // each call a request, and Config.Notice is told.
@@ -61,8 +62,14 @@ func (s *Session) ClientToken(
 	if t := kept.find(key, r, asked, s.cfg.Now()); t != nil {
 		return t.handOut(), nil
 	}
+	if refused := lock.refusal(key, asked, s.cfg.Now()); refused != nil {
+		return AccessToken{}, s.named(refused)
+	}
 	token, obtainErr := obtain(ctx)
 	if obtainErr != nil {
+		if err == nil { // else it is not this process's turn
+			lock.noteRefusal(key, obtainErr, s.cfg.Now())
+		}
 		living := kept.Tokens[key]
 		if !r.Force && errors.Is(obtainErr, provider.ErrUnreachable) && living.left(s.cfg.Now()) > 0 {
 			return living.handOut(), nil
@@ -146,6 +153,7 @@ func (s *Session) forgetClientTokens(ctx context.Context) error {
 	if _, err := os.Lstat(lock.turn()); err != nil {
 		return nil //nolint:nilerr // there is no token to forget
 	}
+	lock.forgetRefusals()
 	lock.touch() // first: what is stored before the touch is seen is deleted here
 	if err := s.cfg.Store.Delete(ctx, s.clientName()); err != nil {
 		return s.explain(err)

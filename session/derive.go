@@ -24,7 +24,7 @@ type Derived struct {
 
 // Derive returns what is stored for the key if it lives for least more, or else what obtain returns. That is stored for
 // as long as the session lasts. One process at a time calls obtain for a session, and the others wait for what it
-// returns.
+// returns, be it a refusal of the provider (provider.ErrRefused).
 //
 // Its errors are those of obtain and of AccessToken. A keystore that can't be written only means that the next caller
 // obtains it anew. If the session ends while obtain runs, the error wraps ErrNotLoggedIn or ErrUnfinished. It is
@@ -71,8 +71,12 @@ func (s *Session) Derive(
 	if err := s.spare(st, asked); err != nil {
 		return Derived{}, err
 	}
+	if err := lock.refusal(key, asked, s.cfg.Now()); err != nil {
+		return Derived{}, err
+	}
 	d, err := obtain(ctx)
 	if err != nil {
+		lock.noteRefusal(key, err, s.cfg.Now())
 		return Derived{}, err
 	}
 	if err := s.keepDerived(ctx, st, key, d); err != nil {
@@ -178,6 +182,8 @@ func (all *derivations) keep(key string, d storedDerived, now time.Time) {
 // forgetDerived deletes what was derived from the session. It comes before the end of the session and before a new
 // login, so that a crash in between leaves nothing of the old one. The caller holds the session's lock.
 func (s *Session) forgetDerived(ctx context.Context) error {
+	lock := fileLock{dir: s.cfg.StateDir, name: s.derivedName()}
+	lock.forgetRefusals()
 	if err := s.cfg.Store.Delete(ctx, s.derivedName()); err != nil {
 		return s.explain(err)
 	}

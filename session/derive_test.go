@@ -3,6 +3,8 @@ package session_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -104,6 +106,80 @@ func TestDeriveFailed(t *testing.T) {
 	}
 	if derive(); count.Load() != 2 {
 		t.Errorf("a later caller gets the old refusal")
+	}
+}
+
+// Callers that wait share what the provider refuses, with all that it said, of what is derived as of a client's own
+// token. A later caller asks again, and so does one that wants something else.
+func TestRefusalsShared(t *testing.T) {
+	t.Parallel()
+	for name, get := range map[string]func(*session.Session, context.Context, string, func() error) error{
+		"derived": func(s *session.Session, ctx context.Context, key string, obtain func() error) error {
+			_, err := s.Derive(ctx, key, 0, func(context.Context) (session.Derived, error) { return session.Derived{}, obtain() })
+			return err
+		},
+		"of the client": func(s *session.Session, ctx context.Context, key string, obtain func() error) error {
+			_, err := s.ClientToken(ctx, key, session.Request{},
+				func(context.Context) (session.AccessToken, error) { return session.AccessToken{}, obtain() })
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, tenant.Config{})
+			s.login("")
+			why := error(&provider.RefusedError{Code: "invalid_target", Reason: provider.ReasonTarget})
+			var count atomic.Int64
+			begun, refuse := make(chan struct{}), make(chan struct{})
+			ask := func(key string) error {
+				return get(s.process(), t.Context(), key, func() error {
+					if count.Add(1) == 1 {
+						close(begun)
+						<-refuse
+					}
+					return why
+				})
+			}
+			want := func() {
+				if err := ask("a"); !errors.Is(err, provider.ErrRefused) || !strings.Contains(err.Error(), "invalid_target") ||
+					provider.Diagnose(err).Reason != provider.ReasonTarget {
+					t.Error(err)
+				}
+			}
+			var all sync.WaitGroup
+			all.Go(want)
+			<-begun
+			waiting := make(chan struct{}, 20)
+			s.cfg.Store = counting{s.store, waiting}
+			for range 20 {
+				all.Go(want)
+			}
+			for range 20 { // each has looked for a value in vain, and so came before the refusal
+				<-waiting
+			}
+			s.cfg.Store = s.store
+			close(refuse)
+			all.Wait()
+			if count.Load() != 1 {
+				t.Errorf("%d requests that are refused", count.Load())
+			}
+			if want(); count.Load() != 2 {
+				t.Errorf("a later caller gets the old refusal")
+			}
+			if err := ask("b"); err == nil || count.Load() != 3 {
+				t.Errorf("another request gets that refusal: %v", err)
+			}
+			why = provider.ErrUnreachable
+			if err := ask("a"); !errors.Is(err, provider.ErrUnreachable) || count.Load() != 4 {
+				t.Errorf("what says nothing about the next request: %v", err)
+			}
+			if _, err := s.process().End(t.Context(), session.EndOptions{Local: true}); err != nil {
+				t.Error(err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(s.cfg.StateDir, "*.refused.json")); left != nil {
+				t.Errorf("left after the logout: %v", left)
+			}
+		})
 	}
 }
 
