@@ -310,6 +310,10 @@ func (b *browserLogin) show(ctx context.Context, authorizationURL, short string)
 	if !b.shared {
 		b.flags.gate.begin()
 	}
+	if b.visited {
+		b.say("Opening %s", b.terminal.Link(authorizationURL))
+		return
+	}
 	if scope, err := b.account.provider.LoginScope(ctx, b.account.chosenScope()); err == nil { // from memory, by now
 		b.sayScope(b.account, scope)
 	}

@@ -41,6 +41,7 @@ type app struct {
 	catchSignals func()                                         // makes a signal end the context, from the first call on
 	isolated     bool                                           // no ./.env is read
 	openBrowser  func(ctx context.Context, target string) error // nil: the person's own browser
+	visited      bool                                           // openBrowser needs no person
 	opened       *account                                       // the one that was opened last, for advice; nil: none
 	config       *config.Config                                 // the one that was read last, for advice; nil: none
 	command      *cobra.Command                                 // that runs, for advice; nil: none

@@ -193,7 +193,7 @@ func (d *demo) once(ctx context.Context) error {
 		}()
 		return nil
 	}
-	a.openBrowser = visit
+	a.openBrowser, a.visited = visit, true
 	a.say("2. A login, as a person's browser would do it:")
 	tokens, _, err := a.authenticate(ctx, acc, loginFlags{timeout: time.Minute})
 	if err != nil {

@@ -153,6 +153,10 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 // leaving shows the URL that ends the provider's session, in the browser that was opened and, for one on another
 // machine, as plainURL.
 func (a *app) leaving(target, plainURL string) {
+	if a.visited {
+		a.say("Opening %s", a.terminal.Link(target))
+		return
+	}
 	a.say("Ending the provider's session in your browser. If nothing opens, go to:\n%s", a.terminal.Link(target))
 	if environ.OverSSH(a.env) {
 		a.say("This is an SSH session. If your browser is on your own machine, open there and end this with Ctrl-C:\n%s",
