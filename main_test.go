@@ -212,6 +212,9 @@ func (s *script) start(ts *testscript.TestScript, options []string) {
 		base := "http://localhost:" + strconv.Itoa(port)
 		bases, callbacks = append(bases, base), append(callbacks, base+"/auth/callback")
 	}
+	if slices.Contains(options, "any-port") {
+		bases, callbacks = append(bases, "http://127.0.0.1"), append(callbacks, "http://127.0.0.1/auth/callback")
+	}
 	of := func(id, secret string) tenant.Client {
 		return tenant.Client{
 			ID: id, Secret: secret,

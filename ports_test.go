@@ -16,10 +16,10 @@ import (
 	"github.com/loopkey/loopkey/internal/test/ready"
 )
 
-// manyPorts returns a house with several callback ports, a tenant that knows them all, and the ports.
-func manyPorts(t *testing.T, anyPort bool) (h *house.House, ports []int) {
+// manyPorts returns a house with several callback ports, and a tenant that knows them all.
+func manyPorts(t *testing.T, anyPort bool) *house.House {
 	t.Helper()
-	h = house.New(t, "http://localhost:1")
+	h := house.New(t, "http://localhost:1")
 	client := tenant.Client{ID: house.Client, AnyPort: anyPort}
 	var list []string
 	for range 3 {
@@ -29,7 +29,7 @@ func manyPorts(t *testing.T, anyPort bool) (h *house.House, ports []int) {
 		}
 		t.Cleanup(giveBack)
 		base := "http://127.0.0.1:" + strconv.Itoa(port)
-		ports, list = append(ports, port), append(list, strconv.Itoa(port))
+		list = append(list, strconv.Itoa(port))
 		client.RedirectURIs = append(client.RedirectURIs, base+"/auth/callback")
 		client.PostLogoutRedirectURIs = append(client.PostLogoutRedirectURIs, base)
 	}
@@ -46,7 +46,7 @@ func manyPorts(t *testing.T, anyPort bool) (h *house.House, ports []int) {
 		list = []string{"0"}
 	}
 	h.Configure(started.Issuer(), "callback_ports = ["+strings.Join(list, ", ")+"]")
-	return h, ports
+	return h
 }
 
 // holdPort binds a port on one loopback, as another program might.
@@ -62,7 +62,7 @@ func holdPort(t *testing.T, port int) {
 // A login by any port is remembered as such, and a serve at any port is found.
 func TestAnyPort(t *testing.T) {
 	t.Parallel()
-	h, _ := manyPorts(t, true)
+	h := manyPorts(t, true)
 	r := h.Run("login")
 	if r.Code != 0 || !strings.Contains(r.Stderr, "This login comes back to http://127.0.0.1:") {
 		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
@@ -94,7 +94,7 @@ func TestOneTabForManyPorts(t *testing.T) {
 	for name, anyPort := range map[string]bool{"listed": false, "any": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h, _ := manyPorts(t, anyPort)
+			h := manyPorts(t, anyPort)
 			h = h.With("BROWSER=true")
 			const logins = 3
 			lines, done := make(chan string, logins), make(chan int, logins)

@@ -102,7 +102,8 @@ func providerAdvice() []advice {
 		},
 		{
 			provider.ReasonMethodNotOffered,
-			"its metadata names neither (token_endpoint_auth_methods_supported): use a client secret, or a public client (client_auth = \"none\" in the profile, where a key signs its requests)", "",
+			"its metadata names neither (token_endpoint_auth_methods_supported): use a client secret, or a public client " +
+				"(client_auth = \"none\" in the profile, where a key signs its requests)", "",
 		},
 		{provider.ReasonCertificateWanted, "give one that it knows with --client-certificate", ""},
 		{provider.ReasonBoundElsewhere, "give the certificate that the token is for with --client-certificate", ""},

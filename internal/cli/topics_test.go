@@ -121,3 +121,124 @@ func wrong(root *cobra.Command, words []string) string {
 	}
 	return ""
 }
+
+// Each row of the table of ways to log in has been tried: some test runs its command with all its flags, and sets every
+// setting that the row names.
+func TestWaysAreTried(t *testing.T) {
+	t.Parallel()
+	tried := triedLines(t)
+	text, err := os.ReadFile("../../docs/login.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile("`([^`]+)`")
+	setting := regexp.MustCompile(`([a-z_]+) = `)
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| ---") {
+			continue
+		}
+		rows++
+		for _, found := range code.FindAllStringSubmatch(line, -1) {
+			words := commandWords(strings.ReplaceAll(found[1], `\|`, "|"))
+			for _, key := range setting.FindAllStringSubmatch(found[1], -1) {
+				if !strings.Contains(tried.text, key[1]) {
+					t.Errorf("no test sets %s: %s", key[1], line)
+				}
+			}
+			if len(words) > 0 && !slices.ContainsFunc(tried.lines, func(l []string) bool { return includes(l, words) }) {
+				t.Errorf("no test runs %q: %s", words, line)
+			}
+		}
+	}
+	if rows < 30 {
+		t.Errorf("only %d rows were found", rows)
+	}
+}
+
+// commandWords returns the command and the flags, without their values, of a line that is loopkey's or begins with a
+// flag; nil for any other text.
+func commandWords(line string) (words []string) {
+	line, _, _ = strings.Cut(line, " | ") // what is done with the output
+	fields := strings.Fields(line)
+	switch {
+	case len(fields) == 0:
+		return nil
+	case fields[0] == "loopkey":
+		fields = fields[1:]
+		for len(fields) > 0 && !strings.HasPrefix(fields[0], "-") && len(words) < 2 {
+			words, fields = append(words, fields[0]), fields[1:]
+			if root := Commands(); len(words) == 1 && !slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool {
+				return c.Name() == words[0] && c.HasSubCommands()
+			}) {
+				break
+			}
+		}
+	case !strings.HasPrefix(fields[0], "-"):
+		return nil
+	}
+	for _, field := range fields {
+		if name, _, _ := strings.Cut(field, "="); strings.HasPrefix(name, "-") {
+			words = append(words, strings.TrimRight(name, ","))
+		}
+	}
+	return words
+}
+
+// includes reports whether a command line has all of some words.
+func includes(line, words []string) bool {
+	return !slices.ContainsFunc(words, func(word string) bool { return !slices.Contains(line, word) })
+}
+
+// trials are what the tests run, and all that they say.
+type trials struct {
+	lines [][]string
+	text  string
+}
+
+// triedLines reads the stories and the tests: every line of loopkey's there, and every list of arguments in Go.
+func triedLines(t *testing.T) (all trials) {
+	t.Helper()
+	story := regexp.MustCompile(`(?m)\bloopkey ([a-z-][^\n]*)$`)
+	list := regexp.MustCompile(`"([a-z-]+)"((?:\s*,\s*(?:"[^"\n]*"|[A-Za-z_.]+(?:\([^()\n]*\))?)(?:\s*\+[^,)}\n]*)?)*)`)
+	literal := regexp.MustCompile(`"(-[^"=\n]*)[="]|"([a-z-]+)"`)
+	var text strings.Builder
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		isStory := filepath.Ext(path) == ".txtar"
+		if err != nil || d.IsDir() || !isStory && !strings.HasSuffix(path, "_test.go") || d.Name() == "topics_test.go" {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		_, _ = text.Write(source)
+		if isStory {
+			for _, found := range story.FindAllStringSubmatch(string(source), -1) {
+				all.lines = append(all.lines, withoutValues(strings.Fields(found[1])))
+			}
+			return nil
+		}
+		for _, found := range list.FindAllString(string(source), -1) {
+			var words []string
+			for _, one := range literal.FindAllStringSubmatch(found, -1) {
+				words = append(words, one[1]+one[2])
+			}
+			all.lines = append(all.lines, words)
+		}
+		return nil
+	})
+	if err != nil || len(all.lines) < 500 {
+		t.Fatalf("%d lines, %v", len(all.lines), err)
+	}
+	all.text = text.String()
+	return all
+}
+
+// withoutValues returns words in which no flag has its value.
+func withoutValues(words []string) []string {
+	for i, word := range words {
+		words[i], _, _ = strings.Cut(word, "=")
+	}
+	return words
+}

@@ -250,8 +250,8 @@ func formAction(r *http.Request) string {
 	return "?" + r.URL.RawQuery
 }
 
-// organization returns the organization that a login asks for, by its ID or its name, or why there is none: in the words
-// of Auth0. To any other provider the parameter means nothing.
+// organization returns the organization that a login asks for, by its ID or its name, or why there is none, in Auth0's
+// words. To any other provider the parameter means nothing.
 func (t *Tenant) organization(asked string) (of *Organization, why string) {
 	if asked == "" || !t.cfg.Auth0 {
 		return nil, ""

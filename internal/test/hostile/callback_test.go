@@ -84,8 +84,8 @@ func TestCallback(t *testing.T) {
 	})
 }
 
-// A code that comes to another of the callback ports, where another login waits, ends neither login and is not redeemed:
-// each takes its own state alone.
+// A code that comes to another of the callback ports, where another login waits, ends neither login and is not
+// redeemed: each takes its own state alone.
 func TestCodeAtAnotherPort(t *testing.T) {
 	t.Parallel()
 	p := Start(t)

@@ -363,7 +363,8 @@ func TestGrantsToldBack(t *testing.T) {
 	}
 	w.On(Token, func(rw http.ResponseWriter, r *http.Request) bool {
 		_ = r.ParseForm()
-		refuse(rw, http.StatusBadRequest, "invalid_request", "no good: "+r.PostForm.Get("subject_token")+r.PostForm.Get("assertion"))
+		refuse(rw, http.StatusBadRequest, "invalid_request",
+			"no good: "+r.PostForm.Get("subject_token")+r.PostForm.Get("assertion"))
 		return true
 	})
 	file := []string{"--subject-token-file", assertion, "--subject-token-type", "jwt"}

@@ -295,7 +295,9 @@ func (w *windows) readsNoExposedKey() {
 		if err := os.Chmod(path, mode); err != nil {
 			w.t.Fatal(err)
 		}
-		if r := w.run(show...); r.Code != code || (code != 0) != strings.Contains(r.Stderr, "others can read it: run icacls") {
+		r := w.run(show...)
+		refused := strings.Contains(r.Stderr, "others can read it: ") && strings.Contains(r.Stderr, "icacls")
+		if r.Code != code || (code != 0) != refused {
 			w.t.Errorf("a key file of mode %o: exit %d: %s", mode, r.Code, r.Stderr)
 		}
 	}
