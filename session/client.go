@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/loopkey/loopkey/internal/granted"
 	"github.com/loopkey/loopkey/internal/known"
 	"github.com/loopkey/loopkey/keystore"
 	"github.com/loopkey/loopkey/provider"
@@ -77,10 +75,7 @@ func (s *Session) ClientToken(
 		return AccessToken{}, s.named(obtainErr)
 	}
 	if err == nil {
-		err = s.keepClientToken(ctx, kept, key, token)
-		if !lock.touched().Equal(seen) { // by an End, while obtain ran
-			err = cmp.Or(err, s.deleteClientTokens(ctx))
-		}
+		err = s.keepUnlessEnded(ctx, &lock, seen, func() error { return s.keepClientToken(ctx, kept, key, token) })
 	}
 	if err != nil {
 		s.cfg.Notice(s.named(fmt.Errorf("%w: %w", ErrNotKept, err)))
@@ -146,13 +141,32 @@ func (s *Session) keepClientToken(ctx context.Context, kept clientRecord, key st
 	return s.cfg.Store.Save(ctx, s.clientName(), keystore.Record{Head: []byte(`{"v":1}`), Body: body})
 }
 
+// keepUnlessEnded calls keep, unless an End has touched the lock since it was seen. An End that comes meanwhile waits
+// for it, and then deletes what it stored, whatever becomes of this process.
+func (s *Session) keepUnlessEnded(ctx context.Context, lock *fileLock, seen time.Time, keep func() error) error {
+	work, err := lock.wait(ctx, lock.work())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = work.Close() }()
+	if !lock.touched().Equal(seen) {
+		return nil
+	}
+	return keep()
+}
+
 // forgetClientTokens deletes the record, if a process of this machine has made one. It does not wait for a process that
-// obtains a token, which may take long: that one sees the touch, and deletes what it stored.
+// obtains a token, which may take long: that one sees the touch, and stores nothing.
 func (s *Session) forgetClientTokens(ctx context.Context) error {
 	lock := fileLock{dir: s.cfg.StateDir, name: s.clientName()}
 	if _, err := os.Lstat(lock.turn()); err != nil {
 		return nil //nolint:nilerr // there is no token to forget
 	}
+	work, err := lock.wait(ctx, lock.work())
+	if err != nil {
+		return s.named(err)
+	}
+	defer func() { _ = work.Close() }()
 	lock.forgetRefusals()
 	lock.touch() // first: what is stored before the touch is seen is deleted here
 	if err := s.cfg.Store.Delete(ctx, s.clientName()); err != nil {
@@ -163,13 +177,3 @@ func (s *Session) forgetClientTokens(ctx context.Context) error {
 
 // EndClient deletes the tokens that the client got for itself, and leaves the login alone. End does that too.
 func (s *Session) EndClient(ctx context.Context) error { return s.forgetClientTokens(ctx) }
-
-// deleteClientTokens deletes the record that was stored after an End. The end of ctx does not stop it.
-func (s *Session) deleteClientTokens(ctx context.Context) error {
-	return granted.Within(ctx, saveLimit, func(ctx context.Context) error {
-		if err := s.cfg.Store.Delete(ctx, s.clientName()); err != nil {
-			return err
-		}
-		return known.ForgetTokens(s.cfg.StateDir, s.name, s.cfg.Known.Keystore)
-	})
-}
