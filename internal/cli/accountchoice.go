@@ -34,7 +34,7 @@ func (b *browserLogin) chooseAccount(ctx context.Context) {
 	b.wanted.Params = maps.Clone(params)
 	b.wanted.Params.Set("prompt", selectAccount)
 	b.choosing = true
-	b.say("Profile %q is logged in there%s, so the provider is asked to let you choose the account "+
+	b.say("Profile %q is logged in there%s,\nso the provider is asked to let you choose the account "+
 		"(prompt=select_account).", all[i].Profile, b.whoIs(ctx, all[i]))
 }
 

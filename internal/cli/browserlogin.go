@@ -106,7 +106,7 @@ func (a *app) loginByBrowser(
 		case errors.Is(err, handoff.ErrEnded) && b.shared && b.loggedInSince(ctx, began): // by the code that it showed
 			return nil, "together with another terminal", nil
 		case errors.Is(err, handoff.ErrEnded):
-			a.say("The loopkey that held the port has ended. This terminal goes on with a login of its own.")
+			a.say("The loopkey that held the port has ended.\nThis terminal goes on with a login of its own.")
 		case !errors.Is(err, handoff.ErrNoServer) && !errors.Is(err, handoff.ErrNotNow):
 			return nil, "", err
 		}
@@ -401,7 +401,7 @@ func (b *browserLogin) reject(reason string) {
 	case b.rejected < mostPiped || b.terminal.Interactive():
 		b.say("Not that one: %s", words.Printable(reason))
 	case b.rejected == mostPiped:
-		b.say("None of %d lines was the URL that the browser ended up at. "+
+		b.say("None of %d lines was the URL that the browser ended up at.\n"+
 			"loopkey reads on, and says no more about wrong lines.", b.rejected)
 	}
 }

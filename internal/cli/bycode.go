@@ -122,7 +122,7 @@ func (b *browserLogin) logInByCode(ctx context.Context) {
 		}
 		return
 	}
-	b.say("Or with a code, on any device: go to\n%s\nand enter\n%s\nWhichever is done first counts. "+
+	b.say("Or with a code, on any device: go to\n%s\nand enter\n%s\nWhichever is done first counts.\n"+
 		"Enter no code that somebody sends you, and give this one to nobody.",
 		words.Printable(code.VerificationURI), b.terminal.Bold(words.Printable(code.UserCode)))
 	tokens, err := acc.provider.WaitDevice(ctx, code)

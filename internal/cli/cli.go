@@ -173,12 +173,11 @@ func help(root *cobra.Command) *cobra.Command {
 			switch known := err == nil && len(rest) == 0; {
 			case !known && text == "":
 				return noHelp(root, args)
+			case known && text != "": // a topic is more than its command, whose own help says the rest
+				text += "\nThe command of that name: " + cmd.CommandPath() + " --help\n"
 			case known:
 				cmd.InitDefaultHelpFlag()
-				if err := cmd.Help(); err != nil || text == "" {
-					return err
-				}
-				text = "\n" + text
+				return cmd.Help()
 			}
 			_, err = io.WriteString(root.OutOrStdout(), text)
 			return err

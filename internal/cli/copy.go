@@ -26,12 +26,12 @@ func (a *app) copyOut(ctx context.Context, text string) error {
 	switch {
 	case atTerminal && (environ.OverSSH(a.env) || err != nil): // the terminal is at the machine where the person sits
 		if clipboard.CopyByTmux(ctx, environ.WithoutSecrets(a.env), text) == nil {
-			a.say("tmux was asked to put the token into the clipboard of the terminal around it. " +
+			a.say("tmux was asked to put the token into the clipboard of the terminal around it.\n" +
 				"It stays there until you copy something else.")
 			return nil
 		}
 		_, _ = fmt.Fprint(a.stderr, clipboard.Sequence(text))
-		a.say("The terminal was asked to put the token into its clipboard (OSC 52). " +
+		a.say("The terminal was asked to put the token into its clipboard (OSC 52).\n" +
 			"It stays there until you copy something else.")
 		return nil
 	case err != nil:

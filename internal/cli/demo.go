@@ -58,7 +58,7 @@ func (a *app) runDemo(ctx context.Context, once, noBrowser bool) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 
-	a.say("This is a demo: an OpenID provider of its own runs inside this command, and everything ends with it.")
+	a.say("This is a demo: an OpenID provider of its own runs inside this command,\nand everything ends with it.")
 	d := &demo{app: a, dir: dir, noBrowser: noBrowser}
 	if err := d.start(ctx); err != nil {
 		return err

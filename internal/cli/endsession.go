@@ -113,7 +113,7 @@ func (a *app) leave(ctx context.Context, acc *account, l handoff.Logout) (how st
 		a.leaving(target, l.PlainURL)
 		reminding.Go(func() {
 			remind(waiting, gone, func() {
-				a.say("No browser has opened the link yet. It may not be able to, or an editor may have got the link: "+
+				a.say("No browser has opened the link yet.\nIt may not be able to, or an editor may have got the link: "+
 					"open it yourself.\n%s", a.terminal.Link(target))
 			})
 		})
@@ -159,7 +159,7 @@ func (a *app) leaving(target, plainURL string) {
 	}
 	a.say("Ending the provider's session in your browser. If nothing opens, go to:\n%s", a.terminal.Link(target))
 	if environ.OverSSH(a.env) {
-		a.say("This is an SSH session. If your browser is on your own machine, open there and end this with Ctrl-C:\n%s",
+		a.say("This is an SSH session. If your browser is on your own machine, open there\nand end this with Ctrl-C:\n%s",
 			a.terminal.Link(plainURL))
 	}
 }

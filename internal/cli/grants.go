@@ -40,7 +40,7 @@ func (g *grantFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&g.exchange, "exchange", false, "a token in exchange for the session's (RFC 8693), or for one of a file")
 	flags.StringVar(&g.subjectFile, "subject-token-file", "", "exchange: the token to trade, in a `FILE`; - is stdin")
 	flags.StringVar(&g.subjectType, "subject-token-type", "",
-		"exchange: its `TYPE`: access_token, id_token, jwt or a URI (default access_token, of the session)")
+		"exchange: its `TYPE`: access_token, id_token, jwt, saml2 or a URI (default access_token, of the session)")
 	flags.StringVar(&g.actorFile, "actor-token-file", "",
 		"exchange: the token of who acts for the subject, in a `FILE`; - is stdin")
 	flags.StringVar(&g.actorType, "actor-token-type", "", "exchange: its `TYPE`")
@@ -110,7 +110,7 @@ func (g *grantFlags) check(f tokenFlags) error {
 	case g.subjectFile == "-" && g.actorFile == "-":
 		return says("stdin can be one token: give the other in a file")
 	case g.subjectFile != "" && g.subjectType == "":
-		return says("--subject-token-file needs --subject-token-type: access_token, id_token, jwt or a URI")
+		return says("--subject-token-file needs --subject-token-type: access_token, id_token, jwt, saml2 or a URI")
 	case (g.assertionFile == "") == (g.jwtBearer && !g.ci):
 		return says("--jwt-bearer needs --assertion-file, and nothing else does")
 	case g.ciAudience != "" && !g.ci:

@@ -31,7 +31,7 @@ func (a *app) sayNoRefresh(acc *account) {
 		a.say("No refresh token came, so you will have to log in again then. %s.",
 			words.Sentence(a.situation(acc).sentence(reasonNoOffline)))
 	case slices.Contains(strings.Fields(acc.config.Scope), "offline_access"):
-		a.say("No refresh token came, though offline_access was asked for, so you will have to log in again then: %s.",
+		a.say("No refresh token came, though offline_access was asked for,\nso you will have to log in again then: %s.",
 			a.situation(acc).sentence(doctor.ReasonNoRefreshToken))
 	}
 }
@@ -53,8 +53,8 @@ func (a *app) sayAudiences(ctx context.Context, acc *account) {
 	}
 	names := words.Printable(strings.Join(missing, ", "))
 	if info.Renewable && acc.config.RefreshAudiences {
-		a.say("A login here is for one audience. "+
-			"Tokens for %s come when they are first asked for, if the provider allows it.", names)
+		a.say("A login here is for one audience.\n"+
+			"Tokens for %s come when they are first asked for,\nif the provider allows it.", names)
 		return
 	}
 	a.say("This login brought no token for %s. For one of them, run %s.",
@@ -72,7 +72,7 @@ func (acc *account) chosenScope() string {
 // sayScope says which scope the login leaves out, and how to ask for it all the same.
 func (a *app) sayScope(acc *account, asked string) {
 	if acc.withoutOffline = asked != acc.config.Scope; acc.withoutOffline {
-		a.say("The scope offline_access is left out: the provider's scopes_supported lacks it. %s.",
+		a.say("The scope offline_access is left out: the provider's scopes_supported lacks it.\n%s.",
 			a.situation(acc).sentence(reasonScopeLeftOut))
 	}
 }

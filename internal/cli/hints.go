@@ -19,8 +19,8 @@ func (a *app) sayHowToReach(baseURL string, ways []string) bool {
 		a.say("This is an SSH session. If your browser is on your own machine, run there first:\n"+
 			"  ssh -L %d:localhost:%d %s%s", port, port, a.sshTarget(), orElse("\nor ", ways))
 	case environ.InContainer(a.env):
-		a.say("This is a container: forward its port %d to your machine (forwardPorts; docker run -p can't: loopkey\n"+
-			"listens on the container's loopback alone)%s", port, orElse(",\nor ", ways))
+		a.say("This is a container: forward its port %d to your machine (forwardPorts;\n"+
+			"docker run -p can't: loopkey listens on the container's loopback alone)%s", port, orElse(",\nor ", ways))
 	default:
 		return false
 	}

@@ -150,7 +150,7 @@ func (a *app) runKeysMake(ctx context.Context, output, algorithm string) error {
 	if err != nil {
 		return err
 	}
-	a.say("Made a key for the client %s at %s. Register its public half, which follows, with the provider.",
+	a.say("Made a key for the client %s at %s.\nRegister its public half, which follows, with the provider.",
 		words.Printable(cfg.ClientID), words.Printable(cfg.Issuer))
 	if cfg.ClientKey != config.KeyInKeystore {
 		a.say("Then let the client use it: %s", a.situation(nil).setting("client_key", config.KeyInKeystore))

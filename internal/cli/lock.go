@@ -32,7 +32,7 @@ func (a *app) runLock(ctx context.Context) error {
 	if err := session.Touch(cfg.StateDir); err != nil {
 		return err
 	}
-	a.say("Locked: sessions in an encrypted file need their passphrase again. " +
+	a.say("Locked: sessions in an encrypted file need their passphrase again.\n" +
 		"Those in the OS keychain are as open as that is.")
 	return nil
 }

@@ -35,6 +35,9 @@ LOOPKEY_LOG=off, or log = false above the profiles of config.toml, turns it off.
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("last") && last < 0 {
+				return fmt.Errorf("%w: --last is %d: it can't be negative", errUsage, last)
+			}
 			return a.runLog(cmd.Context(), output, last, follow)
 		},
 	}

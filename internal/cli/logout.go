@@ -192,8 +192,8 @@ func (a *app) sayDamaged(stateDir string) error {
 	damaged := known.Damaged(stateDir)
 	for _, note := range damaged {
 		profile := words.Printable(note.Profile)
-		a.say("The note %s can't be read, so profile %q may still be logged in: run loopkey logout -p %s, with --issuer and "+
-			"--client-id where the profile has none.", words.Printable(note.Path), profile, quote(note.Profile))
+		a.say("The note %s can't be read,\nso profile %q may still be logged in: run loopkey logout -p %s,\n"+
+			"with --issuer and --client-id where the profile has none.", words.Printable(note.Path), profile, quote(note.Profile))
 	}
 	if len(damaged) > 0 {
 		return errPartly
@@ -245,7 +245,7 @@ func (a *app) reportEnding(ctx context.Context, e *ending, f logoutFlags, left b
 	}
 	if e.err != nil {
 		if ended.Revoked {
-			a.say("The refresh token is revoked at the provider, but the session could not be deleted here.")
+			a.say("The refresh token is revoked at the provider,\nbut the session could not be deleted here.")
 		}
 		return ended.WasLoggedIn, e.err
 	}

@@ -219,8 +219,8 @@ func (l *oneTimeLink) attend(ctx context.Context, used <-chan struct{}) {
 	ctx, cancel := clock.WithTimeoutCause(ctx, handoff.LinkLife, context.DeadlineExceeded)
 	defer cancel()
 	remind(ctx, used, func() {
-		l.app.say("No browser has opened the link yet. A browser from snap or flatpak may not be able to read what it "+
-			"was given, and an editor may have got it: open the link yourself.\n%s", l.app.terminal.Link(l.url))
+		l.app.say("No browser has opened the link yet.\nA browser from snap or flatpak may not be able to read "+
+			"what it was given,\nand an editor may have got it: open the link yourself.\n%s", l.app.terminal.Link(l.url))
 	})
 	if l.remove == nil {
 		return

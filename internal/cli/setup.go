@@ -45,7 +45,8 @@ in. Flags give all of it where no terminal is.
 With TOOL it prints the lines that belong into the tool's own configuration, and makes the
 link by which the tool finds loopkey. With --write it edits that configuration,
 after showing what changes; a copy of the file as it was stays beside it. HOST is
-a server that gets tokens: without one, those that the profile lists for the tool.`,
+a server that gets tokens: without one, those that the profile lists for the tool.
+TOOL is one of ` + strings.Join(setup.Names(), ", ") + `.`,
 		Example: `  loopkey setup
   loopkey setup --domain acme.eu.auth0.com --client-id s6BhdRkqt3 --no-login
   loopkey setup git git.example.com

@@ -101,8 +101,8 @@ func (w *wizard) makeByItself(ctx context.Context, p *chosenProvider) (id string
 		}
 		return app.ClientID, w.orByHand(err)
 	case !p.auth0 && p.registers:
-		w.say("\nThe provider registers applications itself (RFC 7591). This one would be %q, public and native, with the "+
-			"callback URL %s.", name, urls.Callback)
+		w.say("\nThe provider registers applications itself (RFC 7591).\nThis one would be %q, public and native, with the "+
+			"callback URL\n%s.", name, urls.Callback)
 		if yes, err := w.agreed(ctx, "Register it?"); err != nil || !yes {
 			return "", err
 		}
@@ -158,7 +158,7 @@ func (w *wizard) allowURLs(ctx context.Context, p *chosenProvider, id string) er
 // the application now has all that it has to have.
 func (w *wizard) updateByAuth0(ctx context.Context, p *chosenProvider, id string) (done bool, err error) {
 	look := newprofile.ShowAuth0(p.domain(), id)
-	w.say("\nThe auth0 program can tell whether the application allows what loopkey needs, by this command:\n  %s",
+	w.say("\nThe auth0 program can tell whether the application allows\nwhat loopkey needs, by this command:\n  %s",
 		shown(look))
 	if yes, err := w.agreed(ctx, "Run it?"); err != nil || !yes {
 		return false, err

@@ -74,7 +74,7 @@ func (w *wizard) run(ctx context.Context) error {
 			"in place of that", errUsage)
 	}
 	if w.asks && !given {
-		w.say("This sets up a profile: the provider that you log in to, and the application there.\n")
+		w.say("This sets up a profile: the provider that you log in to,\nand the application there.\n")
 	}
 	p, err := w.chooseProvider(ctx)
 	if err != nil {

@@ -166,13 +166,13 @@ var settings = []setting{
 	{ // never in ./.env: it is about the person's own browser
 		name: "browser-profile", key: "browser_profile",
 		flag: Flag{
-			Value: "NAME", ForBrowsers: true, Usage: "the profile of your browser to log in with (Chrome, Edge, Firefox …)",
+			Value: "NAME", ForBrowsers: true, Usage: "the profile of your browser in which pages open (Chrome, Edge, Firefox …)",
 		},
 		set: func(c *Config, text string) { c.BrowserProfile = text }, check: checkBrowserProfile,
 	},
 	{
 		name: "private", key: "private_window", isBool: true,
-		flag: Flag{Value: "bool", ForBrowsers: true, Usage: "log in in a private window of your browser"},
+		flag: Flag{Value: "bool", ForBrowsers: true, Usage: "open pages in a private window of your browser"},
 		set:  func(c *Config, text string) { c.PrivateWindow = text == "true" },
 	},
 	{ // never in ./.env: it says who gets tokens
