@@ -102,12 +102,12 @@ func (w *wizard) makeByItself(ctx context.Context, p *chosenProvider) (id string
 		return app.ClientID, w.orByHand(err)
 	case !p.auth0 && p.registers:
 		w.say("\nThe provider registers applications itself (RFC 7591).\nThis one would be %q, public and native, with the "+
-			"callback URL\n%s.", name, urls.Callback)
+			"callback URLs\n%s", name, strings.Join(urls.Callbacks, "\n"))
 		if yes, err := w.agreed(ctx, "Register it?"); err != nil || !yes {
 			return "", err
 		}
 		client, err := provider.Register(ctx, w.client(p.issuer), provider.Registration{
-			Name: name, RedirectURIs: []string{urls.Callback}, LogoutURIs: []string{urls.Logout},
+			Name: name, RedirectURIs: urls.Callbacks, LogoutURIs: urls.Logouts,
 		})
 		if err != nil {
 			return "", w.orByHand(err)
@@ -249,9 +249,13 @@ func (w *wizard) sayPlaces(p *chosenProvider, id string) {
 	} else {
 		w.say("There, give it these URLs:")
 	}
-	w.say("  %s: %s", p.places.Callback, urls.Callback)
-	if p.places.Logout != "" {
-		w.say("  %s: %s", p.places.Logout, urls.Logout)
+	for _, callback := range urls.Callbacks {
+		w.say("  %s: %s", p.places.Callback, callback)
+	}
+	for _, logout := range urls.Logouts {
+		if p.places.Logout != "" {
+			w.say("  %s: %s", p.places.Logout, logout)
+		}
 	}
 	if len(p.places.Also) > 0 {
 		w.say("and have these switched on:\n  %s", strings.Join(p.places.Also, "\n  "))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -190,7 +191,8 @@ func (w *wizard) assign(p *chosenProvider, client string) error {
 	if w.config.Given("scope") {
 		set("scope", w.config.Scope)
 	}
-	if w.config.BaseURL != localurl.Default || before["base_url"] != "" {
+	byPort := w.app.flags["port"] != "" && !w.config.Given("base-url") // then callback_ports says where the server is
+	if !byPort && w.config.BaseURL != localurl.Default || before["base_url"] != "" {
 		set("base_url", w.config.BaseURL)
 	}
 	if ports := w.app.flags["port"]; ports != "" {
@@ -295,10 +297,10 @@ func (w *wizard) lines(before map[string]string) []string {
 			continue
 		}
 		if old != "" {
-			lines = append(lines, fmt.Sprintf("- %s = %q", v.Key, old))
+			lines = append(lines, "- "+v.Key+" = "+config.Assignment{Key: v.Key, Value: old}.TOML())
 		}
 		if v.Value != "" {
-			lines = append(lines, fmt.Sprintf("+ %s = %q", v.Key, v.Value))
+			lines = append(lines, "+ "+v.Key+" = "+v.TOML())
 		}
 	}
 	return lines
@@ -354,7 +356,16 @@ func (w *wizard) finish(ctx context.Context) error {
 
 // urls returns what an application has to allow.
 func (w *wizard) urls() newprofile.URLs {
-	return newprofile.URLs{
-		Callback: localurl.At(w.config.BaseURL, login.CallbackPath), Logout: cmp.Or(w.config.BaseURL, localurl.Default),
+	var urls newprofile.URLs
+	base := cmp.Or(w.config.BaseURL, localurl.Default)
+	for _, port := range w.config.Ports() {
+		if port == 0 { // any: a provider that takes that compares no ports
+			port = localurl.BasePort(base)
+		}
+		at := localurl.WithPort(base, port)
+		if callback := localurl.At(at, login.CallbackPath); !slices.Contains(urls.Callbacks, callback) {
+			urls.Callbacks, urls.Logouts = append(urls.Callbacks, callback), append(urls.Logouts, at)
+		}
 	}
+	return urls
 }

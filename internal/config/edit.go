@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -85,6 +86,15 @@ func (a Assignment) literal() (string, error) {
 		return "", fmt.Errorf("%w: %q is no key of a profile that has one value", ErrInvalid, words.Printable(a.Key))
 	}
 	return a.literalOf(s, fromProfile)
+}
+
+// TOML returns the value as config.toml has it, for a person to read.
+func (a Assignment) TOML() string {
+	text, err := a.literal()
+	if err != nil { // it is none that can be written
+		return strconv.Quote(a.Value)
+	}
+	return text
 }
 
 // literalOf is literal for a setting that is set there.

@@ -11,8 +11,8 @@ import (
 // Auth0Program is the name of Auth0's own command-line program.
 const Auth0Program = "auth0"
 
-// URLs are what an application has to allow.
-type URLs struct{ Callback, Logout string }
+// URLs are what an application has to allow: those of each port that the local server may have.
+type URLs struct{ Callbacks, Logouts []string }
 
 // An Auth0App is an application as the auth0 program shows it. It never holds a secret: the program is not asked to
 // reveal one.
@@ -42,7 +42,7 @@ func auth0Grants() map[string]string {
 // CreateAuth0 returns the command that makes a native application at a tenant.
 func CreateAuth0(tenant, name string, urls URLs) []string {
 	return auth0(tenant, "create", "--name", name, "--type", "native", "--auth-method", "None",
-		"--callbacks", urls.Callback, "--logout-urls", urls.Logout, "--grants", "code,refresh-token,device-code")
+		"--callbacks", strings.Join(urls.Callbacks, ","), "--logout-urls", strings.Join(urls.Logouts, ","), "--grants", "code,refresh-token,device-code")
 }
 
 // ShowAuth0 returns the command that shows an application of a tenant.
@@ -71,16 +71,17 @@ func ReadAuth0(printed []byte) (Auth0App, error) {
 func (app Auth0App) Update(tenant string, urls URLs) ([]string, error) {
 	var args []string
 	for _, list := range []struct {
-		flag, wanted string
-		has          []string
-	}{{"--callbacks", urls.Callback, app.Callbacks}, {"--logout-urls", urls.Logout, app.LogoutURLs}} {
-		if slices.Contains(list.has, list.wanted) {
+		flag        string
+		wanted, has []string
+	}{{"--callbacks", urls.Callbacks, app.Callbacks}, {"--logout-urls", urls.Logouts, app.LogoutURLs}} {
+		lacks := slices.DeleteFunc(slices.Clone(list.wanted), func(s string) bool { return slices.Contains(list.has, s) })
+		if len(lacks) == 0 {
 			continue
 		}
 		if slices.ContainsFunc(list.has, func(s string) bool { return strings.ContainsAny(s, "\",\r\n") }) {
 			return nil, fmt.Errorf("%w can't be given the URLs that the application has, for one holds a comma", ErrAuth0)
 		}
-		args = append(args, list.flag, strings.Join(append(slices.Clone(list.has), list.wanted), ","))
+		args = append(args, list.flag, strings.Join(slices.Concat(list.has, lacks), ","))
 	}
 	grants := slices.Clone(app.Grants)
 	for _, grant := range []string{"authorization_code", "refresh_token"} {

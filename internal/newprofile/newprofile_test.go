@@ -94,7 +94,9 @@ func FuzzReadAddress(f *testing.F) {
 // The auth0 program replaces whole lists, so an update names what the application has already.
 func TestUpdateAuth0(t *testing.T) {
 	t.Parallel()
-	urls := URLs{Callback: "http://localhost:3000/auth/callback", Logout: "http://localhost:3000"}
+	const first, second = "http://localhost:3000", "http://localhost:3001"
+	urls := URLs{Callbacks: []string{first + "/auth/callback"}, Logouts: []string{first}}
+	two := URLs{Callbacks: []string{first + "/auth/callback", second + "/auth/callback"}, Logouts: []string{first, second}}
 	const grants = `"grant_types": ["refresh_token", "authorization_code"]`
 	for name, c := range map[string]struct{ app, wanted, fails string }{
 		"all there": {
@@ -132,6 +134,16 @@ func TestUpdateAuth0(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		case c.fails == "" && (err != nil || strings.Join(got, " ") != wanted):
 			t.Errorf("%s: %v\n%s, not\n%s", name, err, strings.Join(got, " "), wanted)
+		}
+	}
+	app := Auth0App{ClientID: "s6B", Callbacks: urls.Callbacks, Grants: []string{"authorization_code", "refresh_token"}}
+	got, err := app.Update("acme.eu.auth0.com", two)
+	created := CreateAuth0("acme.eu.auth0.com", "n", two)
+	for _, command := range [][]string{got, created} {
+		text := strings.Join(command, " ")
+		if err != nil || !strings.Contains(text, "--callbacks http://localhost:3000/auth/callback,"+
+			"http://localhost:3001/auth/callback --logout-urls http://localhost:3000,http://localhost:3001 ") {
+			t.Errorf("two ports: %v, %s", err, text)
 		}
 	}
 	for _, printed := range []string{
