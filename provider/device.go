@@ -136,7 +136,7 @@ func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (
 	form := url.Values{
 		"grant_type": {deviceGrant}, "device_code": {d.deviceCode.Reveal()}, "client_id": {p.cfg.ClientID},
 	}
-	if len(d.audiences) > 0 && d.audience != "" && p.TakesAudiences() { // the access token is for one of them
+	if d.audience != "" && p.cfg.AudienceParameter == "resource" { // RFC 8707, section 2.2: as for a code
 		form.Set("resource", d.audience)
 	}
 	interval := d.interval

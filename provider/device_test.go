@@ -151,7 +151,7 @@ func TestDeviceAudiences(t *testing.T) {
 			tokens := must(p.WaitDevice(t.Context(), code))
 			want, granted := [][]string{{"https://a/", "https://b/"}, {"https://a/"}}, []string{"https://b/"}
 			if refused {
-				want, granted = append(want, nil), nil // the last poll is for the one audience that there is
+				want, granted = append(want, []string{"https://a/"}), nil // the poll is for the one that there is
 			}
 			if !slices.EqualFunc(asked, want, slices.Equal) || !slices.Equal(tokens.Audiences, granted) {
 				t.Errorf("refused %t: asked for %q, got %q", refused, asked, tokens.Audiences)

@@ -50,3 +50,47 @@ func clientCredentials(t *testing.T, s *panva.Server) {
 		}
 	}
 }
+
+// tokenExchange checks the tokens that a client gets for one of the user's.
+func tokenExchange(t *testing.T, s *panva.Server) {
+	t.Helper()
+	p := client(t, s, panva.Confidential)
+	subject := login{}.run(t, s, p)
+	exchange := func(change func(*provider.TokenExchange)) (*provider.Issued, error) {
+		x := provider.TokenExchange{
+			Subject: subject.AccessToken, SubjectType: provider.TypeAccessToken,
+			Target: provider.Target{Audience: panva.Orders, Scope: "read"},
+		}
+		change(&x)
+		return p.ExchangeToken(t.Context(), x)
+	}
+	token, err := exchange(func(x *provider.TokenExchange) { x.RequestedType = provider.TypeAccessToken })
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, err := provider.PeekClaims(token.Token)
+	if err != nil || !slices.Contains(claims.Audiences(), panva.Orders) || claims.Subject() != panva.Subject ||
+		token.Scope != "read" || token.Kind != provider.TypeAccessToken || token.TokenType != "Bearer" {
+		t.Errorf("%v: %v, %+v", err, claims, token)
+	}
+	for name, c := range map[string]struct {
+		change func(*provider.TokenExchange)
+		want   provider.Reason
+	}{
+		"an ID token": {
+			func(x *provider.TokenExchange) { x.Subject, x.SubjectType = subject.IDToken, provider.TypeIDToken },
+			provider.ReasonSubjectRefused,
+		},
+		"no token of this provider": {
+			func(x *provider.TokenExchange) { x.Subject = provider.NewSecret("stolen") }, provider.ReasonSubjectRefused,
+		},
+		"an unknown audience": {
+			func(x *provider.TokenExchange) { x.Audience = "https://unknown.example.com/" }, provider.ReasonTarget,
+		},
+	} {
+		_, err := exchange(c.change)
+		if got := provider.Diagnose(err).Reason; got != c.want || !errors.Is(err, provider.ErrRefused) {
+			t.Errorf("%s: %q: %v", name, got, err)
+		}
+	}
+}

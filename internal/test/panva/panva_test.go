@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -274,6 +275,7 @@ func TestWrongClientSecret(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	clientCredentials(t, s) // at the same server: each start of one takes a second
+	tokenExchange(t, s)
 }
 
 func TestDevice(t *testing.T) {
@@ -282,7 +284,7 @@ func TestDevice(t *testing.T) {
 	p := client(t, s, panva.Public)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	device, err := p.StartDevice(ctx, "openid profile email", "")
+	device, err := p.StartDevice(ctx, "openid profile email offline_access read", panva.Orders)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,8 +299,12 @@ func TestDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tokens.Claims.Subject() != panva.Subject {
+	if tokens.Claims.Subject() != panva.Subject || tokens.RefreshToken.IsZero() {
 		t.Errorf("claims %v", tokens.Claims)
+	}
+	access, err := provider.PeekClaims(tokens.AccessToken)
+	if err != nil || !slices.Contains(access.Audiences(), panva.Orders) || access.Text("scope") != "read" {
+		t.Errorf("%v: the access token says %v", err, access)
 	}
 }
 

@@ -14,10 +14,11 @@ const key = (type, parameters, alg) => {
   const kid = createHash('sha256').update(jwk.x ?? jwk.n).digest('base64url');
   return { ...jwk, kid, use: 'sig', alg };
 };
+const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const client = (id, more) => ({
   client_id: id,
   application_type: 'native', // RFC 8252: any port of a loopback redirect URI
-  grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
+  grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code', exchange],
   response_types: ['code'],
   redirect_uris: ['http://localhost/auth/callback', 'http://127.0.0.1/auth/callback'],
   post_logout_redirect_uris: ['http://localhost', 'http://127.0.0.1'],
@@ -31,6 +32,15 @@ const server = options.certificate
 server.listen(0, '127.0.0.1', () => {
   const issuer = `http${options.certificate ? 's' : ''}://127.0.0.1:${server.address().port}`;
   const keyed = { token_endpoint_auth_method: 'private_key_jwt', jwks: options.clientKeys };
+  const getResourceServerInfo = (_, resource) => {
+    const mcp = options.mcp && resource === options.mcp;
+    if (!mcp && !options.resources.includes(resource)) throw new errors.InvalidTarget();
+    return {
+      scope: mcp ? 'mcp:read mcp:write' : 'read write', audience: resource, accessTokenFormat: 'jwt',
+      accessTokenTTL: options.accessTokenSeconds,
+      jwt: { sign: { alg: 'RS256' } },
+    };
+  };
   const provider = new Provider(issuer, {
     clients: [
       client('public', { token_endpoint_auth_method: 'none' }),
@@ -107,18 +117,30 @@ server.listen(0, '127.0.0.1', () => {
         enabled: true,
         defaultResource: () => undefined,
         useGrantedResource: () => false,
-        getResourceServerInfo: (_, resource) => {
-          const mcp = options.mcp && resource === options.mcp;
-          if (!mcp && !options.resources.includes(resource)) throw new errors.InvalidTarget();
-          return {
-            scope: mcp ? 'mcp:read mcp:write' : 'read write', audience: resource, accessTokenFormat: 'jwt',
-            accessTokenTTL: options.accessTokenSeconds,
-            jwt: { sign: { alg: 'RS256' } },
-          };
-        },
+        getResourceServerInfo,
       },
     },
   });
+  // Token exchange (RFC 8693) is a grant that oidc-provider leaves to its users: the checks of the request, the client and
+  // the token are its own.
+  const types = 'urn:ietf:params:oauth:token-type:';
+  provider.registerGrantType(exchange, async (ctx) => {
+    const { params, client: asking } = ctx.oidc;
+    const subject = params.subject_token_type === `${types}access_token`
+      && await provider.AccessToken.find(params.subject_token);
+    if (!subject || subject.clientId !== asking.clientId) throw new errors.InvalidRequest('subject_token is not accepted');
+    if (![undefined, `${types}access_token`].includes(params.requested_token_type)) throw new errors.InvalidRequest();
+    const info = getResourceServerInfo(ctx, params.audience);
+    const token = new provider.AccessToken({
+      client: asking, accountId: subject.accountId, grantId: subject.grantId, gty: 'token_exchange',
+    });
+    token.resourceServer = new provider.ResourceServer(params.audience, info);
+    token.scope = params.scope?.split(' ').filter((one) => info.scope.split(' ').includes(one)).join(' ');
+    ctx.body = {
+      access_token: await token.save(), issued_token_type: `${types}access_token`, token_type: token.tokenType,
+      expires_in: token.expiration, scope: token.scope,
+    };
+  }, ['subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'scope']);
   const finished = provider.interactionFinished.bind(provider);
   provider.interactionFinished = (request, response, result, how) => {
     if (options.acr && result.login) result.login.acr = options.acr;
