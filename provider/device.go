@@ -168,7 +168,7 @@ func (p *Provider) pollDevice(ctx context.Context, m *metadata, d *DeviceCode) (
 		case errors.Is(err, ErrUnreachable) && ctx.Err() == nil:
 			failed, interval = err, min(2*interval, slowestInterval) // section 3.5 wants exponential backoff
 		case err != nil:
-			return nil, err
+			return nil, m.maybeUnproven(d.prover, err)
 		default:
 			return &r, nil
 		}

@@ -57,7 +57,7 @@ func (p *Provider) NewProver(ctx context.Context) (*Prover, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(m.ProofAlgorithms, proofAlgorithm) {
+	if !m.offersProofs() {
 		return nil, &UntrustedError{
 			Check: ErrMalformed, Reason: ReasonNoDPoP,
 			detail: "the provider does not say that it knows DPoP with ES256 (dpop_signing_alg_values_supported)",
@@ -68,6 +68,17 @@ func (p *Provider) NewProver(ctx context.Context) (*Prover, error) {
 		return nil, fmt.Errorf("a key for DPoP: %w", err)
 	}
 	return p.proverWith(private), nil
+}
+
+func (m *metadata) offersProofs() bool { return slices.Contains(m.ProofAlgorithms, proofAlgorithm) }
+
+// maybeUnproven returns the error of a login's token request. Some providers refuse a client whose tokens they bind to
+// keys with invalid_grant, and say no more, where a request has no proof.
+func (m *metadata) maybeUnproven(prover *Prover, err error) error {
+	if e := new(RefusedError); errors.As(err, &e) && prover == nil && e.Reason == ReasonInvalidGrant && m.offersProofs() {
+		e.Reason = ReasonMaybeProofMissing
+	}
+	return err
 }
 
 func (p *Provider) proverWith(private *ecdsa.PrivateKey) *Prover {
@@ -300,7 +311,7 @@ func (r *tokenResponse) checkBinding(claims Claims) error {
 // checkTokenType wants the type of token that was asked for: a proof asks for one that is bound to its key.
 func (p *Provider) checkTokenType(r *tokenResponse) error {
 	switch {
-	case r.prover != nil && strings.EqualFold(r.TokenType, "DPoP"):
+	case r.prover != nil && strings.EqualFold(r.TokenType, BoundTokenType):
 		return nil
 	case r.prover != nil:
 		return &UntrustedError{
@@ -310,8 +321,13 @@ func (p *Provider) checkTokenType(r *tokenResponse) error {
 	case strings.EqualFold(r.TokenType, "Bearer"):
 		return nil
 	}
-	detail := fmt.Sprintf("the access token is of type %q, not Bearer", p.printable(r.TokenType))
-	return &UntrustedError{Check: ErrTokenType, detail: detail}
+	e := &UntrustedError{
+		Check: ErrTokenType, detail: fmt.Sprintf("the access token is of type %q, not Bearer", p.printable(r.TokenType)),
+	}
+	if strings.EqualFold(r.TokenType, BoundTokenType) { // it is bound to a key that nobody here has
+		e.Reason = ReasonProofMissing
+	}
+	return e
 }
 
 // proofReason returns why the provider refused a request for its proof, or for lack of one.

@@ -41,7 +41,7 @@ func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error
 	}
 	r := tokenResponse{prover: x.Prover}
 	if _, err := p.postProven(ctx, m, m.TokenEndpoint, form, x.Prover, &r); err != nil {
-		return nil, err
+		return nil, m.maybeUnproven(x.Prover, err)
 	}
 	want := idTokenExpectation{nonce: x.Nonce, required: Requirement{x.ACR, x.MaxAge}, organization: x.Organization}
 	t, err := p.accept(ctx, m, &r, x.Scope, x.Audience, want)

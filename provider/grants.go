@@ -123,6 +123,8 @@ func grantReason(refused *RefusedError, form url.Values) Reason {
 	switch {
 	case refused.Code == "unsupported_grant_type", refused.Reason == ReasonGrantNotAllowed:
 		return ReasonGrantOff
+	case refused.Reason == ReasonProofMissing:
+		return ReasonProofOfGrant
 	case refused.Reason == ReasonDeclined: // Auth0, where no client grant names the API
 		return ReasonClientNotAuthorized
 	case form.Has("subject_token") || form.Has("assertion"):
@@ -141,6 +143,9 @@ func (p *Provider) issued(r *tokenResponse, t Target, sent ...Secret) (*Issued, 
 		tokenType, r.TokenType = notAvailable, "Bearer" // the other checks are the same
 	}
 	tokens, claims, err := p.tokens(r, t.Audience)
+	if e := new(UntrustedError); errors.As(err, &e) && e.Reason == ReasonProofMissing {
+		e.Reason = ReasonProofOfGrant
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -35,6 +35,8 @@ const (
 	ReasonClientNotAuthorized  Reason = "client_not_authorized" // the client itself may get no token for the audience
 	ReasonSubjectRefused       Reason = "subject_refused"       // the token or assertion to be exchanged was not accepted
 	ReasonProofMissing         Reason = "proof_missing"         // the client's tokens are bound to a key: Config.DPoP
+	ReasonMaybeProofMissing    Reason = "maybe_proof_missing"   // invalid_grant, where bound tokens are to be had (DPoP)
+	ReasonProofOfGrant         Reason = "proof_of_grant"        // the same in a grant that has no proofs (DPoP)
 	ReasonProofRefused         Reason = "proof_refused"         // the provider refused the proof of the key (DPoP)
 	ReasonProofNonce           Reason = "proof_nonce"           // the provider asks for another nonce each time (DPoP)
 	ReasonPushRequired         Reason = "push_required"         // the client has to push its requests; the next one is

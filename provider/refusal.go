@@ -62,8 +62,11 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 		return true
 	}
 	switch {
-	case code == "invalid_dpop_proof", code == "use_dpop_nonce", code == "invalid_request" && has("dpop"):
+	case code == "invalid_dpop_proof", code == "use_dpop_nonce",
+		(code == "invalid_request" || code == "invalid_grant") && has("dpop"): // Keycloak, oidc-provider
 		return p.proofReason(code)
+	case code == "invalid_grant" && has("client certificate") && p.cfg.ClientCertificate == nil: // oidc-provider
+		return ReasonCertificateWanted
 	case has("callback url mismatch"), has("redirect_uri"):
 		return ReasonCallbackNotAllowed
 	case has("service not found"):

@@ -158,6 +158,14 @@ func providerAdvice() []advice {
 			"",
 		},
 		{
+			provider.ReasonMaybeProofMissing, "run {login} again; where the provider binds this client's tokens to keys " +
+				"(dpop_bound_access_tokens), {login --dpop}", "",
+		},
+		{
+			provider.ReasonProofOfGrant, "loopkey makes no proofs there: let the provider give this client tokens for that " +
+				"grant which are bound to no key ({settings})", "",
+		},
+		{
 			provider.ReasonProofRefused,
 			"set this computer's clock if it is wrong; if it goes on like that, run {login}", "",
 		},

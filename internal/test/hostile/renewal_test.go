@@ -80,7 +80,7 @@ func TestRenewal(t *testing.T) {
 			words: "subject", requests: once,
 		},
 
-		"token_type_DPoP":      tokens(set("token_type", "DPoP"), "token type"),
+		"token_type_DPoP":      tokens(set("token_type", "DPoP"), "bound to a key: run loopkey login --dpop,"),
 		"token_type_missing":   tokens(without("token_type"), "token type"),
 		"access_token_missing": tokens(without("access_token"), "no access token"),
 		"access_token_newline": tokens(set("access_token", "a\nb"), "characters"),

@@ -34,7 +34,7 @@ func TestTokenResponse(t *testing.T) {
 		return c
 	}
 	newWorlds(t).refuse(t, map[string]trial{
-		"token_type_DPoP":      lie("token_type", "DPoP", "token type"),
+		"token_type_DPoP":      lie("token_type", "DPoP", "bound to a key: run loopkey login --dpop,"),
 		"token_type_MAC":       lie("token_type", "mac", "token type"),
 		"token_type_empty":     lie("token_type", "", "token type"),
 		"token_type_missing":   {lies: Lies{Token: without("token_type")}, words: "token type"},

@@ -85,6 +85,16 @@ func TestDPoP(t *testing.T) {
 		t.Errorf("as a bearer token: %d", status)
 	}
 
+	// To a client whose tokens are bound to keys, and that sends no proof, it says no more than invalid_grant.
+	unbound, err := provider.New(provider.Config{Issuer: s.Issuer, ClientID: "bound"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = loopback.Login(ctx, loopback.Config{Provider: unbound, BaseURL: baseURL(t), OpenBrowser: s.Browse})
+	if provider.Diagnose(err).Reason != provider.ReasonMaybeProofMissing {
+		t.Errorf("without a proof: %v, %+v", err, provider.Diagnose(err))
+	}
+
 	// By a code on another device: with a key of its own, whose nonce is asked for once.
 	own := token.Prover.Key().Reveal()
 	device, err := p.StartDevice(ctx, "openid profile email offline_access", "")

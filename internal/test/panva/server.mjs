@@ -44,6 +44,7 @@ server.listen(0, '127.0.0.1', () => {
   const provider = new Provider(issuer, {
     clients: [
       client('public', { token_endpoint_auth_method: 'none' }),
+      client('bound', { token_endpoint_auth_method: 'none', dpop_bound_access_tokens: true }),
       client('confidential', { token_endpoint_auth_method: 'client_secret_basic', client_secret: options.secret }),
       client('machine', {
         token_endpoint_auth_method: 'client_secret_basic', client_secret: options.secret,
