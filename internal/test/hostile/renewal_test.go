@@ -265,6 +265,27 @@ func TestTokenForAnotherAPI(t *testing.T) {
 			w.was = now
 		})
 	}
+	t.Run("for_another_audience", func(t *testing.T) { // at Auth0, with the one refresh token
+		const other = "https://other.example.com/"
+		w := worldOf(t, StartAt(t, "/"))
+		at := []string{"--domain", strings.TrimSuffix(w.Issuer(), "/"), "--audience"}
+		w.house.Must("login", at[0], at[1])
+		w.Lie(accessFor(api))
+		house.Refused(t, w.house.Run(append([]string{"token"}, append(at, other)...)...), 4, "audience", "not for "+other)
+		w.Lie(accessFor(other))
+		w.Reset()
+		got := w.house.Must(append([]string{"token"}, append(at, other)...)...)
+		if forge.Claims(strings.TrimSpace(got))["aud"] != other || w.Requests(Token) != 1 { // nothing of the lie is kept
+			t.Errorf("after %d requests: %s", w.Requests(Token), got)
+		}
+	})
+	t.Run("of_another_domain", func(t *testing.T) { // of the same tenant, by the profile
+		p := StartAt(t, "/")
+		h := house.New(t, p.Issuer())
+		h.Configure(p.Issuer(), `other_domains = "login.brand.example"`)
+		p.Lie(Lies{Claims: set("iss", "https://login.brand.example/")})
+		house.Refused(t, h.Run("login"), 4, "issuer")
+	})
 	t.Run("the_right_one", func(t *testing.T) {
 		w.Lie(accessFor([]any{"https://default.example.com/", api}))
 		w.On(Token, func(_ http.ResponseWriter, r *http.Request) bool {
