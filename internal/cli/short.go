@@ -84,14 +84,17 @@ func inPrompt(c rune) rune {
 // commands to report.
 func (a *app) sayWhoIsIn() {
 	acc, info, ok, err := a.noted()
+	say := func(format string, args ...any) {
+		_, _ = fmt.Fprintln(a.stdout, foldFor(a.stdout, fmt.Sprintf(format, args...)))
+	}
 	switch {
 	case err == nil && ok && info.UnusableAt(time.Now()) == nil:
-		_, _ = fmt.Fprintf(a.stdout, "\nLogged in as %s (profile %s), %s.\n",
+		say("\nLogged in as %s (profile %s), %s.",
 			whose(acc, info), acc.config.Profile, lasts(info, time.Now()))
 	case err == nil && ok:
-		_, _ = fmt.Fprintf(a.stdout, "\nThe session of %s (profile %s) has ended: run %s.\n",
+		say("\nThe session of %s (profile %s) has ended: run %s.",
 			whose(acc, info), acc.config.Profile, a.situation(acc).line("login"))
 	case errors.Is(err, session.ErrNotLoggedIn):
-		_, _ = fmt.Fprintf(a.stdout, "\nNobody is logged in: %s.\n", a.situation(acc).notLoggedIn())
+		say("\nNobody is logged in: %s.", a.situation(acc).notLoggedIn())
 	}
 }

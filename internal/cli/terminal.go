@@ -13,7 +13,7 @@ import (
 
 // say prints a line for the person, on stderr.
 func (a *app) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.terminal, format+"\n", args...)
+	_, _ = fmt.Fprintln(a.terminal, foldFor(a.stderr, fmt.Sprintf(format, args...)))
 }
 
 // Why the terminal gave no passphrase for an encrypted file.
