@@ -246,7 +246,7 @@ func TestPortOfAStranger(t *testing.T) {
 		}
 		r := h.Run("login", "--timeout", "5s")
 		_ = listener.Close()
-		if r.Code != 1 || !strings.Contains(r.Stderr, "is taken by") || !strings.Contains(r.Stderr, "--base-url") {
+		if r.Code != 1 || !strings.Contains(r.Stderr, "is taken by") || !strings.Contains(r.Stderr, "give --port ") {
 			t.Errorf("%s: exit %d: %s", address, r.Code, r.Stderr)
 		}
 	}

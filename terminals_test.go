@@ -265,7 +265,7 @@ func TestSecondServe(t *testing.T) {
 			continue
 		}
 		if r.Code != 1 || !strings.Contains(r.Stderr, "it runs without "+c.want+" as given here") ||
-			!strings.Contains(r.Stderr, "--base-url") || strings.Contains(r.Stderr, "/auth/enter") {
+			!strings.Contains(r.Stderr, "give --port ") || strings.Contains(r.Stderr, "/auth/enter") {
 			t.Errorf("%s: exit %d: %s", name, r.Code, r.Stderr)
 		}
 	}

@@ -167,11 +167,20 @@ func (a *app) sheet() *sheet {
 // nameWidth is the width of the longest name of a finding.
 const nameWidth = 14
 
+// fold breaks a text that begins in a column, so that it stays there in the window of a terminal.
+func (s *sheet) fold(text string, column int) string {
+	width := terminal.Width(s.stdout)
+	if width < helpWidth/2 {
+		return text
+	}
+	return strings.ReplaceAll(fold(text, width-column), "\n", "\n"+strings.Repeat(" ", column))
+}
+
 // write writes a finding: a line, and under it what to do.
 func (s *sheet) write(f finding) {
-	text := fmt.Sprintf("%s %-*s %s\n", s.marks[f.State], nameWidth, f.Name, f.Message)
+	text := fmt.Sprintf("%s %-*s %s\n", s.marks[f.State], nameWidth, f.Name, s.fold(f.Message, nameWidth+3))
 	if f.Fix != "" {
-		text += fmt.Sprintf("  %*s %s %s\n", nameWidth, "", s.arrow, f.Fix)
+		text += fmt.Sprintf("  %*s %s %s\n", nameWidth, "", s.arrow, s.fold(f.Fix, nameWidth+5))
 	}
 	if s.ascii {
 		text = strings.NewReplacer("→", "->", "…", "...").Replace(text)

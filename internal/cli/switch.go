@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,15 +63,16 @@ func (a *app) listProfiles() error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	var rows, narrow []string
 	for _, name := range sorted(append(a.allProfiles(), cfg.Profile)) {
-		star := " "
+		star, noted := " ", a.notedOf(name)
 		if name == cfg.Profile {
 			star = "*"
 		}
-		_, _ = fmt.Fprintf(w, "%s %s\t%s\n", star, name, a.notedOf(name))
+		rows = append(rows, star+" "+name+"\t"+noted)
+		narrow = append(narrow, star+" "+name+"\n    "+strings.Replace(noted, ", until", ",\n    until", 1))
 	}
-	return w.Flush()
+	return a.printTable("", rows, func(i int) string { return narrow[i] })
 }
 
 // notedOf says in few words who is logged in under a profile, by what is noted.
