@@ -212,29 +212,43 @@ func (s *Session) afterFactor(ctx context.Context, r Request) (AccessToken, erro
 
 // ofStepUps returns the token of a step-up that meets r, or none.
 func (s *Session) ofStepUps(ctx context.Context, st *state, r Request, none error) (AccessToken, error) {
+	t, ok, err := s.tryStepUps(ctx, st, r, func(u stepUp, other *Session, its *state) (AccessToken, bool, error) {
+		t, err := other.accessToken(ctx, r.ofStepUp(u))
+		if err == nil && its.Current.Token != t.Token.Reveal() { // a renewal may bring an ID token of another authentication
+			_, its, err = s.readStepUp(ctx, st, u, r)
+		}
+		if errors.Is(err, ErrNotLoggedIn) || errors.Is(err, ErrCannotRenew) || errors.As(err, new(*ScopeError)) {
+			return AccessToken{}, false, nil
+		}
+		return t, its != nil, err
+	})
+	if err == nil && !ok {
+		err = s.named(none)
+	}
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return t, nil
+}
+
+// tryStepUps calls try with each step-up that meets r, the newest first, until one has a token.
+func (s *Session) tryStepUps(
+	ctx context.Context, st *state, r Request,
+	try func(u stepUp, other *Session, its *state) (AccessToken, bool, error),
+) (AccessToken, bool, error) {
 	for _, u := range slices.Backward(st.StepUps) {
 		other, its, err := s.readStepUp(ctx, st, u, r)
 		if err != nil {
-			return AccessToken{}, err
+			return AccessToken{}, false, err
 		}
 		if its == nil {
 			continue
 		}
-		asked := r.plain()
-		asked.Audience = u.Audience
-		t, err := other.accessToken(ctx, asked)
-		if err == nil && its.Current.Token != t.Token.Reveal() { // a renewal may bring an ID token of another authentication
-			_, its, err = s.readStepUp(ctx, st, u, r)
-		}
-		switch {
-		case err == nil && its != nil:
-			return t, nil
-		case err == nil, errors.Is(err, ErrNotLoggedIn), errors.Is(err, ErrCannotRenew), errors.As(err, new(*ScopeError)):
-		default:
-			return AccessToken{}, err
+		if t, ok, err := try(u, other, its); err != nil || ok {
+			return t, ok, err
 		}
 	}
-	return AccessToken{}, s.named(none)
+	return AccessToken{}, false, nil
 }
 
 // readStepUp reads a step-up of the session, which is nil where it is of no use for r.
@@ -258,6 +272,13 @@ func (s *Session) readStepUp(ctx context.Context, st *state, u stepUp, r Request
 // plain returns the request without what only a step-up may meet.
 func (r Request) plain() Request {
 	r.Need, r.since = provider.Requirement{}, time.Time{}
+	return r
+}
+
+// ofStepUp returns the request for the token of a step-up.
+func (r Request) ofStepUp(u stepUp) Request {
+	r = r.plain()
+	r.Audience = u.Audience
 	return r
 }
 
@@ -300,21 +321,9 @@ func (s *Session) storedStepUp(ctx context.Context, r Request) (AccessToken, boo
 	if st.meets(r, now) {
 		return s.StoredToken(ctx, r.plain())
 	}
-	for _, u := range slices.Backward(st.StepUps) {
-		other, its, err := s.readStepUp(ctx, st, u, r)
-		if err != nil {
-			return AccessToken{}, false, err
-		}
-		if its == nil {
-			continue
-		}
-		asked := r.plain()
-		asked.Audience = u.Audience
-		if t, ok, err := other.StoredToken(ctx, asked); err != nil || ok {
-			return t, ok, err
-		}
-	}
-	return AccessToken{}, false, nil
+	return s.tryStepUps(ctx, st, r, func(u stepUp, other *Session, _ *state) (AccessToken, bool, error) {
+		return other.StoredToken(ctx, r.ofStepUp(u))
+	})
 }
 
 // refuseStepUps is Refuse for the tokens of step-ups. It touches the session's lock, for whoever keeps the tokens in
@@ -325,8 +334,7 @@ func (s *Session) refuseStepUps(ctx context.Context, st *state, r Refusal) error
 			continue
 		}
 		its := r
-		its.Request = r.Request.plain()
-		its.Request.Audience = u.Audience
+		its.Request = r.Request.ofStepUp(u)
 		if err := s.beside(u.Name).Refuse(ctx, its); err != nil && !errors.Is(err, ErrNotLoggedIn) {
 			return err
 		}
