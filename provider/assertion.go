@@ -81,7 +81,7 @@ func (p *Provider) clientKey(ctx context.Context, accepted []string, signed stri
 		return ClientKey{}, "", err
 	}
 	if key.Signer == nil {
-		return ClientKey{}, "", &keyError{ReasonKeyKind, "there is no client key"}
+		return ClientKey{}, "", &configError{ReasonKeyKind, "there is no client key"}
 	}
 	algorithm, err := key.algorithm(accepted)
 	if err != nil {

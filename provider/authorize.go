@@ -147,7 +147,7 @@ func (p *Provider) push(ctx context.Context, m *metadata, q url.Values) (request
 		return "", malformed("the provider demands pushed authorization requests and names no endpoint for them")
 	}
 	if m.PAREndpoint == "" {
-		return "", &keyError{ReasonNoPush, "the provider names no endpoint for pushed authorization requests"}
+		return "", &configError{ReasonNoPush, "the provider names no endpoint for pushed authorization requests"}
 	}
 	var pushed struct {
 		RequestURI string `json:"request_uri"`

@@ -27,25 +27,32 @@ var (
 	ErrConfig = errors.New("configuration")
 	// ErrPublicClient says that the client has nothing by which it authenticates, and so gets no token for itself
 	// (RFC 6749, section 4.4). It wraps ErrConfig.
-	ErrPublicClient error = configError(
-		"the client has no secret and no key, and without them it gets no token for itself")
+	ErrPublicClient error = &configError{
+		text: "the client has no secret and no key, and without them it gets no token for itself",
+	}
 	// ErrUnboundGrant says that Config.DPoP wants tokens that are bound to the key of a login, and that there is no login
 	// in this grant: what it brings would be good for whoever has it. It wraps ErrConfig.
-	ErrUnboundGrant error = configError("tokens without a login are bound to no key (DPoP)")
+	ErrUnboundGrant error = &configError{text: "tokens without a login are bound to no key (DPoP)"}
 	// ErrNoVault says that the provider is none that keeps the tokens of other providers. It wraps ErrConfig.
-	ErrNoVault error = configError("tokens of a connection are kept by Auth0 alone")
+	ErrNoVault error = &configError{text: "tokens of a connection are kept by Auth0 alone"}
 	// ErrTwoProofs says that the client has a secret or a key of its own beside the assertion by which it was to
 	// authenticate. It wraps ErrConfig.
-	ErrTwoProofs error = configError("the client has a secret or a key, beside the assertion of another issuer")
+	ErrTwoProofs error = &configError{text: "the client has a secret or a key, beside the assertion of another issuer"}
 )
 
 // A configError says what can't be done as the client is configured. It wraps ErrConfig.
-type configError string
+type configError struct {
+	reason Reason // "": the error is a sentinel
+	text   string
+}
 
-func (e configError) Error() string { return ErrConfig.Error() + ": " + string(e) }
+func (e *configError) Error() string { return ErrConfig.Error() + ": " + e.text }
 
 // Unwrap returns ErrConfig.
-func (configError) Unwrap() error { return ErrConfig }
+func (e *configError) Unwrap() error { return ErrConfig }
+
+// Diagnosis returns e's reason.
+func (e *configError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.reason} }
 
 // The checks that a token or a response can fail, for errors.Is. Each wraps ErrUntrusted.
 var (

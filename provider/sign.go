@@ -44,11 +44,11 @@ func algorithmsOf(public crypto.PublicKey) []string {
 func (k ClientKey) algorithm(accepted []string) (string, error) {
 	able := algorithmsOf(k.Signer.Public())
 	if len(able) == 0 {
-		return "", &keyError{ReasonKeyKind, "the client key is neither RSA of 2048 bits and more, nor ECDSA, nor Ed25519"}
+		return "", &configError{ReasonKeyKind, "the client key is neither RSA of 2048 bits and more, nor ECDSA, nor Ed25519"}
 	}
 	if k.Algorithm != "" {
 		if !slices.Contains(able, k.Algorithm) {
-			return "", &keyError{ReasonKeyKind, "the client key can't sign with " + words.Printable(k.Algorithm)}
+			return "", &configError{ReasonKeyKind, "the client key can't sign with " + words.Printable(k.Algorithm)}
 		}
 		able = []string{k.Algorithm}
 	}
@@ -60,24 +60,9 @@ func (k ClientKey) algorithm(accepted []string) (string, error) {
 			return algorithm, nil
 		}
 	}
-	return "", &keyError{ReasonKeyAlgorithm, fmt.Sprintf("the provider accepts signatures with %s, and the client key "+
+	return "", &configError{ReasonKeyAlgorithm, fmt.Sprintf("the provider accepts signatures with %s, and the client key "+
 		"signs with %s", words.Printable(strings.Join(accepted, ", ")), able[0])}
 }
-
-// A keyError says that something can't be done as the client is configured: for want of a key, mostly. It wraps
-// ErrConfig.
-type keyError struct {
-	reason Reason
-	text   string
-}
-
-func (e *keyError) Error() string { return ErrConfig.Error() + ": " + e.text }
-
-// Unwrap returns ErrConfig.
-func (e *keyError) Unwrap() error { return ErrConfig }
-
-// Diagnosis returns e's reason.
-func (e *keyError) Diagnosis() Diagnosis { return Diagnosis{Reason: e.reason} }
 
 // sign returns the claims as a JWT, with a typ unless that is "".
 func (k ClientKey) sign(algorithm, typ string, claims map[string]any) (string, error) {
