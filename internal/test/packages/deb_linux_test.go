@@ -61,6 +61,12 @@ func TestDebianPackage(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
+	for path := range files(t, filepath.Join(system, "usr")) {
+		info, err := os.Stat(filepath.Join(system, "usr", path))
+		if err != nil || info.Mode().Perm()&0o044 != 0o044 {
+			t.Errorf("usr/%s can be read by root alone: %v, %v", path, info.Mode(), err)
+		}
+	}
 	dpkg("--purge", "loopkey")
 	for path := range files(t, system) {
 		if !before[path] && !strings.HasPrefix(path, "var/lib/dpkg/") {
@@ -76,7 +82,7 @@ func debianPackage(t *testing.T) string {
 	for _, name := range []string{"LICENSE", "NOTICE", "THIRD_PARTY_LICENCES"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o600) // as with a strict umask
 		}
 		if err != nil {
 			t.Fatal(err)
