@@ -112,7 +112,8 @@ func writeHandbook(t *testing.T, folder string) {
 			"## How to deploy\n\n```sh\nloopkey exec -- ./deploy.sh\n```\n\n[^1]: In the meeting of May.\n",
 		"team.csv":           "name,role,since\nAda,lead,1833\nCharles,builder,1822\n",
 		"on-call/network.md": "# The network\n\nHow packets travel while the pager is silent.\n",
-		"on-call/runbook.md": "# Runbook\n\nWhat to do when the pager rings.\n\n- [x] breathe\n- [ ] look at the dashboard\n\n" +
+		"on-call/runbook.md": "# Runbook\n\nWhat to do when the pager rings.\n\n" +
+			"- [x] breathe\n- [ ] look at the dashboard\n\n" +
 			"| service | owner |\n| --- | --- |\n| orders | Ada |\n| invoices | Charles |\n\n" +
 			"```sh\nloopkey exec -- ./rollback.sh\n```\n",
 	} {
@@ -143,7 +144,8 @@ func checkNarrow(t *testing.T, browser *chromium.Browser) {
 		t.Errorf("%s is %d pixels wide on 320", address, wide)
 	}
 	browser.Do(t, chromedp.EmulateViewport(1000, 720), emulate("forced-colors", "active"))
-	const edgeless = `[...document.querySelectorAll("button, .button, input:not([type=checkbox]), progress, .chip, .avatar, .card")]
+	const edgeless = `[...document.querySelectorAll(
+			"button, .button, input:not([type=checkbox]), progress, .chip, .avatar, .card")]
 		.filter(e => e.checkVisibility() && parseFloat(getComputedStyle(e).borderTopWidth) === 0).map(e => e.outerHTML)`
 	for _, element := range chromium.Get(t, browser, chromedp.Evaluate[[]string](edgeless)) {
 		t.Errorf("%s: in forced colours nobody sees where this is: %s", address, element)

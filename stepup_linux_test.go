@@ -42,7 +42,8 @@ func TestStepUpAtTerminal(t *testing.T) {
 
 	h.Tenant.Reset()
 	for command, want := range map[string]string{
-		"status": "Step-up       hw, authenticated ", "sessions": "\n    step-up mfa, authenticated ", "status -o json": `"acr": "mfa"`,
+		"status": "Step-up       hw, authenticated ", "sessions": "\n    step-up mfa, authenticated ",
+		"status -o json":   `"acr": "mfa"`,
 		"sessions -o json": `"auth_time": "2`,
 	} {
 		if shown := h.Must(strings.Fields(command)...); !strings.Contains(shown, want) || strings.Contains(shown, "eyJ") {

@@ -42,8 +42,8 @@ func (p *Provider) authMethod(m *metadata) authMethod {
 	return authSecretBasic
 }
 
-// compareMethod notes in a refusal how clients may authenticate, and says of it that the provider does not offer the way in which the client authenticates, where
-// discovery tells how clients may.
+// compareMethod notes in a refusal how clients may authenticate, and says of it that the provider does not offer the
+// way in which the client authenticates, where discovery tells how clients may.
 func (p *Provider) compareMethod(m *metadata, method authMethod, refused *RefusedError) {
 	offered := m.TokenEndpointAuthMethods
 	if refused != nil && (refused.Reason == ReasonClientSecretMissing || refused.Reason == ReasonClientSecretWrong) {
@@ -58,8 +58,8 @@ func (p *Provider) compareMethod(m *metadata, method authMethod, refused *Refuse
 	}
 }
 
-// CheckClient reads the client's key and certificate, and returns why one of them can't be used. Otherwise they are read
-// when a request needs them. It sends nothing.
+// CheckClient reads the client's key and certificate, and returns why one of them can't be used. Otherwise they are
+// read when a request needs them. It sends nothing.
 func (p *Provider) CheckClient(ctx context.Context) error {
 	if p.cfg.ClientCertificate != nil {
 		if _, err := p.readCertificate(ctx); err != nil {

@@ -30,8 +30,8 @@
 // ClientCredentials, ExchangeToken and JWTBearer bring tokens without a login.
 //
 // What a method returns without an error has passed every check of OpenID Connect Core 1.0, by asymmetric signatures of
-// the provider's own keys. Endpoints are https, or plain http on a loopback host where the issuer is too. No redirect is
-// followed, every request has a time limit and every response a size limit. A code or a refresh token is sent once.
+// the provider's own keys. Endpoints are https, or plain http on a loopback host where the issuer is too. No redirect
+// is followed, every request has a time limit and every response a size limit. A code or a refresh token is sent once.
 // Errors say what failed and why (errors.Is, errors.As, Diagnose), and hold no token, code or secret and no control
 // character, not even where the provider's text does.
 //

@@ -115,7 +115,9 @@ func TestRefusalsShared(t *testing.T) {
 	t.Parallel()
 	for name, get := range map[string]func(*session.Session, context.Context, string, func() error) error{
 		"derived": func(s *session.Session, ctx context.Context, key string, obtain func() error) error {
-			_, err := s.Derive(ctx, key, 0, func(context.Context) (session.Derived, error) { return session.Derived{}, obtain() })
+			_, err := s.Derive(ctx, key, 0, func(context.Context) (session.Derived, error) {
+				return session.Derived{}, obtain()
+			})
 			return err
 		},
 		"of the client": func(s *session.Session, ctx context.Context, key string, obtain func() error) error {

@@ -131,7 +131,8 @@ func TestHomeShowsSessions(t *testing.T) {
 	}
 	body := p.home(t)
 	for _, want := range []string{
-		`aria-label="default"`, `<bdi class="chip">&lt;hw&gt;</bdi>`, `aria-label="work"`, `aria-label="play&lt;i&gt;"`, "acme login play", "Nobody is logged in.",
+		`aria-label="default"`, `<bdi class="chip">&lt;hw&gt;</bdi>`, `aria-label="work"`, `aria-label="play&lt;i&gt;"`,
+		"acme login play", "Nobody is logged in.",
 		"<code>acme token</code>", "A token to &lt;git&gt;</bdi>", "Renew now", "Log out here", "Log out everywhere",
 		"<progress",
 	} {

@@ -55,7 +55,7 @@ and credential ask the agent at that socket instead of a keychain.`,
 }
 
 func (a *app) runAgent(ctx context.Context, f agentFlags) error {
-	acc, err := a.clientAccount(keychainLimitScript)
+	acc, err := a.clientAccount()
 	if err != nil {
 		return err
 	}

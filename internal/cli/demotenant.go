@@ -97,8 +97,8 @@ func (d *demo) close() {
 	d.tenant.Close()
 }
 
-// baseURL returns the configured base URL, or one with a free port where the default port is taken: the demo's tenant is
-// made after that, for the callback URL of that port.
+// baseURL returns the configured base URL, or one with a free port where the default port is taken: the demo's tenant
+// is made after that, for the callback URL of that port.
 func (d *demo) baseURL(ctx context.Context) (string, error) {
 	cfg, err := d.app.configure()
 	if err != nil {

@@ -83,7 +83,7 @@ func (a *app) runConnection(ctx context.Context, acc *account, f tokenFlags, con
 // runIDJAG prints a token that the profile's authorization server gives for an identity assertion, which the provider
 // of another profile's session makes (draft-ietf-oauth-identity-assertion-authz-grant). It is kept with that session.
 func (a *app) runIDJAG(ctx context.Context, f tokenFlags, g grantFlags) error {
-	acc, err := a.clientAccount(keychainLimitScript)
+	acc, err := a.clientAccount()
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,8 @@ func (a *app) runIDJAG(ctx context.Context, f tokenFlags, g grantFlags) error {
 	return a.handOutIssued(ctx, acc, f, "--id-jag", issued, err)
 }
 
-// about makes another profile than the flags name the one that advice is about. acc is nil where it could not be opened.
+// about makes another profile than the flags name the one that advice is about. acc is nil where it could not be
+// opened.
 func (a *app) about(cfg *config.Config, acc *account) {
 	a.config, a.opened, a.flags = cfg, acc, map[string]string{"profile": cfg.Profile}
 }
@@ -167,7 +168,7 @@ func (a *app) runCI(ctx context.Context, f tokenFlags, g grantFlags) error {
 		}
 		return a.runToken(ctx, f)
 	}
-	acc, err := a.clientAccount(keychainLimitScript)
+	acc, err := a.clientAccount()
 	if err != nil {
 		return err
 	}

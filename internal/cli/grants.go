@@ -189,7 +189,7 @@ func (a *app) runOwnGrant(ctx context.Context, f tokenFlags, g grantFlags) error
 	if g.idJAG != "" {
 		return a.runIDJAG(ctx, f, g)
 	}
-	acc, err := a.clientAccount(keychainLimitScript)
+	acc, err := a.clientAccount()
 	if err != nil {
 		return err
 	}

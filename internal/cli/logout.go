@@ -193,7 +193,8 @@ func (a *app) sayDamaged(stateDir string) error {
 	for _, note := range damaged {
 		profile := words.Printable(note.Profile)
 		a.say("The note %s can't be read,\nso profile %q may still be logged in: run loopkey logout -p %s,\n"+
-			"with --issuer and --client-id where the profile has none.", words.Printable(note.Path), profile, quote(note.Profile))
+			"with --issuer and --client-id where the profile has none.",
+			words.Printable(note.Path), profile, quote(note.Profile))
 	}
 	if len(damaged) > 0 {
 		return errPartly

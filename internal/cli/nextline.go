@@ -40,8 +40,8 @@ func (a *app) situation(acc *account) situation {
 	return at
 }
 
-// ownCommand returns a command as a person writes it after loopkey; "" for a tool's own command, which is no line to run,
-// and for one whose arguments are not repeated.
+// ownCommand returns a command as a person writes it after loopkey; "" for a tool's own command, which is no line to
+// run, and for one whose arguments are not repeated.
 func ownCommand(cmd *cobra.Command) string {
 	if cmd == nil || !cmd.HasParent() {
 		return ""
@@ -300,7 +300,8 @@ func (at situation) nextCallback() string {
 	return localurl.At(localurl.WithPort(base, port), login.CallbackPath)
 }
 
-// anotherProfile says how to get a token that is bound to no key where the profile, or its last login, wants bound ones.
+// anotherProfile says how to get a token that is bound to no key where the profile, or its last login, wants bound
+// ones.
 func (at situation) anotherProfile() string {
 	if at.config != nil && at.config.Origin("dpop") == lastLogin {
 		return "the last login bound its tokens: use another profile for it (-p NAME), or run " + at.login("--dpop=false")

@@ -13,8 +13,8 @@ import (
 )
 
 // printTable prints a table: heading and rows of columns that tabs separate. Where it is wider than the terminal, a
-// person could not read it: then each row is printed by narrow, over several lines. What follows a row's first line is in
-// no column.
+// person could not read it: then each row is printed by narrow, over several lines. What follows a row's first line is
+// in no column.
 func (a *app) printTable(heading string, rows []string, narrow func(i int) string) error {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/loopkey/loopkey/internal/config"
 	"github.com/loopkey/loopkey/internal/known"
@@ -44,12 +43,12 @@ func (a *app) clientConfig() (*config.Config, error) {
 }
 
 // clientAccount opens the account of clientConfig.
-func (a *app) clientAccount(keychainLimit time.Duration) (*account, error) {
+func (a *app) clientAccount() (*account, error) {
 	cfg, err := a.clientConfig()
 	if err != nil {
 		return nil, err
 	}
-	return a.open(cfg, keychainLimit)
+	return a.open(cfg, keychainLimitScript)
 }
 
 // follow makes the keystore where the session is the configured one.

@@ -287,7 +287,8 @@ func (a *app) applySetup(ctx context.Context, t *setup.Tool, o setup.Options, f 
 	}
 	change, err := t.Plan(o, path, false)
 	if errors.Is(err, setup.ErrCannotEdit) {
-		return fmt.Errorf("%w: run %s without --write for the lines, and paste them", err, a.situation(nil).line("setup")+" "+t.Name)
+		line := a.situation(nil).line("setup") + " " + t.Name
+		return fmt.Errorf("%w: run %s without --write for the lines, and paste them", err, line)
 	}
 	if err != nil {
 		return err //nolint:wrapcheck // it names the file

@@ -139,7 +139,8 @@ func cause(about any, comments map[string]string) string {
 		&loopback.WindowError{Browser: "BROWSER"},
 		&loopback.PortsTakenError{Errs: []error{&loopback.PortTakenError{Port: 3000}, &loopback.PortTakenError{Port: 3001}}},
 		&handoff.SetupError{Name: "keystore", There: "file"},
-		&credential.UnlistedError{Server: hosts.Origin{Scheme: "https", Name: "HOST", Port: 443}}, &otherServeError{flags: []string{"--pages DIR"}},
+		&credential.UnlistedError{Server: hosts.Origin{Scheme: "https", Name: "HOST", Port: 443}},
+		&otherServeError{flags: []string{"--pages DIR"}},
 	} {
 		if reflect.TypeOf(sample) == reflect.TypeOf(about) {
 			return sample.Error()

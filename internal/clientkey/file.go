@@ -19,7 +19,7 @@ import (
 // Why there is no key that can be used.
 const (
 	ReasonUnreadable provider.Reason = "key_unreadable" // the file of a key or a certificate can't be read
-	ReasonExposed    provider.Reason = "key_exposed"    // others can read the file of a private key, or it is another user's
+	ReasonExposed    provider.Reason = "key_exposed"    // others can read a private key's file, or it is another user's
 	ReasonEncrypted  provider.Reason = "key_encrypted"  // a private key in a file is encrypted with a passphrase
 	ReasonPublic     provider.Reason = "key_public"     // a file holds a public key, where the private one is needed
 	ReasonNoKey      provider.Reason = "key_none"       // a file holds no private key in a form that is known, or several

@@ -99,7 +99,8 @@ func (x *examination) unusableKey(ctx context.Context) (setting string, why erro
 	switch {
 	case why == nil:
 		return "", nil
-	case c.ClientKey == "", c.ClientCertificate != "" && strings.Contains(why.Error(), words.Printable(c.ClientCertificate)):
+	case c.ClientKey == "",
+		c.ClientCertificate != "" && strings.Contains(why.Error(), words.Printable(c.ClientCertificate)):
 		return "client-certificate", why
 	}
 	return "client-key", why

@@ -73,7 +73,7 @@ func (c Client) Name() string {
 
 const (
 	suffix       = ".known.json"  // of the note of a login
-	tokensSuffix = ".tokens.json" // of the note of tokens that a client got for itself
+	tokensSuffix = ".tokens.json" //nolint:gosec // of the note of tokens that a client got for itself
 	noteLimit    = 1 << 16        // of a note, in bytes
 )
 
@@ -88,8 +88,8 @@ func Remember(stateDir string, c Client) (undo func(), err error) {
 	return undo, nil
 }
 
-// RememberTokens notes in stateDir that a client has tokens which it got for itself, with nobody logged in. It is called
-// before they are stored, so that the keystore holds none that WithTokens does not list.
+// RememberTokens notes in stateDir that a client has tokens which it got for itself, with nobody logged in. It is
+// called before they are stored, so that the keystore holds none that WithTokens does not list.
 func RememberTokens(stateDir string, c Client) error {
 	if _, err := remember(stateDir, tokensSuffix, c); err != nil {
 		return fmt.Errorf("noting the client: %w", err)

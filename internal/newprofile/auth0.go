@@ -42,7 +42,8 @@ func auth0Grants() map[string]string {
 // CreateAuth0 returns the command that makes a native application at a tenant.
 func CreateAuth0(tenant, name string, urls URLs) []string {
 	return auth0(tenant, "create", "--name", name, "--type", "native", "--auth-method", "None",
-		"--callbacks", strings.Join(urls.Callbacks, ","), "--logout-urls", strings.Join(urls.Logouts, ","), "--grants", "code,refresh-token,device-code")
+		"--callbacks", strings.Join(urls.Callbacks, ","), "--logout-urls", strings.Join(urls.Logouts, ","),
+		"--grants", "code,refresh-token,device-code")
 }
 
 // ShowAuth0 returns the command that shows an application of a tenant.

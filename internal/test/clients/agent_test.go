@@ -173,8 +173,8 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-// An agent makes the proofs for a session that is bound to a key (RFC 9449): the key stays with it, and no token of that
-// session goes to a caller that gets no proofs. The commands in a container do what they do where the key is.
+// An agent makes the proofs for a session that is bound to a key (RFC 9449): the key stays with it, and no token of
+// that session goes to a caller that gets no proofs. The commands in a container do what they do where the key is.
 func TestAgentProves(t *testing.T) {
 	t.Parallel()
 	h := house.New(t, "https://unused.example.com")
@@ -217,7 +217,8 @@ func TestAgentProves(t *testing.T) {
 		"method=GET&url=ftp://a/": 400, "method=GET&" + to + "&nonce=a%20b": 400, "method=GET&" + to + "&aud=x": 400,
 		"method=GET&audience=https://mallory.example.com/&" + to: 403,
 	} {
-		if status, body := post(query, given.Token); status != want || strings.Contains(body, `"dpop_proof": "ey`) != (want == 200) {
+		status, body := post(query, given.Token)
+		if status != want || strings.Contains(body, `"dpop_proof": "ey`) != (want == 200) {
 			t.Errorf("%s: %d %s", query, status, body)
 		}
 	}

@@ -90,8 +90,8 @@ func Programs(t testing.TB) string {
 	return dir
 }
 
-// visit is the $BROWSER: it opens the URL that loopkey gives it, and logs the user in, or whom $VISIT names. With deny in
-// $VISIT the user declines.
+// visit is the $BROWSER: it opens the URL that loopkey gives it, and logs the user in, or whom $VISIT names. With deny
+// in $VISIT the user declines.
 func visit() {
 	person := tenant.Person{Email: Email, Password: Password}
 	switch as := os.Getenv("VISIT"); as {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Doubled returns what an error on stderr says twice: a cause, or the word for a kind of error before another such word.
-// It returns "" where all is said once.
+// Doubled returns what an error on stderr says twice: a cause, or the word for a kind of error before another such
+// word. It returns "" where all is said once.
 func Doubled(stderr string) string {
 	for line := range strings.SplitSeq(stderr, "\n") {
 		text, ok := strings.CutPrefix(line, "loopkey: ")
