@@ -22,7 +22,9 @@ func (p *Provider) signsRequests(m *metadata) bool {
 func (p *Provider) requestObject(ctx context.Context, m *metadata, q url.Values) (url.Values, error) {
 	if p.cfg.ClientKey == nil {
 		p.forgetDiscovery()
-		return nil, &configError{ReasonRequestsUnsigned, "authorization requests have to be signed, and there is no client key"}
+		return nil, &configError{
+			ReasonRequestsUnsigned, "authorization requests have to be signed, and there is no client key",
+		}
 	}
 	key, algorithm, err := p.clientKey(ctx, m.RequestObjectAlgorithms, "request objects")
 	if err != nil {
