@@ -20,7 +20,7 @@ func TestStepUpAtTerminal(t *testing.T) {
 		t.Helper()
 		h.Tenant.Reset()
 		p := pty.Start(t, h.Command(t.Context(), args...))
-		p.Expect("The token takes an authentication of the kind (acr)")
+		p.Expect("The token needs an authentication of the kind (acr)")
 		p.Expect("Opening your browser")
 		if code := p.Exit(); code != 0 {
 			t.Fatalf("exit code %d", code)
@@ -56,7 +56,7 @@ func TestStepUpAtTerminal(t *testing.T) {
 		t.Helper()
 		h.Tenant.Reset()
 		p := pty.Start(t, h.Command(t.Context(), args...))
-		p.Expect("The token takes an authentication of the kind (acr)")
+		p.Expect("The token needs an authentication of the kind (acr)")
 		return p
 	}
 	ended := func(p *pty.Terminal, want func() string) {

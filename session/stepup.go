@@ -42,7 +42,7 @@ func (e *StepUpError) Error() string {
 	case age > 0:
 		parts = append(parts, "made for it")
 	}
-	return "the token takes an authentication " + strings.Join(parts, " and ")
+	return "the token needs an authentication " + strings.Join(parts, " and ")
 }
 
 // Unwrap returns ErrStepUp, and ErrAnotherFactor where that is the reason.

@@ -539,7 +539,7 @@ func generalAdvice() []advice {
 		{keystore.ErrCorrupt, "run {login} for a new session, or {logout} to delete this one", ""},
 		{provider.ErrUntrusted, "check --issuer and --client-id; nothing was stored", ""},
 		{provider.ErrUnreachable, "{unreachable}", ""},
-		{provider.ErrNoEndpoint, "run {login by the browser}, which takes a browser", ""},
+		{provider.ErrNoEndpoint, "run {login by the browser}, which needs a browser", ""},
 		{loopback.ErrTimeout, "run {login} again; --timeout gives more time", ""},
 		{errDeviceTimeout, "run {login --device} again; --timeout gives more time", ""},
 		{errRevokedTogether, "run {login --device} again", ""},

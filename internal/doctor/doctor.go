@@ -174,7 +174,7 @@ func because(state State, reason Reason, message string) []Finding {
 }
 
 // noProvider says why nothing of the provider can be checked.
-const noProvider = "this takes an issuer and a client ID"
+const noProvider = "this needs an issuer and a client ID"
 
 // noDiscovery says why something of the provider can't be checked.
 const noDiscovery = "the provider's metadata is needed first"

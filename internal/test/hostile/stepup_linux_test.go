@@ -24,7 +24,7 @@ func TestBoundStepUp(t *testing.T) {
 		t.Helper()
 		p.Lie(lies)
 		person := pty.Start(t, h.Command(t.Context(), "token", "--acr", acr, "--dpop-proof", "GET", "https://a.example/"))
-		person.Expect("The token takes an authentication")
+		person.Expect("The token needs an authentication")
 		if got := person.Exit(); got != code || !strings.Contains(person.Screen(), words) {
 			t.Errorf("exit code %d, and the screen shows %q", got, person.Screen())
 		}
