@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -22,6 +23,19 @@ func (a *app) greet(acc *account, t *provider.Tokens) {
 	if t.RefreshToken.IsZero() {
 		a.sayNoRefresh(acc)
 	}
+}
+
+// sayOtherAccount says that the provider logged in another account than the login named. It takes login_hint for a hint
+// (OpenID Connect Core 1.0, section 3.1.2.1), and a browser that is logged in as somebody else comes back as them.
+func (a *app) sayOtherAccount(acc *account, f loginFlags, claims provider.Claims) {
+	hint := cmp.Or(f.params.Get("login_hint"), acc.config.Params.Get("login_hint"))
+	isHint := func(name string) bool { return strings.EqualFold(claims.Text(name), hint) }
+	names := []string{"email", "preferred_username", "upn"}
+	if !strings.Contains(hint, "@") || claims.Text("email") == "" || slices.ContainsFunc(names, isHint) {
+		return
+	}
+	a.say("That is another account than the %s that the login named. To choose, run %s --prompt %s.",
+		words.Printable(hint), a.situation(acc).line("login"), selectAccount)
 }
 
 // sayNoRefresh says why a login may have brought no refresh token.

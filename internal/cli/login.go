@@ -307,12 +307,14 @@ func (a *app) logIn(ctx context.Context, acc *account, f loginFlags) error {
 			return err
 		}
 		a.say("Logged in as %s at %s, %s.", words.NameAndEmail(info.Claims), acc.config.Issuer, through)
+		a.sayOtherAccount(acc, f, info.Claims)
 		if !info.Renewable {
 			a.sayNoRefresh(acc)
 		}
 		return nil
 	}
 	a.greet(acc, tokens)
+	a.sayOtherAccount(acc, f, tokens.Claims.With(tokens.UserInfo))
 	return nil
 }
 

@@ -1,8 +1,10 @@
 package hostile
 
 import (
+	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopkey/loopkey/internal/test/forge"
 	"github.com/loopkey/loopkey/internal/test/house"
@@ -55,5 +57,42 @@ func TestBoundStepUp(t *testing.T) {
 	}
 	if len(keys) != 1 || keys[""] {
 		t.Errorf("the logins were for the keys %v", keys)
+	}
+}
+
+// A step-up that is another user's, of another kind or too long ago is none: nothing is printed and nothing kept.
+func TestStepUpLies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "TERM=xterm")
+	honest := map[string]any{"acr": "mfa", "auth_time": ago(0)}
+	for name, c := range house.Some(map[string]struct {
+		claims map[string]any
+		words  string
+	}{
+		"another_user": {map[string]any{"sub": "mallory"}, "another user than the one who is logged in"},
+		"another_kind": {map[string]any{"acr": "pwd"}, "acr"},
+		"no_kind":      {map[string]any{"acr": nil}, "acr"},
+		"long_ago":     {map[string]any{"auth_time": ago(time.Hour)}, "authentication time"},
+	}) {
+		t.Run(name, func(t *testing.T) {
+			w.Lie(Lies{
+				Claims: func(claims map[string]any) {
+					maps.Copy(claims, honest)
+					maps.Copy(claims, c.claims)
+				},
+				UserInfo: func(claims map[string]any) { maps.Copy(claims, c.claims) },
+			})
+			person := pty.Start(t, w.house.Command(t.Context(), "token", "--acr", "mfa", "--max-age", "60"))
+			person.Expect("The token takes an authentication")
+			if got := person.Exit(); got != 4 || !strings.Contains(person.Screen(), c.words) {
+				t.Errorf("exit code %d, and the screen shows %q", got, person.Screen())
+			}
+			for _, secret := range w.Secrets() {
+				if strings.Contains(person.Screen(), secret) {
+					t.Errorf("the screen shows a secret: %s", person.Screen())
+				}
+			}
+			w.unharmed(t)
+		})
 	}
 }
