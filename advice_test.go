@@ -163,6 +163,9 @@ func TestAdvisedLines(t *testing.T) {
 		"keys delete": {
 			run("keys make -p work", keyed), "keys delete -p work", 0, "loopkey config set client_key '' -p work", 0,
 		},
+		"a login without its key": {
+			run(keyed), "login -p work", 2, "loopkey config set client_key '' -p work", 0,
+		},
 		"keys delete again": {
 			run(keyed), "keys delete -p work", 0, "loopkey config set client_key '' -p work", 0,
 		},

@@ -525,7 +525,7 @@ func configurationAdvice() []advice {
 		{clientkey.ReasonNoKey, "write one key into it, as openssl genpkey does, or use {keys make}", ""},
 		{clientkey.ReasonKeyless, "name the file of its key with --client-certificate-key", ""},
 		{clientkey.ReasonMismatch, "name the key that the certificate was made for", ""},
-		{clientkey.ReasonNotMade, "run {keys make}, and register what it prints", ""},
+		{clientkey.ReasonNotMade, "run {keys make}, and register what it prints{without key}", ""},
 		{config.ReasonUnclaimed, "set the issuer and the client ID in the environment too", ""},
 	}
 }
@@ -699,8 +699,8 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{login for the audience}", at.line("login", "audience", d.Audience),
 			"{login with a file}", at.line("login", "keystore", "file"), "{named}", at.named(),
 			"{proof}", proofOf(d.Methods), "{the secret}", at.theSecret(d.Methods),
-			"{entry}", at.entry(subject), "{key path}", at.keyPath(subject), "{key origin}", at.keyOrigin(subject),
-			"{next port}", at.nextPort(), "{next callback}", at.nextCallback(),
+			"{entry}", at.entry(subject), "{key path}", at.keyPath(subject), "{without key}", at.withoutKey(),
+			"{key origin}", at.keyOrigin(subject), "{next port}", at.nextPort(), "{next callback}", at.nextCallback(),
 			"{serve}", at.line("serve"), "{loopkey proxy}", at.line("proxy"), "{agent}", at.line("agent"),
 			"{another profile}", at.anotherProfile(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),

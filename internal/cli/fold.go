@@ -16,8 +16,8 @@ func foldFor(stream any, text string) string {
 }
 
 // fold breaks the lines of a text that are longer than a window, between words: a terminal breaks them within one. What
-// is to be copied stays whole: a line that begins with a space, and a command with its flags. So does a line with a link,
-// of which nobody knows the width.
+// is to be copied stays whole: a line that begins with a space, and a command with its flags. So does a line with a
+// link, of which nobody knows the width.
 func fold(text string, width int) string {
 	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {

@@ -11,7 +11,8 @@ func TestFold(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"short", "short"},
 		{"one two three four five six", "one two three four\nfive six"},
-		{"nobody is in: run loopkey login -p work --port 4000, or try", "nobody is in: run\nloopkey login -p work --port 4000,\nor try"},
+		{"nobody is in: run loopkey login -p work --port 4000, or try",
+			"nobody is in: run\nloopkey login -p work --port 4000,\nor try"},
 		{"run `loopkey serve -p work` in a terminal", "run\n`loopkey serve -p work`\nin a terminal"},
 		{"look, then run loopkey login -p x again and again", "look, then run\nloopkey login -p x\nagain and again"},
 		{"  a line that is to be copied whole", "  a line that is to be copied whole"},

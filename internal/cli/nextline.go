@@ -300,8 +300,7 @@ func (at situation) nextCallback() string {
 	return localurl.At(localurl.WithPort(base, port), login.CallbackPath)
 }
 
-// anotherProfile says how to get a token that is bound to no key where the profile, or its last login, wants bound
-// ones.
+// anotherProfile says how to get a token that is bound to no key, where the profile or its last login wants bound ones.
 func (at situation) anotherProfile() string {
 	if at.config != nil && at.config.Origin("dpop") == lastLogin {
 		return "the last login bound its tokens: use another profile for it (-p NAME), or run " + at.login("--dpop=false")
@@ -366,4 +365,12 @@ func (at situation) theSecret(methods string) string {
 		return "the client secret (the provider names no clients with one: give " + proofOf(methods) + ")"
 	}
 	return "the client secret"
+}
+
+// withoutKey says how to do without a client key, where the profile names one.
+func (at situation) withoutKey() string {
+	if at.config == nil || !strings.HasPrefix(at.config.Origin("client-key"), "profile ") {
+		return ""
+	}
+	return "; to do without, run " + at.setting("client_key", "")
 }

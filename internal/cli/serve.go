@@ -110,5 +110,9 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 // stopped is what a server says at its end.
 func (a *app) stopped(acc *account) string {
 	at := a.situation(acc)
-	return "Stopped serving. The session stays: " + at.line("status") + " shows it, " + at.line("logout") + " ends it."
+	begin := ""
+	if a.terminal.Interactive() {
+		begin = "\n" // after the terminal's ^C
+	}
+	return begin + "Stopped serving. The session stays: " + at.line("status") + " shows it, " + at.line("logout") + " ends it."
 }

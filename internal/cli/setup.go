@@ -287,8 +287,8 @@ func (a *app) applySetup(ctx context.Context, t *setup.Tool, o setup.Options, f 
 	}
 	change, err := t.Plan(o, path, false)
 	if errors.Is(err, setup.ErrCannotEdit) {
-		line := a.situation(nil).line("setup") + " " + t.Name
-		return fmt.Errorf("%w: run %s without --write for the lines, and paste them", err, line)
+		return fmt.Errorf("%w: run %s %s without --write for the lines, and paste them",
+			err, a.situation(nil).line("setup"), t.Name)
 	}
 	if err != nil {
 		return err //nolint:wrapcheck // it names the file

@@ -2,9 +2,13 @@ package config
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/private"
 )
 
 // A client's key is used for the client that it was set for, by the rules of the client secret. No .env sets one.
@@ -70,6 +74,48 @@ func TestClientKeyPaths(t *testing.T) {
 		in := world{toml: "[profile.default]\nclient_key = 'keystore'\n" + line}.input(t)
 		if _, err := Load(in); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// What the last login authenticated by counts where no source says anything of that, and for its own client alone.
+func TestKeepCredentials(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	earlier := known.Client{Profile: "default", Issuer: "https://a.example", ClientID: "c", ClientKey: "/k.pem"}
+	bySecret := earlier
+	bySecret.ClientKey, bySecret.ClientSecretFile = "", secret
+	gone := bySecret
+	gone.ClientSecretFile += ".gone"
+	another := earlier
+	another.ClientID = "d"
+	for name, c := range map[string]struct {
+		earlier     known.Client
+		env         string
+		key, secret string
+	}{
+		"a key":                   {earlier, "", "/k.pem", ""},
+		"another client's":        {another, "", "", ""},
+		"a key is configured":     {earlier, "LOOPKEY_CLIENT_KEY=/other.pem", "/other.pem", ""},
+		"a secret is configured":  {earlier, "LOOPKEY_CLIENT_SECRET=hush", "", "hush"},
+		"a certificate is":        {earlier, "LOOPKEY_CLIENT_CERTIFICATE=/c.pem", "", ""},
+		"a secret's file":         {bySecret, "", "", "s3cret"},
+		"a secret's file is gone": {gone, "", "", ""},
+		"a secret beside a file":  {bySecret, "LOOPKEY_CLIENT_SECRET=hush", "", "hush"},
+	} {
+		cfg, err := Load(Input{
+			Flags:   map[string]string{"issuer": "https://a.example", "client-id": "c"},
+			Environ: []string{private.HomeVariable() + "=" + t.TempDir(), c.env},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.KeepCredentials(c.earlier)
+		if got, err := cfg.ClientSecret(); err != nil || got != c.secret || cfg.ClientKey != fullPath(c.key) {
+			t.Errorf("%s: key %q, secret %q, %v", name, cfg.ClientKey, got, err)
 		}
 	}
 }
