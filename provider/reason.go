@@ -39,6 +39,8 @@ const (
 	ReasonProofOfGrant         Reason = "proof_of_grant"        // the same in a grant that has no proofs (DPoP)
 	ReasonProofRefused         Reason = "proof_refused"         // the provider refused the proof of the key (DPoP)
 	ReasonProofNonce           Reason = "proof_nonce"           // the provider asks for another nonce each time (DPoP)
+	ReasonRequestRefused       Reason = "request_refused"       // the provider did not accept the signed request
+	ReasonRequestUnknown       Reason = "request_unknown"       // the provider takes no signed requests
 	ReasonPushRequired         Reason = "push_required"         // the client has to push its requests; the next one is
 	ReasonDeviceCodeExpired    Reason = "device_code_expired"   // nobody entered the device's code in time
 	ReasonDiscoveryMoved       Reason = "discovery_moved"       // discovery redirects to another issuer, Diagnosis.Issuer

@@ -93,6 +93,10 @@ func (p *Provider) reasonOf(e *RefusedError) Reason {
 			return ReasonClientSecretMissing
 		}
 		return ReasonClientSecretWrong
+	case code == "invalid_request_object":
+		return ReasonRequestRefused
+	case code == "request_not_supported":
+		return ReasonRequestUnknown
 	case code == "mfa_required":
 		return ReasonAnotherFactor
 	case code == "consent_required", code == "interaction_required", code == "login_required":

@@ -116,6 +116,11 @@ func providerAdvice() []advice {
 			provider.ReasonRequestsUnsigned,
 			"give the client's key with --client-key; {keys make} makes one to register", "",
 		},
+		{
+			provider.ReasonRequestRefused,
+			"register what loopkey keys show prints with the application, for its request objects ({settings})", "",
+		},
+		{provider.ReasonRequestUnknown, "take sign_requests out of the profile", ""},
 		{provider.ReasonNoPush, "leave --par out, and par in the profile", ""},
 		{
 			provider.ReasonUnknownClient,
