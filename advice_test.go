@@ -177,6 +177,7 @@ func TestAdvisedLines(t *testing.T) {
 		"open of no client":    {nil, "open -p new", 2, "loopkey setup -p new", -1},
 		"agent of no client":   {nil, "agent -p new", 2, "loopkey setup -p new", -1},
 		"token of no client":   {nil, "token -p new", 3, "loopkey setup -p new", -1},
+		"exec of nothing":      {nil, "exec -p work", 2, "loopkey exec -p work -- COMMAND", -1},
 		"no sessions":          {nil, "sessions -p new", 0, "loopkey setup -p new", -1},
 		"no sessions yet":      {nil, "sessions -p work", 0, "loopkey login -p work", 0},
 		"no such profile":      {nil, "switch nosuch", 2, "loopkey setup -p nosuch", -1},

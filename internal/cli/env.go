@@ -86,7 +86,8 @@ func (a *app) runEnv(ctx context.Context, f envFlags) error {
 		return a.print("raw", strings.Join(lines, "\n"), nil)
 	}
 	if terminal.Is(a.stdout) && !f.shown {
-		return fmt.Errorf("%w: the token would stand on the screen: run eval \"$(loopkey env)\", or give --force", errUsage)
+		return fmt.Errorf("%w: the token would stand on the screen: run eval \"$(%s)\", or give --force",
+			errUsage, a.situation(nil).line("env"))
 	}
 	source, cfg, err := a.source()
 	if err == nil {

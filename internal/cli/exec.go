@@ -37,7 +37,7 @@ come first, are left out.`,
   loopkey exec --aws-role-arn arn:aws:iam::123456789012:role/dev -- aws s3 ls`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fmt.Errorf("%w: exec needs a command: loopkey exec -- COMMAND", errUsage)
+				return fmt.Errorf("%w: exec needs a command: %s -- COMMAND", errUsage, a.situation(nil).line("exec"))
 			}
 			return nil
 		},

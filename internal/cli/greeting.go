@@ -34,8 +34,8 @@ func (a *app) sayOtherAccount(acc *account, f loginFlags, claims provider.Claims
 	if !strings.Contains(hint, "@") || claims.Text("email") == "" || slices.ContainsFunc(names, isHint) {
 		return
 	}
-	a.say("That is another account than the %s that the login named.\nTo choose, run %s --prompt %s.",
-		words.Printable(hint), a.situation(acc).line("login"), selectAccount)
+	a.say("That is another account than the %s that the login named.\nTo choose, run %s.",
+		words.Printable(hint), a.situation(acc).login("--prompt "+selectAccount))
 }
 
 // sayNoRefresh says why a login may have brought no refresh token.

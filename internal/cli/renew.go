@@ -57,7 +57,8 @@ func (a *app) runErrand(ctx context.Context) error {
 		return wire.Write(a.stdout, &errand{}) // in our version: the other process then does the work itself
 	}
 	if err != nil {
-		return fmt.Errorf("%w: renew is for loopkey itself: run loopkey token --force-refresh", errUsage)
+		return fmt.Errorf("%w: renew is for loopkey itself: run %s --force-refresh",
+			errUsage, a.situation(nil).line("token"))
 	}
 	a.givePassphrase(e.Keystore, e.Passphrase)
 	p, store, err := a.openErrand(e, keychainLimitScript)
