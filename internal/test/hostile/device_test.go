@@ -106,7 +106,8 @@ func TestDevice(t *testing.T) {
 		"html":        {more: responded(200, html, `<p>`), code: 4, words: "JSON"},
 		"unavailable": {more: responded(503, html, ``), code: 1, words: "can't be reached"},
 		"no_endpoint": {
-			lies: Lies{Discovery: without("device_authorization_endpoint")}, code: 1, words: "without --device",
+			lies: Lies{Discovery: without("device_authorization_endpoint")}, code: 1,
+			words: "run loopkey login, which needs a browser",
 		},
 		"id_token_missing": {lies: Lies{Token: without("id_token")}, code: 4, words: "no ID token", polls: 1},
 		"token_type_DPoP": {

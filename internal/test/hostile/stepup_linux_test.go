@@ -83,7 +83,7 @@ func TestStepUpLies(t *testing.T) {
 				UserInfo: func(claims map[string]any) { maps.Copy(claims, c.claims) },
 			})
 			person := pty.Start(t, w.house.Command(t.Context(), "token", "--acr", "mfa", "--max-age", "60"))
-			person.Expect("The token takes an authentication")
+			person.Expect("The token needs an authentication")
 			if got := person.Exit(); got != 4 || !strings.Contains(person.Screen(), c.words) {
 				t.Errorf("exit code %d, and the screen shows %q", got, person.Screen())
 			}
