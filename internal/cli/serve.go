@@ -114,5 +114,6 @@ func (a *app) stopped(acc *account) string {
 	if a.terminal.Interactive() {
 		begin = "\n" // after the terminal's ^C
 	}
-	return begin + "Stopped serving. The session stays: " + at.line("status") + " shows it, " + at.line("logout") + " ends it."
+	return begin + "Stopped serving. The session stays: " +
+		at.line("status") + " shows it, " + at.line("logout") + " ends it."
 }
