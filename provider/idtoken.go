@@ -116,7 +116,9 @@ func (c *candidate) checkNonce() error {
 func (c *candidate) checkAuthTime() error {
 	switch c.want.required.Compare(c.claims, c.now).Time {
 	case AuthTimeMissing, AuthTimePast:
-		return c.refuse(ErrAuthTime, "the provider did not ask for the authentication again that max_age demands")
+		e := c.refuse(ErrAuthTime, "the provider did not ask for the authentication again that max_age demands")
+		e.Reason = ReasonMaxAge
+		return e
 	case AuthTimeFuture:
 		return c.refuse(ErrAuthTime, "the authentication that max_age demands is yet to come")
 	}

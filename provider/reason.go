@@ -71,6 +71,7 @@ const (
 	ReasonOrganizationMissing Reason = "organization_missing"  // the login is of no organization
 	ReasonOrganizationOther   Reason = "organization_other"    // the login is of another organization
 	ReasonACR                 Reason = "acr"                   // the acr of the authentication is none that was demanded
+	ReasonMaxAge              Reason = "max_age"               // the user was not asked again, as max_age demands
 	ReasonNoPKCE              Reason = "no_pkce"               // a server without OpenID Connect does not offer S256
 	ReasonBoundElsewhere      Reason = "bound_elsewhere"       // the access token is bound to another certificate
 	ReasonNoDPoP              Reason = "no_dpop"               // the provider does not offer DPoP with ES256

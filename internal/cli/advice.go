@@ -227,6 +227,10 @@ func providerAdvice() []advice {
 			provider.ReasonACR, "check --acr-values, and that the provider lets this client ask for that ({settings})",
 			"check --acr-values, and that an Action asks for that authentication (Dashboard → Actions)",
 		},
+		{
+			provider.ReasonMaxAge, "run {login --prompt login}, which asks for the authentication anew; a provider that heeds " +
+				"neither can't do it", "",
+		},
 		{provider.ReasonClockBehind, "this computer's clock is {skew} behind the provider's: set it", ""},
 		{provider.ReasonClockAhead, "this computer's clock is {skew} ahead of the provider's: set it", ""},
 		{provider.ReasonClockProbablyBehind, "this computer's clock may be behind by that much: set it", ""},
@@ -694,6 +698,7 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{skew}", words.Short(d.Skew.Abs()), "{path}", words.Printable(subject), "{setting}", words.Printable(subject),
 			"{login --device}", at.login("--device"), "{login --no-browser}", at.login("--no-browser"),
 			"{login --dpop}", at.login("--dpop"), "{login --prompt consent}", at.login("--prompt consent"),
+			"{login --prompt login}", at.login("--prompt login"),
 			"{login by the browser}", at.byBrowser(), "{unlock}", at.line("unlock"),
 			"{keys make}", at.line("keys make"), "{keys show}", at.line("keys show"),
 			"{login for the client}", at.line("login", "scope", "openid offline_access "+at.client()),

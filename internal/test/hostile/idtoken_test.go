@@ -69,10 +69,10 @@ func TestIDToken(t *testing.T) {
 		"sub_too_long":  claim("sub", strings.Repeat("a", 256), "subject"),
 		"at_hash_wrong": claim("at_hash", forge.RS256().AccessTokenHash("another access token"), "access token hash"),
 		"auth_time_missing": {
-			lies: Lies{Claims: without("auth_time")}, args: []string{"login", "--max-age", "60"}, words: "max_age",
+			lies: Lies{Claims: without("auth_time")}, args: []string{"login", "--max-age", "60"}, words: "--prompt login",
 		},
 		"auth_time_old": {
-			lies: Lies{Claims: at("auth_time", time.Hour)}, args: []string{"login", "--max-age", "60"}, words: "max_age",
+			lies: Lies{Claims: at("auth_time", time.Hour)}, args: []string{"login", "--max-age", "60"}, words: "--prompt login",
 		},
 		"auth_time_of_tomorrow": {
 			lies: Lies{Claims: at("auth_time", -24*time.Hour)}, args: []string{"login", "--max-age", "60"},
