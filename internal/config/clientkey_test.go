@@ -119,3 +119,21 @@ func TestKeepCredentials(t *testing.T) {
 		}
 	}
 }
+
+// The file of a secret that a flag named is for the configured client: with another one it goes to no note.
+func TestSecretFileOfAnotherClient(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for client, want := range map[string]string{"c": secret, "d": ""} {
+		cfg := load(t, world{flags: map[string]string{
+			"issuer": "https://a.example", "client-id": "c", "client-secret-file": secret,
+		}})
+		cfg.Remember(known.Client{Profile: "default", Issuer: "https://a.example", ClientID: client})
+		if got, err := cfg.ClientSecret(); err != nil || got == "" != (want == "") || cfg.ClientSecretFile != want {
+			t.Errorf("client %s: a secret of %d bytes from %q, %v", client, len(got), cfg.ClientSecretFile, err)
+		}
+	}
+}

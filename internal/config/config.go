@@ -292,7 +292,7 @@ func (c *Config) Noted() (earlier known.Client, ok bool) {
 // one, the configured client secret is dropped.
 func (c *Config) Remember(earlier known.Client) {
 	if c.ClientID != earlier.ClientID || c.Issuer != "" && c.Issuer != earlier.Issuer {
-		c.secret = nil
+		c.secret, c.ClientSecretFile = nil, ""
 		delete(c.values, "client-secret")
 		c.dropKeys()
 	}
