@@ -61,29 +61,27 @@ func (p *Provider) compareMethod(m *metadata, method authMethod, refused *Refuse
 // CheckClient reads the client's key and certificate, and returns why one of them can't be used. Otherwise they are
 // read when a request needs them. It sends nothing.
 func (p *Provider) CheckClient(ctx context.Context) error {
-	if p.cfg.ClientCertificate != nil {
-		if _, err := p.readCertificate(ctx); err != nil {
-			return err
-		}
-	}
-	if p.cfg.ClientKey == nil {
-		return nil
+	if err := p.checkCertificate(ctx); err != nil || p.cfg.ClientKey == nil {
+		return err
 	}
 	_, err := p.cfg.ClientKey(ctx)
 	return err
 }
 
-// canAuthenticate returns why the client could not authenticate with what a login brings: then nobody need log in.
+// canAuthenticate reads what the client needs to redeem the code of a login, and returns why it can't be used.
 func (p *Provider) canAuthenticate(ctx context.Context, m *metadata) error {
-	if p.cfg.ClientCertificate != nil {
-		if _, err := p.readCertificate(ctx); err != nil {
-			return err
-		}
-	}
-	if p.authMethod(m) != authKey {
-		return nil
+	if err := p.checkCertificate(ctx); err != nil || p.authMethod(m) != authKey {
+		return err
 	}
 	_, _, err := p.clientKey(ctx, m.AssertionAlgorithms, "client assertions")
+	return err
+}
+
+func (p *Provider) checkCertificate(ctx context.Context) error {
+	if p.cfg.ClientCertificate == nil {
+		return nil
+	}
+	_, err := p.readCertificate(ctx)
 	return err
 }
 

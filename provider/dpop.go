@@ -29,7 +29,7 @@ import (
 type Prover struct {
 	private *ecdsa.PrivateKey
 	now     func() time.Time
-	remote  ProofMaker // has the key, where this process does not; nil: private is it
+	remote  ProofMaker // makes the proofs where this process lacks the key; nil: private does
 
 	mu     sync.Mutex
 	nonces map[string]string // the last one of each server, by its origin; "": of the provider itself
@@ -88,7 +88,8 @@ func (p *Provider) proverWith(private *ecdsa.PrivateKey) *Prover {
 // A ProofMaker makes a proof for one request with an access token (see Prover.Proof), in place of this process.
 type ProofMaker func(r *http.Request, token Secret, nonce string) (Secret, error)
 
-// RemoteProver returns a prover without a key. It has its proofs made by who has the key.
+// RemoteProver returns a prover without a key: maker, which has the key, makes its proofs. It is for requests to
+// resource servers alone, and not for a login or a renewal.
 func RemoteProver(maker ProofMaker) *Prover {
 	return &Prover{remote: maker, nonces: map[string]string{}}
 }
@@ -218,7 +219,7 @@ func (p *Prover) thumbprint() string {
 func ProofTarget(r *http.Request) string {
 	path := r.URL.EscapedPath()
 	if r.URL.Opaque != "" {
-		path, _, _ = strings.Cut(r.URL.Opaque, "?")
+		path = r.URL.Opaque[:strings.IndexAny(r.URL.Opaque+"?", "?#")]
 	}
 	return r.URL.Scheme + "://" + cmp.Or(r.Host, r.URL.Host) + cmp.Or(path, "/")
 }

@@ -68,8 +68,9 @@ type Config struct {
 	// ClientKey returns the key by which a client without a secret authenticates (private_key_jwt). It is called for each
 	// request that needs the key, and before a login that will. nil: the client has no key.
 	ClientKey func(context.Context) (ClientKey, error)
-	// Public says that the client authenticates by nothing although it has a key: the key signs authorization requests
-	// alone, as one is registered with the token_endpoint_auth_method none (OpenID Connect Core 1.0, section 6.1).
+	// Public says that the client authenticates by nothing although it has a key: it is registered with the
+	// token_endpoint_auth_method none, and the key signs its authorization requests alone (OpenID Connect Core 1.0,
+	// section 6.1).
 	Public bool
 	// AssertionToEndpoint makes client assertions out to the token endpoint, for servers that know no other audience than
 	// that. Else they are made out to the issuer, except Okta's.

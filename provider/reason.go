@@ -35,8 +35,8 @@ const (
 	ReasonClientNotAuthorized  Reason = "client_not_authorized" // the client itself may get no token for the audience
 	ReasonSubjectRefused       Reason = "subject_refused"       // the token or assertion to be exchanged was not accepted
 	ReasonProofMissing         Reason = "proof_missing"         // the client's tokens are bound to a key: Config.DPoP
-	ReasonMaybeProofMissing    Reason = "maybe_proof_missing"   // invalid_grant, where bound tokens are to be had (DPoP)
-	ReasonProofOfGrant         Reason = "proof_of_grant"        // the same in a grant that has no proofs (DPoP)
+	ReasonMaybeProofMissing    Reason = "maybe_proof_missing"   // a login was refused, maybe for want of a proof (DPoP)
+	ReasonProofOfGrant         Reason = "proof_of_grant"        // a grant without a login wants a proof of a key (DPoP)
 	ReasonProofRefused         Reason = "proof_refused"         // the provider refused the proof of the key (DPoP)
 	ReasonProofNonce           Reason = "proof_nonce"           // the provider asks for another nonce each time (DPoP)
 	ReasonRequestRefused       Reason = "request_refused"       // the provider did not accept the signed request

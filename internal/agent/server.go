@@ -186,7 +186,7 @@ func (s *server) proof(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the words are the provider's
 	}
-	if _, rest, _ := strings.Cut(given.Get("url"), "://"); strings.Contains(rest, "/") {
+	if _, rest, _ := strings.Cut(given.Get("url"), "://"); request.URL.Path != "" {
 		request.URL.Opaque = rest[strings.IndexByte(rest, '/'):] // as the caller sends it, to the byte
 	}
 	token, err := tokenIn(w, r)

@@ -118,7 +118,7 @@ func providerAdvice() []advice {
 		},
 		{
 			provider.ReasonRequestRefused,
-			"register what loopkey keys show prints with the application, for its request objects ({settings})", "",
+			"register what {keys show} prints with the application, for its request objects ({settings})", "",
 		},
 		{provider.ReasonRequestUnknown, "take sign_requests out of the profile", ""},
 		{provider.ReasonNoPush, "leave --par out, and par in the profile", ""},

@@ -43,7 +43,7 @@ func (f *proofFlags) args(cmd *cobra.Command, args []string) error {
 	}
 	request, err := provider.ProofRequest(cmd.Context(), args[0], args[1])
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usageError(err)
 	}
 	f.request = request
 	return nil

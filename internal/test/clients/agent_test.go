@@ -21,6 +21,7 @@ import (
 	"github.com/loopkey/loopkey/internal/tenant"
 	"github.com/loopkey/loopkey/internal/test/clients"
 	"github.com/loopkey/loopkey/internal/test/house"
+	"github.com/loopkey/loopkey/provider"
 )
 
 const (
@@ -220,6 +221,19 @@ func TestAgentProves(t *testing.T) {
 		status, body := post(query, given.Token)
 		if status != want || strings.Contains(body, `"dpop_proof": "ey`) != (want == 200) {
 			t.Errorf("%s: %d %s", query, status, body)
+		}
+	}
+	for target, want := range map[string]string{ // neither query nor fragment, and the path to the byte
+		"https://a.example/b%2Fc?d=/e#f": "https://a.example/b%2Fc", "https://a.example?to=/b": "https://a.example/",
+		"https://a.example/b#c?d": "https://a.example/b",
+	} {
+		_, body := post("method=GET&url="+url.QueryEscape(target), given.Token)
+		var made struct {
+			Proof string `json:"dpop_proof"`
+		}
+		_ = json.Unmarshal([]byte(body), &made)
+		if claims, err := provider.PeekClaims(provider.NewSecret(made.Proof)); err != nil || claims.Text("htu") != want {
+			t.Errorf("a proof for %s: %v: %s", target, err, body)
 		}
 	}
 	for _, token := range []string{"", "of somebody else"} {
