@@ -144,6 +144,7 @@ func TestAdviceLine(t *testing.T) {
 	at := situation{command: "token", flags: map[string]string{
 		"profile": "work", "audience": "https://a b/", "client-secret-file": "/it's/here", "scope": "read:x",
 	}}
+	byCode := situation{command: "login", params: []string{"--device"}}
 	for _, c := range []struct{ got, want string }{
 		{at.line("login"), `loopkey login --client-secret-file '/it'\''s/here' --audience 'https://a b/' -p work`},
 		{at.line("login", "audience", "x"), `loopkey login --client-secret-file '/it'\''s/here' --audience x -p work`},
@@ -152,6 +153,9 @@ func TestAdviceLine(t *testing.T) {
 			`loopkey token --audience 'https://a b/' --scope read:x -p home`},
 		{ofProfile(t, "work").line("login"), "loopkey login -p work"},
 		{situation{}.line("login", "keystore", "file"), "loopkey login --keystore file"},
+		{byCode.login("--dpop"), "loopkey login --device --dpop"},
+		{byCode.login("--prompt consent"), "loopkey login --prompt consent"},
+		{byCode.login("--device"), "loopkey login --device"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)

@@ -135,7 +135,8 @@ func (at situation) login(flag string, set ...string) string {
 	byCode := name == "--device"
 	at.params = slices.DeleteFunc(slices.Clone(at.params), func(given string) bool {
 		given, _, _ = strings.Cut(strings.TrimSuffix(given, "=false"), " ")
-		return given == name && name != "--param" || given == "--device" || byCode && !slices.Contains(forDevices(), given)
+		return given == name && name != "--param" || given == "--device" && !slices.Contains(forDevices(), name) ||
+			byCode && !slices.Contains(forDevices(), given)
 	})
 	if byCode {
 		set = append(set, "browser-profile", "", "private", "")
