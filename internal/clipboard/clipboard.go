@@ -130,10 +130,8 @@ func CopyByTmux(ctx context.Context, env []string, text string) error {
 		return ErrNone
 	}
 	c := Clipboard{env: env}
-	if err := c.give(ctx, []string{"tmux", "load-buffer", "-w", "-b", buffer, "-"}, text); err != nil {
-		return err // before tmux 3.2 there is no -w
-	}
-	return c.give(ctx, []string{"tmux", "delete-buffer", "-b", buffer}, "")
+	// One program for both, so that a kill leaves no copy. Before tmux 3.2 there is no -w, and neither is done.
+	return c.give(ctx, []string{"tmux", "load-buffer", "-w", "-b", buffer, "-", ";", "delete-buffer", "-b", buffer}, text)
 }
 
 // buffer is the name of tmux's buffer on the way to the terminal's clipboard.

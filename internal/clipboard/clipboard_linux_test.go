@@ -3,9 +3,12 @@ package clipboard
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/loopkey/loopkey/internal/test/part"
 )
 
 // stand stands for a program: its clipboard is a file. It notes its arguments. PASTES and CLEARS are what those look
@@ -73,5 +76,36 @@ func TestPrograms(t *testing.T) {
 	}
 	if err := CopyByTmux(t.Context(), nil, "hush"); !errors.Is(err, ErrNone) {
 		t.Errorf("outside of tmux: %v", err)
+	}
+}
+
+// A kill between any two programs leaves no copy in tmux: here the first one is the last that runs.
+func TestKilledBesideTmux(t *testing.T) {
+	tmux, err := exec.LookPath("tmux")
+	if err != nil {
+		part.Missing(t, "tmux is not installed")
+	}
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "s")
+	run := func(args ...string) string {
+		args = append([]string{"-S", socket, "-f", "/dev/null"}, args...)
+		out, err := exec.CommandContext(t.Context(), tmux, args...).Output()
+		if err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		return string(out)
+	}
+	run("new-session", "-d", "cat")
+	t.Cleanup(func() {
+		_ = exec.Command(tmux, "-S", socket, "kill-server").Run() //nolint:noctx // the test's has ended
+	})
+	once := "#!/bin/sh\n[ -e " + dir + "/ran ] && exit 1\n: >" + dir + "/ran\nexec " + tmux + " \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "tmux"), []byte(once), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	err = CopyByTmux(t.Context(), []string{"TMUX=" + socket + ",1,0"}, "hush")
+	if left := run("list-buffers"); err != nil || left != "" {
+		t.Errorf("%v; tmux has %q", err, left)
 	}
 }
