@@ -86,24 +86,33 @@ func (a *app) endClientsIf(
 		if !wanted(k) {
 			continue
 		}
-		of, err := a.configOf(k, cfg)
-		if err != nil {
-			return deleted, err
-		}
-		for _, place := range k.Keystores() {
-			acc, err := a.openKnown(ctx, inKeystore(of, place), keychainLimitPerson)
-			if err == nil {
-				err = acc.session.EndClient(ctx)
-			}
-			if err != nil {
-				return deleted, err
-			}
+		if failed := a.endClient(ctx, k, cfg); failed != nil {
+			err = cmp.Or(err, failed)
+			continue
 		}
 		deleted = true
 		a.say("Deleted the tokens that the client %s at %s got for itself.",
 			words.Printable(k.ClientID), words.Printable(k.Issuer))
 	}
-	return deleted, nil
+	return deleted, err
+}
+
+// endClient deletes the tokens of one client. That takes no secret: what became of it is no matter.
+func (a *app) endClient(ctx context.Context, k known.Client, cfg *config.Config) error {
+	of, err := a.configOf(k, cfg)
+	if err != nil {
+		return err
+	}
+	for _, place := range k.Keystores() {
+		acc, err := a.openWith(inKeystore(of, place), "", keychainLimitPerson)
+		if err == nil {
+			err = acc.session.EndClient(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sayOthers says which sessions the profile of a logout has beside the one that it ended.
