@@ -40,7 +40,7 @@ func (a *app) setup() *cobra.Command {
 		Long: `Without TOOL it sets up a profile: it asks for the domain or issuer and the client
 ID, checks them, says which URLs belong where at the provider (or adds them there
 with the auth0 program, or registers an application), writes the profile, and logs
-in. Flags give all of it where no terminal is.
+in. Without a terminal it takes all of it from flags.
 
 With TOOL it prints the lines that belong into the tool's own configuration, and makes the
 link by which the tool finds loopkey. With --write it edits that configuration,
