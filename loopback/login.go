@@ -190,7 +190,7 @@ func Login(ctx context.Context, cfg Config) (*provider.Tokens, error) {
 	return cfg.wait(ctx, listener, cfg.routes(flow, pending, redirect.Path), flow, pending, toOpen, end)
 }
 
-// prover returns what the login's tokens are bound to the key of.
+// prover chooses the prover of the login: the configured one, or else a new one.
 func (cfg *Config) prover(p *provider.Provider) func(context.Context, login.Wanted) (*provider.Prover, error) {
 	return func(ctx context.Context, _ login.Wanted) (*provider.Prover, error) {
 		if cfg.Prover != nil {

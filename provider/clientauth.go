@@ -58,30 +58,31 @@ func (p *Provider) compareMethod(m *metadata, method authMethod, refused *Refuse
 	}
 }
 
-// CheckClient reads the client's key and certificate, and returns why one of them can't be used. Otherwise they are
-// read when a request needs them. It sends nothing.
-func (p *Provider) CheckClient(ctx context.Context) error {
-	if err := p.checkCertificate(ctx); err != nil || p.cfg.ClientKey == nil {
-		return err
+// CheckKey reads the client's key, if it has one, and returns why that can't be used. Otherwise it is read when a
+// request needs it. CheckKey sends nothing.
+func (p *Provider) CheckKey(ctx context.Context) error {
+	if p.cfg.ClientKey == nil {
+		return nil
 	}
 	_, err := p.cfg.ClientKey(ctx)
 	return err
 }
 
-// canAuthenticate reads what the client needs to redeem the code of a login, and returns why it can't be used.
-func (p *Provider) canAuthenticate(ctx context.Context, m *metadata) error {
-	if err := p.checkCertificate(ctx); err != nil || p.authMethod(m) != authKey {
-		return err
-	}
-	_, _, err := p.clientKey(ctx, m.AssertionAlgorithms, "client assertions")
-	return err
-}
-
-func (p *Provider) checkCertificate(ctx context.Context) error {
+// CheckCertificate is CheckKey for the client's certificate.
+func (p *Provider) CheckCertificate(ctx context.Context) error {
 	if p.cfg.ClientCertificate == nil {
 		return nil
 	}
 	_, err := p.readCertificate(ctx)
+	return err
+}
+
+// canAuthenticate reads what the client needs to redeem the code of a login, and returns why it can't be used.
+func (p *Provider) canAuthenticate(ctx context.Context, m *metadata) error {
+	if err := p.CheckCertificate(ctx); err != nil || p.authMethod(m) != authKey {
+		return err
+	}
+	_, _, err := p.clientKey(ctx, m.AssertionAlgorithms, "client assertions")
 	return err
 }
 

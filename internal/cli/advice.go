@@ -525,7 +525,7 @@ func configurationAdvice() []advice {
 		{config.ReasonNoParameter, "leave it out", ""},
 		{config.ReasonGivenTwice, "give one", ""},
 		{clientkey.ReasonUnreadable, "{key origin} names it: correct that, or make it readable", ""},
-		{clientkey.ReasonExposed, "if it is yours, " + closeIt("{key path}"), ""},
+		{clientkey.ReasonExposed, "if it is yours, " + closeToOthers("{key path}"), ""},
 		{
 			clientkey.ReasonEncrypted,
 			"write it without a passphrase: openssl pkey -in {key path} -out OTHER, then chmod 600", "",
@@ -596,8 +596,8 @@ func trustIt() string {
 	return "name its certificate file in SSL_CERT_FILE"
 }
 
-// closeIt returns how a file becomes one that nobody else can read.
-func closeIt(path string) string {
+// closeToOthers returns how a file becomes one that nobody else can read.
+func closeToOthers(path string) string {
 	if runtime.GOOS == "windows" {
 		return "run icacls " + path + " /inheritance:r /grant:r %USERNAME%:F"
 	}

@@ -255,7 +255,7 @@ func (a *app) sayOverridden(key, value string) error {
 	}
 	for _, e := range entries {
 		inFile := strings.HasPrefix(e.Origin, "profile ") || strings.HasPrefix(e.Origin, "default_profile ")
-		if e.Key == key && !inFile && e.Origin != lastLogin && e.Origin != "default" && e.Origin != "" {
+		if e.Key == key && !inFile && e.Origin != config.LastLogin && e.Origin != "default" && e.Origin != "" {
 			a.say("But %s comes first here: it says %s.", words.Printable(e.Origin), e.Value)
 		}
 	}

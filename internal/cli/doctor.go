@@ -107,9 +107,7 @@ func (a *app) subject() doctor.Subject {
 		return s
 	}
 	s.Store, s.Session, s.OwnServer = acc.store, acc.session, acc.server().There
-	if acc.config.ClientKey != "" || acc.config.ClientCertificate != "" {
-		s.Client = acc.provider.CheckClient
-	}
+	s.CheckKey, s.CheckCertificate = acc.provider.CheckKey, acc.provider.CheckCertificate
 	return s
 }
 

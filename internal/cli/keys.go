@@ -273,25 +273,26 @@ func (a *app) runKeysDelete(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err = ring.Load(ctx); errors.Is(err, clientkey.ErrNone) {
-		a.say("There is no client key in the keystore.")
-	} else if err := ring.Delete(ctx); err != nil {
-		return err
-	} else {
-		a.say("Deleted the client's key: take it out at the provider too.")
+	said := "There is no client key in the keystore."
+	if _, err := ring.Load(ctx); !errors.Is(err, clientkey.ErrNone) { // also one that can't be read is deleted
+		if err := ring.Delete(ctx); err != nil {
+			return err
+		}
+		said = "Deleted the client's key: take it out at the provider too."
 	}
+	a.say("%s", said)
 	if cfg.ClientKey == config.KeyInKeystore {
 		a.sayKeyNamed(cfg)
 	}
 	return nil
 }
 
-// sayKeyNamed says how the client stops using the key that it has no more: else its next login would look for it.
+// sayKeyNamed says how the client stops using a key that is deleted: until then its next login would look for it.
 func (a *app) sayKeyNamed(cfg *config.Config) {
 	switch origin := cfg.Origin("client-key"); {
 	case strings.HasPrefix(origin, "profile "):
 		a.say("The profile still names it. To take it out there, run:\n  %s", a.situation(nil).setting("client_key", ""))
-	case origin == lastLogin:
+	case origin == config.LastLogin:
 		a.say("The session was made with it: %s ends that.", a.situation(nil).line("logout"))
 	case !strings.HasPrefix(origin, "flag "):
 		a.say("%s still names it: unset that.", words.Sentence(words.Printable(origin)))

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,9 +13,6 @@ import (
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/spf13/cobra"
 )
-
-// lastLogin is the origin of a setting that a command takes from the last login, and a new login does not.
-const lastLogin = "the last login"
 
 // situation returns the situation of a command that works on the account; nil is an account that was not opened.
 func (a *app) situation(acc *account) situation {
@@ -158,7 +154,7 @@ func (at situation) byBrowser() string {
 // addLastLogin adds what only the last login says: a command finds it again, and a new login does not look for it.
 func (at situation) addLastLogin(flags map[string]string) {
 	c := at.config
-	if c == nil || c.Origin("issuer") != lastLogin {
+	if c == nil || c.Origin("issuer") != config.LastLogin {
 		return
 	}
 	if host, ok := strings.CutPrefix(c.Issuer, "https://"); ok && c.Auth0 {
@@ -171,7 +167,7 @@ func (at situation) addLastLogin(flags map[string]string) {
 		"base-url": c.BaseURL, "keystore": c.Keystore, "discovery-url": c.DiscoveryURL,
 	} {
 		usual := value == localurl.Default || value == keystores.Default || strings.Contains(value, ":") && name == "keystore"
-		if c.Origin(name) == lastLogin && !usual {
+		if c.Origin(name) == config.LastLogin && !usual {
 			flags[name] = value
 		}
 	}
@@ -303,75 +299,8 @@ func (at situation) nextCallback() string {
 
 // anotherProfile says how to get a token that is bound to no key, where the profile or its last login wants bound ones.
 func (at situation) anotherProfile() string {
-	if at.config != nil && at.config.Origin("dpop") == lastLogin {
+	if at.config != nil && at.config.Origin("dpop") == config.LastLogin {
 		return "the last login bound its tokens: use another profile for it (-p NAME), or run " + at.login("--dpop=false")
 	}
 	return "use another profile for it (-p NAME), without dpop"
-}
-
-// keyPath returns the path of the client's key, as a shell reads it. An error that another process met does not say it.
-func (at situation) keyPath(path string) string {
-	if path == "" && at.config != nil {
-		c := at.config
-		path = cmp.Or(c.ClientKey, c.ClientCertificateKey, c.ClientCertificate)
-	}
-	return quote(cmp.Or(path, "FILE"))
-}
-
-// keyOrigin says which source names the file of the client's key or certificate.
-func (at situation) keyOrigin(path string) string {
-	if c := at.config; c != nil {
-		for _, named := range []struct{ setting, path string }{
-			{"client-key", c.ClientKey}, {"client-certificate", c.ClientCertificate},
-			{"client-certificate-key", c.ClientCertificateKey},
-		} {
-			if named.path != "" && (path == named.path || path == "") {
-				return words.Printable(c.Origin(named.setting))
-			}
-		}
-	}
-	return "--client-key, --client-certificate or the profile"
-}
-
-// proofOf says how to give what a client authenticates by: of the ways that discovery names, or the usual one.
-func proofOf(methods string) string {
-	secret := strings.Contains(methods, "client_secret_") || methods == ""
-	var ways []string
-	for _, way := range []struct {
-		taken bool
-		text  string
-	}{
-		{secret, "the client secret with --client-secret-file"},
-		{strings.Contains(methods, "private_key_jwt"), "the client's key with --client-key"},
-		{strings.Contains(methods, "tls_client_auth"), "the client's certificate with --client-certificate"},
-	} {
-		if way.taken {
-			ways = append(ways, way.text)
-		}
-	}
-	if ways == nil {
-		return "what the provider takes (" + words.Printable(methods) + ")"
-	}
-	return strings.Join(ways, ", or ")
-}
-
-// theSecret names the client secret that was refused, and what may be meant in its place.
-func (at situation) theSecret(methods string) string {
-	switch c := at.config; {
-	case c != nil && c.ClientKey != "":
-		return "the client secret, which comes before the client key that is configured too"
-	case c != nil && c.ClientCertificate != "":
-		return "the client secret, which comes before the client certificate that is configured too"
-	case methods != "" && !strings.Contains(methods, "client_secret_"):
-		return "the client secret (the provider names no clients with one: give " + proofOf(methods) + ")"
-	}
-	return "the client secret"
-}
-
-// withoutKey says how to do without a client key, where the profile names one.
-func (at situation) withoutKey() string {
-	if at.config == nil || !strings.HasPrefix(at.config.Origin("client-key"), "profile ") {
-		return ""
-	}
-	return "; to do without, run " + at.setting("client_key", "")
 }

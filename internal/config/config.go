@@ -302,7 +302,7 @@ func (c *Config) Remember(earlier known.Client) {
 	}
 	c.noted = &earlier
 	lastLogin := func(text string) value {
-		return value{text: text, from: fromLastLogin, origin: "the last login", rank: math.MaxInt}
+		return value{text: text, from: fromLastLogin, origin: LastLogin, rank: math.MaxInt}
 	}
 	c.Issuer, c.ClientID, c.Auth0 = earlier.Issuer, earlier.ClientID, earlier.Auth0
 	c.Resource, c.Server = earlier.Resource, earlier.Server
@@ -327,7 +327,7 @@ func (c *Config) Remember(earlier known.Client) {
 func (c *Config) RememberDiscovery(earlier known.Client) {
 	if c.DiscoveryURL == "" && earlier.DiscoveryURL != "" && c.Name() == earlier.Name() {
 		c.DiscoveryURL = earlier.DiscoveryURL
-		c.values["discovery-url"] = value{text: c.DiscoveryURL, from: fromLastLogin, origin: "the last login"}
+		c.values["discovery-url"] = value{text: c.DiscoveryURL, from: fromLastLogin, origin: LastLogin}
 	}
 }
 
@@ -336,7 +336,7 @@ func (c *Config) RememberDiscovery(earlier known.Client) {
 func (c *Config) KeepDPoP(earlier known.Client) {
 	if c.values["dpop"].from == fromNowhere && earlier.DPoP {
 		c.DPoP = true
-		c.values["dpop"] = value{text: "true", from: fromLastLogin, origin: "the last login"}
+		c.values["dpop"] = value{text: "true", from: fromLastLogin, origin: LastLogin}
 	}
 }
 
@@ -350,13 +350,13 @@ func (c *Config) KeepCredentials(earlier known.Client) {
 	for _, name := range keySettings() {
 		s := settingNamed(name)
 		if text := s.remembered(earlier); text != "" {
-			c.values[name] = value{text: text, from: fromLastLogin, origin: "the last login"}
+			c.values[name] = value{text: text, from: fromLastLogin, origin: LastLogin}
 			s.set(c, text)
 		}
 	}
 	if path := earlier.ClientSecretFile; path != "" && private.IsRegular(path) {
 		c.ClientSecretFile = path
-		c.useSecret(value{text: path, from: fromLastLogin, origin: "the last login"}, true)
+		c.useSecret(value{text: path, from: fromLastLogin, origin: LastLogin}, true)
 	}
 }
 
@@ -370,7 +370,7 @@ func (c *Config) SetDPoP(on bool) {
 func (c *Config) KeepKeystore(earlier known.Client) {
 	if c.values["keystore"].from == fromNowhere && earlier.Keystore != "" {
 		c.Keystore = earlier.Keystore
-		c.values["keystore"] = value{text: c.Keystore, from: fromLastLogin, origin: "the last login"}
+		c.values["keystore"] = value{text: c.Keystore, from: fromLastLogin, origin: LastLogin}
 	}
 }
 
@@ -385,9 +385,12 @@ func (c *Config) FollowKeystore(earlier known.Client) {
 	c.KeepKeystore(earlier)
 }
 
+// LastLogin is the Origin of a setting that a command takes from the last login, and a new login does not.
+const LastLogin = "the last login"
+
 // Origin returns the source of a setting's value, for a person to read: "flag --domain", "AUTH0_DOMAIN in the
-// environment", "AUTH0_DOMAIN in ./.env", "profile work in PATH", "the last login" or "default". The setting is named
-// as its flag is. A domain and an issuer are one setting.
+// environment", "AUTH0_DOMAIN in ./.env", "profile work in PATH", LastLogin or "default". The setting is named as
+// its flag is. A domain and an issuer are one setting.
 func (c *Config) Origin(name string) string {
 	if s := settingNamed(name); s != nil {
 		name = cmp.Or(s.gives, name)

@@ -35,7 +35,7 @@ func configuration(ctx context.Context, x *examination) []Finding {
 	}
 	c := x.Config
 	var all []Finding
-	unusable, why := x.unusableKey(ctx)
+	checks := map[string]func(context.Context) error{"client-key": x.CheckKey, "client-certificate": x.CheckCertificate}
 	for _, v := range []struct {
 		name, setting, text string
 		always              bool
@@ -55,9 +55,11 @@ func configuration(ctx context.Context, x *examination) []Finding {
 			all = append(all, x.invalid(v.name, err))
 			continue
 		}
-		if v.setting == unusable {
-			all = append(all, x.invalid(v.name, why))
-			continue
+		if check := checks[v.setting]; check != nil {
+			if err := check(ctx); err != nil {
+				all = append(all, x.invalid(v.name, err))
+				continue
+			}
 		}
 		if origin := c.Origin(v.setting); v.always || origin != "default" {
 			all = append(all, Finding{
@@ -87,23 +89,6 @@ func configuration(ctx context.Context, x *examination) []Finding {
 		all = append(all, Finding{Name: ".env", State: Warning, Reason: ReasonDotEnv, Message: words.Printable(flaw)})
 	}
 	return all
-}
-
-// unusableKey returns the setting of the client's key or certificate that can't be used, and why; "": they can.
-func (x *examination) unusableKey(ctx context.Context) (setting string, why error) {
-	if x.Client == nil {
-		return "", nil
-	}
-	why = x.Client(ctx)
-	c := x.Config
-	switch {
-	case why == nil:
-		return "", nil
-	case c.ClientKey == "",
-		c.ClientCertificate != "" && strings.Contains(why.Error(), words.Printable(c.ClientCertificate)):
-		return "client-certificate", why
-	}
-	return "client-key", why
 }
 
 // secret says whether there is a client secret, and never what it is.

@@ -47,9 +47,11 @@ type Subject struct {
 	Store     keystore.Store // nil: the configured keystore can't be opened
 	StoreErr  error          // why not
 	Session   *session.Session
-	Client    func(context.Context) error // reads the client's key and certificate; nil: it has neither
-	Environ   []string                    // as os.Environ returns it
-	Version   string                      // of the program
+	Environ   []string // as os.Environ returns it
+	Version   string   // of the program
+	// CheckKey and CheckCertificate read what the client has of these, and return why it can't be used; nil: nothing can be
+	// read.
+	CheckKey, CheckCertificate func(context.Context) error
 	// OwnServer reports whether a server of the same user has the port; nil: none can.
 	OwnServer func(context.Context) bool
 }

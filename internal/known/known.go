@@ -49,7 +49,8 @@ type Client struct {
 	Also []string `json:"also,omitempty"`
 }
 
-// AuthenticatingAs returns the client with what another one authenticates by.
+// AuthenticatingAs returns the client with the key or the certificate of another one. The file of a secret stays its
+// own.
 func (c Client) AuthenticatingAs(other Client) Client {
 	c.ClientKey, c.ClientKeyID, c.ClientKeyAlg = other.ClientKey, other.ClientKeyID, other.ClientKeyAlg
 	c.ClientCertificate, c.ClientCertificateKey = other.ClientCertificate, other.ClientCertificateKey
@@ -72,9 +73,9 @@ func (c Client) Name() string {
 }
 
 const (
-	suffix    = ".known.json"   // of the note of a login
-	ownSuffix = ".machine.json" // of the note that a client got tokens for itself
-	noteLimit = 1 << 16         // of a note, in bytes
+	suffix       = ".known.json"   // of the note of a login
+	tokensSuffix = ".machine.json" // of the note that a client got tokens for itself
+	noteLimit    = 1 << 16         // of a note, in bytes
 )
 
 // Remember notes a client in stateDir. It is called before the client's session is stored, so that the keystore holds
@@ -91,7 +92,7 @@ func Remember(stateDir string, c Client) (undo func(), err error) {
 // RememberTokens notes in stateDir that a client has tokens which it got for itself, with nobody logged in. It is
 // called before they are stored, so that the keystore holds none that WithTokens does not list.
 func RememberTokens(stateDir string, c Client) error {
-	if _, err := remember(stateDir, ownSuffix, c); err != nil {
+	if _, err := remember(stateDir, tokensSuffix, c); err != nil {
 		return fmt.Errorf("noting the client: %w", err)
 	}
 	return nil
@@ -150,7 +151,7 @@ func Forget(stateDir, name, keystore string) error {
 
 // ForgetTokens is Forget for what RememberTokens noted.
 func ForgetTokens(stateDir, name, keystore string) error {
-	if err := forget(stateDir, name, ownSuffix, keystore); err != nil {
+	if err := forget(stateDir, name, tokensSuffix, keystore); err != nil {
 		return fmt.Errorf("forgetting the client: %w", err)
 	}
 	return nil
@@ -176,7 +177,7 @@ func All(stateDir string) ([]Client, error) {
 
 // WithTokens returns the clients that RememberTokens noted, sorted as those of All are.
 func WithTokens(stateDir string) ([]Client, error) {
-	return list(stateDir, ownSuffix, func(string) bool { return true })
+	return list(stateDir, tokensSuffix, func(string) bool { return true })
 }
 
 // A DamagedNote is a note that can't be read: nobody knows whether its session is there.

@@ -58,7 +58,7 @@ type Config struct {
 	Done func(http.ResponseWriter, *http.Request, *Pending, *provider.Tokens) bool
 	// Advice returns what a person can do about an error, for the result page, or ""; nil: the page gives no advice.
 	Advice func(error) string
-	// Prover returns what the tokens of a login are bound to the key of; nil: Provider.NewProver.
+	// Prover returns the prover whose key the tokens of a login are bound to, or nil for none; nil: Provider.NewProver.
 	Prover func(context.Context, Wanted) (*provider.Prover, error)
 	Now    func() time.Time // nil: the clock on the wall
 }

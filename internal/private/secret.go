@@ -6,7 +6,7 @@ import "errors"
 var ErrExposed = errors.New("others can read it")
 
 // ReadSecret is ReadRegular for a file that no other user may read, such as one with a private key. On Windows its
-// access list decides; what administrators may is not asked anywhere.
+// access list decides. Administrators can read any file, so they do not count, there as elsewhere.
 func ReadSecret(path string, limit int64) ([]byte, error) {
 	f, info, err := OpenRegular(path)
 	if err != nil {

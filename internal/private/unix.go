@@ -30,4 +30,5 @@ func foreign(info fs.FileInfo) bool {
 	return ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid()
 }
 
+// othersRead reports whether another user owns a file, or can read or change it.
 func othersRead(_ *os.File, info fs.FileInfo) (bool, error) { return exposed(info, 0o077) != "", nil }

@@ -23,17 +23,21 @@ func foreign(fs.FileInfo) bool { return false }
 
 // The kinds of entries in an access list (winnt.h). Those of a callback are laid out like the plain ones.
 const (
-	allowed         = windows.ACCESS_ALLOWED_ACE_TYPE
-	allowedCallback = 0x9
+	allowed              = windows.ACCESS_ALLOWED_ACE_TYPE
+	allowedCallback      = 0x9
+	denied               = windows.ACCESS_DENIED_ACE_TYPE
+	deniedObject         = 0x6
+	deniedCallback       = 0xa
+	deniedCallbackObject = 0xc
 )
 
 // isDenial reports whether an entry of an access list allows nobody anything.
 func isDenial(kind uint8) bool {
-	return kind == windows.ACCESS_DENIED_ACE_TYPE || kind == 0x6 || kind == 0xa || kind == 0xc
+	return kind == denied || kind == deniedObject || kind == deniedCallback || kind == deniedCallbackObject
 }
 
-// reading is what an entry allows where it lets somebody read a file, write it, or allow that to themselves.
-const reading windows.ACCESS_MASK = windows.FILE_READ_DATA | windows.FILE_WRITE_DATA | windows.FILE_APPEND_DATA |
+// access are the rights to read a file, to write it, or to give oneself these rights.
+const access windows.ACCESS_MASK = windows.FILE_READ_DATA | windows.FILE_WRITE_DATA | windows.FILE_APPEND_DATA |
 	windows.WRITE_DAC | windows.WRITE_OWNER | windows.GENERIC_READ | windows.GENERIC_WRITE | windows.GENERIC_ALL
 
 // othersRead reports whether a file belongs to somebody else than this user, the system and its administrators, or its
@@ -72,7 +76,7 @@ func othersRead(f *os.File, _ fs.FileInfo) (bool, error) {
 			return true, nil
 		}
 		who := (*windows.SID)(unsafe.Pointer(&entry.SidStart))
-		if entry.Mask&reading != 0 && !own(who) && !who.IsWellKnown(windows.WinCreatorOwnerRightsSid) && !isApp(who) {
+		if entry.Mask&access != 0 && !own(who) && !who.IsWellKnown(windows.WinCreatorOwnerRightsSid) && !isApp(who) {
 			return true, nil
 		}
 	}

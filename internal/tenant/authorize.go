@@ -114,8 +114,7 @@ func (t *Tenant) parse(q url.Values) (a *authorization, shown string, code, desc
 		return a, "", "unsupported_response_type", "only the authorization code flow is offered"
 	case !slices.Contains(a.scopes, "openid") && !t.cfg.OAuth:
 		return a, "", "invalid_scope", "openid is not among the scopes"
-	case a.challenge == "" && client.Secret == "" && (client.Public || len(t.keysOf(client)) == 0) &&
-		!t.hasCertificate(client):
+	case a.challenge == "" && t.isPublic(client):
 		return a, "", "invalid_request", "a public client must use PKCE"
 	case a.challenge != "" && (q.Get("code_challenge_method") != "S256" || !isChallenge(a.challenge)):
 		return a, "", "invalid_request", "code_challenge_method must be S256"

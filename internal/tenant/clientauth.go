@@ -48,7 +48,7 @@ func (t *Tenant) authenticate(w http.ResponseWriter, r *http.Request) (*Client, 
 	client, why := t.client(id), "unknown client, or wrong client secret"
 	switch {
 	case client == nil || subtle.ConstantTimeCompare([]byte(client.Secret), []byte(secret)) != 1:
-	case len(t.keysOf(client)) > 0 && client.Secret == "" && !client.Public:
+	case t.hasKey(client):
 		if why = t.checkAssertion(r, client); why == "" && !basic {
 			return client, true
 		}
@@ -180,6 +180,16 @@ func (t *Tenant) RequireSignedRequests() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cfg.RequireSignedRequests = true
+}
+
+// isPublic reports whether a client has nothing of its own to authenticate by.
+func (t *Tenant) isPublic(client *Client) bool {
+	return client.Secret == "" && !t.hasKey(client) && !t.hasCertificate(client)
+}
+
+// hasKey reports whether a client authenticates by a key (private_key_jwt).
+func (t *Tenant) hasKey(client *Client) bool {
+	return client.Secret == "" && !client.Public && len(t.keysOf(client)) > 0
 }
 
 // keysOf returns the keys of a client.

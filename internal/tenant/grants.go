@@ -32,8 +32,7 @@ func (t *Tenant) otherGrant(w http.ResponseWriter, r *http.Request, client *Clie
 // grantToClient handles token requests for the client itself (RFC 6749, section 4.4): only a client that authenticates
 // gets a token, for an API of its own and scopes of its own, and no refresh token.
 func (t *Tenant) grantToClient(w http.ResponseWriter, form url.Values, client *Client) {
-	isPublic := client.Public || len(t.keysOf(client)) == 0
-	if client.Secret == "" && isPublic && !t.hasCertificate(client) && !form.Has("client_assertion") {
+	if t.isPublic(client) && !form.Has("client_assertion") {
 		refuse(w, http.StatusBadRequest, "unauthorized_client", "a public client gets no token for itself")
 		return
 	}
