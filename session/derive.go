@@ -71,12 +71,13 @@ func (s *Session) Derive(
 	if err := s.spare(st, asked); err != nil {
 		return Derived{}, err
 	}
-	if err := lock.refusal(key, asked, s.cfg.Now()); err != nil {
+	ofLogin := st.LoggedIn.UTC().Format(time.RFC3339Nano) + " " + key
+	if err := lock.refusal(ofLogin, asked, s.cfg.Now()); err != nil {
 		return Derived{}, err
 	}
 	d, err := obtain(ctx)
 	if err != nil {
-		lock.noteRefusal(key, err, s.cfg.Now())
+		lock.noteRefusal(ofLogin, err, s.cfg.Now())
 		return Derived{}, err
 	}
 	if err := s.keepDerived(ctx, st, key, d); err != nil {

@@ -185,6 +185,34 @@ func TestRefusalsShared(t *testing.T) {
 	}
 }
 
+// A caller who waits shares no refusal of a login that ended meanwhile: it may have been another user's.
+func TestRefusalOfAnotherLogin(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tenant.Config{})
+	s.login("")
+	loads := make(chan struct{}, 1)
+	var waiting sync.WaitGroup
+	_, err := s.process().Derive(t.Context(), "a", 0, func(context.Context) (session.Derived, error) {
+		s.ahead.Add(int64(time.Second))
+		s.login("")
+		s.cfg.Store = counting{s.store, loads}
+		later := s.process()
+		s.cfg.Store = s.store
+		waiting.Go(func() {
+			d, err := later.Derive(t.Context(), "a", 0, obtainer(s, new(atomic.Int64), "x"))
+			if err != nil || d.Value.Reveal() != "x" {
+				t.Errorf("the caller of the new login: %q, %v", d.Value.Reveal(), err)
+			}
+		})
+		<-loads // it came before the refusal
+		return session.Derived{}, &provider.RefusedError{Code: "invalid_target", Reason: provider.ReasonTarget}
+	})
+	if !errors.Is(err, provider.ErrRefused) {
+		t.Errorf("the caller of the old one: %v", err)
+	}
+	waiting.Wait()
+}
+
 // counting tells of each Load of a store.
 type counting struct {
 	keystore.Store
