@@ -49,8 +49,8 @@ type Subject struct {
 	Session   *session.Session
 	Environ   []string // as os.Environ returns it
 	Version   string   // of the program
-	// CheckKey and CheckCertificate read what the client has of these, and return why it can't be used; nil: nothing can be
-	// read.
+	// CheckKey and CheckCertificate read what the client has of these, and return why it can't be used; nil: they are not
+	// asked.
 	CheckKey, CheckCertificate func(context.Context) error
 	// OwnServer reports whether a server of the same user has the port; nil: none can.
 	OwnServer func(context.Context) bool
