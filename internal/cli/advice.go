@@ -224,8 +224,9 @@ func providerAdvice() []advice {
 		{provider.ReasonOrganizationMissing, "check that the application may use organizations ({settings})", ""},
 		{provider.ReasonOrganizationOther, "check --organization", ""},
 		{
-			provider.ReasonACR, "check --acr-values, and that the provider lets this client ask for that ({settings})",
-			"check --acr-values, and that an Action asks for that authentication (Dashboard → Actions)",
+			provider.ReasonACR, "check --acr-values (--acr of a step-up), and that the provider lets this client ask for that " +
+				"({settings})",
+			"check --acr-values (--acr of a step-up), and that an Action asks for that authentication (Dashboard → Actions)",
 		},
 		{
 			provider.ReasonMaxAge, "run {login --prompt login}, which asks for the authentication anew; a provider that heeds " +

@@ -34,7 +34,7 @@ func (a *app) sayOtherAccount(acc *account, f loginFlags, claims provider.Claims
 	if !strings.Contains(hint, "@") || claims.Text("email") == "" || slices.ContainsFunc(names, isHint) {
 		return
 	}
-	a.say("That is another account than the %s that the login named.\nTo choose, run %s.",
+	a.say("The login named the account %s, and another one came back.\nTo choose, run %s.",
 		words.Printable(hint), a.situation(acc).login("--prompt "+selectAccount))
 }
 
