@@ -72,7 +72,8 @@ func providerAdvice() []advice {
 		{provider.ReasonCallbackNotAllowed, "add the callback URL to Allowed Callback URLs ({settings})", ""},
 		{
 			provider.ReasonUnknownAPI,
-			"the API identifier is not registered: create it under Dashboard → Applications → APIs, or change --audience", "",
+			"the API identifier is not registered: create it under Dashboard → Applications → APIs, or change --audience",
+			"",
 		},
 		{
 			provider.ReasonOrganization,

@@ -166,7 +166,8 @@ var settings = []setting{
 	{ // never in ./.env: it is about the person's own browser
 		name: "browser-profile", key: "browser_profile",
 		flag: Flag{
-			Value: "NAME", ForBrowsers: true, Usage: "the profile of your browser in which pages open (Chrome, Edge, Firefox …)",
+			Value: "NAME", ForBrowsers: true,
+			Usage: "the profile of your browser in which pages open (Chrome, Edge, Firefox …)",
 		},
 		set: func(c *Config, text string) { c.BrowserProfile = text }, check: checkBrowserProfile,
 	},

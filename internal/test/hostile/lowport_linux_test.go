@@ -37,7 +37,8 @@ func TestLowPort(t *testing.T) {
 		return h.Finish(cmd)
 	}
 	for _, command := range []string{"login", "serve"} {
-		house.Refused(t, run(command, "--base-url", "http://localhost:641"), 1, "port 641 may not be bound", "give --port 3001")
+		r := run(command, "--base-url", "http://localhost:641")
+		house.Refused(t, r, 1, "port 641 may not be bound", "give --port 3001")
 	}
 	if r := run("login"); r.Code != 0 { // at a port above 1023
 		t.Errorf("exit %d: %s", r.Code, r.Stderr)

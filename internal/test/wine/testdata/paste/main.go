@@ -1,5 +1,5 @@
-// Command paste prints the text in the clipboard of Windows for each line that it reads, as a line of its own. It says if
-// the clipboard's history keeps the text. Wine has a clipboard as long as such a program runs.
+// Command paste prints the text in the clipboard of Windows for each line that it reads, as a line of its own. It says
+// if the clipboard's history keeps the text. Wine has a clipboard as long as such a program runs.
 package main
 
 import (
