@@ -224,7 +224,7 @@ func likenesses() []likeness {
 				{
 					settings: "--issuer https://acme.b2clogin.com/TENANT-ID/v2.0/ --discovery-url " +
 						"https://acme.b2clogin.com/acme.onmicrosoft.com/POLICY/v2.0/.well-known/openid-configuration",
-					words: []string{"no access token", `--scope "openid offline_access ` + house.Client},
+					words: []string{"no access token", "--scope 'openid offline_access " + house.Client + "'"},
 				},
 			},
 		},
