@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +30,8 @@ import (
 type Prover struct {
 	private *ecdsa.PrivateKey
 	now     func() time.Time
-	remote  ProofMaker // makes the proofs where this process lacks the key; nil: private does
+	remote  ProofMaker               // makes the proofs where this process lacks the key; nil: private does
+	isOwn   func(target string) bool // reports whether a URL takes proofs without a token; nil: none does
 
 	mu     sync.Mutex
 	nonces map[string]string // the last one of each server, by its origin; "": of the provider itself
@@ -82,7 +84,32 @@ func (m *metadata) maybeUnproven(prover *Prover, err error) error {
 }
 
 func (p *Provider) proverWith(private *ecdsa.PrivateKey) *Prover {
-	return &Prover{private: private, now: p.providerNow, nonces: map[string]string{}}
+	return &Prover{private: private, now: p.providerNow, isOwn: p.isTokenEndpoint, nonces: map[string]string{}}
+}
+
+// isTokenEndpoint reports whether a URL is that of the token endpoint, however it is written.
+func (p *Provider) isTokenEndpoint(target string) bool {
+	p.mu.Lock()
+	raw := p.cache().Discovery.Raw
+	p.mu.Unlock()
+	m, err := p.parseMetadata(raw)
+	if raw == nil || err != nil {
+		return false // nobody has asked it for a token yet
+	}
+	return samePlace(target, m.TokenEndpoint) || samePlace(target, m.named)
+}
+
+// samePlace reports whether two URLs are one by RFC 3986, section 6.2, which servers go by when they read a proof.
+func samePlace(a, b string) bool {
+	place := func(text string) string {
+		u, err := url.Parse(text)
+		if err != nil {
+			return ""
+		}
+		port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+		return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port + path.Clean("/"+u.Path)
+	}
+	return place(a) == place(b)
 }
 
 // A ProofMaker makes a proof for one request with an access token (see Prover.Proof), in place of this process.
@@ -175,10 +202,14 @@ func ProofRequest(ctx context.Context, method, target string) (*http.Request, er
 }
 
 // Proof returns a proof for one request with an access token to a resource server, for a caller that sends neither
-// itself. A nonce is what the server asked for; "": the last one that this prover has seen of it.
+// itself. A nonce is what the server asked for; "": the last one that this prover has seen of it. There is none for the
+// provider's token endpoint, where a proof shows that a refresh token is in the right hands.
 func (p *Prover) Proof(r *http.Request, token Secret, nonce string) (Secret, error) {
 	if nonce != "" && !usableNonce(nonce) {
 		return Secret{}, fmt.Errorf("%w: that is no nonce of a server", ErrProofRequest)
+	}
+	if r.Method == http.MethodPost && p.isOwn != nil && p.isOwn(ProofTarget(r)) {
+		return Secret{}, fmt.Errorf("%w: it is for the provider's token endpoint, which takes no token", ErrProofRequest)
 	}
 	nonce = cmp.Or(nonce, p.nonceOf(originOf(r.URL)))
 	if p.remote != nil {

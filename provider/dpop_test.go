@@ -301,7 +301,7 @@ func TestNoDPoP(t *testing.T) {
 // nonce that this server gave.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
-	_, _, prover := bound(t)
+	f, _, prover := bound(t)
 	const token = "an access token"
 	sum := sha256.Sum256([]byte(token))
 	server := newFake(t)
@@ -364,6 +364,18 @@ func TestAuthorize(t *testing.T) {
 	}
 	if _, err := prover.Proof(request, NewSecret(token), "no\nnonce"); !errors.Is(err, ErrProofRequest) {
 		t.Errorf("a nonce with a newline: %v", err)
+	}
+	for target, want := range map[string]bool{
+		f.URL + "/token": true, f.URL + "/x/../%74oken?a": true, strings.Replace(f.URL, "http", "HTTP", 1) + "//token/": true,
+		f.URL + "/userinfo": false, server.URL + "/token": false,
+	} {
+		request, err := ProofRequest(t.Context(), "POST", target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := prover.Proof(request, NewSecret(token), ""); errors.Is(err, ErrProofRequest) != want {
+			t.Errorf("a proof for %s, with a token: %v", target, err)
+		}
 	}
 	root := &http.Request{Method: "GET", Host: "other.example", URL: &url.URL{Scheme: "https", Host: "a.example"}}
 	if got := ProofTarget(root); got != "https://other.example/" {

@@ -175,7 +175,7 @@ type proofJSON struct {
 }
 
 // proof makes a proof for one request with the token in the body, which the caller has of this agent. The key stays
-// here. There is none without a token: that would be one for the provider's token endpoint.
+// here. There is none without a token, and none for the provider's token endpoint (see provider.Prover.Proof).
 func (s *server) proof(w http.ResponseWriter, r *http.Request) (any, error) {
 	q, err := s.parse(r, "audience", "scope", "acr_values", "max_age", "method", "url", "nonce")
 	if err != nil {

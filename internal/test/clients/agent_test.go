@@ -216,7 +216,8 @@ func TestAgentProves(t *testing.T) {
 	for query, want := range map[string]int{
 		"method=GET&" + to: 200, "method=GET&" + to + "&nonce=n": 200, "method=get&" + to: 400, to: 400,
 		"method=GET&url=ftp://a/": 400, "method=GET&" + to + "&nonce=a%20b": 400, "method=GET&" + to + "&aud=x": 400,
-		"method=GET&audience=https://mallory.example.com/&" + to: 403,
+		"method=GET&audience=https://mallory.example.com/&" + to:        403,
+		"method=POST&url=" + url.QueryEscape(started.Issuer()+"/token"): 400, // where a proof vouches for a refresh token
 	} {
 		status, body := post(query, given.Token)
 		if status != want || strings.Contains(body, `"dpop_proof": "ey`) != (want == 200) {
