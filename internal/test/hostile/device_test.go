@@ -111,7 +111,7 @@ func TestDevice(t *testing.T) {
 		},
 		"id_token_missing": {lies: Lies{Token: without("id_token")}, code: 4, words: "no ID token", polls: 1},
 		"token_type_DPoP": {
-			lies: Lies{Token: set("token_type", "DPoP")}, code: 4, words: "run loopkey login --dpop,", polls: 1,
+			lies: Lies{Token: set("token_type", "DPoP")}, code: 4, words: "run loopkey login --device --dpop,", polls: 1,
 		},
 		"sub_missing": {lies: Lies{Claims: without("sub")}, code: 4, words: "subject", polls: 1},
 		"aud_wrong":   {lies: Lies{Claims: set("aud", "mallory")}, code: 4, words: "audience", polls: 1},
