@@ -120,7 +120,7 @@ func (e *RefusedError) Error() string {
 	if e.Code != "" {
 		s += ": " + e.Code
 	}
-	if what := strings.TrimRight(e.description, ". "); what != "" { // what is to be done may follow
+	if what := strings.TrimRight(e.description, ". "); what != "" && what != e.Code { // what is to be done may follow
 		s += ": " + what
 	}
 	return s
