@@ -122,7 +122,7 @@ func (p *Terminal) Type(keys string) {
 }
 
 // Expect waits until text is printed, after the text of the last Expect. It returns everything printed since then, up
-// to the end of text.
+// to the end of text. Where text has a space, the terminal may have a new line: loopkey breaks long ones.
 func (p *Terminal) Expect(text string) string {
 	p.t.Helper()
 	limit := time.NewTimer(patience)
@@ -131,11 +131,10 @@ func (p *Terminal) Expect(text string) string {
 		p.mu.Lock()
 		unread := p.screen.String()[p.read:]
 		ended := p.ended
-		if i := strings.Index(unread, text); i >= 0 {
-			seen := unread[:i+len(text)]
-			p.read += len(seen)
+		if end := endOf(text, unread); end >= 0 {
+			p.read += end
 			p.mu.Unlock()
-			return seen
+			return unread[:end]
 		}
 		p.mu.Unlock()
 		if ended {
@@ -147,6 +146,35 @@ func (p *Terminal) Expect(text string) string {
 			p.t.Fatalf("%q is not printed", text)
 		}
 	}
+}
+
+// endOf returns where in what was printed the first occurrence of text ends, or -1.
+func endOf(text, printed string) int {
+	words := strings.Split(text, " ")
+	for start := 0; start <= len(printed); start++ {
+		at := strings.Index(printed[start:], words[0])
+		if at < 0 {
+			break
+		}
+		start += at
+		rest, found := printed[start+len(words[0]):], true
+		for _, word := range words[1:] {
+			var spaced, broken bool
+			if rest, spaced = strings.CutPrefix(rest, " "); !spaced {
+				rest, broken = strings.CutPrefix(rest, "\r\n")
+			}
+			if found = spaced || broken; !found {
+				break
+			}
+			if rest, found = strings.CutPrefix(rest, word); !found {
+				break
+			}
+		}
+		if found {
+			return len(printed) - len(rest)
+		}
+	}
+	return -1
 }
 
 // Screen returns all that was printed so far.
