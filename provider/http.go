@@ -98,13 +98,13 @@ func (p *Provider) sendOnce(ctx context.Context, client *http.Client, req *http.
 	resp, err := client.Do(req)
 	p.logRequest(req, resp, err, began)
 	if err != nil {
-		return nil, unreachable(req.URL, err, connected.Load() || !traced)
+		return nil, unreachable(req, err, connected.Load() || !traced)
 	}
 	defer resp.Body.Close()
 	p.compareClocks(resp.Header)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, bodyLimit+1))
 	if err != nil {
-		return nil, unreachable(req.URL, err, true)
+		return nil, unreachable(req, err, true)
 	}
 	if len(body) > bodyLimit {
 		return nil, malformed("%s sent more than %d KiB", words.Printable(req.URL.Host), bodyLimit>>10)
@@ -123,7 +123,7 @@ func (p *Provider) logRequest(req *http.Request, resp *http.Response, err error,
 	where := (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}).String()
 	took := time.Since(began).Round(time.Millisecond)
 	if err != nil {
-		failed := unreachable(req.URL, err, false).Error()
+		failed := unreachable(req, err, false).Error()
 		p.cfg.Logger.Debug("request", "method", req.Method, "url", where, "took", took, "failed", failed)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"runtime"
@@ -19,11 +20,14 @@ import (
 )
 
 // unreachable returns why a request got no response: an UnreachableError, or an error that wraps context.Canceled.
-func unreachable(u *url.URL, err error, maybeSent bool) error {
+func unreachable(req *http.Request, err error, maybeSent bool) error {
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("the request to %s was interrupted: %w", words.Printable(u.Host), context.Canceled)
+		return fmt.Errorf("the request to %s was interrupted: %w", words.Printable(req.URL.Host), context.Canceled)
 	}
-	e := Unreachable(u, err)
+	e := Unreachable(req.URL, err)
+	if cause := context.Cause(req.Context()); cause != nil && errors.Is(err, cause) {
+		e.Why = "no answer in time" // whatever the limit was for
+	}
 	e.maybeSent = e.maybeSent && maybeSent
 	return e
 }
@@ -83,7 +87,9 @@ func Unreachable(u *url.URL, err error) *UnreachableError {
 	case errors.Is(err, context.DeadlineExceeded), isNet && timeout.Timeout():
 		e.Why = "no answer in time"
 	default:
-		e.Why = words.Printable(strings.ReplaceAll(innermost(err), u.String(), u.Host))
+		what := strings.ReplaceAll(innermost(err), "net/http: ", "") // Go's own names tell a person nothing
+		what = strings.TrimPrefix(what, "HTTP/1.x transport connection broken: ")
+		e.Why = words.Printable(strings.ReplaceAll(what, u.String(), u.Host))
 	}
 	return e
 }

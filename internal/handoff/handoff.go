@@ -232,12 +232,15 @@ func Socket(stateDir, baseURL string) string {
 		return path
 	}
 	sum := sha256.Sum256([]byte(stateDir))
-	name := fmt.Sprintf("loopkey-%d/%x-%d.sock", os.Getuid(), sum[:6], port)
+	name := filepath.Join(shortFolder(), fmt.Sprintf("%x-%d.sock", sum[:6], port))
 	if short := filepath.Join(os.TempDir(), name); len(short) <= localhost.LongestSocket {
 		return short
 	}
 	return filepath.Join("/tmp", name)
 }
+
+// shortFolder is the name of the user's folder among the temporary ones.
+func shortFolder() string { return fmt.Sprintf("loopkey-%d", os.Getuid()) }
 
 // Ports returns the ports for whose base URLs there are sockets. A server that crashed leaves one, too.
 func Ports(stateDir string) []int {
@@ -265,5 +268,20 @@ func Listen(ctx context.Context, socket string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the socket for terminals: %w", err)
 	}
+	if folder := filepath.Dir(socket); filepath.Base(folder) == shortFolder() {
+		return lastOut{listener, folder}, nil
+	}
 	return listener, nil
+}
+
+// lastOut takes away the folder of a socket once no other server has one in it.
+type lastOut struct {
+	net.Listener
+	folder string
+}
+
+func (l lastOut) Close() error {
+	err := l.Listener.Close()
+	_ = os.Remove(l.folder) // fails as long as something is in it
+	return err              //nolint:wrapcheck // the listener's own
 }

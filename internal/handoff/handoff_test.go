@@ -408,3 +408,29 @@ func TestTimeoutSaysWhatCame(t *testing.T) {
 		}
 	}
 }
+
+// The folder among the temporary files, for paths that would be too long, goes with the last socket in it.
+func TestShortFolder(t *testing.T) {
+	temporary, err := os.MkdirTemp("/tmp", "h") // short: the socket is to lie in it
+	if err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = os.RemoveAll(temporary) }()
+	t.Setenv("TMPDIR", temporary)
+	var servers []net.Listener
+	state := "/" + strings.Repeat("long/", 30)
+	for _, base := range []string{"http://localhost:3000", "http://localhost:3001"} {
+		l, err := Listen(t.Context(), Socket(state, base))
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, l)
+	}
+	for i, l := range servers {
+		_ = l.Close()
+		left, err := os.ReadDir(temporary)
+		if want := len(servers) - 1 - i; err != nil || len(left) != min(want, 1) {
+			t.Errorf("with %d servers left: %v, %v", want, left, err)
+		}
+	}
+}

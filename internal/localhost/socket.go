@@ -72,13 +72,19 @@ func ListenSocket(ctx context.Context, path string) (*Listener, error) {
 // path was left there. The folder becomes one that no other user can enter, which is enough where the system does not
 // tell whose a connection is.
 func ReplaceSocket(ctx context.Context, path string) (net.Listener, error) {
-	if err := private.Dir(filepath.Dir(path)); err != nil {
-		return nil, err
+	for attempts := 3; ; attempts-- {
+		if err := private.Dir(filepath.Dir(path)); err != nil {
+			return nil, err
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		s, err := bindSocket(ctx, path, true)
+		if attempts > 1 && errors.Is(err, os.ErrNotExist) { // another process has just taken the empty folder away
+			continue
+		}
+		return s, err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	return bindSocket(ctx, path, true)
 }
 
 // bindSocket makes a socket in a folder where no other user can put anything. closed says that no other user can enter
