@@ -15,8 +15,7 @@ func Doubled(stderr string) string {
 		}
 		parts := strings.Split(text, ": ")
 		for i, part := range parts {
-			isOfGo := part == "net/http" // which stands before each of that package's causes
-			if len(part) > 3 && !isOfGo && slices.Contains(parts[i+1:], part) {
+			if len(part) > 3 && slices.Contains(parts[i+1:], part) {
 				return part
 			}
 		}
