@@ -411,7 +411,7 @@ func TestTimeoutSaysWhatCame(t *testing.T) {
 
 // The folder among the temporary files, for paths that would be too long, goes with the last socket in it.
 func TestShortFolder(t *testing.T) {
-	temporary, err := os.MkdirTemp("/tmp", "h") // short: the socket is to lie in it
+	temporary, err := os.MkdirTemp("/tmp", "h") //nolint:usetesting // a socket's path is to fit
 	if err != nil {
 		t.Skip(err)
 	}
