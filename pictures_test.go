@@ -184,7 +184,11 @@ func checkWithoutScripts(t *testing.T, browser *chromium.Browser, h *house.House
 	h.Tenant.Reset()
 	browser.Do(t, chromedp.Navigate(h.Base+"/pages/"), chromedp.SendKeys(css(`input[name="q"]`), "pager"),
 		chromedp.Click(css(".search button")), chromedp.WaitVisible(css(".found")),
-		chromedp.Navigate(h.Base+"/"), chromedp.Click(css(".session form button")), chromedp.WaitVisible(css(".session")),
+		chromedp.Navigate(h.Base+"/"), chromedp.WaitVisible(css(".session")))
+	if !chromium.Get(t, browser, chromedp.Evaluate[bool](`!!(document.querySelector(".session").dataset.before = "1")`)) {
+		t.Error("the page before the renewal can't be marked")
+	}
+	browser.Do(t, chromedp.Click(css(".session form button")), chromedp.WaitVisible(css(".session:not([data-before])")),
 		disabled(false))
 	if got := h.Tenant.Requests("token"); got != 1 {
 		t.Errorf("the button that renews makes %d requests", got)
