@@ -104,22 +104,29 @@ func TestKubernetesUnfinished(t *testing.T) {
 					t.Errorf("%d tabs: %s", tabs(h), p.Screen())
 				}
 			}
-			notes, err := filepath.Glob(filepath.Join(h.Dir, ".local", "state", "loopkey", "*.login"))
-			if err != nil || len(notes) != 1 {
-				t.Fatalf("notes: %v, %v", notes, err)
-			}
+			note := unfinishedNote(t, h)
 			ended := time.Now().Add(-time.Minute).Format(time.RFC3339Nano)
-			if err := os.WriteFile(notes[0], []byte(ended), 0o600); err != nil {
+			if err := os.WriteFile(note, []byte(ended), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if p := kubernetes(t, h); p.Exit() != 0 || tabs(h) != 2 {
 				t.Errorf("a minute later: %d tabs: %s", tabs(h), p.Screen())
 			}
-			if _, err := os.Stat(notes[0]); err == nil {
+			if _, err := os.Stat(note); err == nil {
 				t.Error("the note of an unfinished login outlives a finished one")
 			}
 		})
 	}
+}
+
+// unfinishedNote returns the path of the one note that a login was not finished.
+func unfinishedNote(t *testing.T, h *house.House) string {
+	t.Helper()
+	notes, err := filepath.Glob(filepath.Join(h.Dir, ".local", "state", "loopkey", "*.login"))
+	if err != nil || len(notes) != 1 {
+		t.Fatalf("notes: %v, %v", notes, err)
+	}
+	return notes[0]
 }
 
 // A step-up that nobody finished is not begun again for a minute either.
@@ -144,17 +151,14 @@ func TestKubernetesStepUpUnfinished(t *testing.T) {
 			t.Errorf("%d tabs: %s", tabs(h), p.Screen())
 		}
 	}
-	notes, err := filepath.Glob(filepath.Join(h.Dir, ".local", "state", "loopkey", "*.login"))
-	if err != nil || len(notes) != 1 {
-		t.Fatalf("notes: %v, %v", notes, err)
-	}
-	if err := os.Remove(notes[0]); err != nil {
+	note := unfinishedNote(t, h)
+	if err := os.Remove(note); err != nil {
 		t.Fatal(err)
 	}
 	if p := plugin(); p.Exit() != 0 || tabs(h) != 2 {
 		t.Errorf("later: %d tabs: %s", tabs(h), p.Screen())
 	}
-	if _, err := os.Stat(notes[0]); err == nil {
+	if _, err := os.Stat(note); err == nil {
 		t.Error("the note of an unfinished step-up outlives a finished one")
 	}
 }
