@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/loopkey/loopkey/internal/cli"
+	_ "github.com/loopkey/loopkey/internal/prefault" // maps what a start touches
 )
 
 func main() {

@@ -54,6 +54,7 @@ internal/mcp: internal/challenge internal/clock internal/granted internal/known 
 	internal/words keystore loopback provider session
 internal/newprofile: internal/config internal/hosts internal/localurl internal/private internal/words provider
 internal/pages: internal/layout internal/markdown internal/private internal/template internal/words provider
+internal/prefault:
 internal/private:
 internal/setup: internal/private internal/words
 internal/redact: internal/words

@@ -87,10 +87,35 @@ func TestInitialisation(t *testing.T) {
 	}
 }
 
-// A command opens no file but those that it needs: the configuration, and what is noted of the session.
-func TestFilesOpened(t *testing.T) {
+// The code and the heap are asked for before most packages are initialised: later the faults have happened.
+func TestPrefault(t *testing.T) {
 	t.Parallel()
-	binary := startBinary(t)
+	cmd := exec.CommandContext(t.Context(), startBinary(t), "version")
+	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	lines := initLine.FindAllStringSubmatch(string(out), -1)
+	turn := slices.IndexFunc(lines, func(line []string) bool { return line[1] == module+"internal/prefault" })
+	if turn < 0 || turn > len(lines)/5 {
+		t.Errorf("internal/prefault comes after %d of %d packages", turn, len(lines))
+	}
+	strace := tracer(t)
+	traced := exec.CommandContext(t.Context(), strace, "-qq", "-e", "trace=madvise", startBinary(t), "version")
+	if out, err = traced.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, call := range []string{"MADV_POPULATE_READ", "MADV_POPULATE_WRITE"} {
+		if !strings.Contains(string(out), call) {
+			t.Errorf("no call with %s:\n%s", call, out)
+		}
+	}
+}
+
+// tracer returns strace.
+func tracer(t *testing.T) string {
+	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		part.Missing(t, "there is no strace here")
@@ -98,6 +123,14 @@ func TestFilesOpened(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
 		part.Missing(t, "this machine lets no program be traced: %s", out)
 	}
+	return strace
+}
+
+// A command opens no file but those that it needs: the configuration, and what is noted of the session.
+func TestFilesOpened(t *testing.T) {
+	t.Parallel()
+	binary := startBinary(t)
+	strace := tracer(t)
 	h := house.WithTenant(t)
 	h.Must("login")
 	for command, want := range map[string][]string{
