@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "tenant": tenantCommand, "fill": fill, "hold": hold,
+			"exits": exits, "tenant": tenantCommand, "fill": fill, "hold": hold, "damage": damage,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -127,6 +127,24 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	token := strings.TrimSpace(ts.ReadFile(args[2]))
 	text := strings.ReplaceAll(ts.ReadFile(args[0]), "{token}", token)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+// damage is a script's command that makes the state files whose names end so unreadable to loopkey: damage SUFFIX.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: damage SUFFIX")
+	}
+	found := 0
+	ts.Check(filepath.WalkDir(ts.Getenv("HOME"), func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, args[0]) {
+			return err
+		}
+		found++
+		return os.WriteFile(path, []byte("{}"), 0o600)
+	}))
+	if found == 0 {
+		ts.Fatalf("no file ends in %s", args[0])
+	}
 }
 
 // hold is a script's command that binds a port on one loopback until the script ends, as another program might: hold

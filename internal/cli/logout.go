@@ -46,6 +46,7 @@ func (a *app) runLogout(ctx context.Context, f logoutFlags) error {
 	cfg, err := a.sessionConfig()
 	if errors.Is(err, session.ErrNotLoggedIn) {
 		deleted, err := a.endClients(ctx, cfg)
+		err = cmp.Or(err, a.sayDamaged(cfg.StateDir, cfg.Profile))
 		if !deleted && err == nil {
 			a.say("Nobody was logged in under profile %q.", cfg.Profile)
 		}
@@ -64,12 +65,11 @@ func (a *app) runLogout(ctx context.Context, f logoutFlags) error {
 // endClients deletes the tokens that clients of the profile got for themselves, with nobody logged in, also those of a
 // client that a command was once given. Where this command is given one, it is about that client alone.
 func (a *app) endClients(ctx context.Context, cfg *config.Config) (deleted bool, err error) {
-	return a.endClientsIf(ctx, cfg, func(k known.Client) bool {
-		if cfg.Given("issuer") || cfg.Given("client-id") {
-			return k.Name() == cfg.Name()
-		}
-		return k.Profile == cfg.Profile
-	})
+	if cfg.Given("issuer") || cfg.Given("client-id") {
+		return a.endClientsIf(ctx, cfg, func(k known.Client) bool { return k.Name() == cfg.Name() })
+	}
+	deleted, err = a.endClientsIf(ctx, cfg, func(k known.Client) bool { return k.Profile == cfg.Profile })
+	return deleted, cmp.Or(err, a.sayDamagedTokens(cfg.StateDir, cfg.Profile))
 }
 
 // endClientsIf is endClients for the clients that are wanted.
@@ -79,6 +79,11 @@ func (a *app) endClientsIf(
 	all, err := known.WithTokens(cfg.StateDir)
 	if err != nil {
 		return false, err
+	}
+	for _, note := range known.DamagedTokens(cfg.StateDir) {
+		if of, ok := a.clientOf(note, cfg); ok {
+			all = append(all, of)
+		}
 	}
 	before := a.opened
 	defer func() { a.opened = before }()
@@ -95,6 +100,18 @@ func (a *app) endClientsIf(
 			words.Printable(k.ClientID), words.Printable(k.Issuer))
 	}
 	return deleted, err
+}
+
+// clientOf returns the client whose tokens a damaged note is about, if that is the configured one or its profile's.
+func (a *app) clientOf(note known.DamagedNote, own *config.Config) (known.Client, bool) {
+	if own.Name() == note.Name {
+		return own.Client, own.Complete() == nil
+	}
+	cfg, err := config.Load(config.Input{Flags: map[string]string{"profile": note.Profile}, Environ: a.env, Alone: true})
+	if err != nil || cfg.Name() != note.Name {
+		return known.Client{}, false
+	}
+	return cfg.Client, cfg.Complete() == nil
 }
 
 // endClient deletes the tokens of one client. That takes no secret: what became of it is no matter.
@@ -149,8 +166,9 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	if cfg.Complete() == nil && !cfg.CompletedByDotEnv() && !slices.ContainsFunc(all, isKnown) {
 		all = append(all, cfg.Client)
 	}
-	damaged := a.sayDamaged(cfg.StateDir)
+	damaged := a.sayDamaged(cfg.StateDir, "")
 	deleted, err := a.endClientsIf(ctx, cfg, func(known.Client) bool { return true })
+	err = cmp.Or(err, a.sayDamagedTokens(cfg.StateDir, ""))
 	if len(all) == 0 && damaged == nil {
 		if !deleted && err == nil {
 			a.say("Nobody was logged in.")
@@ -195,15 +213,24 @@ func (a *app) logoutAll(ctx context.Context, f logoutFlags) error {
 	return &partlyError{err}
 }
 
-// sayDamaged says which notes of sessions can't be read, and returns errPartly if there are any: those sessions may
-// still be there.
-func (a *app) sayDamaged(stateDir string) error {
-	damaged := known.Damaged(stateDir)
+// sayDamaged says which notes of sessions can't be read, those of one profile or of all (""), and returns errPartly if
+// there are any: those sessions may still be there.
+func (a *app) sayDamaged(stateDir, profile string) error {
+	return a.sayNotes(known.Damaged(stateDir), profile, "profile %q may still be logged in")
+}
+
+// sayDamagedTokens is sayDamaged for the tokens that clients got for themselves.
+func (a *app) sayDamagedTokens(stateDir, profile string) error {
+	return a.sayNotes(known.DamagedTokens(stateDir), profile,
+		"tokens that a client under profile %q got for itself may still be here")
+}
+
+func (a *app) sayNotes(damaged []known.DamagedNote, profile, may string) error {
+	damaged = slices.DeleteFunc(damaged, func(n known.DamagedNote) bool { return profile != "" && n.Profile != profile })
 	for _, note := range damaged {
-		profile := words.Printable(note.Profile)
-		a.say("The note %s can't be read,\nso profile %q may still be logged in: run loopkey logout -p %s,\n"+
+		a.say("The note %s can't be read,\nso "+may+": run loopkey logout -p %s,\n"+
 			"with --issuer and --client-id where the profile has none.",
-			words.Printable(note.Path), profile, quote(note.Profile))
+			words.Printable(note.Path), words.Printable(note.Profile), quote(note.Profile))
 	}
 	if len(damaged) > 0 {
 		return errPartly

@@ -84,7 +84,7 @@ func (a *app) runSessions(ctx context.Context, output string, prune bool) error 
 		return err
 	}
 	listed, failed := []listedSession{}, []error{}
-	if err := a.sayDamaged(cfg.StateDir); err != nil {
+	if err := a.sayDamaged(cfg.StateDir, ""); err != nil {
 		failed = append(failed, err)
 	}
 	for _, k := range all {

@@ -86,7 +86,7 @@ func (a *app) statusAll(ctx context.Context, output string) error {
 		return err
 	}
 	documents, failed := []statusDocument{}, []error{}
-	if err := a.sayDamaged(cfg.StateDir); err != nil {
+	if err := a.sayDamaged(cfg.StateDir, ""); err != nil {
 		failed = append(failed, err)
 	}
 	for _, k := range all {

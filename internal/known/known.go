@@ -180,24 +180,29 @@ func WithTokens(stateDir string) ([]Client, error) {
 	return list(stateDir, tokensSuffix, func(string) bool { return true })
 }
 
-// A DamagedNote is a note that can't be read: nobody knows whether its session is there.
-type DamagedNote struct{ Path, Profile string }
+// A DamagedNote is a note that can't be read: nobody knows whether what it is about is there. Name is its session's.
+type DamagedNote struct{ Path, Profile, Name string }
 
 // Damaged returns the notes that All leaves out.
-func Damaged(stateDir string) []DamagedNote {
-	entries, _ := os.ReadDir(stateDir) // All reports why it can't be read
-	var damaged []DamagedNote
+func Damaged(stateDir string) []DamagedNote { return damaged(stateDir, suffix) }
+
+// DamagedTokens returns the notes that WithTokens leaves out.
+func DamagedTokens(stateDir string) []DamagedNote { return damaged(stateDir, tokensSuffix) }
+
+func damaged(stateDir, suffix string) []DamagedNote {
+	entries, _ := os.ReadDir(stateDir) // All and WithTokens report why it can't be read
+	var all []DamagedNote
 	for _, entry := range entries {
 		name, ok := strings.CutSuffix(entry.Name(), suffix)
 		end := strings.LastIndexByte(name, '.')
 		if !ok || end < 0 {
 			continue
 		}
-		if _, ok := Recall(stateDir, name); !ok {
-			damaged = append(damaged, DamagedNote{filepath.Join(stateDir, entry.Name()), name[:end]})
+		if _, ok := recall(stateDir, name, suffix); !ok {
+			all = append(all, DamagedNote{filepath.Join(stateDir, entry.Name()), name[:end], name})
 		}
 	}
-	return damaged
+	return all
 }
 
 // OfProfile returns those of All that belong to a profile. It reads no other notes, however many there are.
