@@ -33,6 +33,9 @@ type AuthorizationRequest struct {
 // Config.SignRequests demands it, the request is signed with the client's key (RFC 9101). A key or a certificate that
 // can't be used is an error here, before anybody logs in for nothing.
 func (p *Provider) AuthorizationURL(ctx context.Context, r AuthorizationRequest) (string, error) {
+	if err := r.Prover.checkOwn(); err != nil {
+		return "", err
+	}
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
 		return "", err

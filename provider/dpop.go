@@ -116,9 +116,18 @@ func samePlace(a, b string) bool {
 type ProofMaker func(r *http.Request, token Secret, nonce string) (Secret, error)
 
 // RemoteProver returns a prover without a key: maker, which has the key, makes its proofs. It is for requests to
-// resource servers alone, and not for a login or a renewal.
+// resource servers alone: a login or a renewal with it is ErrConfig.
 func RemoteProver(maker ProofMaker) *Prover {
 	return &Prover{remote: maker, nonces: map[string]string{}}
+}
+
+// checkOwn refuses a prover without a key for requests to the provider, whose proofs this process makes itself.
+func (p *Prover) checkOwn() error {
+	if p != nil && p.private == nil {
+		return &configError{text: "a login or a renewal needs the key itself (DPoP), and a RemoteProver has none: " +
+			"use NewProver or RestoreProver"}
+	}
+	return nil
 }
 
 // RestoreProver returns the prover of an earlier login, by its Key and its Nonce.

@@ -297,6 +297,28 @@ func TestNoDPoP(t *testing.T) {
 	}
 }
 
+// TestRemoteProver: one without a key is no prover of a login or a renewal, and the provider is not asked.
+func TestRemoteProver(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.set("dpop_signing_alg_values_supported", []string{"ES256"})
+	asked := false
+	f.hook("/token", func(http.ResponseWriter, *http.Request) { asked = true })
+	p := f.client(t, func(c *Config) { c.DPoP = true })
+	remote := RemoteProver(func(*http.Request, Secret, string) (Secret, error) { return NewSecret("proof"), nil })
+	_, login := p.AuthorizationURL(t.Context(), AuthorizationRequest{Prover: remote})
+	_, exchange := p.Exchange(t.Context(), CodeExchange{Code: NewSecret("code"), Prover: remote})
+	_, renewal := p.Refresh(t.Context(), RefreshRequest{RefreshToken: NewSecret("r"), Prover: remote})
+	for what, err := range map[string]error{"login": login, "exchange": exchange, "renewal": renewal} {
+		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "use NewProver or RestoreProver") || MaybeSent(err) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if asked {
+		t.Error("the provider was asked")
+	}
+}
+
 // TestAuthorize: a resource server gets the token with a proof for its very URL, with a hash of the token and with the
 // nonce that this server gave.
 func TestAuthorize(t *testing.T) {

@@ -28,6 +28,9 @@ func (p *Provider) Exchange(ctx context.Context, x CodeExchange) (*Tokens, error
 	if p.cfg.DPoP && x.Prover == nil {
 		return nil, fmt.Errorf("%w: DPoP without a Prover", ErrConfig)
 	}
+	if err := x.Prover.checkOwn(); err != nil {
+		return nil, err
+	}
 	m, err := p.metadata(ctx, forLogin)
 	if err != nil {
 		return nil, err

@@ -36,6 +36,9 @@ type RefreshRequest struct {
 // verified again. With any other error the tokens are nil, and MaybeSent tells whether the refresh token may be used
 // up nevertheless.
 func (p *Provider) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, error) {
+	if err := r.Prover.checkOwn(); err != nil {
+		return nil, err
+	}
 	m, err := p.metadata(ctx, forSession)
 	if err != nil {
 		return nil, err
