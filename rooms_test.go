@@ -16,6 +16,8 @@ const module = "github.com/loopkey/loopkey/"
 const mayImport = `
 bench: internal/tenant internal/test/ready
 bench/floor:
+bench/floor/renewal:
+bench/floor/start:
 internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
 internal/ci: internal/localurl internal/private internal/words provider
 internal/cli: internal/agent internal/challenge internal/ci internal/clientkey internal/clipboard internal/clock

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,9 +40,12 @@ type bench struct {
 	left     []string // what is not compared, and why
 
 	loopkey, floor string
+	start, renewal string      // programs that only start, and that renew as simply as can be
 	keychain       bool        // the floor can read a secret from it
 	kubelogin      string      // "": not on this machine
 	gh, oidcToken  string      // the same
+	renews         bool        // there is a refresh token for the program that renews as simply as can be
+	own            *exec.Cmd   // loopkey's agent
 	agent          *os.Process // oidc-agent, if the bench started it
 	daemon         *exec.Cmd   // gnome-keyring, the same
 }
@@ -97,22 +101,24 @@ func newBench(ctx context.Context, binary, keep string) (b *bench, err error) {
 	return b, nil
 }
 
-// build builds loopkey as it is released, and the floor.
+// build builds loopkey as it is released, and what it is compared with.
 func (b *bench) build(ctx context.Context) error {
 	suffix := ""
 	if runtime.GOOS == "windows" {
 		suffix = ".exe"
 	}
-	for path, source := range map[*string]string{&b.loopkey: ".", &b.floor: "./bench/floor"} {
+	for path, source := range map[*string]string{
+		&b.loopkey: ".", &b.floor: "./bench/floor", &b.start: "./bench/floor/start", &b.renewal: "./bench/floor/renewal",
+	} {
 		if *path != "" {
 			continue
 		}
 		name := "loopkey"
 		if source != "." {
-			name = "floor"
+			name = filepath.Base(source)
 		}
 		*path = filepath.Join(b.dir, "bin", name+suffix)
-		//nolint:gosec // two programs of this repository, into the bench's own folder
+		//nolint:gosec // programs of this repository, into the bench's own folder
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", *path, source)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -173,6 +179,49 @@ func (b *bench) find(ctx context.Context) {
 	if err := b.startAgent(ctx); err != nil {
 		b.leftOut("oidc-agent: %v", err)
 	}
+	if err := b.startOwnAgent(ctx); err != nil {
+		b.leftOut("loopkey's agent: %v", err)
+	}
+	if err := b.storeRefresh(ctx); err != nil {
+		b.leftOut("one Get, one request, one Set: %v", err)
+	}
+}
+
+func (b *bench) socket() string { return filepath.Join(b.dir, "agent.sock") }
+
+// startOwnAgent starts loopkey's agent, and waits until it says that it is there.
+func (b *bench) startOwnAgent(ctx context.Context) error {
+	own := b.run(ctx, b.loopkey, "agent", "-p", profile, "--socket", b.socket())
+	said, err := own.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := own.Start(); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil {
+		_ = own.Wait() // it ended
+		return fmt.Errorf("%s: %w", strings.TrimSpace(line), err)
+	}
+	b.own = own
+	return nil
+}
+
+// storeRefresh stores a refresh token for the program that renews as simply as can be.
+func (b *bench) storeRefresh(ctx context.Context) error {
+	if !b.keychain {
+		return errors.New("there is no keychain")
+	}
+	refresh, err := b.refreshToken(ctx)
+	if err != nil {
+		return err
+	}
+	secret := b.run(ctx, b.floor, "set", "renewal")
+	secret.Stdin = strings.NewReader(refresh)
+	_, err = once(secret)
+	b.renews = err == nil
+	return err
 }
 
 // startAgent starts an oidc-agent that has a session at the tenant.
@@ -255,11 +304,16 @@ func (b *bench) close(ctx context.Context) {
 		}
 		if b.keychain {
 			_ = b.run(ctx, b.floor, "delete").Run()
+			_ = b.run(ctx, b.floor, "delete", "renewal").Run()
 		}
 		b.tenant.Close()
 	}
 	if b.agent != nil {
 		_ = b.agent.Kill()
+	}
+	if b.own != nil {
+		_ = b.own.Process.Kill()
+		_ = b.own.Wait()
 	}
 	if b.daemon != nil {
 		_ = b.daemon.Process.Kill()
@@ -305,6 +359,7 @@ func (b *bench) programs() []program {
 
 func (b *bench) starts() []work {
 	works := []work{b.work("loopkey version", b.loopkey, "version")}
+	works = append(works, b.work("a Go program that does nothing", b.start))
 	works = append(works, b.work("a Go program that links go-keyring", b.floor))
 	for _, p := range b.programs()[1:] {
 		works = append(works, b.work(p.who+" --version", p.path, "--version"))
@@ -322,6 +377,16 @@ func (b *bench) cached() []work {
 			b.work("kubelogin, its plain file", b.kubeloginLine("disk")...),
 			b.work("kubelogin, keychain", b.kubeloginLine("keyring")...))
 	}
+	if b.own != nil {
+		w := b.work("loopkey token (from loopkey agent's memory)", b.loopkey, "token", "-p", profile)
+		ask := w.command
+		w.command = func(ctx context.Context) *exec.Cmd {
+			cmd := ask(ctx)
+			cmd.Env = append(cmd.Env, "LOOPKEY_AGENT="+b.socket())
+			return cmd
+		}
+		works = append(works, w)
+	}
 	if b.oidcToken != "" {
 		works = append(works, b.work("oidc-token (from an agent's memory)", b.oidcToken, "bench"))
 	}
@@ -333,6 +398,9 @@ func (b *bench) cached() []work {
 
 func (b *bench) renewals() []work {
 	works := []work{b.work("loopkey token", b.loopkey, "token", "-p", profile, "--force-refresh")}
+	if b.renews {
+		works = append(works, b.work("one Get, one request, one Set", b.renewal, b.tenant.Issuer()+"/token", client))
+	}
 	if b.kubelogin != "" {
 		works = append(works,
 			b.work("kubelogin, its plain file", b.kubeloginLine("disk", "--force-refresh")...),

@@ -27,7 +27,8 @@ func TestBench(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"loopkey version", "cached token  loopkey token", "renewal       loopkey token", "loopkey login",
+		"loopkey version", "a Go program that does nothing", "cached token  loopkey token",
+		"renewal       loopkey token", "loopkey login",
 		"loopkey, expired (1 request)", "size          loopkey",
 	} {
 		if !strings.Contains(out.String(), want) {

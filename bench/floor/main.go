@@ -1,6 +1,7 @@
 // Command floor does what any program has to do that reads a secret from the keychain: one Get. The bench compares
-// loopkey with it. With set it stores what it reads from stdin, with delete it removes that, with memory it runs a
-// program and says how much memory that had, and without arguments it does nothing but start.
+// loopkey with it. With set it stores what it reads from stdin, with delete it removes that, both under a name that may
+// follow; with memory it runs a program and says how much memory that had, and without arguments it does nothing but
+// start.
 package main
 
 import (
@@ -20,9 +21,13 @@ func main() {
 }
 
 func run(args []string) error {
-	const service, user = "loopkey-bench", "floor"
+	const service = "loopkey-bench"
 	if len(args) == 0 {
 		return nil
+	}
+	user := "floor"
+	if len(args) == 2 {
+		user = args[1]
 	}
 	switch args[0] {
 	case "get":
