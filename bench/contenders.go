@@ -413,7 +413,12 @@ func (b *bench) renewals() []work {
 }
 
 func (b *bench) logins() []work {
-	works := []work{b.work("loopkey login", b.loopkey, "login", "-p", profile)}
+	first := b.work("loopkey login", b.loopkey, "login", "-p", profile)
+	first.before = func(ctx context.Context) error {
+		_, err := once(b.run(ctx, b.loopkey, "logout", "-p", profile, "--local"))
+		return err
+	}
+	works := []work{first, b.work("loopkey login, revoking the one before", b.loopkey, "login", "-p", profile)}
 	if b.kubelogin != "" {
 		w := b.work("kubelogin, its plain file", b.kubeloginLine("disk")...)
 		w.before = func(ctx context.Context) error {
