@@ -22,6 +22,7 @@ var ErrNone = errors.New("there is no program for the clipboard here")
 // A Clipboard is the user's clipboard.
 type Clipboard struct {
 	copies, pastes []string // of programs; nil: the API of Windows is called
+	hides          []string // copies, and asks clipboard managers to keep no copy; older programs refuse it
 	clears         []string // nil: copies, given nothing
 	env            []string
 }
@@ -45,7 +46,9 @@ func Find(env []string) (*Clipboard, error) {
 	}
 	if has("WAYLAND_DISPLAY") {
 		choices = append(choices, Clipboard{
-			copies: []string{"wl-copy"}, pastes: []string{"wl-paste", "--no-newline"}, clears: []string{"wl-copy", "--clear"},
+			copies: []string{"wl-copy", "--type", "text/plain"},                // else it has another program guess the type
+			hides:  []string{"wl-copy", "--type", "text/plain", "--sensitive"}, // since wl-clipboard 2.3
+			pastes: []string{"wl-paste", "--no-newline"}, clears: []string{"wl-copy", "--clear"},
 		})
 	}
 	if has("DISPLAY") {
@@ -74,10 +77,17 @@ func (c *Clipboard) Name() string {
 	return c.copies[0]
 }
 
-// Copy puts a text into the clipboard. Windows is asked to keep it out of the clipboard's history and of other devices.
+// Copy puts a text into the clipboard. Windows is asked to keep it out of the clipboard's history and of other devices,
+// and so are clipboard managers on Wayland.
 func (c *Clipboard) Copy(ctx context.Context, text string) error {
 	if c.copies == nil {
 		return copyToWindows(ctx, text)
+	}
+	if c.hides != nil {
+		err := c.give(ctx, c.hides, text)
+		if refused := new(exec.ExitError); !errors.As(err, &refused) {
+			return err
+		}
 	}
 	return c.give(ctx, c.copies, text)
 }

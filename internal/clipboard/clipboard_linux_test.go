@@ -12,10 +12,11 @@ import (
 )
 
 // stand stands for a program: its clipboard is a file. It notes its arguments. PASTES and CLEARS are what those look
-// like when it pastes and clears, END is what it adds.
+// like when it pastes and clears, UNKNOWN when it refuses them, END is what it adds.
 const stand = `#!/bin/sh
 echo "$*" >>"$BOARD.args"
 case "$*" in
+UNKNOWN) exit 1 ;;
 PASTES) cat "$BOARD"; printf 'END' ;;
 CLEARS) : >"$BOARD" ;;
 *) cat >"$BOARD" ;;
@@ -29,20 +30,34 @@ func TestPrograms(t *testing.T) {
 		copies, others string // programs
 		pastes, clears string // patterns of arguments
 		end            string // what the program adds
+		unknown        string // a pattern of arguments that the program refuses
+		given          string // the arguments with which it copies
 	}{
 		"Wayland": {
 			[]string{"WAYLAND_DISPLAY=w", "DISPLAY=:0"}, "wl-copy", "wl-paste xclip", "--no-newline", "--clear", "",
+			"never", "--type text/plain --sensitive",
 		},
-		"X11":           {[]string{"DISPLAY=:0"}, "xclip", "wl-copy xsel", "*-out", "never", ""},
-		"X11 with xsel": {[]string{"DISPLAY=:0"}, "xsel", "wl-copy", "*--output", "*--clear", ""},
+		"Wayland, before wl-clipboard 2.3": {
+			[]string{"WAYLAND_DISPLAY=w"}, "wl-copy", "wl-paste", "--no-newline", "--clear", "",
+			"*--sensitive", "--type text/plain",
+		},
+		"X11": {
+			[]string{"DISPLAY=:0"}, "xclip", "wl-copy xsel", "*-out", "never", "", "never", "-selection clipboard -in",
+		},
+		"X11 with xsel": {
+			[]string{"DISPLAY=:0"}, "xsel", "wl-copy", "*--output", "*--clear", "", "never", "--clipboard --input",
+		},
 		"WSL": {
-			[]string{"WSL_INTEROP=x"}, "clip.exe", "powershell.exe xclip", "*Get-Clipboard*", "never", "\r\n",
+			[]string{"WSL_INTEROP=x"}, "clip.exe", "powershell.exe xclip", "*Get-Clipboard*", "never", "\r\n", "never", "",
 		},
-		"WSLg, no interop": {[]string{"WSL_INTEROP=x", "DISPLAY=:0"}, "xclip", "", "*-out", "never", ""},
+		"WSLg, no interop": {
+			[]string{"WSL_INTEROP=x", "DISPLAY=:0"}, "xclip", "", "*-out", "never", "", "never", "-selection clipboard -in",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, board := t.TempDir(), filepath.Join(t.TempDir(), "board")
-			text := strings.NewReplacer("PASTES", c.pastes, "CLEARS", c.clears, "END", c.end).Replace(stand)
+			text := strings.NewReplacer("PASTES", c.pastes, "CLEARS", c.clears, "END", c.end,
+				"UNKNOWN", c.unknown).Replace(stand)
 			for _, program := range append(strings.Fields(c.others), c.copies) {
 				if err := os.WriteFile(filepath.Join(dir, program), []byte(text), 0o700); err != nil {
 					t.Fatal(err)
@@ -56,6 +71,11 @@ func TestPrograms(t *testing.T) {
 			held := func() string { text, _ := os.ReadFile(board); return string(text) }
 			if err := found.Copy(t.Context(), "hush"); err != nil || held() != "hush" {
 				t.Errorf("it holds %q: %v", held(), err)
+			}
+			args, err := os.ReadFile(board + ".args")
+			calls := strings.Split(strings.TrimSuffix(string(args), "\n"), "\n")
+			if err != nil || calls[len(calls)-1] != c.given {
+				t.Errorf("it was copied by %q: %v", calls, err)
 			}
 			if cleared, err := found.Clear(t.Context(), "else"); cleared || err != nil || held() != "hush" {
 				t.Errorf("with another text: %v, %v; it holds %q", cleared, err, held())
