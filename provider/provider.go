@@ -42,7 +42,9 @@ package provider
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -204,6 +206,16 @@ func (p *Provider) Issuer() string { return p.cfg.Issuer }
 
 // ClientID returns the client ID as configured.
 func (p *Provider) ClientID() string { return p.cfg.ClientID }
+
+// SecretMark returns a mark by which two client secrets can nearly always be told apart; "": the client has none. It is
+// two bytes of a hash: so many secrets have the same one that it can be stored, and does not help to guess.
+func (p *Provider) SecretMark() string {
+	if p.cfg.ClientSecret.IsZero() {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("client secret\x00" + p.cfg.ClientSecret.Reveal()))
+	return hex.EncodeToString(sum[:2])
+}
 
 // Auth0 reports whether the provider is an Auth0 tenant.
 func (p *Provider) Auth0() bool { return p.cfg.Auth0 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/loopkey/loopkey/internal/private"
 	"github.com/loopkey/loopkey/internal/wire"
 	"github.com/loopkey/loopkey/keystore"
+	"github.com/loopkey/loopkey/provider"
 )
 
 // An attempt is a renewal that has begun. It is the note of the session's lease, so that the next process which renews
@@ -21,6 +23,7 @@ import (
 type attempt struct {
 	ID     string    `json:"id"`                   // the session holds the ID of the attempt that succeeded last
 	Token  string    `json:"refresh_token_sha256"` // the fingerprint of the refresh token that was used
+	Client string    `json:"client,omitempty"`     // the mark of what the client authenticated by
 	Began  time.Time `json:"began"`
 	Ended  time.Time `json:"ended,omitzero"`
 	Failed *failure  `json:"failed,omitempty"` // nil: how the attempt ended is not known
@@ -48,7 +51,9 @@ func fingerprint(refreshToken string) string {
 
 // beginAttempt notes that the refresh token is being used. It fails where the keystore can't be written.
 func (s *Session) beginAttempt(ctx context.Context, st *state) (attempt, error) {
-	a := attempt{ID: rand.Text(), Token: fingerprint(st.RefreshToken), Began: s.cfg.Now()}
+	a := attempt{
+		ID: rand.Text(), Token: fingerprint(st.RefreshToken), Client: s.clientMark(), Began: s.cfg.Now(),
+	}
 	return a, s.noteAttempt(ctx, a)
 }
 
@@ -93,7 +98,8 @@ func (s *Session) lastAttempt(ctx context.Context, st *state) (a attempt, ok boo
 }
 
 // afterAttempt looks at the attempt before with the same refresh token. If that failed after the caller came, its error
-// is the caller's too: many callers that wait must not each send a request to a provider that fails. lost says that its
+// is the caller's too: many callers that wait must not each send a request to a provider that fails. A refusal is only
+// that of callers whose client authenticates by the same. lost says that its
 // response may have been lost, which the user has to know. The caller holds the work, so an attempt without an end was
 // broken off.
 func (s *Session) afterAttempt(ctx context.Context, st *state, asked time.Time) (lost bool, err error) {
@@ -104,7 +110,10 @@ func (s *Session) afterAttempt(ctx context.Context, st *state, asked time.Time) 
 	case !ok:
 		return false, nil
 	case a.Failed != nil && a.Ended.After(asked) && !a.Ended.After(s.cfg.Now()):
-		return false, failures().Err(a.Failed.Failure)
+		failed := failures().Err(a.Failed.Failure)
+		if a.Client == s.clientMark() || !errors.Is(failed, provider.ErrRefused) {
+			return false, failed
+		}
 	}
 	return a.Failed == nil || a.Failed.MaybeSent, nil
 }

@@ -60,13 +60,14 @@ func (s *Session) ClientToken(
 	if t := kept.find(key, r, asked, s.cfg.Now()); t != nil {
 		return t.handOut(), nil
 	}
-	if refused := lock.refusal(key, asked, s.cfg.Now()); refused != nil {
+	refusalKey := s.clientMark() + " " + key
+	if refused := lock.refusal(refusalKey, asked, s.cfg.Now()); refused != nil {
 		return AccessToken{}, s.named(refused)
 	}
 	token, obtainErr := obtain(ctx)
 	if obtainErr != nil {
 		if err == nil { // else it is not this process's turn
-			lock.noteRefusal(key, obtainErr, s.cfg.Now())
+			lock.noteRefusal(refusalKey, obtainErr, s.cfg.Now())
 		}
 		living := kept.Tokens[key]
 		if !r.Force && errors.Is(obtainErr, provider.ErrUnreachable) && living.left(s.cfg.Now()) > 0 {

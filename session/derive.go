@@ -71,7 +71,7 @@ func (s *Session) Derive(
 	if err := s.spare(st, asked); err != nil {
 		return Derived{}, err
 	}
-	ofLogin := st.LoggedIn.UTC().Format(time.RFC3339Nano) + " " + key
+	ofLogin := st.LoggedIn.UTC().Format(time.RFC3339Nano) + " " + s.clientMark() + " " + key
 	if err := lock.refusal(ofLogin, asked, s.cfg.Now()); err != nil {
 		return Derived{}, err
 	}

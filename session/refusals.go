@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/loopkey/loopkey/internal/private"
@@ -16,7 +17,8 @@ import (
 )
 
 // A file beside a lock holds what the provider refused to the processes that had their turn there. It is for those that
-// were waiting meanwhile: a hundred that ask for the same send one request. No later caller is refused by it.
+// were waiting meanwhile and whose client authenticates by the same: a hundred that ask for the same send one request.
+// No later caller is refused by it.
 
 // refusals are what that file holds, by the digest of what was asked for.
 type refusals map[string]refused
@@ -71,6 +73,17 @@ func (l *fileLock) noteRefusal(key string, err error, now time.Time) {
 	if data, err := json.Marshal(all); err == nil && len(data) < refusalsLimit {
 		_ = private.Replace(l.refusalsFile(), data)
 	}
+}
+
+// clientMark tells what this process's client authenticates by from what another one's does. A refusal of the one says
+// nothing about the other: a wrong secret in one environment is not wrong in all.
+func (s *Session) clientMark() string {
+	k := s.cfg.Known
+	sum := sha256.Sum256([]byte(strings.Join([]string{
+		s.cfg.Provider.SecretMark(), k.ClientKey, k.ClientKeyID, k.ClientKeyAlg, k.ClientCertificate, k.ClientCertificateKey,
+		k.AssertionAudience, k.ClientAuth,
+	}, "\x00")))
+	return hex.EncodeToString(sum[:4])
 }
 
 func (l *fileLock) forgetRefusals() { _ = os.Remove(l.refusalsFile()) }
