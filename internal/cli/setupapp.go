@@ -87,7 +87,7 @@ func (w *wizard) makeApplication(ctx context.Context, p *chosenProvider) (string
 func (w *wizard) makeByItself(ctx context.Context, p *chosenProvider) (id string, err error) {
 	name, urls := w.applicationName(), w.urls()
 	switch {
-	case p.auth0 && hasAuth0():
+	case p.hasAuth0():
 		command := newprofile.CreateAuth0(p.domain(), name, urls)
 		w.say("\nThe auth0 program can make the application, by this command:\n  %s", shown(command))
 		if yes, err := w.agreed(ctx, "Run it?"); err != nil || !yes {
@@ -96,8 +96,10 @@ func (w *wizard) makeByItself(ctx context.Context, p *chosenProvider) (id string
 		app, err := w.runAuth0(ctx, command, p.domain())
 		if err == nil {
 			w.say("Made the application %q: its client ID is %s.", words.Printable(app.Name), words.Printable(app.ClientID))
-			w.say("What is left to do by hand: switch on Settings → Refresh Token Rotation%s.",
-				w.atPage(newprofile.DashboardURL(p.domain(), app.ClientID)))
+			if !app.Rotates() {
+				w.say("What is left to do by hand: switch on Settings → Refresh Token Rotation%s.",
+					w.atPage(newprofile.DashboardURL(p.domain(), app.ClientID)))
+			}
 		}
 		return app.ClientID, w.orByHand(err)
 	case !p.auth0 && p.registers:
@@ -137,14 +139,18 @@ func (w *wizard) orByHand(err error) error {
 
 // allowURLs has the application allow the local server's URLs: by the auth0 program, or with the person's hands.
 func (w *wizard) allowURLs(ctx context.Context, p *chosenProvider, id string) error {
-	if p.auth0 && hasAuth0() && (w.asks || w.flags.register) && newprofile.IsClientID(id) {
+	if p.hasAuth0() && (w.asks || w.flags.register) && newprofile.IsClientID(id) {
 		done, err := w.updateByAuth0(ctx, p, id)
 		if err = w.orByHand(err); err != nil || done {
 			return err
 		}
 	} else if w.flags.register {
-		return fmt.Errorf("%w: --register can't change an application at %s: leave it out, or leave --client-id out for a "+
-			"new one", errUsage, words.Printable(p.issuer))
+		instead := ""
+		if p.registers && !p.auth0 {
+			instead = ", or leave --client-id out for a new one"
+		}
+		return fmt.Errorf("%w: --register can't change an application at %s: leave it out%s",
+			errUsage, words.Printable(p.issuer), instead)
 	}
 	w.sayPlaces(p, id)
 	if w.asks && !w.config.Given("client-id") {
@@ -197,9 +203,10 @@ func (w *wizard) applicationName() string {
 	return appName
 }
 
-func hasAuth0() bool {
+// hasAuth0 reports whether the auth0 program is installed, and knows the provider.
+func (c *chosenProvider) hasAuth0() bool {
 	_, err := exec.LookPath(newprofile.Auth0Program)
-	return err == nil
+	return err == nil && c.auth0 && newprofile.Auth0Knows(c.domain())
 }
 
 // shown returns a command as a shell reads it.
@@ -222,7 +229,8 @@ func (w *wizard) runAuth0(ctx context.Context, command []string, tenant string) 
 		if cause := context.Cause(ctx); cause != nil {
 			return newprofile.Auth0App{}, cause
 		}
-		return newprofile.Auth0App{}, fmt.Errorf("%w failed (%w): it has to be logged in to that tenant, as by `%s`",
+		return newprofile.Auth0App{}, fmt.Errorf(
+			"%w failed (%w), and says above why: where it is not logged in to that tenant, run `%s`",
 			newprofile.ErrAuth0, err, words.Shell(newprofile.Auth0Program, "login", "--domain", tenant))
 	}
 	return newprofile.ReadAuth0(out.Bytes()) //nolint:wrapcheck // it names the program

@@ -23,7 +23,22 @@ type Auth0App struct {
 	Callbacks  []string `json:"callbacks"`
 	LogoutURLs []string `json:"allowed_logout_urls"`
 	Grants     []string `json:"grant_types"`
+	Refresh    struct {
+		Rotation string `json:"rotation_type"`
+	} `json:"refresh_token"`
 }
+
+// Rotates reports whether each refresh token of the application is used once.
+func (app Auth0App) Rotates() bool { return app.Refresh.Rotation == "rotating" }
+
+// Auth0Knows reports whether the program can be told a tenant by this domain: it knows none by a domain of the
+// tenant's own. (A tenant of the tests has http:// before its domain.)
+func Auth0Knows(domain string) bool {
+	return strings.HasSuffix(domain, ".auth0.com") || strings.HasPrefix(domain, "http://")
+}
+
+// rotating is how the API of Auth0 is told to rotate refresh tokens: these two it demands.
+const rotating = `{"rotation_type":"rotating","expiration_type":"expiring"}`
 
 // auth0Grants are the names of the program for the grants of Auth0's API. A grant that is not among them would be
 // lost if the program were told the others.
@@ -43,7 +58,7 @@ func auth0Grants() map[string]string {
 func CreateAuth0(tenant, name string, urls URLs) []string {
 	return auth0(tenant, "create", "--name", name, "--type", "native", "--auth-method", "None",
 		"--callbacks", strings.Join(urls.Callbacks, ","), "--logout-urls", strings.Join(urls.Logouts, ","),
-		"--grants", "code,refresh-token,device-code")
+		"--grants", "code,refresh-token,device-code", "--refresh-token", rotating)
 }
 
 // ShowAuth0 returns the command that shows an application of a tenant.

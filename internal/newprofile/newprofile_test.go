@@ -155,6 +155,18 @@ func TestUpdateAuth0(t *testing.T) {
 	}
 }
 
+// The auth0 program knows a tenant by its domain at Auth0, and by no domain of the tenant's own.
+func TestAuth0Knows(t *testing.T) {
+	t.Parallel()
+	for domain, known := range map[string]bool{
+		"acme.eu.auth0.com": true, "acme.auth0.com": true, "login.acme.com": false, "acme.notauth0.com": false, "": false,
+	} {
+		if got := Auth0Knows(domain); got != known {
+			t.Errorf("Auth0Knows(%q) = %v", domain, got)
+		}
+	}
+}
+
 // An issuer leads to its provider's row, and a domain to its page of the Dashboard.
 func TestPlacesOf(t *testing.T) {
 	t.Parallel()
