@@ -124,6 +124,39 @@ func TestWrongPassphraseAtTerminal(t *testing.T) {
 	}
 }
 
+// A new passphrase that was mistyped is asked for again: what came before in a setup or a login is not lost.
+func TestMistypedPassphraseAtTerminal(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		typed []string
+		code  int
+		said  string
+	}{
+		"the second time it is right": {[]string{"corect", "correct", "correct", "correct"}, 0, "Logged in as Ada Lovelace"},
+		"it is never the same": {
+			[]string{"a", "b", "a", "b", "a", "b"}, 5,
+			"the encrypted file can't be used: the two passphrases differ: try again",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := house.WithTenant(t, "LOOPKEY_KEYSTORE=file", "TERM=xterm", "LOOPKEY_UNLOCK_FOR=0")
+			p := pty.Start(t, h.Command(t.Context(), "login"))
+			for i, typed := range c.typed {
+				if i > 0 && i%2 == 0 {
+					p.Expect("The two differ.")
+				}
+				p.Expect([]string{"Passphrase for loopkey's session file: ", "The same once more: "}[i%2])
+				p.Type(typed + "\r")
+			}
+			p.Expect(c.said)
+			if code := p.Exit(); code != c.code {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
 // The URL of a login is a link where the terminal draws links, and nowhere else.
 func TestLinkAtTerminal(t *testing.T) {
 	t.Parallel()

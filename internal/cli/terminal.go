@@ -16,8 +16,13 @@ func (a *app) say(format string, args ...any) {
 	_, _ = fmt.Fprintln(a.terminal, foldFor(a.stderr, fmt.Sprintf(format, args...)))
 }
 
+// tries is how often a new passphrase may be typed, until it is the same twice.
+const tries = 3
+
 // Why the terminal gave no passphrase for an encrypted file.
 const (
+	encryptedFile = "the encrypted file" // what can't be used then
+
 	reasonNoTerminal        keystore.Reason = "no_terminal"        // there is no terminal to ask for the passphrase on
 	reasonPassphrasesDiffer keystore.Reason = "passphrases_differ" // the two passphrases that were typed differ
 )
@@ -29,12 +34,14 @@ func (a *app) ask(ctx context.Context, question string) (string, error) {
 	switch {
 	case errors.Is(err, terminal.ErrNoTerminal):
 		return "", &keystore.UnavailableError{
-			Why: "the encrypted file needs a passphrase and there is no terminal to ask on", Reason: reasonNoTerminal,
+			What: encryptedFile, Why: "it needs a passphrase and there is no terminal to ask on", Reason: reasonNoTerminal,
 		}
 	case err != nil:
 		return "", err
 	case text == "":
-		return "", &keystore.UnavailableError{Why: "no passphrase was given", Reason: keystore.ReasonNoPassphrase}
+		return "", &keystore.UnavailableError{
+			What: encryptedFile, Why: "no passphrase was given", Reason: keystore.ReasonNoPassphrase,
+		}
 	}
 	return text, nil
 }
@@ -73,19 +80,24 @@ func (p *passphrase) ask(ctx context.Context, confirm bool) (string, error) {
 	if p.typed != "" {
 		return p.typed, nil
 	}
-	typed, err := p.app.ask(ctx, "Passphrase for loopkey's session file: ")
-	if err != nil {
-		return "", err
-	}
-	if confirm {
-		again, err := p.app.ask(ctx, "The same once more: ")
+	for range tries {
+		typed, err := p.app.ask(ctx, "Passphrase for loopkey's session file: ")
 		if err != nil {
 			return "", err
 		}
-		if again != typed {
-			return "", &keystore.UnavailableError{Why: "the two passphrases differ", Reason: reasonPassphrasesDiffer}
+		again := typed
+		if confirm {
+			if again, err = p.app.ask(ctx, "The same once more: "); err != nil {
+				return "", err
+			}
 		}
+		if again == typed {
+			p.typed = typed
+			return typed, nil
+		}
+		p.app.say("The two differ.")
 	}
-	p.typed = typed
-	return typed, nil
+	return "", &keystore.UnavailableError{
+		What: encryptedFile, Why: "the two passphrases differ", Reason: reasonPassphrasesDiffer,
+	}
 }
