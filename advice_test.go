@@ -67,7 +67,7 @@ func TestAdviceIsRun(t *testing.T) {
 		},
 		"profiles and none is chosen": {
 			prepare: func(h *house.House, _ string) { withoutDefault(h) },
-			args:    []string{"token"}, says: []string{"profiles work: run loopkey token -p work"}, steps: 2,
+			args:    []string{"token"}, says: []string{"the profile work: run loopkey token -p work"}, steps: 2,
 		},
 		"a profile that is misspelt": {
 			args: []string{"token", "-p", "worc"}, says: []string{"did you mean loopkey token -p work?"}, steps: 2,

@@ -221,10 +221,24 @@ func (at situation) incomplete() string {
 	case c != nil && c.Issuer != "":
 		missing = "--client-id"
 	case c != nil && at.flags["profile"] == "" && len(at.names()) > 0:
-		return "choose one of the profiles " + words.Printable(strings.Join(at.names(), ", ")) + ": run " +
-			at.again("profile", at.names()[0])
+		names := at.names()
+		which := "use the profile "
+		if len(names) > 1 {
+			which = "choose one of the profiles "
+		}
+		return which + words.Printable(strings.Join(names, ", ")) + ": run " + at.again("profile", at.likeliest(names))
 	}
 	return "run " + at.line("setup") + ", or give " + missing
+}
+
+// likeliest returns the first of several profiles under which a login is noted, or else the first.
+func (at situation) likeliest(names []string) string {
+	for _, name := range names {
+		if noted, _ := sessionsOf(at.config.StateDir, name); len(noted) > 0 {
+			return name
+		}
+	}
+	return names[0]
 }
 
 // names returns the profiles that there are, but for the current one.

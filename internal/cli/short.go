@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,6 +96,32 @@ func (a *app) sayWhoIsIn() {
 		say("\nThe session of %s (profile %s) has ended: run %s.",
 			whose(acc, info), acc.config.Profile, a.situation(acc).line("login"))
 	case errors.Is(err, session.ErrNotLoggedIn):
-		say("\nNobody is logged in: %s.", a.situation(acc).notLoggedIn())
+		at := a.situation(acc)
+		others := a.loggedInElsewhere(at)
+		if len(others) == 0 {
+			say("\nNobody is logged in: %s.", at.notLoggedIn())
+			return
+		}
+		say("\nNobody is logged in under the profile %s. Under others:", words.Printable(at.config.Profile))
+		for _, name := range others {
+			say("  %s: %s", words.Printable(name), a.notedOf(name))
+		}
+		say("Add -p %s to a command, or run loopkey switch %[1]s.", quote(others[0]))
 	}
+}
+
+// loggedInElsewhere returns the other profiles that have a session, by what is noted.
+func (a *app) loggedInElsewhere(at situation) []string {
+	if at.config == nil {
+		return nil
+	}
+	return slices.DeleteFunc(a.allProfiles(), func(name string) bool {
+		if name == at.config.Profile {
+			return true
+		}
+		b := *a
+		b.flags = map[string]string{"profile": name}
+		_, info, ok, err := b.noted()
+		return err != nil || !ok || info.UnusableAt(time.Now()) != nil
+	})
 }
