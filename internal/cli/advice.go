@@ -24,6 +24,7 @@ import (
 	"github.com/loopkey/loopkey/internal/login"
 	"github.com/loopkey/loopkey/internal/mcp"
 	"github.com/loopkey/loopkey/internal/private"
+	"github.com/loopkey/loopkey/internal/setup"
 	"github.com/loopkey/loopkey/internal/sharedstore"
 	"github.com/loopkey/loopkey/internal/sts"
 	"github.com/loopkey/loopkey/internal/upstream"
@@ -563,6 +564,7 @@ func generalAdvice() []advice {
 		{session.ErrTooFewFiles, "raise the limit (ulimit -n), and try again{kept}", ""},
 		{session.ErrNoLocks, "choose a folder on another file system: set " + private.StateVariable(), ""},
 		{session.ErrLockInTheWay, "move it away", ""},
+		{setup.ErrNotWritten, "free some space, or make it writable", ""},
 		{session.ErrLockFolder, "make it a folder that can be written", ""},
 		{private.ErrHomeOfAnother, "run loopkey as that user, without sudo, or set HOME (sudo -H)", ""},
 		{private.ErrLinkOfAnother, "remove it, or set " + private.StateVariable() + " to a short path", ""},

@@ -88,6 +88,17 @@ func split(content string) []string {
 // ErrChanged says that a configuration is not what a change was made for.
 var ErrChanged = errors.New("another program has changed it meanwhile, so nothing was written")
 
+// ErrNotWritten says that the system refuses to write a configuration: the disk is full, or the folder is read-only.
+var ErrNotWritten = errors.New("the configuration can't be written")
+
+// notWritten names the path once: the errors of the system name it too, or that of a temporary file.
+func notWritten(path string, err error) error {
+	if e := new(fs.PathError); errors.As(err, &e) {
+		err = e.Err
+	}
+	return fmt.Errorf("%w: %s: %w", ErrNotWritten, path, err)
+}
+
 // Write makes the change. It returns the path of a copy of the file as it was, or "" if there was none. A file that has
 // changed since, as while the user was asked, stays as it is: the error wraps ErrChanged.
 func (c Change) Write() (backup string, err error) {
@@ -98,7 +109,7 @@ func (c Change) Write() (backup string, err error) {
 		return "", fmt.Errorf("the folder of the configuration: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
-		return "", fmt.Errorf("the folder of the configuration: %w", err)
+		return "", notWritten(filepath.Dir(c.Path), err)
 	}
 	if !c.isNew {
 		if backup, err = Backup(c.Path); err != nil {
@@ -129,7 +140,7 @@ func Backup(path string) (string, error) {
 
 func replace(path string, content []byte, mode fs.FileMode) error {
 	if err := private.ReplaceAs(path, content, mode); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return notWritten(path, err)
 	}
 	return nil
 }

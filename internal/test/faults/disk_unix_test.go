@@ -43,6 +43,10 @@ func TestDiskFull(t *testing.T) {
 	if r := full(h, "exec", "--", "true"); r.Code != 1 || !strings.Contains(r.Stderr, "the token file") {
 		t.Errorf("exec exits %d: %s", r.Code, r.Stderr)
 	}
+	r = full(h, "config", "set", "scope", "openid")
+	if r.Code != 1 || !strings.Contains(r.Stderr, "config.toml.loopkey-backup: file too large: free some space") {
+		t.Errorf("config exits %d: %s", r.Code, r.Stderr)
+	}
 	if r := full(h, "logout", "--no-browser"); r.Code != 0 {
 		t.Errorf("logout exits %d: %s", r.Code, r.Stderr)
 	}
