@@ -15,7 +15,7 @@ func (a *app) lock() *cobra.Command {
 		Short: "Forget the session file's key, and tokens that are in memory",
 		Long: `Makes the system forget the keys of all encrypted session files of yours, so that
 the passphrase is needed again, and a running agent or serve forget their tokens.
-Nobody is logged out. Sessions in the OS keychain are as open as that is.`,
+Nobody is logged out. Sessions in the OS keychain can be read while that is unlocked.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runLock(cmd.Context()) },
 	}
@@ -33,6 +33,6 @@ func (a *app) runLock(ctx context.Context) error {
 		return err
 	}
 	a.say("Locked: sessions in an encrypted file need their passphrase again.\n" +
-		"Those in the OS keychain are as open as that is.")
+		"Those in the OS keychain can be read while that is unlocked.")
 	return nil
 }

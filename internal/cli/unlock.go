@@ -51,7 +51,7 @@ func (a *app) runUnlock(ctx context.Context, lifetime time.Duration, given bool)
 	}
 	until, err := unlocker.Unlock(ctx, cmp.Or(lifetime, cfg.UnlockFor, config.DefaultUnlocked))
 	if errors.Is(err, keystore.ErrNotFound) {
-		a.say("No session is in an encrypted file, so there is nothing to unlock.\nThe OS keychain is unlocked by itself.")
+		a.say("No session is in an encrypted file, so there is nothing to unlock.\nThe OS keychain has a lock of its own.")
 		return nil
 	}
 	if err != nil {
