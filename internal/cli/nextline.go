@@ -278,7 +278,7 @@ func (at situation) unreachable() string {
 	case at.session:
 		return "try again when the provider can be reached" + at.kept()
 	case at.config == nil || at.config.Issuer == "":
-		return "try again when the provider can be reached"
+		return "check the spelling, or try again when the provider can be reached"
 	}
 	return "check the issuer " + words.Printable(at.config.Issuer) + " (" + at.config.Origin("issuer") +
 		"), or try again when the provider can be reached"

@@ -31,7 +31,7 @@ func (w *wizard) chooseApplication(ctx context.Context, p *chosenProvider) (stri
 			proposal = w.config.ClientID
 		}
 		if proposal == "" {
-			question += " (Enter: there is none yet)"
+			question += " (Enter: none yet)"
 		}
 		var err error
 		if id, err = w.askClientID(ctx, question, proposal); err != nil {

@@ -48,7 +48,7 @@ func (w *wizard) chooseProvider(ctx context.Context) (*chosenProvider, error) {
 		w.sayFailure(err)
 	}
 	for {
-		const question = "Auth0 domain, or issuer of any OpenID provider (such as acme.eu.auth0.com)"
+		const question = "Auth0 domain (acme.eu.auth0.com), or issuer URL"
 		typed, err := w.ask(ctx, question, w.config.Issuer)
 		if err != nil {
 			return nil, err

@@ -50,6 +50,11 @@ func ReadAddress(typed string) (Address, error) {
 		return Address{}, fmt.Errorf("%w: leave out the user before the @", ErrAddress)
 	}
 	u.Host = strings.ToLower(u.Host)
+	if name := u.Hostname(); bare && u.Path == "" && u.Port() == "" && !strings.Contains(name, ".") &&
+		!localurl.IsLoopback(name) {
+		return Address{}, fmt.Errorf("%w: write the whole domain, such as %[2]s.eu.auth0.com, "+
+			"or https://%[2]s for a host of that name", ErrAddress, name)
+	}
 	if u.Scheme == "http" && !localurl.IsLoopback(u.Hostname()) {
 		u.Scheme = "https"
 	}
