@@ -39,9 +39,12 @@ type Config struct {
 }
 
 // New returns the agent's handler, for a listener that accepts connections of this user alone.
-func New(cfg Config) http.Handler { return &server{cfg} }
+func New(cfg Config) http.Handler { return &server{cfg: cfg} }
 
-type server struct{ cfg Config }
+type server struct {
+	cfg    Config
+	handed handed
+}
 
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -110,12 +113,14 @@ func (s *server) token(_ http.ResponseWriter, r *http.Request) (any, error) {
 		if err != nil || !ok {
 			return nil, err //nolint:wrapcheck // the words are the session's
 		}
+		s.handed.add(q.request.Audience, t)
 		return credential.JSONOf(t), nil
 	}
 	t, err := s.cfg.Source.AccessToken(r.Context(), q.request)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the words are the session's
 	}
+	s.handed.add(q.request.Audience, t)
 	return credential.JSONOf(t), nil
 }
 
@@ -153,6 +158,7 @@ func (s *server) refused(w http.ResponseWriter, r *http.Request) (any, error) {
 	if refusal.Token, err = tokenIn(w, r); err != nil {
 		return nil, err
 	}
+	s.handed.forget(refusal.Token)
 	return nil, s.cfg.Source.Refuse(r.Context(), refusal) //nolint:wrapcheck // the words are the session's
 }
 
@@ -169,13 +175,16 @@ func tokenIn(w http.ResponseWriter, r *http.Request) (token provider.Secret, err
 	return token, nil
 }
 
+var errNotHanded = fmt.Errorf("%w: the token in its body is none that this agent gave and that still lives", ErrRequest)
+
 // A proofJSON is a proof for one request.
 type proofJSON struct {
 	Proof string `json:"dpop_proof"`
 }
 
 // proof makes a proof for one request with the token in the body, which the caller has of this agent. The key stays
-// here. There is none without a token, and none for the provider's token endpoint (see provider.Prover.Proof).
+// here. There is none without a token, and none for the provider's token endpoint (see provider.Prover.Proof). After a
+// renewal the token before is as good, as long as it lives and the session has the same key.
 func (s *server) proof(w http.ResponseWriter, r *http.Request) (any, error) {
 	q, err := s.parse(r, "audience", "scope", "acr_values", "max_age", "method", "url", "nonce")
 	if err != nil {
@@ -198,10 +207,12 @@ func (s *server) proof(w http.ResponseWriter, r *http.Request) (any, error) {
 	switch {
 	case err != nil:
 		return nil, err //nolint:wrapcheck // the words are the session's
-	case !ok || held.Token.Reveal() != token.Reveal():
-		return nil, fmt.Errorf("%w: the token in its body is not the one that the agent has for it", ErrRequest)
+	case !ok || token.IsZero():
+		return nil, errNotHanded
 	case held.Prover == nil:
-		return nil, fmt.Errorf("%w: that token is bound to no key", ErrRequest)
+		return nil, fmt.Errorf("%w: the session's token is bound to no key", ErrRequest)
+	case held.Token.Reveal() != token.Reveal() && !s.handed.has(q.request.Audience, token, held.Prover):
+		return nil, errNotHanded
 	}
 	proof, err := held.Prover.Proof(request, token, given.Get("nonce"))
 	if err != nil {

@@ -243,6 +243,31 @@ func TestAgentProves(t *testing.T) {
 		}
 	}
 
+	// After a renewal the token before still lives, and the agent knows that it gave it.
+	_, body = askSocket(t, path, get("/token?proves=true&force=true"))
+	before := given.Token
+	if json.Unmarshal([]byte(body), &given) != nil || given.Token == before {
+		t.Fatalf("/token?proves=true&force=true: %s", body)
+	}
+	proofs := func(token string, want int) {
+		t.Helper()
+		status, body := post("method=GET&"+to, token)
+		if status != want || strings.Contains(body, "eyJ") != (want == http.StatusOK) {
+			t.Errorf("a proof: %d %s", status, body)
+		}
+	}
+	proofs(before, http.StatusOK)
+	proofs(given.Token, http.StatusOK)
+	proofs(before+"x", http.StatusBadRequest)
+	proofs(strings.ToUpper(before), http.StatusBadRequest)
+	if r, body := askSocket(t, path, strings.Replace(get("/refused", "Content-Length: "+strconv.Itoa(len(before))),
+		"GET", "POST", 1)+before); r.StatusCode != http.StatusNoContent {
+		t.Errorf("/refused: %d %s", r.StatusCode, body)
+	}
+	proofs(before, http.StatusBadRequest) // a server refused it
+	h.Must("login", "--dpop")             // another key
+	proofs(given.Token, http.StatusBadRequest)
+
 	server := strings.TrimPrefix(started.Issuer(), "http://")
 	c := inContainer(t, h, path, "[[profile.default.hosts]]", `host = "`+server+`"`)
 	house.Refused(t, c.Run("token"), 2, "bound to a key", "--dpop-proof")
