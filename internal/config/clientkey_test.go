@@ -120,6 +120,40 @@ func TestKeepCredentials(t *testing.T) {
 	}
 }
 
+// Whom assertions are made out to is nothing to authenticate by: noted or configured, it leaves the noted secret or key
+// in use.
+func TestKeepCredentialsBesideAnAudience(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	noted := known.Client{
+		Profile: "default", Issuer: "https://a.example", ClientID: "c", ClientSecretFile: secret,
+		AssertionAudience: "token_endpoint",
+	}
+	recalled := load(t, world{})
+	recalled.Remember(noted)
+	recalled.KeepCredentials(noted)
+	got, err := recalled.ClientSecret()
+	if err != nil || got != "s3cret" || recalled.AssertionAudience != "token_endpoint" {
+		t.Errorf("noted: a secret of %d bytes, %v", len(got), err)
+	}
+	const profile = "[profile.default]\nissuer = 'https://a.example'\nclient_id = 'c'\nassertion_audience = 'issuer'\n"
+	configured := load(t, world{toml: profile})
+	configured.KeepCredentials(noted)
+	if got, err := configured.ClientSecret(); err != nil || got != "s3cret" || configured.AssertionAudience != "issuer" {
+		t.Errorf("configured: a secret of %d bytes, %v, for %s", len(got), err, configured.AssertionAudience)
+	}
+	keyed := noted
+	keyed.ClientKey, keyed.ClientSecretFile = "/k.pem", ""
+	configured = load(t, world{toml: profile})
+	configured.KeepCredentials(keyed)
+	if configured.ClientKey != fullPath("/k.pem") || configured.AssertionAudience != "issuer" {
+		t.Errorf("configured: the key %q for %s", configured.ClientKey, configured.AssertionAudience)
+	}
+}
+
 // The file of a secret that a flag named is for the configured client: with another one it goes to no note.
 func TestSecretFileOfAnotherClient(t *testing.T) {
 	t.Parallel()

@@ -341,15 +341,20 @@ func (c *Config) KeepDPoP(earlier known.Client) {
 }
 
 // KeepCredentials takes what the last login of the same client authenticated by, as far as a note tells that: a key, a
-// certificate or the file of a secret. Where a source says one of these, the note counts for none of them.
+// certificate or the file of a secret. Where a source says one of these, the note counts for none of them. Whom
+// assertions are made out to is none of these.
 func (c *Config) KeepCredentials(earlier known.Client) {
-	given := func(name string) bool { return c.values[name].from != fromNowhere || c.faults[name] != nil }
+	isSet := func(name string) bool {
+		from := c.values[name].from
+		return from != fromNowhere && from != fromLastLogin // Remember has taken a part of the same note
+	}
+	given := func(name string) bool { return isSet(name) && name != "assertion-audience" || c.faults[name] != nil }
 	if c.secret != nil || c.Name() != earlier.Name() || slices.ContainsFunc(keySettings(), given) {
 		return
 	}
 	for _, name := range keySettings() {
 		s := settingNamed(name)
-		if text := s.remembered(earlier); text != "" {
+		if text := s.remembered(earlier); text != "" && !isSet(name) {
 			c.values[name] = value{text: text, from: fromLastLogin, origin: LastLogin}
 			s.set(c, text)
 		}
