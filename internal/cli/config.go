@@ -28,7 +28,7 @@ never shown.`,
 				return fmt.Errorf("%w: config needs list, get, set or path: see %s --help", errUsage, cmd.CommandPath())
 			}
 			if meant := similar(args[0], commandNames(cmd)); meant != "" {
-				return fmt.Errorf("%w: there is no config %s: did you mean loopkey config %s?", errUsage, args[0], meant)
+				return fmt.Errorf("%w: there is no config %s: did you mean %s?", errUsage, args[0], a.configLine(meant))
 			}
 			return fmt.Errorf("%w: there is no config %s: there are list, get, set and path", errUsage, args[0])
 		},
@@ -131,7 +131,7 @@ func (a *app) configGet() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "get KEY", Short: "Print one value", Long: "Prints the value that commands use. Exits 1 where there is none.",
-		Args:              keyArgs(1),
+		Args:              a.keyArgs(1),
 		ValidArgsFunction: a.offerEntries,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := checkOutput(output, "raw", "json"); err != nil {
@@ -170,13 +170,13 @@ func (a *app) runConfigGet(key, output string) error {
 		}
 		return a.print(output, e.Value, valueOf(e))
 	}
-	return noKey("get", key, names)
+	return a.noKey("get", key, names)
 }
 
 // noKey is the error about a key that there is not.
-func noKey(command, key string, names []string) error {
+func (a *app) noKey(command, key string, names []string) error {
 	if meant := similar(strings.ReplaceAll(key, "-", "_"), names); meant != "" {
-		return fmt.Errorf("%w: there is no key %q: did you mean loopkey config %s %s?", errUsage, key, command, meant)
+		return fmt.Errorf("%w: there is no key %q: did you mean %s?", errUsage, key, a.configLine(command+" "+meant))
 	}
 	return fmt.Errorf("%w: there is no key %q: there are %s", errUsage, key, strings.Join(names, ", "))
 }
@@ -186,7 +186,7 @@ func (a *app) configSet() *cobra.Command {
 		Use: "set KEY VALUE", Short: "Set a value in config.toml",
 		Long: `Sets the value in the profile that commands use, or that -p names. An empty value
 takes the key out. The file as it was stays beside it as config.toml.loopkey-backup.`,
-		Args: keyArgs(2),
+		Args: a.keyArgs(2),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return a.settable(args), cobra.ShellCompDirectiveNoFileComp
 		},
@@ -194,11 +194,17 @@ takes the key out. The file as it was stays beside it as config.toml.loopkey-bac
 	}
 }
 
+// configLine returns the line of a config command for the profile that this one was given: a change of another profile
+// would be made in silence.
+func (a *app) configLine(command string) string {
+	return situation{flags: map[string]string{"profile": a.flags["profile"]}}.line("config " + command)
+}
+
 // keyArgs takes a key and what belongs to it.
-func keyArgs(n int) cobra.PositionalArgs {
+func (a *app) keyArgs(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return fmt.Errorf("%w: write loopkey config %s", errUsage, cmd.Use)
+			return fmt.Errorf("%w: write %s", errUsage, a.configLine(cmd.Use))
 		}
 		return nil
 	}
@@ -212,7 +218,7 @@ func (a *app) runConfigSet(key, value string) error {
 	case slices.ContainsFunc(choices, known):
 	case key == "client_secret":
 		return fmt.Errorf("%w: %s is a secret, and every user can read the arguments of a command: write it into a file of "+
-			"your own (chmod 600), and run loopkey config set client_secret_file FILE", errUsage, key)
+			"your own (chmod 600), and run %s", errUsage, key, a.configLine("set client_secret_file FILE"))
 	case config.InProfile(key):
 		return fmt.Errorf("%w: %s is a table: write it into config.toml by hand", errUsage, key)
 	default:
@@ -220,7 +226,7 @@ func (a *app) runConfigSet(key, value string) error {
 		for _, c := range choices {
 			names = append(names, c.Key)
 		}
-		return noKey("set", key, names)
+		return a.noKey("set", key, names)
 	}
 	cfg, err := a.configure()
 	if err != nil {
