@@ -2,6 +2,7 @@ package packages
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,12 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/loopkey/loopkey/internal/test/part"
 )
 
-// The Debian package installs into an empty system, runs there, and leaves nothing behind when it is removed.
+// The Debian package installs into an empty system, runs there, and leaves nothing behind when it is removed. The
+// others hold the same.
 func TestDebianPackage(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -28,7 +31,8 @@ func TestDebianPackage(t *testing.T) {
 	if os.Getuid() != 0 {
 		part.Missing(t, "only root can install a package")
 	}
-	deb := debianPackage(t)
+	dir := contents(t)
+	deb := pack(t, dir, "deb")
 
 	system := t.TempDir()
 	admin := filepath.Join(system, "var/lib/dpkg")
@@ -67,6 +71,7 @@ func TestDebianPackage(t *testing.T) {
 			t.Errorf("usr/%s can be read by root alone: %v, %v", path, info.Mode(), err)
 		}
 	}
+	holdSame(t, dir, regular(t, system, "usr"))
 	dpkg("--purge", "loopkey")
 	for path := range files(t, system) {
 		if !before[path] && !strings.HasPrefix(path, "var/lib/dpkg/") {
@@ -75,8 +80,47 @@ func TestDebianPackage(t *testing.T) {
 	}
 }
 
-// debianPackage builds the package as a release does, and returns its path.
-func debianPackage(t *testing.T) string {
+// holdSame checks that the other packages hold what the Debian package does, as others than root may read it, and run
+// nothing. One folder differs: that of zsh's completions.
+func holdSame(t *testing.T, dir string, deb map[string]fs.FileMode) {
+	t.Helper()
+	const zsh = "usr/share/zsh/site-functions/_loopkey"
+	wanted := maps.Clone(deb)
+	wanted[zsh] = wanted["usr/share/zsh/vendor-completions/_loopkey"]
+	delete(wanted, "usr/share/zsh/vendor-completions/_loopkey")
+	type reader func(*testing.T, string) map[string]fs.FileMode
+	for format, read := range map[string]reader{"rpm": rpmFiles, "apk": apkFiles} {
+		has := read(t, pack(t, dir, format))
+		// What a package does not list, its manager leaves behind.
+		const docs = "usr/share/doc/loopkey"
+		if !has[docs].IsDir() {
+			t.Errorf("the %s package does not hold the folder %s", format, docs)
+		}
+		maps.DeleteFunc(has, func(_ string, mode fs.FileMode) bool { return mode.IsDir() })
+		if diff := cmp.Diff(wanted, has); diff != "" {
+			t.Errorf("the %s package (+) beside the Debian one (-):\n%s", format, diff)
+		}
+	}
+}
+
+// regular returns the modes of the files under a folder of a system.
+func regular(t *testing.T, system, folder string) map[string]fs.FileMode {
+	t.Helper()
+	modes := map[string]fs.FileMode{}
+	for path := range files(t, filepath.Join(system, folder)) {
+		info, err := os.Lstat(filepath.Join(system, folder, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !info.IsDir() {
+			modes[filepath.Join(folder, path)] = info.Mode()
+		}
+	}
+	return modes
+}
+
+// contents returns a folder with what the packages are made of, as a release makes them.
+func contents(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"LICENSE", "NOTICE", "THIRD_PARTY_LICENCES"} {
@@ -111,11 +155,17 @@ func debianPackage(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deb := filepath.Join(dir, "loopkey.deb")
-	cmd := exec.CommandContext(t.Context(), "nfpm", "package", "--packager", "deb", "--target", deb)
+	return dir
+}
+
+// pack makes a package of a format, and returns its path.
+func pack(t *testing.T, dir, format string) string {
+	t.Helper()
+	path := filepath.Join(dir, "loopkey."+format)
+	cmd := exec.CommandContext(t.Context(), "nfpm", "package", "--packager", format, "--target", path)
 	cmd.Dir = dir
 	run(t, cmd)
-	return deb
+	return path
 }
 
 // files returns the paths of all that is under dir, folders too.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -19,6 +20,9 @@ type release struct {
 		Env, Flags, Ldflags []string
 	}
 	NFPMs []map[string]any `yaml:"nfpms"`
+	Casks []struct {
+		Manpages []string
+	} `yaml:"homebrew_casks"`
 }
 
 func readRelease(t *testing.T) release {
@@ -41,8 +45,8 @@ func readRelease(t *testing.T) release {
 func (r release) build(t *testing.T, dir string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "loopkey")
-	args := append([]string{"build", "-buildvcs=false", "-o", out}, r.Builds[0].Flags...)
-	args = append(args, "-ldflags="+strings.Join(r.Builds[0].Ldflags, " "), ".")
+	args := append([]string{"build", "-o", out}, r.Builds[0].Flags...)
+	args = append(args, "-buildvcs=false", "-ldflags="+strings.Join(r.Builds[0].Ldflags, " "), ".") // no .git elsewhere
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), append(r.Builds[0].Env, "GOFLAGS=")...)
@@ -95,5 +99,31 @@ func TestReproducible(t *testing.T) {
 	}
 	if bytes.Contains(there, []byte(elsewhere)) {
 		t.Error("the binary holds the path of its sources")
+	}
+}
+
+// Homebrew installs the manual pages that the cask names: all of them.
+func TestCaskManual(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	manual := exec.CommandContext(t.Context(), "go", "run", "./internal/manual", dir)
+	manual.Dir = root
+	run(t, manual)
+	var pages []string
+	for _, section := range []string{"man1", "man7"} {
+		found, err := filepath.Glob(filepath.Join(dir, section, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			pages = append(pages, section+"/"+filepath.Base(path))
+		}
+	}
+	casks := readRelease(t).Casks
+	if len(casks) != 1 || len(pages) < 2 {
+		t.Fatalf("%d casks and %d pages", len(casks), len(pages))
+	}
+	if diff := cmp.Diff(pages, casks[0].Manpages); diff != "" {
+		t.Errorf("the cask (+) beside the manual (-):\n%s", diff)
 	}
 }
