@@ -45,6 +45,7 @@ type index struct {
 	Query   string
 	Count   int
 	Found   []listedPage   // what a search has found
+	First   int            // how many of Count are in Found, where not all are
 	Folders []listedFolder // without a search
 	More    bool           // the folder holds more than is listed
 	Reading int            // how many files were read so far, while not all of them were
@@ -126,6 +127,9 @@ func (i *index) search(
 			page.Excerpt = s.excerpt(current, sought)
 		}
 		i.Found = append(i.Found, page)
+	}
+	if len(i.Found) < i.Count {
+		i.First = len(i.Found)
 	}
 }
 

@@ -203,7 +203,7 @@ func (l *library) scan(ctx context.Context) {
 	}
 	slices.SortFunc(next.entries, func(a, b entry) int {
 		return cmp.Or(strings.Compare(path.Dir(a.name), path.Dir(b.name)), cmp.Compare(rank(a.name), rank(b.name)),
-			strings.Compare(strings.ToLower(a.title), strings.ToLower(b.title)), strings.Compare(a.name, b.name))
+			byNumbers(strings.ToLower(a.title), strings.ToLower(b.title)), strings.Compare(a.name, b.name))
 	})
 	for i := range next.entries {
 		q := next.entries[i].require

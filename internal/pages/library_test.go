@@ -123,7 +123,8 @@ func TestFirstListIsAtOnce(t *testing.T) {
 	}
 	site := siteOf(t, folderOf(t, files))
 	site.library.patience = 0
-	if body := markup.Body(t, get(t, site, "/pages/", nil)); !strings.Contains(body, "data-again") {
+	if body := markup.Body(t, get(t, site, "/pages/", nil)); !strings.Contains(body, "data-again") ||
+		strings.Contains(body, "nothing to read") {
 		t.Errorf("the first list is %s", body)
 	}
 	for !site.library.look(t.Context(), time.Hour).whole {
@@ -139,6 +140,7 @@ func TestFirstListIsAtOnce(t *testing.T) {
 		t.Errorf("the list of a folder has %d lines", strings.Count(body, "<li>"))
 	}
 	if body := markup.Body(t, get(t, site, "/pages/?q=text", nil)); !strings.Contains(body, "1500 pages for") ||
+		!strings.Contains(body, ", of which these are the first 30.") ||
 		strings.Count(body, "<mark>") != maxFound {
 		t.Errorf("a search shows %d of what it finds", strings.Count(body, "<mark>"))
 	}
