@@ -133,6 +133,7 @@ func TestRefusals(t *testing.T) {
 			known, "GET", "/auth/logout", append(page, fetched("same-origin", "no-cors", "image")...), 200,
 		},
 		"a stranger's logout":     {stranger, "POST", "/auth/logout", nil, 303},
+		"a stranger is not asked": {stranger, "GET", "/auth/logout", page, 303},
 		"a framed login":          {stranger, "GET", "/auth/login", append(page, "Sec-Fetch-Dest", "iframe"), 403},
 		"a stranger's page":       {stranger, "GET", "/profile", page, 303},
 		"a stranger's client":     {stranger, "GET", "/profile", []string{"Accept", "application/json"}, 401},

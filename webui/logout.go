@@ -21,8 +21,13 @@ const returnLife = 10 * time.Minute
 // askLogout asks first, because any page can make a browser send a GET. A link on one of our own pages is not asked
 // about; a picture there is of our origin too, so the request has to be a navigation.
 func (s *Server) askLogout(w http.ResponseWriter, r *http.Request) {
+	_, known := s.visit(r)
+	if !known { // whom the form would not log out
+		http.Redirect(w, r, s.layout.Home, http.StatusSeeOther)
+		return
+	}
 	byLink := r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "same-origin" && isNavigation(r)
-	if _, ok := s.visit(r); ok && byLink {
+	if byLink {
 		s.logout(w, r)
 		return
 	}

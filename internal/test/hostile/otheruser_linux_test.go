@@ -108,7 +108,7 @@ func TestOtherUserAtServe(t *testing.T) {
 		"another's entry":         {neighbour, "GET", "/auth/enter?once=x", 403, false},
 		"another's events":        {neighbour, "GET", "/auth/events", 403, false},
 		"another's logout":        {neighbour, "POST", "/auth/logout", 303, false},
-		"another's logout by GET": {neighbour, "GET", "/auth/logout", 200, false},
+		"another's logout by GET": {neighbour, "GET", "/auth/logout", 303, false},
 		"another's page of it":    {neighbour, "GET", "/auth/ended?id=x", 403, false},
 		"another's app":           {neighbour, "GET", "/nowhere", 404, false},
 		"the provider, as anyone": {neighbour, "POST", "/auth/backchannel-logout", 400, false},
