@@ -48,7 +48,8 @@ type index struct {
 	First   int            // how many of Count are in Found, where not all are
 	Folders []listedFolder // without a search
 	More    bool           // the folder holds more than is listed
-	Reading int            // how many files were read so far, while not all of them were
+	Reading bool           // not all files were read yet
+	Read    int            // how many were, while Reading
 	All     string         // the URL of the list of everything
 }
 
@@ -66,7 +67,7 @@ func (s *Site) index(w http.ResponseWriter, r *http.Request, claims provider.Cla
 	known := s.library.look(r.Context(), s.library.every)
 	view.More = known.more
 	if !known.whole {
-		view.Reading = max(len(known.entries), 1)
+		view.Reading, view.Read = true, len(known.entries)
 	}
 	now := s.cfg.Now()
 	var entries []*entry

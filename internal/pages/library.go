@@ -18,7 +18,8 @@ import (
 const (
 	maxVisited = 20000    // files and folders of a library
 	maxText    = 32 << 20 // bytes of text that are kept for the search; of files beyond it the titles are searched
-	publishAt  = 500      // entries between two looks that others may have at a first scan
+	firstAt    = 50       // entries at which others may have a first look at a first scan
+	publishAt  = 500      // entries between two further looks
 	lookEvery  = 200 * time.Millisecond
 	patience   = 30 * time.Millisecond // how long a request waits for what a scan finds
 	pageAge    = time.Second           // how much older than lookEvery the contents beside a page may be
@@ -129,7 +130,11 @@ func (l *library) look(ctx context.Context, age time.Duration) shelf {
 	if ended == nil {
 		return known
 	}
-	limit := time.NewTimer(l.patience)
+	patience := l.patience
+	if !known.whole { // a moment more spares most folders a list that is not whole
+		patience *= 5
+	}
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	select {
 	case <-ended:
@@ -192,7 +197,7 @@ func (l *library) scan(ctx context.Context) {
 		text += len(e.lower)
 		changed = changed || fresh
 		next.entries = append(next.entries, e)
-		if !before.whole && len(next.entries)%publishAt == 0 {
+		if !before.whole && (len(next.entries)%publishAt == 0 || len(next.entries) == firstAt) {
 			l.publish(shelf{entries: slices.Clone(next.entries), number: before.number + 1})
 		}
 		return nil
