@@ -118,6 +118,7 @@ func TestSessionsOnThePage(t *testing.T) {
 		text = append(text, strings.Replace(string(text[:strings.Index(string(text)+"\n[profile.work]", "\n[profile.work]")]),
 			"[profile.default]", "[profile."+profile+"]", 1)...)
 	}
+	text = append(text, "[profile.apart]\nbase_url = \"http://localhost:1\"\n"...)
 	text = append(text, "[[profile.default.hosts]]\nhost = \"git.acme.example\"\ntools = [\"git\"]\n"...)
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
@@ -128,11 +129,15 @@ func TestSessionsOnThePage(t *testing.T) {
 	_, body, _ := get(t, known, h.Serve(), "text/html")
 	for _, want := range []string{
 		`aria-label="default"`, `aria-label="work"`, `aria-label="play"`, "loopkey login -p play", "loopkey token",
+		"Nobody is logged in. A login needs the port of this server",
 		"git, for git.acme.example", "loopkey setup git --write", "Logged in at",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in %s", want, body)
 		}
+	}
+	if _, card, _ := strings.Cut(body, `aria-label="apart"`); !strings.Contains(card, "Nobody is logged in.</p>") {
+		t.Errorf("the profile with a port of its own is not offered as it is: %s", card)
 	}
 	_, card, _ := strings.Cut(body, `aria-label="work"`)
 	form := url.Values{}

@@ -47,13 +47,29 @@ func (a *app) otherSessions(acc *account) func(context.Context) []webui.Other {
 		for _, name := range profiles {
 			if !loggedIn[name] {
 				all = append(all, webui.Other{
-					Title: name, Command: "loopkey login -p " + quote(name),
-					Note: "Nobody is logged in. Where the profile has the port of this server, end the server first, with Ctrl-C:",
+					Title: name, Command: "loopkey login -p " + quote(name), Note: "Nobody is logged in" + own.portNeeded(name, acc),
 				})
 			}
 		}
 		return all
 	}
+}
+
+// portNeeded ends the sentence that nobody is logged in under a profile: it says whether a login in a terminal needs
+// the port that the server of an account holds.
+func (a *app) portNeeded(profile string, acc *account) string {
+	b := *a
+	b.flags = map[string]string{"profile": profile}
+	cfg, err := b.configure()
+	if err != nil {
+		return "."
+	}
+	held := acc.config.Ports()
+	free := func(port int) bool { return !slices.Contains(held, port) }
+	if ports := cfg.Ports(); slices.ContainsFunc(ports, free) || len(held) > 1 {
+		return "."
+	}
+	return ". A login needs the port of this server: end the server first, by Ctrl-C in its terminal:"
 }
 
 // otherOf returns the session of a client that is noted.
