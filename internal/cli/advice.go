@@ -402,8 +402,8 @@ func serverAdvice() []advice {
 		},
 		{login.ErrForbidden, "run {logout} first, or {login}", ""},
 		{handoff.ErrOtherSession, "end it, or " + otherPort, ""},
-		{handoff.ErrSilent, "end it, and run {serve} anew", ""},
-		{handoff.ErrOtherVersion, "end it, and run {serve} anew", ""},
+		{handoff.ErrSilent, "end it, and run {serve again} anew", ""},
+		{handoff.ErrOtherVersion, "end it, and run {serve again} anew", ""},
 		{(*handoff.SetupError)(nil), "end it, or " + otherPort, ""},
 		{handoff.ErrOtherLogin, "finish that login, or end it, and run this again", ""},
 		{handoff.ErrLoginWaits, "finish that login, or end it, and run this again", ""},
@@ -615,6 +615,7 @@ type situation struct {
 	command string            // that failed; "": it was none of ours
 	flags   map[string]string // of the configuration that it was given
 	params  []string          // further arguments of a login, to be given again
+	serving []string          // further arguments of a serve, likewise
 	stepUp  string            // the line that gets the token of a step-up; "": none is needed
 	server  string            // the URL of the MCP server that the command is about; "": it is about none
 
@@ -715,7 +716,8 @@ func (at situation) fill(about any, d provider.Diagnosis, subject string) string
 			"{proof}", proofOf(d.Methods), "{the secret}", at.theSecret(d.Methods),
 			"{entry}", at.entry(subject), "{key path}", at.keyPath(subject), "{without key}", at.withoutKey(),
 			"{key origin}", at.keyOrigin(subject), "{next port}", at.nextPort(), "{next callback}", at.nextCallback(),
-			"{serve}", at.line("serve"), "{loopkey proxy}", at.line("proxy"), "{agent}", at.line("agent"),
+			"{serve}", at.line("serve"), "{serve again}", at.serveAgain(),
+			"{loopkey proxy}", at.line("proxy"), "{agent}", at.line("agent"),
 			"{another profile}", at.anotherProfile(),
 			"{kept}", at.kept(), "{not logged in}", at.notLoggedIn(), "{unreachable}", at.unreachable(),
 			"{incomplete}", at.incomplete(),

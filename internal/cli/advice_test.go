@@ -117,6 +117,9 @@ func TestAdviceOfCommands(t *testing.T) {
 	t.Parallel()
 	at := situation{config: &config.Config{}}
 	at.config.BaseURL = "http://localhost:3000/"
+	serving := situation{
+		command: "serve", flags: map[string]string{"profile": "work"}, serving: []string{"--pages /a", "--no-browser"},
+	}
 	for _, c := range []struct {
 		at    situation
 		about any
@@ -128,6 +131,8 @@ func TestAdviceOfCommands(t *testing.T) {
 		{situation{auth0: true}, doctor.ReasonNoRefreshToken, "switch on Allow Offline Access (Dashboard → " +
 			"Applications → APIs → your API → Settings), and Refresh Token among the application's grant types"},
 		{situation{}, session.ErrNotLoggedIn, "run loopkey login"},
+		{serving, handoff.ErrSilent, "end it, and run loopkey serve -p work --pages /a --no-browser anew"},
+		{serving, webui.ErrLinkUsed, "run loopkey serve -p work again in a terminal for a new one, or log in here"},
 		{at, session.ErrNotLoggedIn, "run loopkey setup, or give --domain (or --issuer) and --client-id"},
 		{at, provider.Reason(""), ""},
 		{at, reason("of nothing"), ""},

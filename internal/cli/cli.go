@@ -46,6 +46,7 @@ type app struct {
 	config       *config.Config                                 // the one that was read last, for advice; nil: none
 	command      *cobra.Command                                 // that runs, for advice; nil: none
 	loginFlags   []string                                       // of a login, to be given again, for advice
+	serveFlags   []string                                       // of a serve, likewise
 	passphrases  map[string]*passphrase                         // of encrypted files, by the keystore's name
 	server       string                                         // the MCP server that the command is about, for advice
 	verbose      bool                                           // loopkey says what it does

@@ -16,7 +16,7 @@ import (
 
 // situation returns the situation of a command that works on the account; nil is an account that was not opened.
 func (a *app) situation(acc *account) situation {
-	at := situation{config: a.config, flags: a.flags, params: a.loginFlags}
+	at := situation{config: a.config, flags: a.flags, params: a.loginFlags, serving: a.serveFlags}
 	at.command = ownCommand(a.command)
 	if acc != nil {
 		at.config, at.auth0 = acc.config, acc.provider.Auth0()
@@ -252,7 +252,16 @@ func (at situation) again(set ...string) string {
 	if command == "" || command == "exec" { // its own arguments are not repeated
 		command = "token"
 	}
+	if command == "serve" {
+		return at.serveAgain(set...)
+	}
 	return at.line(command, set...)
+}
+
+// serveAgain returns the line that starts the loopkey serve which failed anew. Where one is running, line("serve") is
+// enough: that opens what the running one serves.
+func (at situation) serveAgain(set ...string) string {
+	return strings.Join(append([]string{at.line("serve", set...)}, at.serving...), " ")
 }
 
 // named returns a line that names the client of the session.

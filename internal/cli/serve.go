@@ -31,6 +31,7 @@ localhost alone. The browser that it opens is recognised; any other has to log i
   loopkey serve --upstream http://localhost:5173 --pass-access-token`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.serveFlags = f.again(a.params)
 			return a.runServe(cmd.Context(), f)
 		},
 	}
@@ -43,6 +44,25 @@ localhost alone. The browser that it opens is recognised; any other has to log i
 	a.browserFlags(flags)
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "print the one-time URL instead of opening it")
 	return cmd
+}
+
+// again returns the flags of a loopkey serve that it needs to be started anew as it was. params are those of --param.
+func (f *serveFlags) again(params []string) []string {
+	var flags []string
+	add := func(given bool, flag string) {
+		if given {
+			flags = append(flags, flag)
+		}
+	}
+	add(f.pages != "", "--pages "+quote(f.pages))
+	add(f.upstream != "", "--upstream "+quote(f.upstream))
+	add(f.passToken, "--pass-access-token")
+	add(f.allowRemote, "--allow-remote-upstream")
+	for _, param := range params {
+		add(true, "--param "+quote(param))
+	}
+	add(f.noBrowser, "--no-browser")
+	return flags
 }
 
 func (a *app) runServe(ctx context.Context, f serveFlags) error {
