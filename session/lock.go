@@ -41,6 +41,7 @@ const turnSuffix = ".lock"
 
 func (l *fileLock) turn() string { return filepath.Join(l.dir, l.name+turnSuffix) }
 func (l *fileLock) work() string { return filepath.Join(l.dir, l.name+".work.lock") }
+func (l *fileLock) bell() string { return filepath.Join(l.dir, l.name+".bell") }
 
 func (l *fileLock) open(path string) (*flock.Flock, error) {
 	if err := private.Dir(l.dir); errors.As(err, new(*os.PathError)) {
@@ -54,6 +55,7 @@ func (l *fileLock) open(path string) (*flock.Flock, error) {
 // A held lock is this process's turn, and the work unless another process does that.
 type held struct {
 	turn *flock.Flock
+	bell *os.File  // rings for those who wait side by side; nil: there is none
 	work *heldWork // nil: another process does it
 }
 
@@ -73,6 +75,7 @@ func (h *held) release() {
 		h.work.release()
 	}
 	_ = h.turn.Close()
+	_ = h.bell.Close() // the lock is free when it rings; nil is closed already
 }
 
 // tryTurn takes this process's turn if no other process has its own. Otherwise it returns nil.
@@ -86,7 +89,7 @@ func (l *fileLock) tryTurn() (*held, error) {
 	} else if !ok {
 		return nil, nil
 	}
-	return &held{turn: turn}, nil
+	return &held{turn: turn, bell: hang(l.bell())}, nil
 }
 
 // waitTurn waits for this process's turn.
@@ -95,7 +98,7 @@ func (l *fileLock) waitTurn(ctx context.Context) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &held{turn: turn}, nil
+	return &held{turn: turn, bell: hang(l.bell())}, nil
 }
 
 // tryAcquire takes the turn and the work if no process has its turn. Otherwise it returns nil.
@@ -154,12 +157,18 @@ var errChanged = errors.New("the session has changed")
 // idle waits until no process has its turn, side by side with other processes that wait so. It returns errChanged as
 // soon as the session has changed since it was seen.
 func (l *fileLock) idle(ctx context.Context, seen time.Time) (*flock.Flock, error) {
-	return l.waitFor(ctx, l.turn(), mostSharedPause, (*flock.Flock).TryRLock, func() error {
+	asked := func(ctx context.Context, pause time.Duration) error {
+		if !listen(ctx, l.bell(), bellLimit) {
+			if err := pauseAbout(ctx, pause); err != nil {
+				return err
+			}
+		}
 		if !l.touched().Equal(seen) {
 			return errChanged
 		}
-		return nil
-	})
+		return context.Cause(ctx)
+	}
+	return l.waitFor(ctx, l.turn(), mostSharedPause, (*flock.Flock).TryRLock, asked)
 }
 
 // The pauses between two attempts to take a lock: short at first, since most locks are held for a moment.
@@ -169,18 +178,26 @@ const (
 	// Of those that wait side by side there may be a hundred. Their questions must not slow down the one that works, and
 	// in the time between the first that notices the change and the last they could not all read the keystore anyway.
 	mostSharedPause = 100 * time.Millisecond
+	// Whoever has the turn can be stopped after it changed the session, and does not ring then.
+	bellLimit = time.Second
 )
 
 // wait waits for a lock that no other process holds.
 func (l *fileLock) wait(ctx context.Context, path string) (*flock.Flock, error) {
-	return l.waitFor(ctx, path, mostPause, (*flock.Flock).TryLock, func() error { return nil })
+	return l.waitFor(ctx, path, mostPause, (*flock.Flock).TryLock, pauseAbout)
 }
 
-// waitFor asks for a lock again and again until take succeeds, until meanwhile returns an error, or until ctx ends. It
-// does not block in the kernel: such a call can't be ended, and holds a descriptor, a goroutine and a thread as long as
-// another process holds the lock.
+// pauseAbout pauses for half as long to half as long again. Not all at once: a hundred processes may wait.
+func pauseAbout(ctx context.Context, pause time.Duration) error {
+	return clock.Pause(ctx, pause/2+rand.N(pause)) //nolint:gosec // no secret
+}
+
+// waitFor asks for a lock again and again until take succeeds, until the pause between returns an error, or until ctx
+// ends. It does not block in the kernel's lock: such a call can't be ended, and holds a descriptor, a goroutine and a
+// thread as long as another process holds the lock.
 func (l *fileLock) waitFor(
-	ctx context.Context, path string, most time.Duration, take func(*flock.Flock) (bool, error), meanwhile func() error,
+	ctx context.Context, path string, most time.Duration, take func(*flock.Flock) (bool, error),
+	between func(ctx context.Context, pause time.Duration) error,
 ) (*flock.Flock, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, ErrLocked)
 	defer cancel()
@@ -194,11 +211,7 @@ func (l *fileLock) waitFor(
 		} else if ok {
 			return f, nil
 		}
-		// Not all at once: a hundred processes may wait.
-		if err := clock.Pause(ctx, pause/2+rand.N(pause)); err != nil { //nolint:gosec // no secret
-			return nil, err
-		}
-		if err := meanwhile(); err != nil {
+		if err := between(ctx, pause); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -25,9 +26,14 @@ func (s *scene) stuck(extension string) {
 	s.t.Cleanup(func() { _ = lock.Close() })
 }
 
-// bubble runs f with the scene's clock in a bubble, where time passes at once.
+// bubble runs f with the scene's clock in a bubble, where time passes at once. A bubble's time stands still while
+// somebody waits for a pipe, so there is no bell: those who wait ask again and again.
 func (s *scene) bubble(f func(t *testing.T)) {
 	s.t.Helper()
+	bell := filepath.Join(s.cfg.StateDir, s.process().Name()+".bell")
+	if err := errors.Join(os.RemoveAll(bell), os.WriteFile(bell, nil, 0o600)); err != nil {
+		s.t.Fatal(err)
+	}
 	now, began := s.cfg.Now, s.cfg.Now()
 	defer func() { s.cfg.Now = now }()
 	synctest.Test(s.t, func(t *testing.T) {
