@@ -100,18 +100,27 @@ func (c *Clipboard) Clear(ctx context.Context, text string) (bool, error) {
 	if c.copies == nil {
 		return clearWindows(ctx, text)
 	}
-	cmd := c.command(ctx, c.pastes)
-	held, err := cmd.Output()
+	if held, err := c.holds(ctx, text); err != nil || !held {
+		return false, err
+	}
+	if c.clears != nil {
+		if err := c.give(ctx, c.clears, ""); err != nil {
+			return false, err
+		}
+		if held, err := c.holds(ctx, text); err != nil || !held { // an empty clipboard can't be read
+			return true, nil //nolint:nilerr // so that is no error
+		}
+	}
+	return true, c.give(ctx, c.copies, "") // Weston keeps what it is told to clear
+}
+
+// holds reports whether the clipboard holds the text.
+func (c *Clipboard) holds(ctx context.Context, text string) (bool, error) {
+	held, err := c.command(ctx, c.pastes).Output()
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", c.pastes[0], err)
 	}
-	if strings.TrimRight(string(held), "\r\n") != text {
-		return false, nil
-	}
-	if c.clears != nil {
-		return true, c.give(ctx, c.clears, "")
-	}
-	return true, c.give(ctx, c.copies, "")
+	return strings.TrimRight(string(held), "\r\n") == text, nil
 }
 
 // give runs a program with a text on its standard input. It has no other streams: one that stays in the background to

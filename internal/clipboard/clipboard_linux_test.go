@@ -1,6 +1,7 @@
 package clipboard
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/exec"
@@ -12,11 +13,12 @@ import (
 )
 
 // stand stands for a program: its clipboard is a file. It notes its arguments. PASTES and CLEARS are what those look
-// like when it pastes and clears, UNKNOWN when it refuses them, END is what it adds.
+// like when it pastes and clears, UNKNOWN when it refuses them and IGNORED when it does nothing, END is what it adds.
 const stand = `#!/bin/sh
 echo "$*" >>"$BOARD.args"
 case "$*" in
 UNKNOWN) exit 1 ;;
+IGNORED) ;;
 PASTES) cat "$BOARD"; printf 'END' ;;
 CLEARS) : >"$BOARD" ;;
 *) cat >"$BOARD" ;;
@@ -32,32 +34,37 @@ func TestPrograms(t *testing.T) {
 		end            string // what the program adds
 		unknown        string // a pattern of arguments that the program refuses
 		given          string // the arguments with which it copies
+		ignored        string // a pattern of arguments with which it does nothing; "": none
 	}{
 		"Wayland": {
 			[]string{"WAYLAND_DISPLAY=w", "DISPLAY=:0"}, "wl-copy", "wl-paste xclip", "--no-newline", "--clear", "",
-			"never", "--type text/plain --sensitive",
+			"never", "--type text/plain --sensitive", "",
 		},
 		"Wayland, before wl-clipboard 2.3": {
 			[]string{"WAYLAND_DISPLAY=w"}, "wl-copy", "wl-paste", "--no-newline", "--clear", "",
-			"*--sensitive", "--type text/plain",
+			"*--sensitive", "--type text/plain", "",
+		},
+		"Wayland, in Weston": {
+			[]string{"WAYLAND_DISPLAY=w"}, "wl-copy", "wl-paste", "--no-newline", "never", "",
+			"never", "--type text/plain --sensitive", "--clear",
 		},
 		"X11": {
-			[]string{"DISPLAY=:0"}, "xclip", "wl-copy xsel", "*-out", "never", "", "never", "-selection clipboard -in",
+			[]string{"DISPLAY=:0"}, "xclip", "wl-copy xsel", "*-out", "never", "", "never", "-selection clipboard -in", "",
 		},
 		"X11 with xsel": {
-			[]string{"DISPLAY=:0"}, "xsel", "wl-copy", "*--output", "*--clear", "", "never", "--clipboard --input",
+			[]string{"DISPLAY=:0"}, "xsel", "wl-copy", "*--output", "*--clear", "", "never", "--clipboard --input", "",
 		},
 		"WSL": {
-			[]string{"WSL_INTEROP=x"}, "clip.exe", "powershell.exe xclip", "*Get-Clipboard*", "never", "\r\n", "never", "",
+			[]string{"WSL_INTEROP=x"}, "clip.exe", "powershell.exe xclip", "*Get-Clipboard*", "never", "\r\n", "never", "", "",
 		},
 		"WSLg, no interop": {
-			[]string{"WSL_INTEROP=x", "DISPLAY=:0"}, "xclip", "", "*-out", "never", "", "never", "-selection clipboard -in",
+			[]string{"WSL_INTEROP=x", "DISPLAY=:0"}, "xclip", "", "*-out", "never", "", "never", "-selection clipboard -in", "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, board := t.TempDir(), filepath.Join(t.TempDir(), "board")
 			text := strings.NewReplacer("PASTES", c.pastes, "CLEARS", c.clears, "END", c.end,
-				"UNKNOWN", c.unknown).Replace(stand)
+				"UNKNOWN", c.unknown, "IGNORED", cmp.Or(c.ignored, "never")).Replace(stand)
 			for _, program := range append(strings.Fields(c.others), c.copies) {
 				if err := os.WriteFile(filepath.Join(dir, program), []byte(text), 0o700); err != nil {
 					t.Fatal(err)
