@@ -30,6 +30,9 @@ func TestCopy(t *testing.T) {
 	if r := h.Run("token", "--copy"); r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "xclip") {
 		t.Errorf("without a clipboard: %+v", r)
 	}
+	if log := h.Must("log"); strings.Contains(log, "--copy") {
+		t.Errorf("what was not copied is noted as handed out: %s", log)
+	}
 	bin, board := t.TempDir(), filepath.Join(t.TempDir(), "clipboard")
 	if err := os.WriteFile(filepath.Join(bin, "xclip"), []byte(xclip), 0o700); err != nil {
 		t.Fatal(err)

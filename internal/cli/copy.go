@@ -35,7 +35,7 @@ func (a *app) copyOut(ctx context.Context, text string) error {
 			"It stays there until you copy something else.")
 		return nil
 	case err != nil:
-		return fmt.Errorf("%w: install wl-clipboard, xclip or xsel, or leave --copy out", err)
+		return noClipboard(err)
 	}
 	if err := board.Copy(ctx, text); err != nil {
 		return fmt.Errorf("the clipboard: %w", err)
@@ -50,6 +50,19 @@ func (a *app) copyOut(ctx context.Context, text string) error {
 	}
 	a.say("The token is in the clipboard (%s) for %d seconds.", board.Name(), int(copyLife.Seconds()))
 	return nil
+}
+
+// checkClipboard refuses a copy that can't be made. It comes before the token, which would be renewed, and noted as
+// handed out, for nothing.
+func (a *app) checkClipboard() error {
+	if _, err := clipboard.Find(environ.WithoutSecrets(a.env)); err != nil && !terminal.Is(a.stderr) {
+		return noClipboard(err)
+	}
+	return nil
+}
+
+func noClipboard(err error) error {
+	return fmt.Errorf("%w: install wl-clipboard, xclip or xsel, or leave --copy out", err)
 }
 
 // startWith starts a process that goes on by itself, and gives it a text through a pipe.

@@ -155,7 +155,7 @@ func (g *grantFlags) checkTypes(f tokenFlags) error {
 
 // runGrant prints a token that the session's refresh token does not bring.
 func (a *app) runGrant(ctx context.Context, f tokenFlags, g grantFlags) error {
-	if err := f.checkAll(); err != nil {
+	if err := a.checkToken(f); err != nil {
 		return err
 	}
 	if err := g.check(f); err != nil {

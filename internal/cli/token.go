@@ -72,19 +72,22 @@ func (f tokenFlags) check() error {
 	return err
 }
 
-// checkAll is check for the command token, which prints the token itself.
-func (f tokenFlags) checkAll() error {
+// checkToken is check for the command token, which prints the token itself, or copies it.
+func (a *app) checkToken(f tokenFlags) error {
 	if err := checkOutput(f.output, "raw", "json", "header"); err != nil {
 		return err
 	}
 	if f.copy && f.output == "json" {
 		return fmt.Errorf("%w: --copy takes -o raw or header", errUsage)
 	}
-	return f.check()
+	if err := f.check(); err != nil || !f.copy {
+		return err
+	}
+	return a.checkClipboard()
 }
 
 func (a *app) runToken(ctx context.Context, f tokenFlags) error {
-	if err := f.checkAll(); err != nil {
+	if err := a.checkToken(f); err != nil {
 		return err
 	}
 	if f.need.isGiven() && f.idToken {
