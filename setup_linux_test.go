@@ -61,7 +61,7 @@ func TestSetupAtTerminal(t *testing.T) {
 	answer("when that is done: ", "")
 	p.Expect("+ client_id = \"another-client\"")
 	answer("Change the profile work so? [y/N]: ", "n")
-	p.Expect("the profile work stays as it is")
+	p.Expect("loopkey: declined: the profile work stays as it is")
 	if now, err := os.ReadFile(config); p.Exit() != 2 || string(now) != string(written) {
 		t.Errorf("after a no, config.toml is %q, %v", now, err)
 	}

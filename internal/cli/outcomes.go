@@ -34,6 +34,7 @@ const (
 
 var (
 	errUsage       = errors.New("usage")
+	errDeclined    = errors.New("declined") // the person said no to a question
 	errInterrupted = errors.New("interrupted")
 	errPartly      = errors.New("not everything could be done")
 )
@@ -44,6 +45,7 @@ func outcomes() []outcome {
 		{errInterrupted, exitInterrupted},
 		{context.Canceled, exitInterrupted},
 		{errUsage, exitUsage},
+		{errDeclined, exitUsage},
 		{config.ErrInvalid, exitUsage},
 		{credential.ErrUnlisted, exitUsage},
 		{credential.ErrInput, exitUsage},

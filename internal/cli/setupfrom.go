@@ -43,7 +43,7 @@ func (a *app) setUpFrom(ctx context.Context, source string, f profileFlags) erro
 	if yes, err := w.confirm(ctx, "Trust this?", false); err != nil {
 		return err
 	} else if !yes && w.asks {
-		return fmt.Errorf("%w: nothing of %s was taken", errUsage, words.Printable(source))
+		return fmt.Errorf("%w: nothing of %s was taken", errDeclined, words.Printable(source))
 	} else if !yes {
 		return fmt.Errorf("%w: there is no terminal to ask on: look through this, and give --yes if you trust it", errUsage)
 	}

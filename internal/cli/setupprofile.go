@@ -273,7 +273,7 @@ func (w *wizard) writeProfile(ctx context.Context) error {
 			return fmt.Errorf("%w: there is a profile %s already, and it says otherwise: --yes changes it, --profile names "+
 				"another", errUsage, w.profile)
 		} else if !yes {
-			return fmt.Errorf("%w: the profile %s stays as it is: --profile names another", errUsage, w.profile)
+			return fmt.Errorf("%w: the profile %s stays as it is: --profile names another", errDeclined, w.profile)
 		}
 	}
 	backup, err := change.Write()
