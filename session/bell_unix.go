@@ -14,8 +14,8 @@ import (
 )
 
 // hang gives whoever has the turn the bell for its end: a named pipe beside the lock, that it has open for writing. The
-// kernel closes it with the process, however that ends. Without named pipes there is no bell, and those who wait ask
-// again and again.
+// kernel closes it with the process, however that ends; only a killed one leaves the file for the next. Without named
+// pipes there is no bell, and those who wait ask again and again.
 func hang(path string) *os.File {
 	const both = os.O_RDWR | private.NoLink // a pipe that is opened for writing alone wants a reader first
 	pipe, err := os.OpenFile(path, both, 0)

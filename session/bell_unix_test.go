@@ -4,9 +4,12 @@ package session
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -54,6 +57,9 @@ func TestBellOfTheDead(t *testing.T) {
 	t.Parallel()
 	l, h := bellOf(t)
 	h.release()
+	if err := syscall.Mkfifo(l.bell(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for waited := false; !waited; {
 		// The shell has the pipe open, says so, and waits for its end.
 		holder := exec.CommandContext(t.Context(), "sh", "-c", `exec 3<>"$1" && echo && exec cat`, "sh", l.bell())
@@ -87,12 +93,22 @@ func TestNoBell(t *testing.T) {
 	t.Parallel()
 	l, h := bellOf(t)
 	h.release()
-	listen(t.Context(), l.bell(), neverRings) // a process that another test is about to start may have it for a moment
-	if err := os.Remove(l.bell()); err != nil {
-		t.Fatal(err)
+	if _, err := os.Lstat(l.bell()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the bell is left behind: %v", err)
 	}
 	if listen(t.Context(), l.bell(), neverRings) {
 		t.Error("somebody waited without a bell")
+	}
+	if err := syscall.Mkfifo(l.bell(), 0o600); err != nil { // of a process that was killed
+		t.Fatal(err)
+	}
+	if listen(t.Context(), l.bell(), neverRings) {
+		t.Error("somebody waited though nobody has the bell")
+	}
+	if h, err := l.tryTurn(); err != nil || h == nil || h.bell == nil {
+		t.Errorf("a bell that was left behind does not ring again: %v, %v", h, err)
+	} else {
+		h.release()
 	}
 	for name, put := range map[string]func(path string) error{
 		"a file":   func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },

@@ -74,8 +74,11 @@ func (h *held) release() {
 	if h.work != nil {
 		h.work.release()
 	}
+	if h.bell != nil {
+		_ = os.Remove(h.bell.Name()) // now, since nobody else can hang another one; a pipe that lies about stops a grep
+		defer h.bell.Close()         // the lock is free when it rings
+	}
 	_ = h.turn.Close()
-	_ = h.bell.Close() // the lock is free when it rings; nil is closed already
 }
 
 // tryTurn takes this process's turn if no other process has its own. Otherwise it returns nil.
