@@ -138,17 +138,22 @@ func (a *app) sayOthers(cfg *config.Config) {
 	if err != nil {
 		return
 	}
-	profile := ""
+	named := ""
 	if cfg.ProfileNamed() {
-		profile = " -p " + cfg.Profile
+		named = cfg.Profile
 	}
 	for _, k := range others {
 		if k.Name() != cfg.Name() {
-			a.say("Profile %q is still logged in at %s (client %s). To log out there too, run:\n"+
-				"  loopkey logout%s --issuer %s --client-id %s",
-				k.Profile, words.Printable(k.Issuer), words.Printable(k.ClientID), profile, quote(k.Issuer), quote(k.ClientID))
+			a.say("Profile %q is still logged in at %s (client %s). To log out there too, run:\n  %s",
+				k.Profile, words.Printable(k.Issuer), words.Printable(k.ClientID),
+				a.logoutLine("profile", named, "issuer", k.Issuer, "client-id", k.ClientID))
 		}
 	}
+}
+
+// logoutLine returns the line of a logout of another client than the command's, so without what is that one's own.
+func (a *app) logoutLine(set ...string) string {
+	return situation{flags: map[string]string{"keystore": a.flags["keystore"]}}.line("logout", set...)
 }
 
 // logoutAll logs out of every client that is logged in, and of the configured one. Each resolves by itself, so that its
@@ -228,9 +233,8 @@ func (a *app) sayDamagedTokens(stateDir, profile string) error {
 func (a *app) sayNotes(damaged []known.DamagedNote, profile, may string) error {
 	damaged = slices.DeleteFunc(damaged, func(n known.DamagedNote) bool { return profile != "" && n.Profile != profile })
 	for _, note := range damaged {
-		a.say("The note %s can't be read,\nso "+may+": run loopkey logout -p %s,\n"+
-			"with --issuer and --client-id where the profile has none.",
-			words.Printable(note.Path), words.Printable(note.Profile), quote(note.Profile))
+		a.say("The note %s can't be read,\nso "+may+": run %s,\nwith --issuer and --client-id where the profile has none.",
+			words.Printable(note.Path), words.Printable(note.Profile), a.logoutLine("profile", note.Profile))
 	}
 	if len(damaged) > 0 {
 		return errPartly
