@@ -61,7 +61,11 @@ func configuration(ctx context.Context, x *examination) []Finding {
 				continue
 			}
 		}
-		if origin := c.Origin(v.setting); v.always || origin != "default" {
+		origin := c.Origin(v.setting)
+		if v.setting == "base-url" && origin == "default" { // but for its port
+			origin = c.Origin("port")
+		}
+		if v.always || origin != "default" {
 			all = append(all, Finding{
 				Name: v.name, State: OK, Message: words.Printable(v.text) + " (" + words.Printable(origin) + ")",
 			})
