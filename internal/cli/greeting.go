@@ -10,6 +10,7 @@ import (
 	"github.com/loopkey/loopkey/internal/doctor"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/provider"
+	"github.com/loopkey/loopkey/session"
 )
 
 // greet says who is logged in and for how long, and what the login lacks.
@@ -23,6 +24,15 @@ func (a *app) greet(acc *account, t *provider.Tokens) {
 	if t.RefreshToken.IsZero() {
 		a.sayNoRefresh(acc)
 	}
+}
+
+// sayReplaced says whose session the login took the place of, if that was another user's.
+func (a *app) sayReplaced(acc *account, before session.Info, claims provider.Claims) {
+	if before.Subject == "" || before.Unusable != nil || before.Subject == claims.Subject() {
+		return
+	}
+	a.say("This replaced the session of %s under profile %q.", words.NameAndEmail(before.Claims),
+		words.Printable(acc.config.Profile))
 }
 
 // sayOtherAccount says that the provider logged in another account than the login named. It takes login_hint for a hint

@@ -286,6 +286,7 @@ func (a *app) logIn(ctx context.Context, acc *account, f loginFlags) error {
 	} else if err != nil {
 		return err
 	}
+	before, _ := acc.session.Noted()
 	tokens, through, err := a.authenticate(ctx, acc, f)
 	if err != nil {
 		release()
@@ -307,6 +308,7 @@ func (a *app) logIn(ctx context.Context, acc *account, f loginFlags) error {
 			return err
 		}
 		a.say("Logged in as %s at %s, %s.", words.NameAndEmail(info.Claims), acc.config.Issuer, through)
+		a.sayReplaced(acc, before, info.Claims)
 		a.sayOtherAccount(acc, f, info.Claims)
 		if !info.Renewable {
 			a.sayNoRefresh(acc)
@@ -314,6 +316,7 @@ func (a *app) logIn(ctx context.Context, acc *account, f loginFlags) error {
 		return nil
 	}
 	a.greet(acc, tokens)
+	a.sayReplaced(acc, before, tokens.Claims)
 	a.sayOtherAccount(acc, f, tokens.Claims.With(tokens.UserInfo))
 	return nil
 }
