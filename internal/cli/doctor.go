@@ -66,6 +66,9 @@ func (a *app) runDoctor(ctx context.Context, output string) error {
 			paper.write(one)
 		}
 	}
+	if paper.err != nil {
+		return fmt.Errorf("writing to standard output: %w", paper.err)
+	}
 	if worst == doctor.Broken {
 		return &exitError{exitFailed} // the report says what is broken
 	}
@@ -134,6 +137,7 @@ type sheet struct {
 	marks map[string]string // by the state
 	arrow string            // before what to do
 	ascii bool
+	err   error // of the first write that failed
 }
 
 // sheet returns a sheet for the standard output. It has colours on a terminal alone.
@@ -183,5 +187,7 @@ func (s *sheet) write(f finding) {
 	if s.ascii {
 		text = strings.NewReplacer("→", "->", "…", "...").Replace(text)
 	}
-	_, _ = fmt.Fprint(s.stdout, text)
+	if _, err := fmt.Fprint(s.stdout, text); s.err == nil {
+		s.err = err
+	}
 }
