@@ -56,13 +56,14 @@ type Config struct {
 	CacheDir         string
 	Log              bool // what becomes of the sessions is recorded, for loopkey log
 
-	noted  *known.Client          // what Noted has read; nil: nothing
-	secret func() (string, error) // nil: none; a func, because fmt would print an unexported string
-	values map[string]value       // by the name of the setting; those that a source set
-	faults map[string]error       // by the name of the setting; values that can't be used, for who needs them
-	unread error                  // why a .env can't be read
-	notes  []string               // what of a .env is passed over, and why
-	unused []string               // what of a .env loopkey has no use for
+	noted      *known.Client          // what Noted has read; nil: nothing
+	secret     func() (string, error) // nil: none; a func, because fmt would print an unexported string
+	secretPath string                 // of the file that the secret is read from, if it is
+	values     map[string]value       // by the name of the setting; those that a source set
+	faults     map[string]error       // by the name of the setting; values that can't be used, for who needs them
+	unread     error                  // why a .env can't be read
+	notes      []string               // what of a .env is passed over, and why
+	unused     []string               // what of a .env loopkey has no use for
 
 	strangeIssuer, strangeClient bool // ./.env alone names the issuer, the client
 }
@@ -292,7 +293,7 @@ func (c *Config) Noted() (earlier known.Client, ok bool) {
 // one, the configured client secret is dropped.
 func (c *Config) Remember(earlier known.Client) {
 	if c.ClientID != earlier.ClientID || c.Issuer != "" && c.Issuer != earlier.Issuer {
-		c.secret, c.ClientSecretFile = nil, ""
+		c.secret, c.secretPath, c.ClientSecretFile = nil, "", ""
 		delete(c.values, "client-secret")
 		c.dropKeys()
 	}

@@ -12,7 +12,7 @@ const (
 	ReasonNoFile       Reason = "no_file"       // the config.toml that LOOPKEY_CONFIG names is not there
 	ReasonForeignFile  Reason = "foreign_file"  // another user owns config.toml
 	ReasonWritableFile Reason = "writable_file" // others can write config.toml
-	ReasonReadableFile Reason = "readable_file" // others can read config.toml, which holds a client secret
+	ReasonReadableFile Reason = "readable_file" // others can read a file with a client secret
 	ReasonOwnParameter Reason = "own_parameter" // --param sets what a flag sets
 	ReasonNoParameter  Reason = "no_parameter"  // --param sets what a login alone sets
 	ReasonGivenTwice   Reason = "given_twice"   // two values of one source disagree

@@ -95,7 +95,9 @@ func (l layer) oneSecret() error {
 // useSecret sets the client secret to a value, or to the content of the file whose path the value is.
 func (c *Config) useSecret(v value, isPath bool) {
 	c.secret = func() (string, error) { return v.text, nil }
+	c.secretPath = ""
 	if isPath {
+		c.secretPath = v.text
 		c.secret = sync.OnceValues(func() (string, error) { // once: a pipe gives its content once
 			secret, err := ReadSecret(v.text)
 			if err != nil {
@@ -117,6 +119,19 @@ func (c *Config) ClientSecret() (string, error) {
 		return "", nil
 	}
 	return c.secret()
+}
+
+// SecretExposed returns an error if other users can read the file that holds the client secret. That is no reason
+// against using it: a container's secrets are often files that every user there can read.
+func (c *Config) SecretExposed() error {
+	if c.secretPath == "" || !private.IsRegular(c.secretPath) { // what a pipe had is gone
+		return nil
+	}
+	if _, err := private.ReadSecret(c.secretPath, mostSecret); !errors.Is(err, private.ErrExposed) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrInvalid, because(ReasonReadableFile, c.secretPath,
+		"others can read %s, which holds the client secret", c.secretPath))
 }
 
 // ReadSecret reads a secret, alone and on one line, from a file or a pipe. It waits 10 seconds for a pipe.

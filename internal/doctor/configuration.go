@@ -102,6 +102,11 @@ func (x *examination) secret() []Finding {
 	case err != nil:
 		return []Finding{x.invalid(name, err)}
 	case secret != "":
+		if err := x.Config.SecretExposed(); err != nil {
+			exposed := x.invalid(name, err)
+			exposed.State = Warning
+			return []Finding{exposed}
+		}
 		return []Finding{{
 			Name: name, State: OK, Message: "set (" + words.Printable(x.Config.Origin("client-secret")) + ")",
 		}}
