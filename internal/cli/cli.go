@@ -52,6 +52,18 @@ type app struct {
 	verbose      bool                                           // loopkey says what it does
 	traced       *slog.Logger                                   // where it says that; nil: trace makes it
 	began        time.Time                                      // when this run did
+	unwritten    error                                          // of the first help that could not be written
+}
+
+// A helpWriter is the standard output for cobra, which looks at no error of a write.
+type helpWriter struct{ app *app }
+
+func (w helpWriter) Write(p []byte) (int, error) {
+	n, err := w.app.stdout.Write(p)
+	if w.app.unwritten == nil {
+		w.app.unwritten = err
+	}
+	return n, err
 }
 
 // Main runs loopkey once and returns its exit code. It prints what was asked for on stdout, and everything else on
@@ -67,6 +79,9 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	a.catchSignals = sync.OnceFunc(func() { catchSignals(ctx, cancel) })
 	a.terminal = terminal.New(stdin, stderr, a.env, a.showsUnicode)
 	err := a.root().ExecuteContext(ctx)
+	if err == nil && a.unwritten != nil {
+		err = fmt.Errorf("writing to standard output: %w", a.unwritten)
+	}
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
 		err = errInterrupted
 	}
@@ -111,7 +126,7 @@ token whenever they ask.`,
 	}
 	root.SetArgs(a.args)
 	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
+	root.SetOut(helpWriter{a})
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if unknown := new(pflag.NotExistError); errors.As(err, &unknown) {
