@@ -18,7 +18,8 @@ bench: internal/tenant internal/test/ready
 bench/floor:
 bench/floor/renewal:
 bench/floor/start:
-internal/agent: internal/credential internal/localhost internal/private internal/words keystore provider session
+internal/agent: internal/clock internal/credential internal/localhost internal/private internal/words keystore provider
+	session
 internal/ci: internal/localurl internal/private internal/words provider
 internal/cli: internal/agent internal/challenge internal/ci internal/clientkey internal/clipboard internal/clock
 	internal/config
@@ -81,7 +82,7 @@ session: internal/clock internal/granted internal/known internal/private interna
 	internal/words keystore provider
 webui: internal/clock internal/handoff internal/kept internal/layout internal/localhost internal/localurl internal/login
 	internal/pages internal/upstream internal/words provider session
-.: internal/cli
+.: internal/cli internal/prefault
 internal/test/axe: internal/test/chromium internal/test/npm
 internal/test/chromium: internal/test/part
 internal/test/clients: internal/test/house internal/test/part
