@@ -32,6 +32,9 @@ const lockLimit = renewLimit + saveLimit + 5*time.Second
 //
 // The files are empty and are never deleted: a process that waits on a deleted file would be alone with it. The turn's
 // modification time says when the session last changed. A third file tells when tokens expire: see knownExpired.
+//
+// The bell is a named pipe beside them, on Linux. The process that has the turn keeps it open, and the kernel closes it
+// at the latest with that process, however it ends: this wakes the processes that wait side by side.
 type fileLock struct {
 	dir, name string
 	leaser    keystore.Leaser // nil: the keystore has no leases, and the files have to do
@@ -55,7 +58,7 @@ func (l *fileLock) open(path string) (*flock.Flock, error) {
 // A held lock is this process's turn, and the work unless another process does that.
 type held struct {
 	turn *flock.Flock
-	bell *os.File  // rings for those who wait side by side; nil: there is none
+	bell *os.File  // nil: there is none
 	work *heldWork // nil: another process does it
 }
 
@@ -75,8 +78,9 @@ func (h *held) release() {
 		h.work.release()
 	}
 	if h.bell != nil {
-		_ = os.Remove(h.bell.Name()) // now, since nobody else can hang another one; a pipe that lies about stops a grep
-		defer h.bell.Close()         // the lock is free when it rings
+		// Now, while no other process can make one. A pipe that stays would stop a grep through the folder.
+		_ = os.Remove(h.bell.Name())
+		defer h.bell.Close() // after the turn: who wakes finds that free
 	}
 	_ = h.turn.Close()
 }
@@ -181,7 +185,7 @@ const (
 	// Of those that wait side by side there may be a hundred. Their questions must not slow down the one that works, and
 	// in the time between the first that notices the change and the last they could not all read the keystore anyway.
 	mostSharedPause = 100 * time.Millisecond
-	// Whoever has the turn can be stopped after it changed the session, and does not ring then.
+	// A process that was stopped in its turn may have changed the session, and does not close the bell.
 	bellLimit = time.Second
 )
 

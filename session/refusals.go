@@ -76,7 +76,8 @@ func (l *fileLock) noteRefusal(key string, err error, now time.Time) {
 }
 
 // clientMark tells what this process's client authenticates by from what another one's does. A refusal of the one says
-// nothing about the other: a wrong secret in one environment is not wrong in all.
+// nothing about the other: a wrong secret in one environment is not wrong in all. Of a key or a certificate it knows
+// the name alone, so that two of one name share their refusals.
 func (s *Session) clientMark() string {
 	k := s.cfg.Known
 	sum := sha256.Sum256([]byte(strings.Join([]string{
