@@ -176,6 +176,9 @@ func (a *app) runConfigGet(key, output string) error {
 // noKey is the error about a key that there is not.
 func (a *app) noKey(command, key string, names []string) error {
 	if meant := similar(strings.ReplaceAll(key, "-", "_"), names); meant != "" {
+		if command == "set" {
+			meant += " VALUE"
+		}
 		return fmt.Errorf("%w: there is no key %q: did you mean %s?", errUsage, key, a.configLine(command+" "+meant))
 	}
 	return fmt.Errorf("%w: there is no key %q: there are %s", errUsage, key, strings.Join(names, ", "))

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"net/url"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -55,7 +56,11 @@ func (f *serveFlags) again(params []string) []string {
 		}
 	}
 	add(f.pages != "", "--pages "+quote(f.pages))
-	add(f.upstream != "", "--upstream "+quote(f.upstream))
+	upstream := "URL" // one with a password is refused, and not shown
+	if u, err := url.Parse(f.upstream); err == nil && u.User == nil {
+		upstream = quote(f.upstream)
+	}
+	add(f.upstream != "", "--upstream "+upstream)
 	add(f.passToken, "--pass-access-token")
 	add(f.allowRemote, "--allow-remote-upstream")
 	for _, param := range params {
