@@ -12,6 +12,7 @@ import (
 	"github.com/loopkey/loopkey/internal/journal"
 	"github.com/loopkey/loopkey/internal/keystores"
 	"github.com/loopkey/loopkey/internal/known"
+	"github.com/loopkey/loopkey/internal/localurl"
 	"github.com/loopkey/loopkey/internal/setup"
 	"github.com/loopkey/loopkey/internal/words"
 	"github.com/loopkey/loopkey/webui"
@@ -64,9 +65,8 @@ func (a *app) portNeeded(profile string, acc *account) string {
 	if err != nil {
 		return "."
 	}
-	held := acc.config.Ports()
-	free := func(port int) bool { return !slices.Contains(held, port) }
-	if ports := cfg.Ports(); slices.ContainsFunc(ports, free) || len(held) > 1 {
+	held := localurl.BasePort(acc.config.BaseURL)
+	if slices.ContainsFunc(cfg.Ports(), func(port int) bool { return port != held }) {
 		return "."
 	}
 	return ". A login needs the port of this server: end the server first, by Ctrl-C in its terminal:"
