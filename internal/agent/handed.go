@@ -44,13 +44,13 @@ func (h *handed) add(audience string, t session.AccessToken) {
 	if h.tokens == nil {
 		h.tokens = map[[sha256.Size]byte]handedToken{}
 	}
-	h.tokens[digest(t.Token)] = handedToken{audience, digest(t.Prover.Key()), t.Expiry}
-	if len(h.tokens) > mostHanded {
+	if len(h.tokens) >= mostHanded { // before the new one is among them: that one is in use
 		first := slices.MinFunc(slices.Collect(maps.Keys(h.tokens)), func(a, b [sha256.Size]byte) int {
 			return cmp.Or(h.tokens[a].expiry.Compare(h.tokens[b].expiry), slices.Compare(a[:], b[:]))
 		})
 		delete(h.tokens, first)
 	}
+	h.tokens[digest(t.Token)] = handedToken{audience, digest(t.Prover.Key()), t.Expiry}
 }
 
 // has reports whether a token was given to a caller for the audience, lives, and is bound to the prover's key.
