@@ -564,7 +564,7 @@ func generalAdvice() []advice {
 		{session.ErrTooFewFiles, "raise the limit (ulimit -n), and try again{kept}", ""},
 		{session.ErrNoLocks, "choose a folder on another file system: set " + private.StateVariable(), ""},
 		{session.ErrLockInTheWay, "move it away", ""},
-		{setup.ErrNotWritten, "free some space, or make it writable", ""},
+		{setup.ErrNotWritten, "free some space, or make the file and its folder writable", ""},
 		{session.ErrLockFolder, "make it a folder that can be written", ""},
 		{private.ErrHomeOfAnother, "run loopkey as that user, without sudo, or set HOME (sudo -H)", ""},
 		{private.ErrLinkOfAnother, "remove it, or set " + private.StateVariable() + " to a short path", ""},

@@ -102,9 +102,12 @@ func ReadLimited(r io.Reader, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-// WithoutPath returns an error of a file without the file's path.
+// WithoutPath returns an error of a file, or of a file that was to take another's place, without their paths.
 func WithoutPath(err error) error {
 	if e := new(fs.PathError); errors.As(err, &e) {
+		return e.Err
+	}
+	if e := new(os.LinkError); errors.As(err, &e) {
 		return e.Err
 	}
 	return err

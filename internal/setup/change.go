@@ -93,10 +93,7 @@ var ErrNotWritten = errors.New("the configuration can't be written")
 
 // notWritten names the path once: the errors of the system name it too, or that of a temporary file.
 func notWritten(path string, err error) error {
-	if e := new(fs.PathError); errors.As(err, &e) {
-		err = e.Err
-	}
-	return fmt.Errorf("%w: %s: %w", ErrNotWritten, path, err)
+	return fmt.Errorf("%w: %s: %w", ErrNotWritten, path, private.WithoutPath(err))
 }
 
 // Write makes the change. It returns the path of a copy of the file as it was, or "" if there was none. A file that has
