@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,6 +91,9 @@ func TestInitialisation(t *testing.T) {
 // The code and the heap are asked for before most packages are initialised: later the faults have happened.
 func TestPrefault(t *testing.T) {
 	t.Parallel()
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("nothing is mapped beforehand here")
+	}
 	cmd := exec.CommandContext(t.Context(), startBinary(t), "version")
 	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
 	out, err := cmd.CombinedOutput()
@@ -106,8 +110,8 @@ func TestPrefault(t *testing.T) {
 	if out, err = traced.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, call := range []string{"MADV_POPULATE_READ", "MADV_POPULATE_WRITE"} {
-		if !strings.Contains(string(out), call) {
+	for _, call := range []string{"MADV_POPULATE_READ|0x16", "MADV_POPULATE_WRITE|0x17"} { // an old strace knows no names
+		if !regexp.MustCompile(call).Match(out) {
 			t.Errorf("no call with %s:\n%s", call, out)
 		}
 	}

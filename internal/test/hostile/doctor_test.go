@@ -44,6 +44,11 @@ func dated(ahead time.Duration) Hook {
 	}
 }
 
+// everywhere returns a hook for each endpoint that doctor asks: the last response tells the time, whichever that is.
+func everywhere(hook Hook) map[string]Hook {
+	return map[string]Hook{Discovery: hook, Keys: hook, Authorize: hook, Token: hook, Revoke: hook, Device: hook, Push: hook}
+}
+
 // silenced returns a hook that answers a request without questions by another one, and shows a login page otherwise.
 func silenced(hook Hook) Hook {
 	return func(w http.ResponseWriter, r *http.Request) bool {
@@ -109,11 +114,11 @@ func TestDoctorFindsLies(t *testing.T) {
 			state: "broken", words: []string{"none of the provider's keys fits"},
 		},
 		"a clock that is ahead": {
-			hook: map[string]Hook{Discovery: dated(10 * time.Minute), Keys: dated(10 * time.Minute)}, name: "clock",
+			hook: everywhere(dated(10 * time.Minute)), name: "clock",
 			state: "broken", words: []string{"behind the provider's", "10m", "set this computer's clock"},
 		},
 		"a clock that is behind": {
-			hook: map[string]Hook{Discovery: dated(-2 * time.Minute), Keys: dated(-2 * time.Minute)}, name: "clock",
+			hook: everywhere(dated(-2 * time.Minute)), name: "clock",
 			state: "warning", words: []string{"ahead of the provider's", "2m", "set this computer's clock"},
 		},
 		"an error page": {
