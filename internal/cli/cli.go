@@ -52,10 +52,10 @@ type app struct {
 	verbose      bool                                           // loopkey says what it does
 	traced       *slog.Logger                                   // where it says that; nil: trace makes it
 	began        time.Time                                      // when this run did
-	unwritten    error                                          // of the first help that could not be written
+	unwritten    error                                          // of the first write by cobra that failed
 }
 
-// A helpWriter is the standard output for cobra, which looks at no error of a write.
+// A helpWriter is the standard output for what cobra writes, help and completions. It looks at no error of a write.
 type helpWriter struct{ app *app }
 
 func (w helpWriter) Write(p []byte) (int, error) {

@@ -80,7 +80,10 @@ func (p *passphrase) ask(ctx context.Context, confirm bool) (string, error) {
 	if p.typed != "" {
 		return p.typed, nil
 	}
-	for range tries {
+	for n := range tries {
+		if n > 0 {
+			p.app.say("The two differ.")
+		}
 		typed, err := p.app.ask(ctx, "Passphrase for loopkey's session file: ")
 		if err != nil {
 			return "", err
@@ -95,7 +98,6 @@ func (p *passphrase) ask(ctx context.Context, confirm bool) (string, error) {
 			p.typed = typed
 			return typed, nil
 		}
-		p.app.say("The two differ.")
 	}
 	return "", &keystore.UnavailableError{
 		What: encryptedFile, Why: "the two passphrases differ", Reason: reasonPassphrasesDiffer,
