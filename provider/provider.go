@@ -208,7 +208,7 @@ func (p *Provider) Issuer() string { return p.cfg.Issuer }
 func (p *Provider) ClientID() string { return p.cfg.ClientID }
 
 // SecretMark returns a mark by which two client secrets can nearly always be told apart; "": the client has none. It is
-// two bytes of a hash: so many secrets have the same one that it can be stored, and does not help to guess a random one.
+// two bytes of a hash: so many secrets have the same one that it can be stored, and is no help to guess a random one.
 func (p *Provider) SecretMark() string {
 	if p.cfg.ClientSecret.IsZero() {
 		return ""

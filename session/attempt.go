@@ -99,8 +99,8 @@ func (s *Session) lastAttempt(ctx context.Context, st *state) (a attempt, ok boo
 
 // afterAttempt looks at the attempt before with the same refresh token. If that failed after the caller came, its error
 // is the caller's too: many callers that wait must not each send a request to a provider that fails. A refusal counts
-// only for callers whose client authenticates with the same credentials. lost says that its response may have been lost,
-// which the user has to know. The caller holds the work, so an attempt without an end was broken off.
+// only for callers whose client authenticates with the same credentials. lost says that its response may be lost, which
+// the user has to know. The caller holds the work, so an attempt without an end was broken off.
 func (s *Session) afterAttempt(ctx context.Context, st *state, asked time.Time) (lost bool, err error) {
 	a, ok, err := s.lastAttempt(ctx, st)
 	switch {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -114,7 +115,8 @@ func TestAWSExec(t *testing.T) {
 	h = h.With("AWS_CA_BUNDLE="+s.CA, "AWS_ENDPOINT_URL_STS="+s.URL, "AWS_REGION=eu-west-1", "AWS_PROFILE=dev",
 		"AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=secret", "AWS_SESSION_TOKEN=session")
 	got := h.Must("exec", "--aws-role-arn", role, "--", sdk)
-	if r := s.Requests(); !strings.HasPrefix(got, "ASIA1 secret1 sessionx") || len(r) != 1 ||
+	// On a loaded machine the SDK gives its first request up, and makes another one.
+	if r := s.Requests(); !regexp.MustCompile(`^ASIA(\d) secret\d sessionx`).MatchString(got) || len(r) == 0 ||
 		r[0].Get("RoleArn") != role || r[0].Get("RoleSessionName") != house.Email {
 		t.Errorf("the SDK gets %s by %d requests", got, len(r))
 	}

@@ -46,7 +46,9 @@ func dated(ahead time.Duration) Hook {
 
 // everywhere returns a hook for each endpoint that doctor asks: the last response tells the time, whichever that is.
 func everywhere(hook Hook) map[string]Hook {
-	return map[string]Hook{Discovery: hook, Keys: hook, Authorize: hook, Token: hook, Revoke: hook, Device: hook, Push: hook}
+	return map[string]Hook{
+		Discovery: hook, Keys: hook, Authorize: hook, Token: hook, Revoke: hook, Device: hook, Push: hook,
+	}
 }
 
 // silenced returns a hook that answers a request without questions by another one, and shows a login page otherwise.
