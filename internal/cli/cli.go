@@ -79,8 +79,8 @@ func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stde
 	a.catchSignals = sync.OnceFunc(func() { catchSignals(ctx, cancel) })
 	a.terminal = terminal.New(stdin, stderr, a.env, a.showsUnicode)
 	err := a.root().ExecuteContext(ctx)
-	if err == nil && a.unwritten != nil {
-		err = fmt.Errorf("writing to standard output: %w", a.unwritten)
+	if err == nil {
+		err = notWritten(a.unwritten)
 	}
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(*exitError)) {
 		err = errInterrupted

@@ -159,7 +159,7 @@ func (d *demo) greetFirst(ctx context.Context, acc *account, logins <-chan *prov
 	}
 	a.say("\nThis is it, for the demo's API:")
 	if _, err := fmt.Fprintln(a.stdout, token.Token.Reveal()); err != nil {
-		return fmt.Errorf("writing to standard output: %w", err)
+		return notWritten(err)
 	}
 	line, program := d.export()
 	a.say("\nTo go on in another terminal, run there:\n  %s\nand then, for example:", line)

@@ -66,8 +66,8 @@ func (a *app) runDoctor(ctx context.Context, output string) error {
 			paper.write(one)
 		}
 	}
-	if paper.err != nil {
-		return fmt.Errorf("writing to standard output: %w", paper.err)
+	if err := notWritten(paper.err); err != nil {
+		return err
 	}
 	if worst == doctor.Broken {
 		return &exitError{exitFailed} // the report says what is broken

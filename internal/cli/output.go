@@ -40,7 +40,13 @@ func (a *app) printTable(heading string, rows []string, narrow func(i int) strin
 			text += narrow(i) + "\n"
 		}
 	}
-	if _, err := io.WriteString(a.stdout, text); err != nil {
+	_, err := io.WriteString(a.stdout, text)
+	return notWritten(err)
+}
+
+// notWritten is the error of a write to the standard output, or nil.
+func notWritten(err error) error {
+	if err != nil {
 		return fmt.Errorf("writing to standard output: %w", err)
 	}
 	return nil
@@ -79,8 +85,5 @@ func (a *app) print(output, token string, asJSON any) error {
 	default:
 		_, err = fmt.Fprintln(a.stdout, token)
 	}
-	if err != nil {
-		return fmt.Errorf("writing to standard output: %w", err)
-	}
-	return nil
+	return notWritten(err)
 }

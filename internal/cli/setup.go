@@ -250,10 +250,8 @@ func (a *app) show(path, lines string) error {
 	if path != "" {
 		a.say("In %s:", words.Printable(path))
 	}
-	if _, err := io.WriteString(a.stdout, lines); err != nil {
-		return fmt.Errorf("writing to standard output: %w", err)
-	}
-	return nil
+	_, err := io.WriteString(a.stdout, lines)
+	return notWritten(err)
 }
 
 // applySetup shows the tool's lines, or puts them into its configuration.
